@@ -1,0 +1,101 @@
+"""What every attack is: hyper-parameters, and methods whose annotations are its threat model."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, TypeVar
+
+import torch
+from pydantic import StringConstraints
+
+from fedleak.component import Component
+from fedleak.progress import Progress
+from fedleak.threat import Capability, required_capabilities
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What an attack made of one update.
+
+    Attributes:
+        images: ``(B, C, H, W)`` in [0, 1], in any order.
+        labels: guessed labels ``(B,)`` in the same order, if the attack guesses them itself.
+        curve: named series over the steps of an optimisation, such as the matching loss.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor | None = None
+    curve: Mapping[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """What offline training leaves behind: named tensors and facts that fit into JSON. Cached by content."""
+
+    tensors: Mapping[str, torch.Tensor]
+    facts: Mapping[str, Any]
+
+
+class Attack(Component):
+    """An attack on shared updates.
+
+    A concrete attack defines ``reconstruct(self, <capabilities>, *, generator) -> Reconstruction``; it is called once
+    for each victim's update. Parameters annotated with a class of ``fedleak.threat`` are its threat model.
+    """
+
+    id: Slug = ""
+    """Name in results; the kind unless given."""
+
+    @property
+    def name(self) -> str:
+        """``id``, or the kind where the scenario gives none."""
+        return self.id or self.kind
+
+    @classmethod
+    def entry_methods(cls) -> tuple[Callable[..., Any], ...]:
+        """Methods that receive capabilities."""
+        return (cls.reconstruct,)
+
+    @classmethod
+    def capabilities(cls) -> frozenset[type[Capability]]:
+        """Everything the attack asks for."""
+        return frozenset(c for m in cls.entry_methods() for c in required_capabilities(m).values())
+
+    @abstractmethod
+    def reconstruct(self, *args: Any, **kwargs: Any) -> Reconstruction:
+        """Rebuild the batch behind one update.
+
+        Raises:
+            AttackFailedError: if this update cannot be handled.
+        """
+
+
+T = TypeVar("T")
+
+
+class TrainedAttack(Attack, Generic[T]):
+    """An attack that is trained once offline and then applied to every update.
+
+    ``fit(<capabilities>, *, generator, progress, device) -> Artefact`` trains; ``restore(artefact, <capabilities>, *,
+    device) -> T`` makes it usable; ``reconstruct(trained, <capabilities>, *, generator)`` applies it. Only
+    ``reconstruct`` may ask for a victim's update.
+    """
+
+    @classmethod
+    def entry_methods(cls) -> tuple[Callable[..., Any], ...]:
+        """Methods that receive capabilities."""
+        return (cls.fit, cls.restore, cls.reconstruct)
+
+    @abstractmethod
+    def fit(
+        self, *args: Any, generator: torch.Generator, progress: Progress, device: torch.device, **kwargs: Any
+    ) -> Artefact:
+        """Train on what the adversary has gathered."""
+
+    @abstractmethod
+    def restore(self, artefact: Artefact, *args: Any, device: torch.device, **kwargs: Any) -> T:
+        """Rebuild the trained object from ``artefact``."""

@@ -1,0 +1,1 @@
+"""Generators trained offline on injected pairs: update in, batch of images out."""

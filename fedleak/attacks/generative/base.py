@@ -1,0 +1,155 @@
+"""What every generator-based attack shares: features, training, restoring, applying."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from fedleak import seeds
+from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
+from fedleak.attacks.generative.chain import ChainLayer, trace_chain
+from fedleak.attacks.generative.features import GradientFeatures, fit_features, layer_columns
+from fedleak.attacks.generative.training import TrainingSettings, split_pairs, train_generator
+from fedleak.errors import AttackFailedError
+from fedleak.progress import Progress
+from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate
+from fedleak.transcript.layout import Layout
+
+
+@dataclass(frozen=True)
+class TargetShape:
+    """Shape of what a generator puts out: ``images`` pictures of ``image`` = ``(C, H, W)``."""
+
+    images: int
+    image: tuple[int, int, int]
+
+    @property
+    def values(self) -> int:
+        """Numbers in one output."""
+        return self.images * math.prod(self.image)
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """A generator ready for use."""
+
+    features: GradientFeatures
+    network: nn.Module
+
+
+class GenerativeAttack(TrainedAttack[TrainedGenerator]):
+    """Base of LTI and GIT. Needs the injected pairs and the architecture; neither weights nor labels of the victim."""
+
+    parameters: int = Field(default=4_000_000, ge=1000)
+    """Trainable parameters to come near to; the hidden width follows from it."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """On the features of the update."""
+    max_layer_features: int = Field(default=16_384, ge=16)
+    """Wider layers are folded to this many features by hashing."""
+    training: TrainingSettings = TrainingSettings()
+
+    @abstractmethod
+    def network(self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape) -> nn.Module:
+        """The untrained generator: features ``(n, F)`` -> images ``(n, B, C, H, W)`` in [0, 1]."""
+
+    def fit(
+        self,
+        pairs: InjectedPairs,
+        architecture: ModelArchitecture,
+        *,
+        generator: torch.Generator,
+        progress: Progress,
+        device: torch.device,
+    ) -> Artefact:
+        """Train on the pairs; an early-stopping share of them is never trained on.
+
+        Args:
+            pairs, architecture: what the adversary knows.
+            generator: of the split, the initial weights and the order of the pairs.
+            device: where to train.
+        """
+        layers, unfitted = self._features(architecture)
+        rows = split_pairs(len(pairs), self.training.held_out, generator)
+        features = fit_features(pairs, rows[0], unfitted.layers, unfitted.scale_columns)
+        target = TargetShape(pairs.index.shape[1], architecture.input_shape)
+        with seeds.global_torch_seed(int(torch.randint(2**62, (1,), generator=generator))):
+            network = self.network(layers, features, target).to(device)
+            outcome = train_generator(
+                network, pairs, features, rows, self.training, generator=generator, progress=progress, name=self.name
+            )
+        weights = {f"network.{n}": t.detach().cpu().contiguous() for n, t in outcome.generator.state_dict().items()}
+        return Artefact(
+            tensors=weights | features.tensors(),
+            facts={
+                "images_per_update": target.images,
+                "parameters": sum(p.numel() for p in network.parameters()),
+                "features": sum(features.widths),
+                "train_curve": outcome.train_curve,
+                "held_out_curve": outcome.held_out_curve,
+                "best_epoch": outcome.best_epoch,
+                "pairs": len(rows[0]),
+                "held_out_pairs": len(rows[1]),
+            },
+        )
+
+    def restore(
+        self, artefact: Artefact, architecture: ModelArchitecture, *, device: torch.device
+    ) -> TrainedGenerator:
+        """Rebuild the generator from its weights."""
+        layers, unfitted = self._features(architecture)
+        features = unfitted.rebuilt(artefact.tensors)
+        target = TargetShape(int(artefact.facts["images_per_update"]), architecture.input_shape)
+        network = self.network(layers, features, target)
+        prefix = "network."
+        network.load_state_dict(
+            {n.removeprefix(prefix): t for n, t in artefact.tensors.items() if n.startswith(prefix)}
+        )
+        return TrainedGenerator(features, network.to(device).eval())
+
+    @torch.no_grad()
+    def reconstruct(
+        self, trained: TrainedGenerator, update: SharedUpdate, *, generator: torch.Generator
+    ) -> Reconstruction:
+        """One forward pass.
+
+        Raises:
+            AttackFailedError: if the update comes from another number of images than the generator was trained for.
+        """
+        parameter = next(trained.network.parameters())
+        images: Tensor = trained.network(trained.features(update.flat()[None].to(parameter.device)))[0]
+        if update.samples is not None and update.samples != len(images):
+            raise AttackFailedError(
+                f"the update comes from {update.samples} images, the generator was trained for {len(images)}"
+            )
+        return Reconstruction(images=images.cpu())
+
+    def _features(
+        self, architecture: ModelArchitecture
+    ) -> tuple[tuple[ChainLayer, ...], GradientFeatures]:
+        """Layers of the leaked model, and how its updates are read; statistics are still to be fitted."""
+        model = architecture.build(seed=0)
+        layers = trace_chain(model, architecture.input_shape)
+        layout = Layout.of(model.named_parameters())
+        columns = layer_columns(
+            layout, [layer.parameters for layer in layers], max_width=self.max_layer_features, seed=0
+        )
+        bias = layers[-1].bias
+        slots = {slot.name: slot for slot in layout.slots}
+        scale = (slots[bias].start, slots[bias].stop) if bias else None
+        empty = torch.zeros(0)
+        return layers, GradientFeatures(columns, scale, empty, empty)
+
+
+def integer_root(quadratic: float, linear: float, budget: float) -> int:
+    """The whole number h >= 1 for which ``quadratic h^2 + linear h`` comes nearest below ``budget``."""
+    if quadratic == 0:
+        return max(1, int(budget / linear))
+    return max(1, int((math.sqrt(linear**2 + 4 * quadratic * budget) - linear) / (2 * quadratic)))
+
+

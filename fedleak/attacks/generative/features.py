@@ -1,0 +1,151 @@
+"""What a generator sees of an update: one standardised vector per layer.
+
+Raw gradients differ by orders of magnitude between layers and samples. Each update is divided by the norm of the
+gradient of the last bias (of the whole update where there is none), wide layers are folded to a fixed width by
+feature hashing (Weinberger et al. 2009, arXiv 0902.2206), and every coordinate is standardised with statistics of
+the adversary's own training pairs. Victims' updates never enter the statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedleak import seeds
+from fedleak.threat import InjectedPairs
+from fedleak.transcript.layout import Layout
+
+CLIP = 8.0
+"""Standardised values are cut to +-CLIP, so that one outlier of a moved model cannot saturate a generator."""
+EPSILON = 1e-12
+CHUNK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class LayerColumns:
+    """Which columns of a flat update belong to one layer, and how they are folded.
+
+    Attributes:
+        columns: half-open ranges of the flat update.
+        bins, signs: of the feature hash, ``(width of the layer,)``; None where the layer is narrow enough.
+        width: values per update after folding.
+    """
+
+    columns: tuple[tuple[int, int], ...]
+    bins: Tensor | None
+    signs: Tensor | None
+    width: int
+
+    def select(self, updates: Tensor) -> Tensor:
+        """Flat updates ``(n, D)`` -> ``(n, width)``."""
+        values = torch.cat([updates[:, start:stop] for start, stop in self.columns], dim=1)
+        if self.bins is None or self.signs is None:
+            return values
+        folded = values.new_zeros(len(values), self.width)
+        return folded.index_add_(1, self.bins.to(values.device), values * self.signs.to(values.device))
+
+
+def layer_columns(
+    layout: Layout, layers: Sequence[Sequence[str]], *, max_width: int, seed: int
+) -> tuple[LayerColumns, ...]:
+    """Columns of each layer, given the names of its parameters."""
+    slots = {slot.name: slot for slot in layout.slots}
+    result = []
+    for i, names in enumerate(layers):
+        columns = tuple((slots[name].start, slots[name].stop) for name in names)
+        width = sum(stop - start for start, stop in columns)
+        if width <= max_width:
+            result.append(LayerColumns(columns, None, None, width))
+            continue
+        generator = seeds.torch_generator(seed, "feature-hash", i)
+        bins = torch.randint(max_width, (width,), generator=generator)
+        signs = torch.randint(2, (width,), generator=generator).to(torch.float32) * 2 - 1
+        result.append(LayerColumns(columns, bins, signs, max_width))
+    return tuple(result)
+
+
+@dataclass(frozen=True)
+class GradientFeatures:
+    """The map from a flat update to a generator's input.
+
+    Attributes:
+        layers: columns of each layer.
+        scale_columns: range of the last bias; None to scale by the norm of the whole update.
+        mean, std: of the concatenated features, ``(sum of widths,)``.
+    """
+
+    layers: tuple[LayerColumns, ...]
+    scale_columns: tuple[int, int] | None
+    mean: Tensor
+    std: Tensor
+
+    @property
+    def widths(self) -> list[int]:
+        """Features of each layer."""
+        return [layer.width for layer in self.layers]
+
+    def raw(self, updates: Tensor) -> Tensor:
+        """Scaled and folded, not standardised: ``(n, D)`` -> ``(n, sum of widths)``."""
+        return raw_features(updates, self.layers, self.scale_columns)
+
+    def __call__(self, updates: Tensor) -> Tensor:
+        """Flat updates ``(n, D)`` -> standardised features ``(n, sum of widths)``."""
+        standard = (self.raw(updates) - self.mean.to(updates.device)) / self.std.to(updates.device)
+        return standard.clamp(-CLIP, CLIP)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What must be kept to rebuild the map."""
+        return {"features.mean": self.mean, "features.std": self.std}
+
+    def rebuilt(self, tensors: Mapping[str, Tensor]) -> GradientFeatures:
+        """The same map with kept statistics."""
+        return GradientFeatures(
+            self.layers, self.scale_columns, tensors["features.mean"], tensors["features.std"]
+        )
+
+
+def raw_features(
+    updates: Tensor, layers: Sequence[LayerColumns], scale_columns: tuple[int, int] | None
+) -> Tensor:
+    """Scale each update to unit norm of its last bias (or of itself) and fold its layers."""
+    reference = updates[:, slice(*scale_columns)] if scale_columns else updates
+    norm = torch.linalg.vector_norm(reference, dim=1, keepdim=True).clamp_min(EPSILON)
+    return torch.cat([layer.select(updates) for layer in layers], dim=1) / norm
+
+
+def chunks(rows: np.ndarray[tuple[int], np.dtype[np.int64]], values: int) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """Cut row numbers into pieces whose updates of ``values`` float32 fit into ``CHUNK_BYTES``."""
+    size = max(1, CHUNK_BYTES // (4 * values))
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def fit_features(
+    pairs: InjectedPairs,
+    rows: np.ndarray[tuple[int], np.dtype[np.int64]],
+    layers: tuple[LayerColumns, ...],
+    scale_columns: tuple[int, int] | None,
+) -> GradientFeatures:
+    """Statistics over the training pairs ``rows``, in one pass over the disk."""
+    width = sum(layer.width for layer in layers)
+    total, squares = torch.zeros(width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64)
+    shift: Tensor | None = None  # the first row; keeps the one-pass variance accurate
+    for part in chunks(rows, pairs.layout.size):
+        values = raw_features(pairs.read_updates(part), layers, scale_columns).to(torch.float64)
+        shift = values[0].clone() if shift is None else shift
+        values -= shift
+        total += values.sum(dim=0)
+        squares += values.square().sum(dim=0)
+    if shift is None:
+        raise ValueError("no training pairs")
+    mean = total / len(rows)
+    variance = (squares / len(rows) - mean.square()).clamp_min(0)
+    std = variance.sqrt()
+    floor = float(std.median()) * 1e-6 + EPSILON  # constant coordinates carry nothing
+    return GradientFeatures(
+        layers, scale_columns, (mean + shift).to(torch.float32), std.clamp_min(floor).to(torch.float32)
+    )

@@ -1,0 +1,1 @@
+"""Label inference: which classes were in the batch, read off an update."""

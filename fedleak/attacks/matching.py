@@ -1,0 +1,38 @@
+"""The order of images inside a batch is not identifiable from its update: match before comparing."""
+
+from __future__ import annotations
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+
+def pairwise_squared_distance(first: Tensor, second: Tensor) -> Tensor:
+    """Mean squared difference of every image of ``first`` ``(N, A, ...)`` to every one of ``second`` ``(N, B, ...)``.
+
+    Returns:
+        ``(N, A, B)``.
+    """
+    a, b = first.flatten(2), second.flatten(2)
+    squares = a.square().mean(2)[:, :, None] + b.square().mean(2)[:, None, :]
+    return squares - 2 * torch.bmm(a, b.transpose(1, 2)) / a.shape[2]
+
+
+def best_permutation(estimate: Tensor, target: Tensor) -> Tensor:
+    """For each batch, which estimate stands for each target: ``(N, B)`` indices that minimise total squared error."""
+    count = target.shape[1]
+    if count == 1:
+        return torch.zeros(len(target), 1, dtype=torch.int64, device=target.device)
+    cost = pairwise_squared_distance(target.detach(), estimate.detach()).cpu().numpy()
+    rows = [linear_sum_assignment(matrix)[1] for matrix in cost]
+    return torch.tensor(rows, dtype=torch.int64, device=target.device)
+
+
+def permutation_invariant_mse(estimate: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error under the best order within each batch; both ``(N, B, C, H, W)`` -> scalar.
+
+    Learning to Invert (Wu et al. 2023, UAI), section 4.2.
+    """
+    order = best_permutation(estimate, target)
+    chosen = torch.gather(estimate.flatten(2), 1, order[:, :, None].expand(-1, -1, estimate[0, 0].numel()))
+    return (chosen - target.flatten(2)).square().mean()

@@ -1,0 +1,1 @@
+"""Image classification data sets, one file per source."""

@@ -1,0 +1,74 @@
+"""What every data set is: labelled uint8 images, a training and a test split, one fixed normalisation."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedleak.component import Component
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images ``(N, C, H, W)`` uint8 in [0, 255] and labels ``(N,)`` int64."""
+
+    images: Images
+    labels: Labels
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != np.uint8:
+            raise ValueError(f"images: expected (N, C, H, W) uint8, got {self.images.shape} {self.images.dtype}")
+        if self.labels.shape != (len(self.images),):
+            raise ValueError(f"labels: expected ({len(self.images)},), got {self.labels.shape}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, indices: NDArray[np.int64]) -> LabelledImages:
+        """The rows at ``indices``, copied."""
+        return LabelledImages(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Per-channel mean and standard deviation, for images in [0, 1].
+
+    Fixed constants that everyone in the federation agrees on; never computed from a client's own data.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class DatasetSplits:
+    """A data set as the simulator sees it: ``train`` is dealt to clients and adversary, ``test`` to the server."""
+
+    train: LabelledImages
+    test: LabelledImages
+    class_names: tuple[str, ...]
+    normalisation: Normalisation
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)`` of one image."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+
+class Dataset(Component):
+    """A source of labelled images."""
+
+    @abstractmethod
+    def load(self) -> DatasetSplits:
+        """Read the data.
+
+        Raises:
+            InputError: if the files are missing or unusable.
+        """

@@ -1,0 +1,47 @@
+"""Errors that fedleak raises on purpose, each with the exit code of the command line."""
+
+from __future__ import annotations
+
+
+class FedleakError(Exception):
+    """A run that could not be finished; the run directory can be resumed (exit code 1)."""
+
+    exit_code = 1
+
+
+class InputError(FedleakError):
+    """Something the user wrote is wrong; nothing has been run or written (exit code 2).
+
+    Args:
+        path: the YAML path or command-line option at fault, e.g. ``federation.clients``.
+        value: what was found there.
+        allowed: what would have been accepted, in words.
+    """
+
+    exit_code = 2
+
+    def __init__(self, path: str, value: object, allowed: str) -> None:
+        self.path, self.value, self.allowed = path, value, allowed
+        super().__init__(f"{path}: got {shorten(value)}; {allowed}")
+
+
+class InputErrors(InputError):
+    """Several input errors found in one pass, one line each."""
+
+    def __init__(self, errors: list[InputError]) -> None:
+        self.errors = errors
+        FedleakError.__init__(self, "\n".join(str(error) for error in errors))
+
+
+class FederationError(FedleakError):
+    """The federation could not go on (no replies, no resources, no engine)."""
+
+
+class AttackFailedError(FedleakError):
+    """One attack could not handle one update; recorded as a failed row, never as a score."""
+
+
+def shorten(value: object, limit: int = 80) -> str:
+    """``repr(value)``, cut to ``limit`` characters."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

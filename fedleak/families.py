@@ -1,0 +1,41 @@
+"""The families of components, each with its base class and the package in which its kinds lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fedleak.attacks.base import Attack
+from fedleak.attacks.labels.base import LabelInference
+from fedleak.component import Component, discover
+from fedleak.datasets.base import Dataset
+from fedleak.metrics.base import Metric
+from fedleak.models.base import Model
+from fedleak.partition.base import Partition
+from fedleak.postprocess.base import PostProcess
+from fedleak.shift.base import Shift
+
+ATTACKS = (Attack, "fedleak.attacks")
+LABEL_INFERENCES = (LabelInference, "fedleak.attacks.labels")
+DATASETS = (Dataset, "fedleak.datasets")
+METRICS = (Metric, "fedleak.metrics")
+MODELS = (Model, "fedleak.models")
+PARTITIONS = (Partition, "fedleak.partition")
+POST_PROCESSES = (PostProcess, "fedleak.postprocess")
+SHIFTS = (Shift, "fedleak.shift")
+
+FAMILIES: dict[str, tuple[type[Any], str]] = {
+    "attack": ATTACKS,
+    "label_inference": LABEL_INFERENCES,
+    "dataset": DATASETS,
+    "model": MODELS,
+    "partition": PARTITIONS,
+    "shift": SHIFTS,
+    "postprocess": POST_PROCESSES,
+    "metric": METRICS,
+}
+
+
+def kinds(family: str) -> dict[str, type[Component]]:
+    """Every kind of a family, by name."""
+    base, package = FAMILIES[family]
+    return discover(base, package)

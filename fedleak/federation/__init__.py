@@ -1,0 +1,1 @@
+"""The real Flower federation, with the adversary on its channels."""

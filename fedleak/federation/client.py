@@ -1,0 +1,157 @@
+"""The Flower ClientApp: trains on its own data, answers injected batches, shares post-processed updates."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fedleak import seeds
+from fedleak.federation.local_training import LocalTraining, Updates, compute_updates
+from fedleak.federation.sampling import draw_images
+from fedleak.federation.task import ClientTask, unpack
+from fedleak.models.base import InputShape, Model
+from fedleak.postprocess.base import apply_chain
+
+app = ClientApp()
+
+LOCAL_BUFFERS = "local-buffers"
+INJECT = "query.inject"
+WHOAMI = "query.whoami"
+BUFFER_PREFIX = "buffers/"  # a reply may carry one ArrayRecord only, so shared buffers travel under this name
+
+
+@lru_cache(maxsize=8)
+def _data(folder: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    return np.load(Path(folder) / "images.npy", mmap_mode="r"), np.load(Path(folder) / "labels.npy", mmap_mode="r")
+
+
+@lru_cache(maxsize=2)
+def _module(model: Model, input_shape: InputShape, classes: int) -> nn.Module:
+    return model.build(input_shape, classes, seed=0)
+
+
+def _prepare(message: Message, context: Context) -> tuple[ClientTask, nn.Module, torch.device]:
+    """The task, and the model with the broadcast weights (and the client's own buffers, where it keeps them)."""
+    task = ClientTask.model_validate_json(str(message.content["config"]["task"]))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        torch.set_num_threads(task.threads)
+    model = _module(task.model, task.input_shape, task.classes).to(device)
+    state = message.content["arrays"].to_torch_state_dict()
+    if task.client.batch_norm == "train_local" and LOCAL_BUFFERS in context.state:
+        state |= context.state[LOCAL_BUFFERS].to_torch_state_dict()
+    model.load_state_dict(state)
+    return task, model, device
+
+
+def _compute(
+    task: ClientTask, model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int
+) -> Updates:
+    """Updates for raw images ``(n, M, C, H, W)`` uint8 and labels ``(n, M)``."""
+    device = next(model.parameters()).device
+    shape = (-1, 1, 1)
+    mean = torch.tensor(task.mean, device=device).reshape(shape)
+    std = torch.tensor(task.std, device=device).reshape(shape)
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device, torch.float32) / 255
+    client = task.client
+    training = LocalTraining(
+        protocol=client.protocol,
+        batch_size=client.batch_size,
+        epochs=client.local_epochs,
+        learning_rate=client.local_learning_rate,
+        train_mode=client.batch_norm != "eval",
+    )
+    targets = torch.from_numpy(np.ascontiguousarray(labels)).to(device)
+    return compute_updates(model, (pixels - mean) / std, targets, training, seed=seed)
+
+
+def postprocess_mod(
+    message: Message, context: Context, call_next: Callable[[Message, Context], Message]
+) -> Message:
+    """Flower mod: post-process every update in the reply, the one of a round or the many of an injection."""
+    reply = call_next(message, context)
+    task = ClientTask.model_validate_json(str(message.content["config"]["task"]))
+    steps = task.client.postprocess
+    if not steps:
+        return reply
+    arrays: dict[str, Tensor] = reply.content["arrays"].to_torch_state_dict()
+    stacked = {name: tensor for name, tensor in arrays.items() if not name.startswith(BUFFER_PREFIX)}
+    count = len(next(iter(stacked.values())))
+    shared = []
+    for i in range(count):
+        generator = seeds.torch_generator(
+            task.seed, "postprocess", context_id(context), task.round, task.first_pair + i
+        )
+        shared.append(apply_chain(steps, {n: t[i] for n, t in stacked.items()}, generator=generator))
+    result = {name: torch.stack([update[name] for update in shared]) for name in stacked}
+    reply.content["arrays"] = ArrayRecord(torch_state_dict=arrays | result)
+    return reply
+
+
+def context_id(context: Context) -> int:
+    """The partition that this node holds."""
+    return int(context.node_config["partition-id"])
+
+
+def _provoke_fault(task: ClientTask) -> None:
+    if task.fault == "raise":
+        raise RuntimeError(f"fault provoked by the scenario in round {task.round}")
+    if task.fault == "exit":
+        os._exit(1)
+    if task.fault == "silent":
+        time.sleep(task.timeout + 1)
+
+
+@app.query("whoami")
+def whoami(message: Message, context: Context) -> Message:
+    """Tell which partition this node holds; Flower's node ids are random."""
+    identity = ConfigRecord({"partition-id": context_id(context)})
+    return Message(RecordDict({"identity": identity}), reply_to=message)
+
+
+@app.train(mods=[postprocess_mod])
+def train(message: Message, context: Context) -> Message:
+    """Compute this round's update from the client's own images. Updates carry a leading dimension of one."""
+    task, model, _ = _prepare(message, context)
+    _provoke_fault(task)
+    client = context_id(context)
+    images, labels = _data(str(Path(task.data) / f"{client:05d}"))
+    chosen = draw_images(
+        task.client, seed=task.seed, round_number=task.round, client=client, held=len(labels)
+    )
+    seed = seeds.derive(task.seed, "client", task.round, client)
+    updates = _compute(task, model, images[chosen][None], labels[chosen][None], seed)
+    tensors = {name: tensor.cpu() for name, tensor in updates.tensors.items()}
+    if task.fault == "nan":
+        tensors = {name: torch.full_like(tensor, torch.nan) for name, tensor in tensors.items()}
+    buffers = {name: buffer.cpu() for name, buffer in updates.buffers.items()}
+    if buffers and task.client.batch_norm == "train_local":
+        kept = {name: buffer[0] for name, buffer in buffers.items()}
+        context.state[LOCAL_BUFFERS] = ArrayRecord(torch_state_dict=kept)
+    if buffers and task.client.batch_norm == "train_shared":
+        tensors |= {BUFFER_PREFIX + name: buffer for name, buffer in buffers.items()}
+    metrics = MetricRecord({"num-examples": len(chosen), "loss": float(updates.losses[0])})
+    return Message(
+        RecordDict({"arrays": ArrayRecord(torch_state_dict=tensors), "metrics": metrics}), reply_to=message
+    )
+
+
+@app.query("inject", mods=[postprocess_mod])
+def inject(message: Message, context: Context) -> Message:
+    """Answer the adversary's batches, fed in through this client's channel, as if they were its own data."""
+    task, model, _ = _prepare(message, context)
+    images, labels = unpack(message.content["injected"])
+    seed = seeds.derive(task.seed, "inject", task.round, task.first_pair)
+    updates = _compute(task, model, images, labels, seed)
+    tensors = {name: tensor.cpu() for name, tensor in updates.tensors.items()}
+    return Message(RecordDict({"arrays": ArrayRecord(torch_state_dict=tensors)}), reply_to=message)

@@ -1,0 +1,82 @@
+"""Gathering input-update pairs through the channel of the compromised client."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.serverapp import Grid
+
+from fedleak.errors import FederationError
+from fedleak.federation.client import INJECT
+from fedleak.federation.exchange import exchange
+from fedleak.federation.plan import Plan
+from fedleak.federation.task import pack
+from fedleak.progress import Task
+from fedleak.transcript.layout import Layout
+from fedleak.transcript.writer import TranscriptWriter
+
+MESSAGE_BYTES = 16 * 2**20
+"""Aimed size of a reply."""
+IN_FLIGHT = 4
+"""Messages at a time, so that several workers are busy and the driver holds few replies."""
+
+
+def gather_pairs(
+    grid: Grid,
+    plan: Plan,
+    pairs: range,
+    *,
+    node: int,
+    arrays: ArrayRecord,
+    task: Callable[[int], str],
+    layout: Layout,
+    writer: TranscriptWriter,
+    stop: threading.Event,
+    progress: Task,
+) -> None:
+    """Feed the public images of ``pairs`` to the compromised client; append its answers to the transcript.
+
+    Args:
+        grid, node: where the compromised client is.
+        plan: holds the public images and which go into each pair.
+        pairs: pairs to gather; those already in the transcript are skipped.
+        arrays: the global model of the round.
+        task: number of the first pair in a message -> JSON of the client's task.
+
+    Raises:
+        FederationError: if the client fails or does not answer in time.
+    """
+    if plan.pair_index is None:
+        raise ValueError("the plan has no injection")
+    size = max(1, min(500, MESSAGE_BYTES // (4 * layout.size)))
+    starts = range(max(pairs.start, writer.pairs_done), pairs.stop, size)
+    timeout = plan.scenario.federation.engine.timeout
+    for window in (starts[i : i + IN_FLIGHT] for i in range(0, len(starts), IN_FLIGHT)):
+        messages = []
+        for start in window:
+            index = plan.pair_index[start : min(start + size, pairs.stop)]
+            injected = pack(plan.public.images[index], plan.public.labels[index])
+            config = ConfigRecord({"task": task(start)})
+            content = RecordDict({"arrays": arrays, "config": config, "injected": injected})
+            messages.append(Message(content, dst_node_id=node, message_type=INJECT, group_id=str(start)))
+        replies = exchange(grid, messages, timeout=timeout, stop=stop)
+        _store(replies, list(window), layout, writer, progress)
+
+
+def _store(
+    replies: list[Message], starts: list[int], layout: Layout, writer: TranscriptWriter, progress: Task
+) -> None:
+    by_start = {int(reply.metadata.group_id): reply for reply in replies}
+    for start in starts:
+        reply = by_start.get(start)
+        if reply is None or reply.has_error():
+            reason = "no reply in time" if reply is None else reply.error.reason
+            raise FederationError(f"the compromised client did not answer the injected pairs: {reason}")
+        rows = layout.flatten(reply.content["arrays"].to_torch_state_dict(), batch_dims=1).numpy()
+        if not np.isfinite(rows).all():
+            raise FederationError("an injected pair's update holds NaN or infinite values; lower the learning rate")
+        writer.write_pairs(start, rows)
+        progress.advance(len(rows))

@@ -1,0 +1,121 @@
+"""What a client computes: gradients (FedSGD) and local training (FedAvg), for many batches at once.
+
+``torch.func.vmap`` runs independent batches side by side: the compromised client answers thousands of injected
+batches with the very code that answers one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from fedleak import seeds
+
+State = dict[str, Tensor]
+
+VMAP_BYTES = 256 * 2**20
+VMAP_BATCHES = 100  # larger groups are no faster on CPUs and need more memory
+
+
+@dataclass(frozen=True)
+class LocalTraining:
+    """How a client turns a batch into an update.
+
+    Attributes:
+        protocol: ``fedsgd`` shares the gradient of the mean loss, ``fedavg`` the new weights minus the old ones.
+        batch_size, epochs, learning_rate: of local SGD (``fedavg`` only).
+        train_mode: run normalisation and dropout layers in training mode.
+    """
+
+    protocol: str
+    batch_size: int
+    epochs: int
+    learning_rate: float
+    train_mode: bool
+
+
+@dataclass(frozen=True)
+class Updates:
+    """``n`` updates: name -> ``(n, *shape)``; new buffers likewise; mean loss of each, ``(n,)``."""
+
+    tensors: State
+    buffers: State
+    losses: Tensor
+
+
+def compute_updates(
+    model: nn.Module, images: Tensor, labels: Tensor, training: LocalTraining, *, seed: int
+) -> Updates:
+    """Updates of ``n`` independent clients' batches from one common model.
+
+    Args:
+        model: architecture, parameters and buffers; left unchanged.
+        images: normalised, ``(n, M, C, H, W)``.
+        labels: ``(n, M)``.
+        training: what to compute.
+        seed: of mini-batch order and dropout.
+    """
+    parameters = {name: p.detach() for name, p in model.named_parameters()}
+    buffers = {name: b.detach() for name, b in model.named_buffers()}
+    count = sum(p.numel() for p in parameters.values()) + images[0].numel()
+    group = max(1, min(VMAP_BATCHES, VMAP_BYTES // (4 * count)))
+    order = _mini_batches(images.shape[1], training, seed)
+    was_training = model.training
+    model.train(training.train_mode)
+    try:
+        parts = []
+        with seeds.global_torch_seed(seed):
+            for start in range(0, len(images), group):
+                some = slice(start, start + group)
+                parts.append(_group(model, parameters, buffers, images[some], labels[some], training, order))
+    finally:
+        model.train(was_training)
+    return Updates(
+        tensors={name: torch.cat([part[0][name] for part in parts]) for name in parameters},
+        buffers={name: torch.cat([part[1][name] for part in parts]) for name in buffers},
+        losses=torch.cat([part[2] for part in parts]),
+    )
+
+
+def _mini_batches(samples: int, training: LocalTraining, seed: int) -> list[Tensor]:
+    """Positions of each mini-batch of each epoch."""
+    if training.protocol == "fedsgd":
+        return [torch.arange(samples)]
+    generator = seeds.torch_generator(seed, "order")
+    batches: list[Tensor] = []
+    for _ in range(training.epochs):
+        batches += torch.randperm(samples, generator=generator).split(training.batch_size)
+    return batches
+
+
+def _group(
+    model: nn.Module,
+    parameters: State,
+    buffers: State,
+    images: Tensor,
+    labels: Tensor,
+    training: LocalTraining,
+    order: list[Tensor],
+) -> tuple[State, State, Tensor]:
+    def loss(p: State, b: State, x: Tensor, y: Tensor) -> tuple[Tensor, State]:
+        # Normalisation layers write into the buffers they are given: these are this batch's own.
+        logits = functional_call(model, (p, b), (x,))
+        return F.cross_entropy(logits, y), b
+
+    def one(b: State, x: Tensor, y: Tensor) -> tuple[State, State, Tensor]:
+        if training.protocol == "fedsgd":
+            gradient, (value, b) = grad_and_value(loss, has_aux=True)(parameters, b, x, y)
+            return gradient, b, value
+        p, total = parameters, torch.zeros(())
+        for batch in order:
+            gradient, (value, b) = grad_and_value(loss, has_aux=True)(p, b, x[batch], y[batch])
+            p = {name: p[name] - training.learning_rate * gradient[name] for name in p}
+            total = total + value / len(order)
+        return {name: p[name] - parameters[name] for name in p}, b, total
+
+    own_buffers = {name: b.unsqueeze(0).repeat(len(images), *[1] * b.ndim) for name, b in buffers.items()}
+    return vmap(one, randomness="different")(own_buffers, images, labels)  # type: ignore[no-any-return]

@@ -1,0 +1,167 @@
+"""Everything about a federation that can be known, and checked, before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedleak import seeds
+from fedleak.datasets.base import DatasetSplits, LabelledImages
+from fedleak.errors import InputError
+from fedleak.federation.sampling import draw_images, images_per_update
+from fedleak.scenario import Scenario
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PlannedUpdate:
+    """One victim's update that will be recorded; ``images`` are places in the client's own data."""
+
+    row: int
+    round: int
+    client: int
+    images: Indices
+
+
+@dataclass(frozen=True)
+class PlannedRound:
+    """Who takes part in a round, whose updates are recorded, and which pairs are gathered first."""
+
+    number: int
+    clients: tuple[int, ...]
+    updates: tuple[PlannedUpdate, ...]
+    pairs: range
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The dealt data and the schedule of a federation."""
+
+    scenario: Scenario
+    splits: DatasetSplits
+    public: LabelledImages
+    clients: tuple[LabelledImages, ...]
+    pair_index: Indices | None
+    """Public images in each pair, ``(P, B)``."""
+    rounds: tuple[PlannedRound, ...]
+
+    @property
+    def recorded_updates(self) -> int:
+        """Rows that the transcript needs."""
+        return sum(len(planned.updates) for planned in self.rounds)
+
+
+def make_plan(scenario: Scenario) -> Plan:
+    """Load the data, deal it, and lay out every round.
+
+    Raises:
+        InputError: if the scenario and its data do not fit together; nothing has been written.
+    """
+    splits = scenario.dataset.load()
+    public_index, private_index = scenario.adversary.shift.pools(
+        splits.train.labels,
+        public=_public_count(scenario, len(splits.train)),
+        generator=seeds.numpy_generator(scenario.seed, "public"),
+    )
+    private = splits.train.take(private_index)
+    parts = scenario.federation.partition.split(
+        private.labels, clients=scenario.federation.clients, seed=seeds.derive(scenario.seed, "partition")
+    )
+    clients = tuple(private.take(part) for part in parts)
+    for client, data in enumerate(clients):
+        _check_client_data(scenario, client, len(data))
+    return Plan(
+        scenario=scenario,
+        splits=splits,
+        public=splits.train.take(public_index),
+        clients=clients,
+        pair_index=_pair_index(scenario, len(public_index), len(clients[scenario.adversary.compromised])),
+        rounds=_plan_rounds(scenario, [len(data) for data in clients]),
+    )
+
+
+def _public_count(scenario: Scenario, available: int) -> int:
+    adversary = scenario.adversary
+    if adversary.public_images is not None:
+        return adversary.public_images
+    wanted = adversary.injection.pairs * scenario.federation.client.batch_size if adversary.injection else 100
+    return min(wanted, available // 2)
+
+
+def _check_client_data(scenario: Scenario, client: int, held: int) -> None:
+    settings = scenario.federation.client
+    needed = images_per_update(scenario.federation.client, held)
+    if needed > held:
+        name = "batch_size" if settings.protocol == "fedsgd" else "samples"
+        raise InputError(
+            f"federation.client.{name}", needed, f"client {client} holds only {held} images; at most that many"
+        )
+
+
+def _pair_index(scenario: Scenario, public: int, held: int) -> Indices | None:
+    """Batches of public images: whole permutations laid end to end, so every image is used before any is used twice."""
+    injection = scenario.adversary.injection
+    if injection is None:
+        return None
+    per_pair = images_per_update(scenario.federation.client, held)
+    if per_pair > public:
+        raise InputError("adversary.public_images", public, f"one pair needs {per_pair} images")
+    if per_pair == 1 and injection.pairs > public * len(injection.rounds):
+        raise InputError(
+            "adversary.injection.pairs",
+            injection.pairs,
+            f"with one image a pair, {public} public images give at most {public * len(injection.rounds)} distinct pairs",
+        )
+    generator = seeds.numpy_generator(scenario.seed, "pairs")
+    batches = public // per_pair
+    passes = -(-injection.pairs // batches)
+    index = [generator.permutation(public)[: batches * per_pair].reshape(batches, per_pair) for _ in range(passes)]
+    return np.concatenate(index)[: injection.pairs].astype(np.int64)
+
+
+def _plan_rounds(scenario: Scenario, held: list[int]) -> tuple[PlannedRound, ...]:
+    federation, adversary = scenario.federation, scenario.adversary
+    victims = set(range(federation.clients)) - {adversary.compromised}
+    if adversary.victims.clients != "others":
+        victims = set(adversary.victims.clients)
+    rounds: list[PlannedRound] = []
+    row = 0
+    for number in range(1, federation.rounds + 1):
+        recorded = adversary.victims.rounds == "all" or number in adversary.victims.rounds
+        clients = _sample_clients(scenario, number)
+        updates = []
+        for client in clients:
+            if recorded and client in victims:
+                images = draw_images(
+                    federation.client,
+                    seed=scenario.seed,
+                    round_number=number,
+                    client=client,
+                    held=held[client],
+                )
+                updates.append(PlannedUpdate(row=row, round=number, client=client, images=images))
+                row += 1
+        rounds.append(PlannedRound(number, clients, tuple(updates), _pairs_of_round(scenario, number)))
+    if row == 0:
+        raise InputError(
+            "adversary.victims", adversary.victims.model_dump(), "no sampled client of any round is a victim"
+        )
+    return tuple(rounds)
+
+
+def _sample_clients(scenario: Scenario, number: int) -> tuple[int, ...]:
+    federation = scenario.federation
+    count = federation.clients_per_round or federation.clients
+    generator = seeds.numpy_generator(scenario.seed, "sampling", number)
+    return tuple(sorted(int(c) for c in generator.permutation(federation.clients)[:count]))
+
+
+def _pairs_of_round(scenario: Scenario, number: int) -> range:
+    injection = scenario.adversary.injection
+    if injection is None or number not in injection.rounds:
+        return range(0)
+    position, shares = sorted(injection.rounds).index(number), len(injection.rounds)
+    return range(injection.pairs * position // shares, injection.pairs * (position + 1) // shares)

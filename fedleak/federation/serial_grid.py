@@ -1,0 +1,76 @@
+"""A Flower grid that runs every client in this process, one after the other, without Ray."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.app.user_config import UserConfig
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+
+
+class SerialGrid(Grid):
+    """Runs an unmodified ``ClientApp``; node ids are the partition ids plus one.
+
+    Args:
+        client_app: the app.
+        nodes: number of clients.
+    """
+
+    def __init__(self, client_app: ClientApp, nodes: int) -> None:
+        self._app = client_app
+        self._replies: dict[str, Message] = {}
+        self._contexts = {
+            partition + 1: Context(
+                run_id=1,
+                node_id=partition + 1,
+                node_config=UserConfig({"partition-id": partition, "num-partitions": nodes}),
+                state=RecordDict(),
+                run_config=UserConfig(),
+            )
+            for partition in range(nodes)
+        }
+
+    def set_run(self, run: Run) -> None:
+        """Refused: there is no run behind this grid."""
+        raise NotImplementedError("a serial grid has no run")
+
+    @property
+    def run(self) -> Run:
+        """Refused: there is no run behind this grid."""
+        raise NotImplementedError("a serial grid has no run")
+
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
+        """A message to a node."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """All node ids."""
+        return list(self._contexts)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Let each client answer at once; an exception becomes an error reply, as in Flower's own engine."""
+        identifiers = []
+        for message in messages:
+            identifier = str(uuid.uuid4())
+            message.metadata.__dict__["_message_id"] = identifier
+            try:
+                reply = self._app(message, self._contexts[message.metadata.dst_node_id])
+            except Exception as error:  # noqa: BLE001 - whatever a client raises is its reply
+                reply = Message(Error(code=2, reason=f"{type(error).__name__}: {error}"), reply_to=message)
+            self._replies[identifier] = reply
+            identifiers.append(identifier)
+        return identifiers
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Replies to ``message_ids``, each handed out once."""
+        return [self._replies.pop(i) for i in list(message_ids) if i in self._replies]
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+        """Push, then pull."""
+        return self.pull_messages(self.push_messages(messages))

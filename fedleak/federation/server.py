@@ -1,0 +1,178 @@
+"""The server's side of a federation, round by round."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from flwr.app import ArrayRecord, ConfigRecord
+from flwr.serverapp import Grid
+from torch import nn
+
+from fedleak import seeds
+from fedleak.datasets.base import LabelledImages
+from fedleak.federation.channel import ChannelTap
+from fedleak.federation.exchange import exchange, identify, wait_for_nodes
+from fedleak.federation.injection import gather_pairs
+from fedleak.federation.plan import Plan, PlannedUpdate
+from fedleak.federation.strategy import UpdateAveraging
+from fedleak.federation.task import ClientTask
+from fedleak.progress import Progress
+from fedleak.transcript.layout import Layout
+from fedleak.transcript.manifest import RoundRecord
+from fedleak.transcript.writer import TranscriptWriter
+
+START_SECONDS = 120.0
+EVALUATION_BATCH = 500
+
+
+class Server:
+    """Trains the global model and lets the adversary record; continues after the last finished round.
+
+    Args:
+        plan: data and schedule.
+        writer: the transcript, possibly half written by an earlier process.
+        data: folder with one sub-folder of private images per client.
+        progress: where rounds and pairs are counted.
+    """
+
+    def __init__(self, plan: Plan, writer: TranscriptWriter, data: Path, progress: Progress) -> None:
+        self.plan, self.writer, self.data, self.progress = plan, writer, data, progress
+        self.stop = threading.Event()
+        scenario = plan.scenario
+        self.model: nn.Module = scenario.model.build(
+            plan.splits.input_shape, len(plan.splits.class_names), seed=seeds.derive(scenario.seed, "model")
+        )
+        self.layout = Layout.of(self.model.named_parameters())
+
+    @property
+    def finished(self) -> bool:
+        """Whether every round is in the transcript."""
+        return len(self.writer.rounds) == len(self.plan.rounds)
+
+    def run(self, grid: Grid) -> None:
+        """Run rounds until all are done, or until a worker was lost and the engine wants a restart.
+
+        Raises:
+            FederationError: if it cannot go on.
+        """
+        scenario = self.plan.scenario
+        nodes = wait_for_nodes(grid, scenario.federation.clients, timeout=START_SECONDS, stop=self.stop)
+        partition_to_node = identify(grid, nodes, timeout=START_SECONDS, stop=self.stop)
+        tap = self._strategy(partition_to_node)
+        bar = self.progress.task("federation rounds", len(self.plan.rounds))
+        bar.advance(len(self.writer.rounds))
+        while not self.finished:
+            record = self._round(grid, tap, partition_to_node)
+            bar.advance(note=f"test accuracy {record.accuracy:.3f}")
+            if any(delivery.status == "missing" or _lost(delivery.reason) for delivery in tap.deliveries):
+                return
+
+    def _strategy(self, nodes: Mapping[int, int]) -> ChannelTap:
+        federation = self.plan.scenario.federation
+        sign = -1.0 if federation.client.protocol == "fedsgd" else 1.0
+        inner = UpdateAveraging(
+            nodes=nodes,
+            sample=lambda number: self.plan.rounds[number - 1].clients,
+            task=lambda number, client: self._task(number, client=client),
+            step=sign * federation.server_learning_rate,
+        )
+        return ChannelTap(
+            inner,
+            clients={node: client for client, node in nodes.items()},
+            planned=lambda number: self.plan.rounds[number - 1].updates,
+            record=self._record,
+        )
+
+    def _round(self, grid: Grid, tap: ChannelTap, nodes: Mapping[int, int]) -> RoundRecord:
+        planned = self.plan.rounds[len(self.writer.rounds)]
+        number = planned.number
+        if number == 1:
+            self.writer.save_model(0, self.model.state_dict())
+        self.model.load_state_dict(self.writer.load_model(number - 1))
+        arrays = ArrayRecord(torch_state_dict=self.model.state_dict())
+        if self.writer.pairs_done < planned.pairs.stop:
+            bar = self.progress.task(f"injected pairs, round {number}", len(planned.pairs))
+            bar.advance(max(0, self.writer.pairs_done - planned.pairs.start))
+            gather_pairs(
+                grid,
+                self.plan,
+                planned.pairs,
+                node=nodes[self.plan.scenario.adversary.compromised],
+                arrays=arrays,
+                task=lambda start: self._task(number, first_pair=start),
+                layout=self.layout,
+                writer=self.writer,
+                stop=self.stop,
+                progress=bar,
+            )
+        messages = tap.configure_train(number, arrays, ConfigRecord(), grid)
+        timeout = self.plan.scenario.federation.engine.timeout
+        replies = exchange(grid, messages, timeout=timeout, stop=self.stop)
+        updated, _ = tap.aggregate_train(number, replies)
+        if updated is None:
+            raise RuntimeError("the strategy aggregated nothing")
+        self.model.load_state_dict(updated.to_torch_state_dict())
+        return self._finish_round(number, tap)
+
+    def _finish_round(self, number: int, tap: ChannelTap) -> RoundRecord:
+        self.writer.save_model(number, self.model.state_dict())
+        normalisation = self.plan.splits.normalisation
+        accuracy, loss = evaluate(self.model, self.plan.splits.test, normalisation.mean, normalisation.std)
+        failures = [f"client {d.client}: {d.status}: {d.reason}" for d in tap.deliveries if d.status != "ok"]
+        record = RoundRecord(
+            round=number,
+            accuracy=accuracy,
+            loss=loss,
+            replies=len(tap.deliveries) - len(failures),
+            failures=tuple(failures),
+            updates=tap.update_records(number),
+        )
+        self.writer.finish_round(record)
+        return record
+
+    def _record(self, update: PlannedUpdate, tensors: Mapping[str, torch.Tensor]) -> None:
+        self.writer.write_update(update.row, self.layout.flatten(tensors).numpy())
+
+    def _task(self, number: int, *, client: int | None = None, first_pair: int = 0) -> str:
+        scenario, splits = self.plan.scenario, self.plan.splits
+        faults = [f.mode for f in scenario.federation.faults if (f.round, f.client) == (number, client)]
+        return ClientTask(
+            seed=scenario.seed,
+            round=number,
+            first_pair=first_pair,
+            model=scenario.model,
+            input_shape=splits.input_shape,
+            classes=len(splits.class_names),
+            mean=splits.normalisation.mean,
+            std=splits.normalisation.std,
+            client=scenario.federation.client,
+            data=str(self.data.resolve()),
+            timeout=scenario.federation.engine.timeout,
+            fault=faults[0] if faults else None,
+        ).model_dump_json()
+
+
+def _lost(reason: str) -> bool:
+    """Whether a failure means that a Ray worker is gone; Flower never replaces one."""
+    return "ActorDiedError" in reason or "ActorUnavailableError" in reason or "actor died" in reason.lower()
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, data: LabelledImages, mean: tuple[float, ...], std: tuple[float, ...]
+) -> tuple[float, float]:
+    """Accuracy in [0, 1] and mean cross-entropy of ``model`` on ``data``, in evaluation mode."""
+    model.eval()
+    shift, scale = torch.tensor(mean).reshape(-1, 1, 1), torch.tensor(std).reshape(-1, 1, 1)
+    correct, loss = 0, 0.0
+    for start in range(0, len(data), EVALUATION_BATCH):
+        pixels = torch.from_numpy(data.images[start : start + EVALUATION_BATCH]).to(torch.float32) / 255
+        labels = torch.from_numpy(data.labels[start : start + EVALUATION_BATCH])
+        logits = model((pixels - shift) / scale)
+        correct += int((logits.argmax(dim=1) == labels).sum())
+        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+    return correct / len(data), loss / len(data)

@@ -1,0 +1,79 @@
+"""Learned perceptual image patch similarity, by its authors' package."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+
+from fedleak.metrics.base import Metric, MetricUnavailableError
+
+MIN_SIDE = 64
+"""AlexNet's strides leave nothing of smaller images; those are enlarged first."""
+
+
+class Lpips(Metric):
+    """LPIPS with AlexNet features, version 0.1 (Zhang et al. 2018, arXiv 1801.03924)."""
+
+    kind: Literal["lpips"] = "lpips"
+    higher_is_better: ClassVar[bool] = False
+    backbone: str = "alex"
+    """``alex`` (torchvision's weights, fetched on first use) or a local file with AlexNet's state dict."""
+
+    def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        """``(N,)``, 0 is perfect; grey images are repeated to three channels."""
+        network = _network(self.backbone)
+        with torch.no_grad():
+            value: torch.Tensor = network(_prepare(reconstruction), _prepare(truth), normalize=True)
+        return value.reshape(-1)
+
+
+def _prepare(images: torch.Tensor) -> torch.Tensor:
+    if images.shape[1] == 1:
+        images = images.expand(-1, 3, -1, -1)
+    if min(images.shape[-2:]) < MIN_SIDE:
+        scale = MIN_SIDE / min(images.shape[-2:])
+        images = F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False).clamp(0, 1)
+    return images
+
+
+@lru_cache(maxsize=2)
+def _network(backbone: str) -> Any:
+    import lpips
+
+    if backbone != "alex":
+        network = _build(lpips, random_backbone=True)
+        _load_backbone(network, Path(backbone).expanduser())
+        return network
+    try:
+        return _build(lpips, random_backbone=False)
+    except OSError as error:
+        raise MetricUnavailableError(
+            f"AlexNet's weights could not be fetched ({error}); name a local file in metrics.lpips.backbone"
+        ) from error
+
+
+def _build(lpips: Any, *, random_backbone: bool) -> Any:
+    """The package prints to standard output and uses deprecated torchvision arguments; both are hushed."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return lpips.LPIPS(net="alex", pnet_rand=random_backbone, verbose=False).eval()
+
+
+def _load_backbone(network: Any, file: Path) -> None:
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise MetricUnavailableError(f"metrics.lpips.backbone: {file} cannot be read ({error})") from error
+    own = network.net.state_dict()  # 'slice2.3.weight' is torchvision's 'features.3.weight'
+    try:
+        network.net.load_state_dict({name: state["features." + name.split(".", 1)[1]] for name in own})
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise MetricUnavailableError(f"metrics.lpips.backbone: {file} is no AlexNet state dict ({error})") from error

@@ -1,0 +1,27 @@
+"""Peak signal-to-noise ratio."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torchmetrics.functional.image import peak_signal_noise_ratio
+
+from fedleak.metrics.base import Metric
+
+PERFECT_DB = 100.0
+"""Value of an exact copy, so that averages stay finite."""
+
+
+class Psnr(Metric):
+    """Peak signal-to-noise ratio in dB with data range 1, at most 100 dB."""
+
+    kind: Literal["psnr"] = "psnr"
+    higher_is_better: ClassVar[bool] = True
+
+    def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        """``(N,)`` in dB."""
+        value: torch.Tensor = peak_signal_noise_ratio(
+            reconstruction, truth, data_range=1.0, reduction="none", dim=(1, 2, 3)
+        )
+        return value.reshape(-1).clamp(max=PERFECT_DB)

@@ -1,0 +1,28 @@
+"""Multi-layer perceptron."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import nn
+
+from fedleak.models.base import ACTIVATIONS, ActivationName, InputShape, Model
+
+
+class Mlp(Model):
+    """Fully connected layers with one activation between them."""
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = (128, 64)
+    activation: ActivationName = "relu"
+
+    def module(self, input_shape: InputShape, classes: int) -> nn.Module:
+        """Flatten, then Linear and activation for every hidden width, then Linear."""
+        layers: list[nn.Module] = [nn.Flatten()]
+        width = math.prod(input_shape)
+        for hidden in self.hidden:
+            layers += [nn.Linear(width, hidden), ACTIVATIONS[self.activation]()]
+            width = hidden
+        return nn.Sequential(*layers, nn.Linear(width, classes))

@@ -1,0 +1,1 @@
+"""How the private training data is dealt to the clients, one file per scheme."""

@@ -1,0 +1,45 @@
+"""What every partition scheme is, and the bridge to the partitioners of flwr-datasets."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedleak.component import Component
+from fedleak.errors import InputError
+
+Indices = NDArray[np.int64]
+
+
+class Partition(Component):
+    """Labels -> one sorted index list per client."""
+
+    @abstractmethod
+    def partitioner(self, *, clients: int, seed: int) -> Any:
+        """The flwr-datasets partitioner that does the work."""
+
+    def split(self, labels: Indices, *, clients: int, seed: int) -> tuple[Indices, ...]:
+        """Deal ``labels`` ``(N,)`` to ``clients`` clients; disjoint, together at most all N.
+
+        Raises:
+            InputError: if the scheme cannot deal so few images, or leaves a client with none.
+        """
+        from datasets import Dataset
+
+        partitioner = self.partitioner(clients=clients, seed=seed)
+        partitioner.dataset = Dataset.from_dict({"index": np.arange(len(labels)), "label": labels})
+        try:
+            parts = [np.sort(np.asarray(partitioner.load_partition(i)["index"])) for i in range(clients)]
+        except (ValueError, ZeroDivisionError) as error:
+            raise InputError("federation.partition", self.kind, f"{len(labels)} images: {error}") from error
+        for client, part in enumerate(parts):
+            if len(part) == 0:
+                raise InputError(
+                    "federation.partition",
+                    self.kind,
+                    f"client {client} of {clients} would hold no image; use fewer clients or more data",
+                )
+        return tuple(part.astype(np.int64) for part in parts)

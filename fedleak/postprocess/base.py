@@ -1,0 +1,35 @@
+"""What every post-processing step is, and how steps make a chain."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from fedleak.component import Component
+
+Update = Mapping[str, torch.Tensor]
+
+
+class PostProcess(Component):
+    """A transformation of one update: name -> tensor, gradients or weight deltas, never buffers."""
+
+    @abstractmethod
+    def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """The update as shared; the argument is left as it was. Random steps draw from ``generator`` only."""
+
+
+def apply_chain(
+    steps: Sequence[PostProcess], update: Update, *, generator: torch.Generator
+) -> dict[str, torch.Tensor]:
+    """Apply ``steps`` in the order in which the scenario lists them."""
+    result = dict(update)
+    for step in steps:
+        result = step.apply(result, generator=generator)
+    return result
+
+
+def global_norm(update: Update) -> torch.Tensor:
+    """Euclidean norm over all tensors together, a scalar."""
+    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t) for t in update.values()]))

@@ -1,0 +1,23 @@
+"""Clipping by the global norm."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from fedleak.postprocess.base import PostProcess, Update, global_norm
+
+
+class L2Clipping(PostProcess):
+    """Scale the update down to at most ``max_norm`` in Euclidean norm (Abadi et al. 2016, arXiv 1607.00133)."""
+
+    kind: Literal["l2_clipping"] = "l2_clipping"
+    max_norm: float = Field(gt=0)
+
+    def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """A zero update stays zero."""
+        norm = global_norm(update)
+        scale = torch.clamp(self.max_norm / torch.clamp(norm, min=torch.finfo(norm.dtype).tiny), max=1.0)
+        return {name: tensor * scale for name, tensor in update.items()}

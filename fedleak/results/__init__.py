@@ -1,0 +1,1 @@
+"""Scores: the one place where reconstructions meet truth."""

@@ -1,0 +1,177 @@
+"""What ``results.json`` and ``results.csv`` hold."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from fedleak.errors import InputError
+from fedleak.transcript.manifest import Record
+from fedleak.transcript.writer import write_atomically
+
+FORMAT = "fedleak-results"
+RESULTS_JSON = "results.json"
+RESULTS_CSV = "results.csv"
+PICTURES = "pictures"
+CORE_METRICS = ("mse", "psnr", "ssim", "lpips")
+
+
+class Interval(Record):
+    """A mean over images with its 95 % bootstrap interval; no interval for fewer than two images."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+class ResultRow(Record):
+    """One reconstructed image, one baseline image, or one failure (``image`` is None)."""
+
+    attack: str
+    kind: str
+    victim: int
+    round: int
+    image: int | None = None
+    metrics: dict[str, float | None] = {}
+    label_true: int | None = None
+    label_guess: int | None = None
+    seconds: float | None = None
+    status: Literal["ok", "failed"] = "ok"
+    reason: str = ""
+
+
+class RoundSummary(Record):
+    """Mean metrics of one attack over the images of one round."""
+
+    round: int
+    metrics: dict[str, Interval]
+
+
+class Picture(Record):
+    """Files, below ``pictures/``, of an original and its reconstruction."""
+
+    rank: Literal["best", "median", "worst"]
+    victim: int
+    round: int
+    image: int
+    original: str
+    reconstruction: str
+    metrics: dict[str, float | None]
+
+
+class AttackSummary(Record):
+    """One line of the results table: an attack or a baseline."""
+
+    attack: str
+    kind: str
+    is_baseline: bool
+    description: str
+    settings: dict[str, object] = {}
+    capabilities: tuple[str, ...] = ()
+    """Names of what the attack was given."""
+    images: int
+    failures: int = 0
+    metrics: dict[str, Interval]
+    label_accuracy: float | None = None
+    label_source: Literal["inferred", "attack", "none"] = "none"
+    training_seconds: float | None = None
+    training_cached: bool = False
+    """The generator came from the cache; ``training_seconds`` is what it had cost."""
+    seconds_per_reconstruction: float | None = None
+    peak_memory_bytes: int | None = None
+    parameters: int | None = None
+    curves: dict[str, list[float]] = {}
+    """Learning curves: ``train`` and ``held_out`` mean squared error per epoch."""
+    rounds: tuple[RoundSummary, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+
+
+class FederationRound(Record):
+    """The global model after a round, on the test split."""
+
+    round: int
+    accuracy: float
+    loss: float
+    failures: tuple[str, ...] = ()
+
+
+class CapabilityNote(Record):
+    """One piece of the adversary's knowledge, for the report."""
+
+    name: str
+    level: int | None
+    summary: str
+    used_by: tuple[str, ...]
+
+
+class Results(Record):
+    """Everything that a run found out."""
+
+    format: Literal["fedleak-results"] = FORMAT
+    version: Literal[1] = 1
+    fingerprint: str
+    name: str
+    description: str
+    scenario: dict[str, object]
+    environment: dict[str, object]
+    protocol: str
+    compromised: int | None
+    pairs: int | None
+    capabilities: tuple[CapabilityNote, ...]
+    federation: tuple[FederationRound, ...]
+    attacks: tuple[AttackSummary, ...]
+    """Attacks in the order of the scenario, then baselines."""
+    notes: tuple[str, ...]
+    """Things a reader must know: absent metrics, skipped updates, failures."""
+    rows: tuple[ResultRow, ...]
+
+
+def metric_names(rows: tuple[ResultRow, ...]) -> list[str]:
+    """The four core metrics, then further ones in order of appearance."""
+    names = list(CORE_METRICS)
+    for row in rows:
+        names += [name for name in row.metrics if name not in names]
+    return names
+
+
+def to_csv(rows: tuple[ResultRow, ...]) -> str:
+    """One line per image; absent values are empty cells."""
+    names = metric_names(rows)
+    core, further = names[: len(CORE_METRICS)], names[len(CORE_METRICS) :]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["attack", "kind", "victim", "round", "image", *core, "label_true", "label_guess", "seconds", *further]
+        + ["status", "reason"]
+    )
+    for row in rows:
+        cells = [row.attack, row.kind, row.victim, row.round, row.image, *(row.metrics.get(n) for n in core)]
+        cells += [row.label_true, row.label_guess, row.seconds, *(row.metrics.get(n) for n in further)]
+        writer.writerow(["" if cell is None else cell for cell in [*cells, row.status, row.reason]])
+    return out.getvalue()
+
+
+def save_results(folder: Path, results: Results) -> None:
+    """Write ``results.csv`` and ``results.json``."""
+    write_atomically(folder / RESULTS_CSV, to_csv(results.rows))
+    write_atomically(folder / RESULTS_JSON, results.model_dump_json(indent=1))
+
+
+def load_results(folder: Path) -> Results:
+    """Read ``results.json`` back.
+
+    Raises:
+        InputError: if it is missing or of another format.
+    """
+    path = folder / RESULTS_JSON
+    try:
+        return Results.model_validate(json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise InputError("RUN_DIR", str(folder), "it holds no results.json; run the attack stage first") from None
+    except (OSError, ValueError, ValidationError) as error:
+        raise InputError("RUN_DIR", str(path), f"not readable results ({str(error).splitlines()[0]})") from error

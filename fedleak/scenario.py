@@ -1,0 +1,193 @@
+"""The whole scenario schema: everything that a YAML file may say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from fedleak import families, threat
+from fedleak.attacks.base import Slug
+from fedleak.component import Settings, choice
+from fedleak.metrics.base import metric_settings
+
+if TYPE_CHECKING:
+    from fedleak.attacks.base import Attack as AttackChoice
+    from fedleak.attacks.labels.base import LabelInference as LabelChoice
+    from fedleak.datasets.base import Dataset as DatasetChoice
+    from fedleak.models.base import Model as ModelChoice
+    from fedleak.partition.base import Partition as PartitionChoice
+    from fedleak.postprocess.base import PostProcess as PostProcessChoice
+    from fedleak.metrics.base import MetricSettings as MetricsChoice
+    from fedleak.shift.base import Shift as ShiftChoice
+else:
+    MetricsChoice = metric_settings(families.kinds("metric"))
+    AttackChoice = choice(*families.ATTACKS)
+    LabelChoice = choice(*families.LABEL_INFERENCES)
+    DatasetChoice = choice(*families.DATASETS)
+    ModelChoice = choice(*families.MODELS)
+    PartitionChoice = choice(*families.PARTITIONS)
+    PostProcessChoice = choice(*families.POST_PROCESSES)
+    ShiftChoice = choice(*families.SHIFTS)
+
+ClientIndex = Annotated[int, Field(ge=0)]
+RoundNumber = Annotated[int, Field(ge=1)]
+
+
+class ClientSettings(Settings):
+    """What a client does with the global model before it shares its update."""
+
+    protocol: Literal["fedsgd", "fedavg"] = "fedsgd"
+    """``fedsgd``: share one gradient; ``fedavg``: train locally, share the weight delta."""
+    batch_size: int = Field(default=1, ge=1)
+    """Images in a gradient (fedsgd) or a local mini-batch (fedavg)."""
+    samples: int | None = Field(default=None, ge=1)
+    """fedavg: images of a client used in a round; all of its partition unless given."""
+    local_epochs: int = Field(default=1, ge=1)
+    local_learning_rate: float = Field(default=0.01, gt=0)
+    batch_norm: Literal["eval", "train_shared", "train_local"] = "eval"
+    """Use the broadcast running statistics; or batch statistics, whose running averages are shared or kept."""
+    postprocess: tuple[PostProcessChoice, ...] = ()
+    """Applied to every update before it leaves the client, in this order."""
+
+    @model_validator(mode="after")
+    def _fits_protocol(self) -> Self:
+        if self.protocol == "fedsgd" and (self.local_epochs != 1 or self.samples is not None):
+            raise ValueError("local_epochs and samples belong to protocol fedavg; fedsgd shares one gradient")
+        return self
+
+
+class ServerSettings(Settings):
+    """How the server aggregates."""
+
+    learning_rate: float | None = Field(default=None, gt=0)
+    """Step along the mean update; 0.1 for fedsgd and 1.0 for fedavg unless given."""
+
+
+class Fault(Settings):
+    """A failure to provoke, for studying and testing how a federation survives it."""
+
+    round: RoundNumber
+    client: ClientIndex
+    mode: Literal["raise", "silent", "exit", "nan"]
+    """Raise an error; answer nothing; end the worker process; share an update that is not a number."""
+
+
+class Engine(Settings):
+    """Where and how the clients run; nothing here changes a result."""
+
+    kind: Literal["ray", "serial"] = "ray"
+    """Ray actors, or one client after the other in this process (for debugging, and for machines without Ray)."""
+    cpus: int | None = Field(default=None, ge=1)
+    """CPUs of a local Ray; all unless given."""
+    client_cpus: float = Field(default=1, gt=0)
+    client_gpus: float = Field(default=0, ge=0)
+    """Share of a GPU for each client actor, such as 0.25."""
+    address: str | None = None
+    """Join this Ray cluster (``auto``, ``host:port``) instead of starting one."""
+    timeout: float = Field(default=300, gt=0)
+    """Seconds that a round may take before missing replies count as failures."""
+
+
+class Federation(Settings):
+    """The federation under attack."""
+
+    clients: int = Field(default=4, ge=2)
+    rounds: int = Field(default=5, ge=1)
+    clients_per_round: int | None = Field(default=None, ge=1)
+    """Clients sampled in each round; all unless given."""
+    partition: PartitionChoice = Field(default={"kind": "iid"}, validate_default=True)
+    client: ClientSettings = ClientSettings()
+    server: ServerSettings = ServerSettings()
+    engine: Engine = Engine()
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def server_learning_rate(self) -> float:
+        """The server's step, with its default by protocol."""
+        if self.server.learning_rate is not None:
+            return self.server.learning_rate
+        return 0.1 if self.client.protocol == "fedsgd" else 1.0
+
+
+class Injection(Settings):
+    """Input-update pairs gathered through the channel of the compromised client."""
+
+    pairs: int = Field(ge=2)
+    rounds: tuple[RoundNumber, ...] = (1,)
+    """Rounds in which pairs are gathered, an equal share in each."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Precision on disk."""
+
+
+class Victims(Settings):
+    """Whose updates the adversary records and attacks."""
+
+    clients: Literal["others"] | tuple[ClientIndex, ...] = "others"
+    """``others``: every client but the compromised one."""
+    rounds: Literal["all"] | tuple[RoundNumber, ...] = "all"
+
+
+class Adversary(Settings):
+    """What the adversary knows and does."""
+
+    level: int | None = Field(default=None, ge=0, le=5)
+    """Grant everything up to this threat level of the SoK."""
+    grants: tuple[str, ...] = ()
+    """Or grant capabilities by name."""
+    compromised: ClientIndex = 0
+    """The client whose channel is controlled."""
+    public_images: int | None = Field(default=None, ge=1)
+    """Images of the adversary's own; enough for the pairs, at most half of the data, unless given."""
+    shift: ShiftChoice = Field(default={"kind": "none"}, validate_default=True)
+    injection: Injection | None = None
+    victims: Victims = Victims()
+    label_inference: LabelChoice | None = Field(default={"kind": "greedy_bias"}, validate_default=True)
+
+    @field_validator("grants")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        grantable = sorted(n for n, c in threat.CAPABILITIES.items() if c.level is not None)
+        for name in names:
+            if name not in grantable:
+                raise ValueError(f"unknown capability {name!r}; known: {', '.join(grantable)}")
+        return names
+
+    @property
+    def granted(self) -> frozenset[str]:
+        """Names of all granted capabilities."""
+        by_level = threat.granted_by_level(self.level) if self.level is not None else frozenset()
+        return by_level | frozenset(self.grants)
+
+
+class Scenario(Settings):
+    """One experiment: a federation, an adversary, its attacks and how they are scored."""
+
+    name: Slug
+    description: str = ""
+    seed: int = Field(default=0, ge=0)
+    dataset: DatasetChoice
+    model: ModelChoice
+    federation: Federation = Federation()
+    adversary: Adversary = Adversary()
+    attacks: tuple[AttackChoice, ...] = Field(min_length=1)
+    metrics: MetricsChoice = MetricsChoice()
+    bootstrap_resamples: int = Field(default=2000, ge=100)
+    """Resamples behind every 95 % interval."""
+    device: str = "auto"
+    """Device of the attack stage: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ..."""
+    budgets: dict[str, dict[str, Any]] = {}
+    """Named sets of overrides, ``path: value``, chosen with ``--budget``."""
+    budget: str | None = None
+    """The chosen one; set by the command line."""
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of the scenario, for editors."""
+    return Scenario.model_json_schema()
+
+
+def default_run_directory(scenario: Scenario, fingerprint: str) -> Path:
+    """``runs/<name>-<hash>``."""
+    return Path("runs") / f"{scenario.name}-{fingerprint[:10]}"

@@ -1,0 +1,44 @@
+"""Independent random generators, each derived by name from the one seed of a scenario.
+
+A name such as ``("client", round, partition)`` always gives the same stream, whatever was drawn before it, so
+the order in which clients reply, the number of workers and a resumed run change nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+Name = str | int
+
+
+def derive(seed: int, *name: Name) -> int:
+    """A 63-bit seed for the stream called ``name``."""
+    text = "/".join([str(seed), *(f"{type(part).__name__}:{part}" for part in name)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def torch_generator(seed: int, *name: Name, device: torch.device | str = "cpu") -> torch.Generator:
+    """A torch generator for the stream called ``name``."""
+    return torch.Generator(device=device).manual_seed(derive(seed, *name))
+
+
+def numpy_generator(seed: int, *name: Name) -> np.random.Generator:
+    """A numpy generator for the stream called ``name``."""
+    return np.random.default_rng(derive(seed, *name))
+
+
+@contextmanager
+def global_torch_seed(seed: int) -> Iterator[None]:
+    """Seed torch's global generator inside the block and restore it afterwards.
+
+    Only for library code that takes no generator: ``nn.Module`` initialisation and dropout.
+    """
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,156 @@
+"""What an adversary may know: one frozen dataclass per capability.
+
+An attack asks for capabilities by annotating the parameters of its methods and receives those objects, made
+of detached copies read from the transcript, and nothing else. ``level`` follows the threat levels of "SoK: On
+Gradient Leakage in Federated Learning"; ``None`` means it is derived from other capabilities, not granted.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_type_hints
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fedleak.models.base import InputShape, Model
+from fedleak.transcript.layout import Layout
+from fedleak.transcript.rows import RowFile
+
+
+class Capability:
+    """Base of all capabilities."""
+
+    level: ClassVar[int | None] = None
+
+    @classmethod
+    def capability_name(cls) -> str:
+        """Name in YAML: the class name in snake case."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def summary(cls) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(cls) or "").split("\n", maxsplit=1)[0]
+
+
+@dataclass(frozen=True)
+class SharedUpdate(Capability):
+    """The tensors that one client sent in one round."""
+
+    level: ClassVar[int | None] = 0
+    tensors: Mapping[str, torch.Tensor]
+    """Parameter name -> gradient or weight delta, float32, as shared (after post-processing)."""
+    protocol: Literal["fedsgd", "fedavg"]
+    """``fedsgd``: gradients of the mean loss; ``fedavg``: new weights minus old ones."""
+    round: int
+    client: int
+    samples: int | None
+    """Images that went into it, where the client says so."""
+
+    def flat(self) -> torch.Tensor:
+        """All tensors laid end to end, ``(D,)``."""
+        return torch.cat([tensor.flatten() for tensor in self.tensors.values()])
+
+
+@dataclass(frozen=True)
+class ModelArchitecture(Capability):
+    """The architecture of the leaked model, without weights."""
+
+    level: ClassVar[int | None] = 0
+    model: Model
+    input_shape: InputShape
+    classes: int
+
+    def build(self, *, seed: int) -> nn.Module:
+        """A fresh network with random weights of the attacker's own."""
+        return self.model.build(self.input_shape, self.classes, seed=seed)
+
+
+@dataclass(frozen=True)
+class GlobalModel(Capability):
+    """Parameters and buffers that the server broadcast in the round of the update."""
+
+    level: ClassVar[int | None] = 0
+    state: Mapping[str, torch.Tensor]
+    version: int
+
+
+@dataclass(frozen=True)
+class PixelPrior(Capability):
+    """Bounds and normalisation of the images, constants of the data set."""
+
+    level: ClassVar[int | None] = 1
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    low: float = 0.0
+    high: float = 1.0
+
+
+@dataclass(frozen=True)
+class PublicData(Capability):
+    """The adversary's own images, uint8 ``(N, C, H, W)``, and labels ``(N,)``."""
+
+    level: ClassVar[int | None] = 2
+    images: torch.Tensor
+    labels: torch.Tensor
+
+
+@dataclass(frozen=True)
+class TrainingDetails(Capability):
+    """How clients train: local learning rate, epochs, batch size."""
+
+    level: ClassVar[int | None] = 3
+    local_learning_rate: float
+    local_epochs: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class InjectedPairs(Capability):
+    """Input-update pairs from the one client whose channel the adversary controls."""
+
+    level: ClassVar[int | None] = 5
+    images: torch.Tensor
+    """Public images, uint8 ``(N, C, H, W)``."""
+    index: NDArray[np.int64]
+    """Which of them went into each pair, ``(P, B)``."""
+    updates: RowFile
+    """What the client answered, ``(P, D)``, on disk."""
+    layout: Layout
+    protocol: Literal["fedsgd", "fedavg"]
+    digest: str
+    """Content hash of images, index and updates; names a cached generator."""
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def read_images(self, pairs: NDArray[np.int64]) -> torch.Tensor:
+        """Images of the pairs ``(n,)``: float32 ``(n, B, C, H, W)`` in [0, 1]."""
+        return self.images[torch.from_numpy(self.index[pairs])].to(torch.float32) / 255
+
+    def read_updates(self, pairs: NDArray[np.int64]) -> torch.Tensor:
+        """Updates of the pairs ``(n,)``: float32 ``(n, D)``."""
+        return torch.from_numpy(self.updates.read(pairs).astype(np.float32))
+
+
+CAPABILITIES: dict[str, type[Capability]] = {cls.capability_name(): cls for cls in Capability.__subclasses__()}
+
+
+def granted_by_level(level: int) -> frozenset[str]:
+    """Names of all capabilities up to a threat level of the SoK (0 to 5)."""
+    return frozenset(n for n, c in CAPABILITIES.items() if c.level is not None and c.level <= level)
+
+
+def required_capabilities(method: Callable[..., Any]) -> dict[str, type[Capability]]:
+    """Parameter name -> capability, read off the annotations of ``method``."""
+    return {
+        name: hint
+        for name, hint in get_type_hints(method).items()
+        if name != "return" and isinstance(hint, type) and issubclass(hint, Capability)
+    }

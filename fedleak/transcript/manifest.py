@@ -1,0 +1,134 @@
+"""The table of contents of a transcript, versioned and checksummed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+
+from fedleak.errors import InputError
+from fedleak.transcript.layout import Layout
+
+FORMAT = "fedleak-transcript"
+VERSION = 1
+MANIFEST = "manifest.json"
+
+Protocol = Literal["fedsgd", "fedavg"]
+Status = Literal["ok", "failed", "missing", "non_finite"]
+
+
+class Record(BaseModel):
+    """A frozen JSON object; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class UpdateRecord(Record):
+    """One update that was expected on the wire; ``row`` is its place in ``updates.npy``."""
+
+    row: NonNegativeInt
+    round: NonNegativeInt
+    client: NonNegativeInt
+    model_version: NonNegativeInt
+    """Rounds that had been aggregated into the model it was computed on."""
+    samples: NonNegativeInt | None = None
+    status: Status
+    reason: str = ""
+
+
+class RoundRecord(Record):
+    """One round of the federation as the server saw it; accuracy and loss are on the test split."""
+
+    round: NonNegativeInt
+    accuracy: float
+    loss: float
+    replies: NonNegativeInt
+    failures: tuple[str, ...] = ()
+    updates: tuple[UpdateRecord, ...] = ()
+
+
+class PairsRecord(Record):
+    """The injected pairs: row ``i`` of ``pairs/updates.npy`` answers the public images ``pairs/index.npy[i]``."""
+
+    count: NonNegativeInt
+    images_per_pair: NonNegativeInt
+    model_versions: tuple[NonNegativeInt, ...]
+    """Model version of each equal share of the pairs, in order."""
+
+
+class TrainingRecord(Record):
+    """How clients train locally."""
+
+    local_learning_rate: float
+    local_epochs: int
+    batch_size: int
+    samples: int | None
+    batch_norm: str
+    postprocess: tuple[dict[str, Any], ...]
+
+
+class Manifest(Record):
+    """Everything about a transcript except its arrays."""
+
+    format: Literal["fedleak-transcript"] = FORMAT
+    version: Literal[1] = VERSION
+    fingerprint: str
+    """Content hash of the scenario parts that the federation depends on."""
+    protocol: Protocol
+    model: dict[str, Any]
+    input_shape: tuple[int, int, int]
+    classes: int
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    parameters: Layout
+    buffers: tuple[str, ...]
+    training: TrainingRecord
+    rounds: tuple[RoundRecord, ...]
+    pairs: PairsRecord | None
+    checksums: dict[str, str]
+    """Relative file name -> SHA-256."""
+
+    @property
+    def updates(self) -> tuple[UpdateRecord, ...]:
+        """All updates of all rounds."""
+        return tuple(update for record in self.rounds for update in record.updates)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(value: Mapping[str, Any] | list[Any]) -> str:
+    """SHA-256 of a JSON value in canonical form."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read ``folder/manifest.json``.
+
+    Raises:
+        InputError: if it is missing, damaged, of another format or of a newer version.
+    """
+    path = folder / MANIFEST
+    try:
+        raw = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError("transcript", str(folder), "no finished transcript is there (run the federation)") from None
+    except (OSError, ValueError) as error:
+        raise InputError("transcript", str(path), f"not a readable manifest ({error})") from error
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT or raw.get("version") != VERSION:
+        found = (raw.get("format"), raw.get("version")) if isinstance(raw, dict) else type(raw).__name__
+        raise InputError("transcript", found, f"expected format {FORMAT!r}, version {VERSION}")
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"transcript.{where}", first.get("input"), first["msg"]) from error

@@ -1,0 +1,85 @@
+"""Reading a finished transcript."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from fedleak.errors import InputError
+from fedleak.transcript.manifest import Manifest, file_digest, load_manifest
+from fedleak.transcript.rows import RowFile
+from fedleak.transcript.writer import model_file
+
+
+class TranscriptReader:
+    """A finished transcript whose checksums held when it was opened.
+
+    Args:
+        folder: ``transcript/`` of a run.
+        verify: recompute every checksum first.
+
+    Raises:
+        InputError: if the transcript is missing, foreign or damaged, or names a file outside its folder.
+    """
+
+    def __init__(self, folder: Path, *, verify: bool = True) -> None:
+        self.folder = folder
+        self.manifest: Manifest = load_manifest(folder)
+        for name, digest in self.manifest.checksums.items():
+            path = self._inside(name)
+            if not path.is_file():
+                raise InputError("transcript", name, "the file is missing")
+            if verify and file_digest(path) != digest:
+                raise InputError("transcript", name, "its checksum does not match; the file is damaged")
+
+    def _inside(self, name: str) -> Path:
+        path = (self.folder / name).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            raise InputError("transcript", name, "a file must lie inside the transcript")
+        return path
+
+    def _checked(self, name: str) -> Path:
+        if name not in self.manifest.checksums:
+            raise InputError("transcript", name, "the transcript does not hold it")
+        return self._inside(name)
+
+    @cached_property
+    def _updates(self) -> RowFile:
+        return RowFile(self._checked("updates.npy"))
+
+    def update(self, row: int) -> torch.Tensor:
+        """One shared update, flat ``(D,)`` float32, freshly read."""
+        return torch.from_numpy(self._updates.read(np.array([row])).astype(np.float32)[0])
+
+    def model(self, version: int) -> dict[str, torch.Tensor]:
+        """Parameters and buffers of the global model after ``version`` rounds."""
+        try:
+            return load_file(self._checked(model_file(version)))
+        except SafetensorError as error:
+            raise InputError("transcript", model_file(version), f"not a safetensors file ({error})") from error
+
+    @property
+    def has_public_images(self) -> bool:
+        """Whether the adversary brought images of its own."""
+        return "public/images.npy" in self.manifest.checksums
+
+    def public(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The adversary's images ``(N, C, H, W)`` and labels ``(N,)``."""
+        images = np.load(self._checked("public/images.npy"), allow_pickle=False)
+        labels = np.load(self._checked("public/labels.npy"), allow_pickle=False)
+        return images, labels
+
+    def pair_updates(self) -> RowFile:
+        """The updates of the injected pairs, ``(P, D)``."""
+        return RowFile(self._checked("pairs/updates.npy"))
+
+    def pair_index(self) -> NDArray[np.int64]:
+        """Which public images went into each pair, ``(P, B)``."""
+        index: NDArray[np.int64] = np.load(self._checked("pairs/index.npy"), allow_pickle=False)
+        return index

@@ -1,0 +1,105 @@
+"""The only way from a transcript to an attack: a view that holds what the scenario grants, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from fedleak import threat
+from fedleak.component import discover
+from fedleak.models.base import Model
+from fedleak.transcript.manifest import UpdateRecord, digest_of
+from fedleak.transcript.reader import TranscriptReader
+
+
+class CapabilityNotGrantedError(Exception):
+    """An attack asked for knowledge that the scenario does not grant."""
+
+
+class View:
+    """What an adversary with ``grants`` sees of one update of a transcript.
+
+    Every capability is built anew from disk, detached and unshared. The attack itself never receives the view.
+    """
+
+    def __init__(self, reader: TranscriptReader, grants: frozenset[str], update: UpdateRecord | None) -> None:
+        self._reader, self._grants, self._update = reader, grants, update
+
+    def capabilities(self, method: Callable[..., Any]) -> dict[str, threat.Capability]:
+        """Arguments for ``method``, one for each parameter annotated with a capability.
+
+        Raises:
+            CapabilityNotGrantedError: if it asks for more than is granted.
+        """
+        needed = threat.required_capabilities(method)
+        missing = sorted(c.capability_name() for c in needed.values() if c.capability_name() not in self._grants)
+        if missing:
+            raise CapabilityNotGrantedError(", ".join(missing))
+        return {name: _BUILDERS[kind](self) for name, kind in needed.items()}
+
+    def _record(self) -> UpdateRecord:
+        if self._update is None:
+            raise LookupError("a method that trains offline cannot ask for a victim's update")
+        return self._update
+
+    def _shared_update(self) -> threat.SharedUpdate:
+        record, manifest = self._record(), self._reader.manifest
+        tensors = manifest.parameters.unflatten(self._reader.update(record.row))
+        return threat.SharedUpdate(
+            tensors={name: tensor.clone() for name, tensor in tensors.items()},
+            protocol=manifest.protocol,
+            round=record.round,
+            client=record.client,
+            samples=record.samples,
+        )
+
+    def _model_architecture(self) -> threat.ModelArchitecture:
+        manifest = self._reader.manifest
+        kinds = discover(Model, "fedleak.models")
+        model = kinds[manifest.model["kind"]].model_validate(manifest.model)
+        return threat.ModelArchitecture(model, manifest.input_shape, manifest.classes)
+
+    def _global_model(self) -> threat.GlobalModel:
+        version = self._record().model_version
+        return threat.GlobalModel(state=self._reader.model(version), version=version)
+
+    def _pixel_prior(self) -> threat.PixelPrior:
+        return threat.PixelPrior(mean=self._reader.manifest.mean, std=self._reader.manifest.std)
+
+    def _public_data(self) -> threat.PublicData:
+        images, labels = self._reader.public()
+        return threat.PublicData(torch.from_numpy(images), torch.from_numpy(labels))
+
+    def _training_details(self) -> threat.TrainingDetails:
+        training = self._reader.manifest.training
+        return threat.TrainingDetails(
+            local_learning_rate=training.local_learning_rate,
+            local_epochs=training.local_epochs,
+            batch_size=training.batch_size,
+        )
+
+    def _injected_pairs(self) -> threat.InjectedPairs:
+        manifest = self._reader.manifest
+        images, _ = self._reader.public()
+        names = ("public/images.npy", "pairs/index.npy", "pairs/updates.npy")
+        return threat.InjectedPairs(
+            images=torch.from_numpy(images),
+            index=self._reader.pair_index(),
+            updates=self._reader.pair_updates(),
+            layout=manifest.parameters,
+            protocol=manifest.protocol,
+            digest=digest_of([manifest.checksums[name] for name in names]),
+        )
+
+
+_BUILDERS: dict[type[threat.Capability], Callable[[View], threat.Capability]] = {
+    threat.SharedUpdate: View._shared_update,
+    threat.ModelArchitecture: View._model_architecture,
+    threat.GlobalModel: View._global_model,
+    threat.PixelPrior: View._pixel_prior,
+    threat.PublicData: View._public_data,
+    threat.TrainingDetails: View._training_details,
+    threat.InjectedPairs: View._injected_pairs,
+}

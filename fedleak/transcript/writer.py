@@ -1,0 +1,171 @@
+"""Writing a transcript while the federation runs, so that a killed run can go on where it stopped.
+
+Arrays are laid out in full before the first round; every finished piece of work is one line in a journal, written
+after its data. The manifest, written last, turns the journal into a finished transcript.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from fedleak.transcript.layout import Layout
+from fedleak.transcript.manifest import (
+    MANIFEST,
+    Manifest,
+    PairsRecord,
+    RoundRecord,
+    TrainingRecord,
+    file_digest,
+)
+from fedleak.transcript.rows import RowFile, create_rows
+
+JOURNAL = "journal.jsonl"
+ModelState = dict[str, torch.Tensor]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace ``path`` with ``text``; readers see the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def model_file(version: int) -> str:
+    """Relative name of the global model after ``version`` rounds."""
+    return f"models/version-{version:05d}.safetensors"
+
+
+class TranscriptWriter:
+    """An unfinished transcript.
+
+    Args:
+        folder: ``transcript/`` of the run; made if absent, continued if it holds a journal of the same fingerprint.
+        fingerprint: content hash of what the federation depends on.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.folder = folder
+        self.fingerprint = fingerprint
+        self.rounds: list[RoundRecord] = []
+        self.pairs_done = 0
+        self._updates: RowFile | None = None
+        self._pairs: RowFile | None = None
+        self._replay_journal()
+
+    def _replay_journal(self) -> None:
+        path = self.folder / JOURNAL
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        events = [json.loads(line) for line in lines if line.endswith("\n")]
+        if not events or events[0] != {"fingerprint": self.fingerprint}:
+            (self.folder / "models").mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({"fingerprint": self.fingerprint}) + "\n")
+            return
+        path.write_text("".join(line for line in lines if line.endswith("\n")))
+        for event in events[1:]:
+            if "round" in event:
+                self.rounds.append(RoundRecord.model_validate(event["round"]))
+            if "pairs_done" in event:
+                self.pairs_done = event["pairs_done"]
+
+    def _log(self, event: dict[str, Any]) -> None:
+        with (self.folder / JOURNAL).open("a") as file:
+            file.write(json.dumps(event) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def allocate(self, *, updates: int, values: int) -> None:
+        """Make room for ``updates`` rows of ``values`` float32 values."""
+        self._updates = self._open("updates.npy", (updates, values), "float32")
+
+    def allocate_pairs(self, index: NDArray[np.int64], *, values: int, dtype: str) -> None:
+        """Make room for one pair per row of ``index`` ``(P, B)``, which names the public images fed in."""
+        (self.folder / "pairs").mkdir(exist_ok=True)
+        np.save(self.folder / "pairs/index.npy", index)
+        self._pairs = self._open("pairs/updates.npy", (len(index), values), dtype)
+
+    def _open(self, name: str, shape: tuple[int, ...], dtype: str) -> RowFile:
+        path = self.folder / name
+        if not path.exists() or not (self.rounds or self.pairs_done):
+            create_rows(path, shape, dtype)
+        return RowFile(path, writable=True)
+
+    def save_public(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+        """Store the adversary's own images ``(N, C, H, W)`` and labels ``(N,)``."""
+        (self.folder / "public").mkdir(exist_ok=True)
+        np.save(self.folder / "public/images.npy", images)
+        np.save(self.folder / "public/labels.npy", labels)
+
+    def save_model(self, version: int, state: ModelState) -> None:
+        """Store the global model after ``version`` rounds."""
+        path = self.folder / model_file(version)
+        temporary = path.with_suffix(".tmp")
+        save_file({name: tensor.detach().contiguous() for name, tensor in state.items()}, temporary)
+        temporary.replace(path)
+
+    def load_model(self, version: int) -> ModelState:
+        """Read a stored global model back."""
+        return load_file(self.folder / model_file(version))
+
+    def write_pairs(self, start: int, rows: NDArray[np.float32]) -> None:
+        """Store the updates of pairs ``start ..``; pairs are written in order."""
+        if self._pairs is None:
+            raise RuntimeError("allocate_pairs comes first")
+        if self._pairs.dtype == np.float16 and np.abs(rows).max(initial=0.0) > np.finfo(np.float16).max:
+            raise OverflowError("an update exceeds the range of float16: set adversary.injection.dtype to float32")
+        self._pairs.write(start, rows)
+        self._pairs.sync()
+        self.pairs_done = start + len(rows)
+        self._log({"pairs_done": self.pairs_done})
+
+    def write_update(self, row: int, values: NDArray[np.float32]) -> None:
+        """Store one update; it counts once its round is finished."""
+        if self._updates is None:
+            raise RuntimeError("allocate comes first")
+        self._updates.write(row, values[None])
+
+    def finish_round(self, record: RoundRecord) -> None:
+        """Mark a round as done."""
+        if self._updates is not None:
+            self._updates.sync()
+        self.rounds.append(record)
+        self._log({"round": record.model_dump(mode="json")})
+
+    def finish(
+        self,
+        *,
+        parameters: Layout,
+        buffers: tuple[str, ...],
+        pairs: PairsRecord | None,
+        training: TrainingRecord,
+        about: dict[str, Any],
+    ) -> Manifest:
+        """Checksum every array, write the manifest, drop the journal."""
+        files = sorted(
+            path.relative_to(self.folder).as_posix()
+            for path in self.folder.rglob("*")
+            if path.suffix in {".npy", ".safetensors"}
+        )
+        manifest = Manifest(
+            fingerprint=self.fingerprint,
+            parameters=parameters,
+            buffers=buffers,
+            pairs=pairs,
+            training=training,
+            rounds=tuple(self.rounds),
+            checksums={name: file_digest(self.folder / name) for name in files},
+            **about,
+        )
+        write_atomically(self.folder / MANIFEST, manifest.model_dump_json(indent=1))
+        (self.folder / JOURNAL).unlink()
+        return manifest
