@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 __version__ = version("fedleak")
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    if name == "run":  # on demand: a plain import stays quick
+        from fedleak.pipeline import run
+
+        return run
+    raise AttributeError(f"module 'fedleak' has no attribute {name!r}")

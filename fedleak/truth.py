@@ -65,7 +65,9 @@ class TruthReader:
         try:
             self._rows = json.loads((folder / UPDATES).read_text())
         except (OSError, ValueError) as error:
-            raise InputError("truth", str(folder), f"the run holds no readable truth to score with ({error})") from error
+            raise InputError(
+                "truth", str(folder), f"the run holds no readable truth to score with ({error})"
+            ) from error
 
     def batch(self, row: int) -> Truth:
         """The images and labels behind the update in ``row``."""
@@ -74,4 +76,6 @@ class TruthReader:
         index = np.asarray(entry["images"], dtype=np.int64)
         images = np.load(data / "images.npy", mmap_mode="r", allow_pickle=False)[index]
         labels = np.load(data / "labels.npy", mmap_mode="r", allow_pickle=False)[index]
-        return Truth(torch.from_numpy(images.astype(np.float32) / 255), torch.from_numpy(labels.astype(np.int64)))
+        return Truth(
+            torch.from_numpy(images.astype(np.float32) / 255), torch.from_numpy(labels.astype(np.int64))
+        )

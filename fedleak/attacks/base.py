@@ -47,7 +47,7 @@ class Attack(Component):
     for each victim's update. Parameters annotated with a class of ``fedleak.threat`` are its threat model.
     """
 
-    id: Slug = ""
+    id: Slug | None = None
     """Name in results; the kind unless given."""
 
     @property

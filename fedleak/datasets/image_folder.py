@@ -58,7 +58,9 @@ class ImageFolder(Dataset):
         shapes = {image.shape for image in images}
         if len(shapes) > 1:
             raise InputError(
-                "dataset.size", None, f"the images differ in size ({len(shapes)} sizes); give one to resize to"
+                "dataset.size",
+                None,
+                f"the images differ in size ({len(shapes)} sizes); give one to resize to",
             )
         return LabelledImages(np.stack(images), np.array([label for _, label in files], dtype=np.int64))
 
@@ -77,7 +79,9 @@ class ImageFolder(Dataset):
 def _class_names(folder: Path) -> tuple[str, ...]:
     names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
     if len(names) < 2:
-        raise InputError("dataset.root", str(folder), f"it needs at least two class folders, found {len(names)}")
+        raise InputError(
+            "dataset.root", str(folder), f"it needs at least two class folders, found {len(names)}"
+        )
     return names
 
 

@@ -32,7 +32,9 @@ BUFFER_PREFIX = "buffers/"  # a reply may carry one ArrayRecord only, so shared 
 
 @lru_cache(maxsize=8)
 def _data(folder: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    return np.load(Path(folder) / "images.npy", mmap_mode="r"), np.load(Path(folder) / "labels.npy", mmap_mode="r")
+    return np.load(Path(folder) / "images.npy", mmap_mode="r"), np.load(
+        Path(folder) / "labels.npy", mmap_mode="r"
+    )
 
 
 @lru_cache(maxsize=2)

@@ -67,5 +67,7 @@ def identify(grid: Grid, nodes: list[int], *, timeout: float, stop: threading.Ev
     errors = [reply.error.reason for reply in replies if reply.has_error()]
     if errors or len(replies) < len(nodes):
         detail = f": {errors[0]}" if errors else f" within {timeout:.0f} s"
-        raise FederationError(f"{len(replies) - len(errors)} of {len(nodes)} clients could be started{detail}")
+        raise FederationError(
+            f"{len(replies) - len(errors)} of {len(nodes)} clients could be started{detail}"
+        )
     return {int(r.content["identity"]["partition-id"]): r.metadata.src_node_id for r in replies}

@@ -77,6 +77,8 @@ def _store(
             raise FederationError(f"the compromised client did not answer the injected pairs: {reason}")
         rows = layout.flatten(reply.content["arrays"].to_torch_state_dict(), batch_dims=1).numpy()
         if not np.isfinite(rows).all():
-            raise FederationError("an injected pair's update holds NaN or infinite values; lower the learning rate")
+            raise FederationError(
+                "an injected pair's update holds NaN or infinite values; lower the learning rate"
+            )
         writer.write_pairs(start, rows)
         progress.advance(len(rows))

@@ -97,7 +97,9 @@ def _check_client_data(scenario: Scenario, client: int, held: int) -> None:
     if needed > held:
         name = "batch_size" if settings.protocol == "fedsgd" else "samples"
         raise InputError(
-            f"federation.client.{name}", needed, f"client {client} holds only {held} images; at most that many"
+            f"federation.client.{name}",
+            needed,
+            f"client {client} holds only {held} images; at most that many",
         )
 
 
@@ -118,7 +120,9 @@ def _pair_index(scenario: Scenario, public: int, held: int) -> Indices | None:
     generator = seeds.numpy_generator(scenario.seed, "pairs")
     batches = public // per_pair
     passes = -(-injection.pairs // batches)
-    index = [generator.permutation(public)[: batches * per_pair].reshape(batches, per_pair) for _ in range(passes)]
+    index = [
+        generator.permutation(public)[: batches * per_pair].reshape(batches, per_pair) for _ in range(passes)
+    ]
     return np.concatenate(index)[: injection.pairs].astype(np.int64)
 
 

@@ -9,11 +9,15 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.app.user_config import UserConfig
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
+from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
+
+FIRST_NODE = 1000
 
 
 class SerialGrid(Grid):
-    """Runs an unmodified ``ClientApp``; node ids are the partition ids plus one.
+    """Runs an unmodified ``ClientApp``; node ids are the partition ids plus ``FIRST_NODE``.
 
     Args:
         client_app: the app.
@@ -21,12 +25,14 @@ class SerialGrid(Grid):
     """
 
     def __init__(self, client_app: ClientApp, nodes: int) -> None:
+        # Every Message asks for the identity of the task that makes it.
+        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SUPERLINK_NODE_ID
         self._app = client_app
         self._replies: dict[str, Message] = {}
         self._contexts = {
-            partition + 1: Context(
+            FIRST_NODE + partition: Context(
                 run_id=1,
-                node_id=partition + 1,
+                node_id=FIRST_NODE + partition,
                 node_config=UserConfig({"partition-id": partition, "num-partitions": nodes}),
                 state=RecordDict(),
                 run_config=UserConfig(),
@@ -44,7 +50,12 @@ class SerialGrid(Grid):
         raise NotImplementedError("a serial grid has no run")
 
     def create_message(
-        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
     ) -> Message:
         """A message to a node."""
         return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
@@ -71,6 +82,8 @@ class SerialGrid(Grid):
         """Replies to ``message_ids``, each handed out once."""
         return [self._replies.pop(i) for i in list(message_ids) if i in self._replies]
 
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
         """Push, then pull."""
         return self.pull_messages(self.push_messages(messages))

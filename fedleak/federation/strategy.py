@@ -43,9 +43,7 @@ class UpdateAveraging(FedAvg):
         for client in self._sample(server_round):
             task = ConfigRecord({"task": self._task(server_round, client)})
             content = RecordDict({"arrays": arrays, "config": task})
-            messages.append(
-                Message(content, dst_node_id=self._nodes[client], message_type=MessageType.TRAIN)
-            )
+            messages.append(Message(content, dst_node_id=self._nodes[client], message_type=MessageType.TRAIN))
         return messages
 
     def aggregate_train(

@@ -76,4 +76,6 @@ def _load_backbone(network: Any, file: Path) -> None:
     try:
         network.net.load_state_dict({name: state["features." + name.split(".", 1)[1]] for name in own})
     except (KeyError, RuntimeError, TypeError) as error:
-        raise MetricUnavailableError(f"metrics.lpips.backbone: {file} is no AlexNet state dict ({error})") from error
+        raise MetricUnavailableError(
+            f"metrics.lpips.backbone: {file} is no AlexNet state dict ({error})"
+        ) from error

@@ -22,7 +22,9 @@ class ConvNet(Model):
         """Every block halves height and width."""
         channels, height, width = input_shape
         if min(height, width) < 2 ** len(self.widths):
-            raise ValueError(f"{len(self.widths)} poolings need images of {2 ** len(self.widths)}x, got {height}x{width}")
+            raise ValueError(
+                f"{len(self.widths)} poolings need images of {2 ** len(self.widths)}x, got {height}x{width}"
+            )
         layers: list[nn.Module] = []
         for out_channels in self.widths:
             layers.append(nn.Conv2d(channels, out_channels, 3, padding=1))

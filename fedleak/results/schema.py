@@ -146,7 +146,18 @@ def to_csv(rows: tuple[ResultRow, ...]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        ["attack", "kind", "victim", "round", "image", *core, "label_true", "label_guess", "seconds", *further]
+        [
+            "attack",
+            "kind",
+            "victim",
+            "round",
+            "image",
+            *core,
+            "label_true",
+            "label_guess",
+            "seconds",
+            *further,
+        ]
         + ["status", "reason"]
     )
     for row in rows:
@@ -172,6 +183,10 @@ def load_results(folder: Path) -> Results:
     try:
         return Results.model_validate(json.loads(path.read_text()))
     except FileNotFoundError:
-        raise InputError("RUN_DIR", str(folder), "it holds no results.json; run the attack stage first") from None
+        raise InputError(
+            "RUN_DIR", str(folder), "it holds no results.json; run the attack stage first"
+        ) from None
     except (OSError, ValueError, ValidationError) as error:
-        raise InputError("RUN_DIR", str(path), f"not readable results ({str(error).splitlines()[0]})") from error
+        raise InputError(
+            "RUN_DIR", str(path), f"not readable results ({str(error).splitlines()[0]})"
+        ) from error

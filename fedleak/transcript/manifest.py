@@ -120,7 +120,9 @@ def load_manifest(folder: Path) -> Manifest:
     try:
         raw = json.loads(path.read_text())
     except FileNotFoundError:
-        raise InputError("transcript", str(folder), "no finished transcript is there (run the federation)") from None
+        raise InputError(
+            "transcript", str(folder), "no finished transcript is there (run the federation)"
+        ) from None
     except (OSError, ValueError) as error:
         raise InputError("transcript", str(path), f"not a readable manifest ({error})") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT or raw.get("version") != VERSION:

@@ -42,7 +42,9 @@ class RowFile:
         self._row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         expected = self._offset + self.shape[0] * self._row_bytes
         if path.stat().st_size != expected:
-            raise InputError(path.name, path.stat().st_size, f"expected {expected} bytes; the file is damaged")
+            raise InputError(
+                path.name, path.stat().st_size, f"expected {expected} bytes; the file is damaged"
+            )
         self._descriptor = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
 
     def __len__(self) -> int:

@@ -34,7 +34,9 @@ class View:
             CapabilityNotGrantedError: if it asks for more than is granted.
         """
         needed = threat.required_capabilities(method)
-        missing = sorted(c.capability_name() for c in needed.values() if c.capability_name() not in self._grants)
+        missing = sorted(
+            c.capability_name() for c in needed.values() if c.capability_name() not in self._grants
+        )
         if missing:
             raise CapabilityNotGrantedError(", ".join(missing))
         return {name: _BUILDERS[kind](self) for name, kind in needed.items()}

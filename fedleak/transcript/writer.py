@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +53,18 @@ class TranscriptWriter:
     Args:
         folder: ``transcript/`` of the run; made if absent, continued if it holds a journal of the same fingerprint.
         fingerprint: content hash of what the federation depends on.
+        restart: begin anew even if there is a journal.
     """
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
+    def __init__(self, folder: Path, fingerprint: str, *, restart: bool = False) -> None:
         self.folder = folder
         self.fingerprint = fingerprint
         self.rounds: list[RoundRecord] = []
         self.pairs_done = 0
         self._updates: RowFile | None = None
         self._pairs: RowFile | None = None
+        if restart:
+            (folder / JOURNAL).unlink(missing_ok=True)
         self._replay_journal()
 
     def _replay_journal(self) -> None:
@@ -68,7 +72,8 @@ class TranscriptWriter:
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         events = [json.loads(line) for line in lines if line.endswith("\n")]
         if not events or events[0] != {"fingerprint": self.fingerprint}:
-            (self.folder / "models").mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            (self.folder / "models").mkdir(parents=True)
             path.write_text(json.dumps({"fingerprint": self.fingerprint}) + "\n")
             return
         path.write_text("".join(line for line in lines if line.endswith("\n")))
@@ -122,7 +127,9 @@ class TranscriptWriter:
         if self._pairs is None:
             raise RuntimeError("allocate_pairs comes first")
         if self._pairs.dtype == np.float16 and np.abs(rows).max(initial=0.0) > np.finfo(np.float16).max:
-            raise OverflowError("an update exceeds the range of float16: set adversary.injection.dtype to float32")
+            raise OverflowError(
+                "an update exceeds the range of float16: set adversary.injection.dtype to float32"
+            )
         self._pairs.write(start, rows)
         self._pairs.sync()
         self.pairs_done = start + len(rows)

@@ -55,7 +55,9 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
     training: TrainingSettings = TrainingSettings()
 
     @abstractmethod
-    def network(self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape) -> nn.Module:
+    def network(
+        self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape
+    ) -> nn.Module:
         """The untrained generator: features ``(n, F)`` -> images ``(n, B, C, H, W)`` in [0, 1]."""
 
     def fit(
@@ -81,9 +83,18 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
         with seeds.global_torch_seed(int(torch.randint(2**62, (1,), generator=generator))):
             network = self.network(layers, features, target).to(device)
             outcome = train_generator(
-                network, pairs, features, rows, self.training, generator=generator, progress=progress, name=self.name
+                network,
+                pairs,
+                features,
+                rows,
+                self.training,
+                generator=generator,
+                progress=progress,
+                name=self.name,
             )
-        weights = {f"network.{n}": t.detach().cpu().contiguous() for n, t in outcome.generator.state_dict().items()}
+        weights = {
+            f"network.{n}": t.detach().cpu().contiguous() for n, t in outcome.generator.state_dict().items()
+        }
         return Artefact(
             tensors=weights | features.tensors(),
             facts={
@@ -129,9 +140,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
             )
         return Reconstruction(images=images.cpu())
 
-    def _features(
-        self, architecture: ModelArchitecture
-    ) -> tuple[tuple[ChainLayer, ...], GradientFeatures]:
+    def _features(self, architecture: ModelArchitecture) -> tuple[tuple[ChainLayer, ...], GradientFeatures]:
         """Layers of the leaked model, and how its updates are read; statistics are still to be fitted."""
         model = architecture.build(seed=0)
         layers = trace_chain(model, architecture.input_shape)
@@ -151,5 +160,3 @@ def integer_root(quadratic: float, linear: float, budget: float) -> int:
     if quadratic == 0:
         return max(1, int(budget / linear))
     return max(1, int((math.sqrt(linear**2 + 4 * quadratic * budget) - linear) / (2 * quadratic)))
-
-

@@ -74,7 +74,9 @@ def trace_chain(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[ChainLa
 
 def _add_node(graph: fx.GraphModule, node: fx.Node, layers: list[ChainLayer]) -> None:
     if len(node.all_input_nodes) > 1 or len([u for u in node.users if u.op != "output"]) > 1:
-        raise AttackFailedError(f"{node.name} ({node.target}): the model branches here; this attack needs a chain")
+        raise AttackFailedError(
+            f"{node.name} ({node.target}): the model branches here; this attack needs a chain"
+        )
     if node.op in ("placeholder", "output"):
         return
     if node.op != "call_module":

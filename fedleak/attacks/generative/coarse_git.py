@@ -26,7 +26,9 @@ class CoarseGit(GenerativeAttack):
     hidden: int | None = Field(default=None, ge=1)
     """Hidden width of every ``h_i``; chosen to come near ``parameters`` unless given."""
 
-    def network(self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape) -> nn.Module:
+    def network(
+        self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape
+    ) -> nn.Module:
         """Derived from the traced chain."""
         shapes = _step_shapes(layers, features.widths, target)
         per_hidden = sum(inputs + outputs + 3 for inputs, outputs in shapes)
@@ -45,7 +47,11 @@ def _step_shapes(
     shapes = []
     for i, layer in enumerate(layers):
         last = i == len(layers) - 1
-        above = _bootstrap_width(layers) if last else widths[i + 1] + target.images * math.prod(layers[i + 1].input_shape)
+        above = (
+            _bootstrap_width(layers)
+            if last
+            else widths[i + 1] + target.images * math.prod(layers[i + 1].input_shape)
+        )
         shapes.append((widths[i] + above, target.images * math.prod(layer.input_shape)))
     return shapes
 
@@ -62,7 +68,13 @@ class CoarseGitNetwork(nn.Module):
     """
 
     def __init__(
-        self, layers: tuple[ChainLayer, ...], widths: list[int], target: TargetShape, *, hidden: int, dropout: float
+        self,
+        layers: tuple[ChainLayer, ...],
+        widths: list[int],
+        target: TargetShape,
+        *,
+        hidden: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self._widths = widths
@@ -71,7 +83,9 @@ class CoarseGitNetwork(nn.Module):
         classes = _bootstrap_width(layers)
         self._has_bias = layers[-1].bias is not None
         # The last layer's parameters are laid out weight first, bias last; folded layers keep no such order.
-        self._bias_kept = self._has_bias and widths[-1] == math.prod(layers[-1].input_shape) * classes + classes
+        self._bias_kept = (
+            self._has_bias and widths[-1] == math.prod(layers[-1].input_shape) * classes + classes
+        )
         self._classes = classes
         self.bootstrap = nn.Identity() if self._bias_kept else _mlp(widths[-1], hidden, classes)
         self.steps = nn.ModuleList(
@@ -92,4 +106,6 @@ class CoarseGitNetwork(nn.Module):
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, outputs))
+    return nn.Sequential(
+        nn.Linear(inputs, hidden), nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, outputs)
+    )

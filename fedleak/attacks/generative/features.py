@@ -117,7 +117,9 @@ def raw_features(
     return torch.cat([layer.select(updates) for layer in layers], dim=1) / norm
 
 
-def chunks(rows: np.ndarray[tuple[int], np.dtype[np.int64]], values: int) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def chunks(
+    rows: np.ndarray[tuple[int], np.dtype[np.int64]], values: int
+) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
     """Cut row numbers into pieces whose updates of ``values`` float32 fit into ``CHUNK_BYTES``."""
     size = max(1, CHUNK_BYTES // (4 * values))
     for start in range(0, len(rows), size):

@@ -23,7 +23,9 @@ class Lti(GenerativeAttack):
     hidden: int | None = Field(default=None, ge=1)
     """Width of the hidden layers (3,000 in the paper); chosen to come near ``parameters`` unless given."""
 
-    def network(self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape) -> nn.Module:
+    def network(
+        self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape
+    ) -> nn.Module:
         """The structure of the leaked model is ignored."""
         width = sum(features.widths)
         hidden = self.hidden or integer_root(2, width + target.values, self.parameters)

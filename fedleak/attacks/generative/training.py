@@ -49,7 +49,9 @@ class TrainingOutcome:
     best_epoch: int
 
 
-def split_pairs(count: int, held_out: float, generator: torch.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def split_pairs(
+    count: int, held_out: float, generator: torch.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Random training and held-out row numbers, both sorted."""
     order = torch.randperm(count, generator=generator).numpy()
     kept = max(1, round(held_out * count))

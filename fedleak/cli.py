@@ -1,0 +1,234 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fedleak import __version__
+from fedleak.errors import FedleakError
+from fedleak.progress import Progress, QuietProgress, terminal_progress
+
+app = typer.Typer(
+    name="fedleak",
+    help="Simulate and measure gradient leakage in federated learning.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario YAML.")]
+RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of an earlier run.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Override a setting; repeat for more. List items by number or id."
+    ),
+]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Run directory [default: runs/<name>-<hash>].")]
+BudgetOption = Annotated[str | None, typer.Option("--budget", help="One of the scenario's budgets.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Override the seed.")]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="Device of the attack stage: auto, cpu, cuda ...")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier run in the directory.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+
+
+def _version(show: bool) -> None:
+    if show:
+        Console().print(f"fedleak {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Simulate and measure gradient leakage in federated learning."""
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    if quiet:
+        yield QuietProgress()
+        return
+    with terminal_progress(Console(stderr=True)) as progress:
+        yield progress
+
+
+@app.command()
+def run(
+    scenario: ScenarioFile,
+    set_: SetOption = None,
+    out: OutOption = None,
+    budget: BudgetOption = None,
+    device: DeviceOption = None,
+    seed: SeedOption = None,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run a scenario from the federation to the report; the same command continues a killed run."""
+    from fedleak.pipeline import run_scenario
+    from fedleak.scenario_file import load_scenario
+
+    loaded = load_scenario(scenario, overrides=set_ or (), budget=budget, seed=seed, device=device)
+    with _progress(quiet) as progress:
+        directory, _ = run_scenario(loaded, out=out, force=force, progress=progress)
+    _print_outcome(directory.root)
+
+
+@app.command()
+def federate(
+    scenario: ScenarioFile,
+    set_: SetOption = None,
+    out: OutOption = None,
+    budget: BudgetOption = None,
+    seed: SeedOption = None,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run the federation alone and record what the adversary observes."""
+    from fedleak.pipeline import federate_scenario, open_run
+    from fedleak.scenario_file import load_scenario
+
+    loaded = load_scenario(scenario, overrides=set_ or (), budget=budget, seed=seed)
+    directory = open_run(loaded, out)
+    with _progress(quiet) as progress:
+        federate_scenario(loaded, directory, force=force, progress=progress)
+    _say(f"transcript: {directory.transcript}")
+
+
+@app.command()
+def attack(
+    run_dir: RunDir,
+    set_: SetOption = None,
+    device: DeviceOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Attack a recorded federation (needs neither Flower nor Ray), then score and report it."""
+    from fedleak.pipeline import attack_run
+    from fedleak.run_directory import RunDirectory
+
+    overrides = [*(set_ or ()), *([f"device={device}"] if device else [])]
+    with _progress(quiet) as progress:
+        results = attack_run(RunDirectory(run_dir), overrides=overrides, progress=progress)
+    if results is not None:
+        _print_outcome(run_dir)
+
+
+@app.command()
+def report(run_dir: RunDir) -> None:
+    """Write the HTML report of a finished run again, and print its table."""
+    from fedleak.pipeline import write_report
+    from fedleak.run_directory import RunDirectory
+
+    write_report(RunDirectory(run_dir))
+    _print_outcome(run_dir)
+
+
+@app.command()
+def validate(
+    scenario: ScenarioFile,
+    set_: SetOption = None,
+    budget: BudgetOption = None,
+    data: Annotated[
+        bool, typer.Option("--data", help="Load the data set too and deal it to the clients.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print the resolved scenario.")] = False,
+) -> None:
+    """Check a scenario without running it."""
+    from fedleak.scenario_file import load_scenario, to_yaml
+
+    loaded = load_scenario(scenario, overrides=set_ or (), budget=budget)
+    if data:
+        from fedleak.federation.plan import make_plan
+
+        make_plan(loaded)
+    if show:
+        _say(to_yaml(loaded))
+    _say(f"{scenario}: valid" + (", and its data fit" if data else ""))
+
+
+@app.command("list")
+def list_kinds(family: Annotated[str | None, typer.Argument(help="One family only.")] = None) -> None:
+    """List the kinds of every family: attacks, data sets, models ..."""
+    from fedleak.errors import InputError
+    from fedleak.families import FAMILIES, kinds
+    from fedleak.threat import CAPABILITIES
+
+    if family is not None and family not in (*FAMILIES, "capability"):
+        raise InputError("FAMILY", family, f"known: {', '.join(FAMILIES)}, capability")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("family", "kind", "what it is"):
+        table.add_column(heading, no_wrap=heading != "what it is")
+    for name in FAMILIES if family is None else [f for f in FAMILIES if f == family]:
+        for kind, component in kinds(name).items():
+            table.add_row(name, kind, component.summary())
+    if family in (None, "capability"):
+        for kind, capability in CAPABILITIES.items():
+            table.add_row("capability", kind, f"{capability.summary()} (level {capability.level})")
+    Console().print(table)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of scenarios, for editors."""
+    from fedleak.scenario import json_schema
+
+    _say(json.dumps(json_schema(), indent=1))
+
+
+def _say(text: str) -> None:
+    Console(soft_wrap=True).print(text, highlight=False, markup=False)
+
+
+def _print_outcome(root: Path) -> None:
+    from fedleak.results.schema import load_results
+    from fedleak.tables import results_table
+
+    results = load_results(root)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(results_table(results))
+    for note in results.notes:
+        console.print(f"note: {note}", highlight=False, markup=False)
+    _say(f"report: {root / 'report.html'}")
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Entry point: errors that fedleak knows become one message and an exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(arguments, standalone_mode=True)
+    except FedleakError as error:
+        prefix = "error: "
+        for line in str(error).splitlines():
+            Console(stderr=True, soft_wrap=True).print(
+                prefix + line, style="red", highlight=False, markup=False
+            )
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; the same command continues the run", style="yellow")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The stages in a row, readable top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fedleak.errors import FedleakError, InputError
+from fedleak.progress import Progress, QuietProgress
+from fedleak.results.schema import Results
+from fedleak.run_directory import RunDirectory, federation_fingerprint, scenario_fingerprint
+from fedleak.scenario import Scenario, default_run_directory
+from fedleak.scenario_file import load_scenario
+from fedleak.transcript.manifest import load_manifest
+
+
+def open_run(scenario: Scenario, out: Path | None) -> RunDirectory:
+    """The run directory of a scenario: ``out``, or ``runs/<name>-<hash>``."""
+    return RunDirectory(out or default_run_directory(scenario, scenario_fingerprint(scenario)))
+
+
+def run_scenario(
+    scenario: Scenario, *, out: Path | None, force: bool, progress: Progress
+) -> tuple[RunDirectory, Results]:
+    """Federate, attack, score, report. Finished work is reused; a killed run goes on where it stopped."""
+    run = open_run(scenario, out)
+    federate_scenario(scenario, run, force=force, progress=progress)
+    results = attack_run(run, progress=progress)
+    if results is None:
+        raise FedleakError(f"{run.truth} is gone")
+    return run, results
+
+
+def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, progress: Progress) -> None:
+    """The first stage alone, in a new or matching run directory.
+
+    Scenario, data and machine are checked against each other before anything is written.
+    """
+    from fedleak.stages.federate import federate, plan_federation
+
+    run.check(scenario, force=force)
+    plan = None if force else plan_federation(scenario, run)
+    if plan is None and not force:
+        progress.say("federation: already done, transcript reused")
+    with run.claim(scenario, force=force):
+        plan = plan_federation(scenario, run) if force else plan
+        if plan is not None:
+            federate(plan, run, progress)
+
+
+def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str] = ()) -> Results | None:
+    """Attack, score and report a run whose federation is finished.
+
+    Args:
+        run: its directory; a transcript without ``truth/`` is attacked but not scored.
+        overrides: ``path=value``, for attacks, metrics and device; the federation cannot be changed any more.
+
+    Returns:
+        The results, or None without truth.
+
+    Raises:
+        InputError: if the run directory holds no sound transcript, or an override changes the federation.
+    """
+    from fedleak.stages.attack import attack
+    from fedleak.stages.score import score
+
+    scenario = run.scenario(overrides=overrides)
+    manifest = load_manifest(run.transcript)
+    if manifest.fingerprint != federation_fingerprint(scenario):
+        raise InputError(
+            "RUN_DIR", str(run.root), "its transcript is of another federation than its scenario"
+        )
+    with run.lock():
+        run.store(scenario)
+        attack(scenario, run, progress)
+        if not run.truth.is_dir():
+            progress.say(f"there is no truth to score with; the reconstructions are in {run.attacks}")
+            return None
+        results = score(scenario, run, progress)
+    write_report(run)
+    return results
+
+
+def write_report(run: RunDirectory) -> Path:
+    """``report.html`` from the results of a run."""
+    from fedleak.report.build import write_report as build
+
+    return build(run.root)
+
+
+def run(
+    scenario: Path | str | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    budget: str | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    out: Path | str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Results:
+    """Run a scenario from Python; the same as ``fedleak run``.
+
+    Args:
+        scenario: a YAML file, or its content as a mapping.
+        overrides: ``path=value`` strings, as for ``--set``.
+        budget, seed, device, out, force: as on the command line.
+        progress: where to report; silent unless given.
+
+    Raises:
+        InputError: if the scenario is wrong; nothing has been written.
+        FedleakError: if the run could not be finished.
+    """
+    source = Path(scenario) if isinstance(scenario, str) else scenario
+    loaded = load_scenario(source, overrides=overrides, budget=budget, seed=seed, device=device)
+    _, results = run_scenario(
+        loaded, out=Path(out) if out is not None else None, force=force, progress=progress or QuietProgress()
+    )
+    return results

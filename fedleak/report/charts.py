@@ -1,0 +1,169 @@
+"""What the report draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from fedleak.report.format import metric_title, shorten_name
+from fedleak.report.marks import Mark
+from fedleak.report.svg import INK, MUTED, PAPER, SERIES, canvas, logarithmic, to_svg, whole_numbers
+from fedleak.results.schema import FederationRound, RoundSummary
+
+SMALL = (360.0, 230.0)
+"""Pixels of a chart that stands beside others."""
+MARKERS_UP_TO = 25
+"""Rounds; beyond, markers would run into each other."""
+DOTS = 60
+"""Images drawn one by one in each line of the distribution."""
+TINY = 1e-10
+"""MSE of a perfect copy on a log axis; it is the 100 dB at which PSNR is capped."""
+_DASHES = {"solid": "-", "dashed": (0, (5, 2)), "dotted": (0, (1, 1.4))}
+
+
+@dataclass(frozen=True)
+class Course:
+    """One attack over the rounds."""
+
+    mark: Mark
+    rounds: tuple[RoundSummary, ...]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """The values of one attack or baseline, and their mean."""
+
+    name: str
+    mark: Mark
+    values: tuple[float, ...]
+
+
+def metric_by_round(
+    metric: str, courses: Sequence[Course], *, baseline: float | None, limits: tuple[float, float]
+) -> str:
+    """Mean of a metric after every attacked round with its interval; the best baseline as a dashed line."""
+    with canvas(f"round-{metric}", width=SMALL[0], height=SMALL[1]) as chart:
+        drawn = [baseline] if baseline is not None else []
+        for i, course in enumerate(courses):
+            shift = (i - (len(courses) - 1) / 2) * 0.015 * (limits[1] - limits[0])
+            drawn += _draw_course(chart.axes, metric, course, shift=shift)
+        if baseline is not None:
+            chart.axes.axhline(baseline, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
+        positive = [value for value in drawn if value > 0]
+        if metric == "mse" and positive:
+            logarithmic(chart.axes, "y", min(positive), max(positive))
+        chart.axes.set_title(
+            "PSNR in dB" if metric == "psnr" else metric_title(metric), loc="left", fontsize=10.5
+        )
+        _round_axis(chart.axes, limits)
+        return to_svg(chart)
+
+
+def _draw_course(axes: Axes, metric: str, course: Course, *, shift: float) -> list[float]:
+    """Draw a line with a band, or one point with a bar; return all finite values drawn."""
+    points = [(r.round, r.metrics[metric]) for r in course.rounds if metric in r.metrics]
+    points = [(number, value) for number, value in points if math.isfinite(value.mean)]
+    if not points:
+        return []
+    x = np.array([number for number, _ in points], dtype=float)
+    mean = [value.mean for _, value in points]
+    low = [value.mean if value.low is None else value.low for _, value in points]
+    high = [value.mean if value.high is None else value.high for _, value in points]
+    colour, dash = SERIES[course.mark.colour], _DASHES[course.mark.dash]
+    if len(points) == 1:
+        axes.vlines(x + shift, low, high, colors=colour, linewidth=1.4)
+        axes.plot(x + shift, mean, marker="o", markersize=5, color=colour, linestyle="none")
+    else:
+        axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
+        marker = "o" if len(points) <= MARKERS_UP_TO else ""
+        axes.plot(x, mean, color=colour, linestyle=dash, linewidth=1.6, marker=marker, markersize=3.2)
+    return [value for value in (*mean, *low, *high) if math.isfinite(value)]
+
+
+def accuracy_by_round(rounds: Sequence[FederationRound], *, limits: tuple[float, float]) -> str:
+    """Test accuracy of the global model after each round."""
+    with canvas("round-accuracy", width=SMALL[0], height=SMALL[1]) as chart:
+        marker = "o" if len(rounds) <= MARKERS_UP_TO else ""
+        values = [100 * r.accuracy for r in rounds]
+        chart.axes.plot(
+            [r.round for r in rounds], values, color=INK, linewidth=1.6, marker=marker, markersize=3.2
+        )
+        chart.axes.set_ylim(0, 100)
+        chart.axes.set_title("Test accuracy of the model in %", loc="left", fontsize=10.5)
+        _round_axis(chart.axes, limits)
+        return to_svg(chart)
+
+
+def _round_axis(axes: Axes, limits: tuple[float, float]) -> None:
+    axes.set_xlim(*limits)
+    axes.set_xlabel("round")
+    whole_numbers(axes)
+
+
+def learning_curves(
+    name: str, curves: dict[str, list[float]], *, mark: Mark, bounds: tuple[float, float], epochs: int
+) -> str:
+    """Error per epoch on pairs it learns from (thin) and on pairs held out (bold)."""
+    with canvas(f"learning-{name}", width=SMALL[0], height=SMALL[1]) as chart:
+        for key, values in curves.items():
+            held_out = key == "held_out"
+            chart.axes.plot(
+                range(1, len(values) + 1),
+                [max(value, TINY) if math.isfinite(value) else math.nan for value in values],
+                color=SERIES[mark.colour] if held_out else MUTED,
+                linewidth=1.8 if held_out else 1.2,
+                marker="o" if len(values) == 1 else "",
+                markersize=4,
+            )
+        logarithmic(chart.axes, "y", *bounds)
+        margin = 0.02 * max(epochs - 1, 1)
+        chart.axes.set_xlim(1 - margin, max(epochs, 2) + margin)
+        chart.axes.set_xlabel("epoch")
+        whole_numbers(chart.axes)
+        return to_svg(chart)
+
+
+def mse_distribution(groups: Sequence[Distribution]) -> str:
+    """One line per attack: dots are images, the box holds the middle half, the whisker 90 %, the diamond is the mean."""
+    height = 52.0 + 30.0 * len(groups)
+    with canvas("distribution", width=760.0, height=height) as chart:
+        axes = chart.axes
+        for i, group in enumerate(groups):
+            _draw_box(axes, float(-i), np.clip(np.array(group.values), TINY, None), SERIES[group.mark.colour])
+        every = [max(value, TINY) for group in groups for value in group.values]
+        logarithmic(axes, "x", min(every), max(every))
+        axes.set_yticks([-i for i in range(len(groups))], [shorten_name(g.name, 40) for g in groups])
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.set_ylim(-len(groups) + 0.4, 0.6)
+        axes.grid(visible=False, axis="y")
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("MSE of one image")
+        return to_svg(chart)
+
+
+def _draw_box(axes: Axes, y: float, values: np.ndarray, colour: str) -> None:
+    ordered = np.sort(values)
+    dots = ordered[np.unique(np.linspace(0, len(ordered) - 1, min(DOTS, len(ordered))).round().astype(int))]
+    jitter = (
+        np.arange(len(dots)) * 0.618034 % 1 - 0.5
+    ) * 0.46  # the golden ratio spreads without a random draw
+    axes.plot(
+        dots,
+        y + jitter,
+        color=colour,
+        marker="o",
+        markersize=2.6,
+        linestyle="none",
+        alpha=0.4,
+        markeredgewidth=0,
+    )
+    p5, p25, p50, p75, p95 = np.quantile(ordered, (0.05, 0.25, 0.5, 0.75, 0.95))
+    axes.hlines(y, p5, p95, colors=colour, linewidth=1.2)
+    axes.barh(y, p75 - p25, left=p25, height=0.46, color=colour, alpha=0.25, edgecolor=colour)
+    axes.vlines(p50, y - 0.23, y + 0.23, colors=colour, linewidth=2)
+    mean = float(values.mean())
+    axes.plot([mean], [y], marker="D", markersize=5, color=PAPER, markeredgecolor=colour, markeredgewidth=1.4)

@@ -1,0 +1,118 @@
+"""Originals beside their reconstructions, as data URIs."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedleak.errors import InputError
+from fedleak.report.format import metric_title, metric_value
+from fedleak.report.marks import display_name
+from fedleak.results.schema import PICTURES, AttackSummary, Picture
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_LONG_SIDE = 112
+"""Pixels on screen that small images are enlarged to, about."""
+_LIMIT = 128
+"""Larger images are shown at this many pixels."""
+_CAPTION_METRICS = ("mse", "psnr")
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture ready to be shown; ``problem`` says why there is none."""
+
+    uri: str = ""
+    width: int = 0
+    height: int = 0
+    enlarged: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An original and what the attack made of it."""
+
+    rank: str
+    place: str
+    scores: str
+    original: Image
+    reconstruction: Image
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The pictures of one attack; without any, ``images`` tells how many it rebuilt."""
+
+    name: str
+    images: int
+    pairs: tuple[Pair, ...]
+
+
+def galleries(run_directory: Path, summaries: tuple[AttackSummary, ...]) -> tuple[Gallery, ...]:
+    """One gallery for each attack, and for each baseline that has pictures.
+
+    Raises:
+        InputError: if a picture's name points outside the folder of pictures.
+    """
+    folder = run_directory / PICTURES
+    return tuple(
+        Gallery(display_name(s), s.images, tuple(make_pair(folder, picture) for picture in s.pictures))
+        for s in summaries
+        if s.pictures or not s.is_baseline
+    )
+
+
+def make_pair(folder: Path, picture: Picture) -> Pair:
+    """Read both files of a picture."""
+    shown = [n for n in _CAPTION_METRICS if picture.metrics.get(n) is not None]
+    scores = " · ".join(f"{metric_title(n)} {metric_value(n, picture.metrics[n])}" for n in shown)
+    return Pair(
+        rank=picture.rank,
+        place=f"client {picture.victim} · round {picture.round} · image {picture.image}",
+        scores=scores + (" dB" if "psnr" in shown else ""),
+        original=read_image(folder, picture.original),
+        reconstruction=read_image(folder, picture.reconstruction),
+    )
+
+
+def read_image(folder: Path, name: str) -> Image:
+    """The PNG ``folder/name`` at the size it is shown.
+
+    Raises:
+        InputError: if ``name`` points outside ``folder``.
+    """
+    path = _inside(folder, name)
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return Image(problem="picture missing")
+    size = _png_size(content)
+    if size is None:
+        return Image(problem="not a PNG picture")
+    longest = max(size)
+    scale = _LIMIT / longest if longest > _LIMIT else float(max(1, round(_LONG_SIDE / longest)))
+    width, height = (max(1, round(side * scale)) for side in size)
+    uri = "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+    return Image(uri, width, height, enlarged=scale > 1)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    root = folder.resolve()
+    try:
+        path = (root / name).resolve()
+    except (ValueError, OSError) as error:  # a zero byte, or a loop of links
+        raise InputError("results.json: picture", name, f"not a file name ({error})") from error
+    if not path.is_relative_to(root):
+        raise InputError("results.json: picture", name, f"pictures lie below {PICTURES}/")
+    return path
+
+
+def _png_size(content: bytes) -> tuple[int, int] | None:
+    """Width and height from the header; None if it is no PNG."""
+    if len(content) < 24 or not content.startswith(_SIGNATURE) or content[12:16] != b"IHDR":
+        return None
+    width, height = struct.unpack(">II", content[16:24])
+    return (width, height) if width and height else None

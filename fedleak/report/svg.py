@@ -1,0 +1,118 @@
+"""Matplotlib figures as inline SVG that takes its colours and font from the page."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+
+from fedleak.report.format import scientific, significant
+
+INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"
+SERIES = ("#020202", "#0a0101", "#0a0202", "#0a0303", "#0a0404", "#0a0505", "#0a0606", "#0a0707", "#0a0808")
+"""Stand-ins, indexed by the colour of a mark; ``to_svg`` puts the page's CSS variables in their place."""
+_VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper"} | {
+    colour: f"--s{i}" for i, colour in enumerate(SERIES) if i
+}
+_STYLE = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": MUTED,
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "figure.constrained_layout.use": True,
+}
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """An empty chart; what is drawn on ``axes`` comes out as ``to_svg(canvas)``."""
+
+    figure: Figure
+    axes: Axes
+    name: str
+
+
+@contextmanager
+def canvas(name: str, *, width: float, height: float) -> Iterator[Canvas]:
+    """Axes of so many pixels in the report's style; ``name`` must be unique on the page."""
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+        yield Canvas(figure, figure.add_subplot(), name)
+
+
+def to_svg(chart: Canvas) -> str:
+    """The ``<svg>`` element: no identifiers but those it refers to, no metadata, no fixed colours."""
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    chart.figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
+    text = buffer.getvalue()
+    match = re.search(r'<svg[^>]*viewBox="([^"]*)"[^>]*>', text)
+    if match is None:
+        raise RuntimeError("matplotlib wrote no <svg> with a viewBox")
+    body = text[match.end() :]
+    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
+    body = re.sub(r'<g id="[^"]*"', "<g", body)
+    body = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--sans)", body)
+    for colour, variable in _VARIABLES.items():
+        body = body.replace(colour, f"var({variable})")
+    return f'<svg viewBox="{match.group(1)}" aria-hidden="true">{body.strip()}'
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Ticks of the x axis at integers."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, min_n_ticks=1))
+
+
+def logarithmic(axes: Axes, which: str, low: float, high: float) -> None:
+    """A log scale over ``low`` to ``high`` with ticks in plain digits, at 1, 2, 5 where decades are few."""
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    (axes.set_yscale if which == "y" else axes.set_xscale)("log")
+    low, high = low / 1.15, high * 1.15
+    (axes.set_ylim if which == "y" else axes.set_xlim)(low, high)
+    axis.set_major_locator(FixedLocator(log_ticks(low, high)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick_label(value)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round values between two positive bounds, about three to eight of them."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    decades = math.log10(high / low)
+    steps = (1, 1.5, 2, 3, 4, 5, 6, 8) if decades < 0.7 else (1, 2, 5) if decades < 2 else (1,)
+    stride = max(1, math.ceil(decades / 7))
+    return [
+        step * 10.0**power
+        for power in range(first, last + 1)
+        for step in steps
+        if power % stride == 0 and low <= step * 10.0**power <= high
+    ]
+
+
+def tick_label(value: float) -> str:
+    """``0.02`` rather than ``0.0200``; powers of ten below a thousandth."""
+    if value < 1e-3:
+        return scientific(value).replace("1.0 × ", "").replace(".0 ×", " ×")
+    text = significant(value)
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,162 @@
+"""The results table: attacks, then baselines."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fedleak.report.format import (
+    DASH,
+    HIGHER_IS_BETTER,
+    count,
+    duration,
+    interval_range,
+    magnitude,
+    memory,
+    metric_title,
+    metric_value,
+    percent,
+)
+from fedleak.report.marks import BASELINE, Mark, display_name
+from fedleak.results.schema import CORE_METRICS, AttackSummary, Results
+
+_LABEL_SOURCES = {"inferred": "inferred", "attack": "by the attack", "none": ""}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value, what stands small beneath it, and whether it is the best of the attacks."""
+
+    text: str
+    small: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading; ``hint`` stands small beneath it."""
+
+    title: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One attack or baseline."""
+
+    name: str
+    kind: str
+    description: str
+    mark: Mark
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Ready for the template."""
+
+    columns: tuple[Column, ...]
+    attacks: tuple[Line, ...]
+    baselines: tuple[Line, ...]
+    footnotes: tuple[str, ...]
+
+
+CellOf = Callable[[AttackSummary], Cell]
+_COSTS: tuple[tuple[Column, CellOf], ...] = (
+    (Column("Labels", "accuracy"), lambda s: Cell(percent(s.label_accuracy), _label_source(s))),
+    (
+        Column("Training", "time"),
+        lambda s: Cell(duration(s.training_seconds), "cached" if s.training_cached else ""),
+    ),
+    (Column("Rebuilding", "each"), lambda s: Cell(duration(s.seconds_per_reconstruction))),
+    (Column("Memory", "peak"), lambda s: Cell(memory(s.peak_memory_bytes))),
+    (Column("Generator", "parameters"), lambda s: Cell(magnitude(s.parameters))),
+)
+
+
+def results_table(results: Results, marks: dict[str, Mark]) -> Table:
+    """Lay out every summary; columns of costs that nobody has are left out."""
+    summaries = results.attacks
+    metrics = shown_metrics(summaries)
+    costs = [(column, cell) for column, cell in _COSTS if any(cell(s).text != DASH for s in summaries)]
+    best = {name: _best_mean(name, summaries) for name in metrics}
+    lines = [(s, _line(s, best, [cell for _, cell in costs], marks)) for s in summaries]
+    return Table(
+        columns=(
+            Column("Images"),
+            *(Column(metric_title(n), _direction(n)) for n in metrics),
+            *(column for column, _ in costs),
+        ),
+        attacks=tuple(line for s, line in lines if not s.is_baseline),
+        baselines=tuple(line for s, line in lines if s.is_baseline),
+        footnotes=_footnotes(results, metrics),
+    )
+
+
+def shown_metrics(summaries: tuple[AttackSummary, ...]) -> list[str]:
+    """The core metrics, then further ones in order of appearance."""
+    return list(dict.fromkeys([*CORE_METRICS, *(name for s in summaries for name in s.metrics)]))
+
+
+def _line(
+    summary: AttackSummary, best: dict[str, float | None], costs: list[CellOf], marks: dict[str, Mark]
+) -> Line:
+    failed = f"{count(summary.failures)} failed" if summary.failures else ""
+    return Line(
+        name=display_name(summary),
+        kind=summary.kind if not summary.is_baseline and summary.kind != summary.attack else "",
+        description=summary.description,
+        mark=BASELINE if summary.is_baseline else marks[summary.attack],
+        cells=(
+            Cell(count(summary.images), failed),
+            *(_metric_cell(summary, name, mean) for name, mean in best.items()),
+            *(cell(summary) for cell in costs),
+        ),
+    )
+
+
+def _metric_cell(summary: AttackSummary, name: str, best: float | None) -> Cell:
+    interval = summary.metrics.get(name)
+    if interval is None:
+        return Cell(DASH)
+    is_best = not summary.is_baseline and interval.mean == best
+    return Cell(metric_value(name, interval.mean), interval_range(name, interval), is_best)
+
+
+def _best_mean(name: str, summaries: tuple[AttackSummary, ...]) -> float | None:
+    """Best mean among the attacks; baselines do not compete."""
+    means = [s.metrics[name].mean for s in summaries if not s.is_baseline and name in s.metrics]
+    finite = [mean for mean in means if math.isfinite(mean)]
+    if not finite:
+        return None
+    return max(finite) if name in HIGHER_IS_BETTER else min(finite)
+
+
+def _direction(name: str) -> str:
+    return "higher is closer" if name in HIGHER_IS_BETTER else "lower is closer"
+
+
+def _label_source(summary: AttackSummary) -> str:
+    return _LABEL_SOURCES[summary.label_source] if summary.label_accuracy is not None else ""
+
+
+def _footnotes(results: Results, metrics: list[str]) -> tuple[str, ...]:
+    """Why a metric is absent, in the words of the run's notes where they name it."""
+    footnotes = []
+    for name in metrics:
+        lacking = [display_name(s) for s in results.attacks if s.images and name not in s.metrics]
+        if not lacking:
+            continue
+        pattern = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)
+        notes = [note for note in results.notes if pattern.search(note)]
+        who = (
+            ""
+            if len(lacking) == len([s for s in results.attacks if s.images])
+            else f" for {', '.join(lacking)}"
+        )
+        footnotes.append(
+            f"{metric_title(name)} {DASH} absent{who}: {' '.join(notes) or 'the run gives no reason.'}"
+        )
+    return tuple(footnotes)

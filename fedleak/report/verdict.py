@@ -1,0 +1,93 @@
+"""The one sentence that a reader takes away."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from fedleak.report.format import fixed, interval_range, metric_value, plural, ratio
+from fedleak.report.marks import display_name
+from fedleak.results.schema import AttackSummary, Interval
+
+FEW_IMAGES = 10
+"""Below this, the verdict warns of the small sample."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``subject predicate.``, what qualifies it, and the attack that it is about."""
+
+    tone: Literal["leaks", "unclear", "holds"]
+    subject: str
+    predicate: str
+    caveats: tuple[str, ...] = ()
+    strongest: AttackSummary | None = None
+
+
+def decide(summaries: tuple[AttackSummary, ...]) -> Verdict:
+    """Compare the attack with the lowest mean MSE to the best baseline."""
+    attack = lowest_mse(s for s in summaries if not s.is_baseline)
+    baseline = lowest_mse(s for s in summaries if s.is_baseline)
+    if attack is None:
+        failures = sum(s.failures for s in summaries if not s.is_baseline)
+        ending = f"; {plural(failures, 'reconstruction')} failed" if failures else ""
+        return Verdict("unclear", "No attack", f"has rebuilt an image that could be scored{ending}.")
+    if baseline is None:
+        predicate = f"rebuilds victims’ images at {_level(attack)}; there is no baseline to compare it with."
+        return Verdict("unclear", attack.attack, predicate, _caveats(attack), attack)
+    return _compare(attack, baseline)
+
+
+def lowest_mse(summaries: Iterable[AttackSummary]) -> AttackSummary | None:
+    """The summary with the lowest mean MSE; None where no image was scored."""
+    scored = [
+        s for s in summaries if s.images and "mse" in s.metrics and math.isfinite(s.metrics["mse"].mean)
+    ]
+    return min(scored, key=lambda s: s.metrics["mse"].mean, default=None)
+
+
+def _compare(attack: AttackSummary, baseline: AttackSummary) -> Verdict:
+    ours, theirs = attack.metrics["mse"], baseline.metrics["mse"]
+    blind = f"({display_name(baseline)}, {metric_value('mse', theirs.mean)})"
+    if ours.mean >= theirs.mean:
+        predicate = f"beats the baselines: {attack.attack} comes closest with {_level(attack)}, no better than the best "
+        predicate += f"baseline that sees no update {blind}."
+        return Verdict("holds", "No attack", predicate, _caveats(attack), attack)
+    if ours.mean == 0:
+        predicate = f"copies victims’ images exactly; the best baseline that sees no update {blind} does not."
+    else:
+        distance = (
+            f"{ratio(theirs.mean / ours.mean)} times below the best baseline that sees no update {blind}"
+        )
+        predicate = f"rebuilds victims’ images at {_level(attack)}, {distance}."
+    caveats = _caveats(attack)
+    if not _apart(ours, theirs):
+        caveats = (
+            "The 95 % intervals of the two overlap or are missing: the difference is not established.",
+            *caveats,
+        )
+        return Verdict("unclear", attack.attack, predicate, caveats, attack)
+    return Verdict("leaks", attack.attack, predicate, caveats, attack)
+
+
+def _apart(ours: Interval, theirs: Interval) -> bool:
+    return ours.high is not None and theirs.low is not None and ours.high < theirs.low
+
+
+def _level(attack: AttackSummary) -> str:
+    mse, psnr = attack.metrics["mse"], attack.metrics.get("psnr")
+    text = f"MSE {metric_value('mse', mse.mean)} {interval_range('mse', mse)}".rstrip()
+    return f"{text} ({fixed(psnr.mean, 1)} dB)" if psnr and math.isfinite(psnr.mean) else text
+
+
+def _caveats(attack: AttackSummary) -> tuple[str, ...]:
+    caveats = []
+    if attack.failures:
+        caveats.append(
+            f"{plural(attack.failures, 'failed reconstruction')} of {attack.attack} are not in this mean."
+        )
+    if attack.images < FEW_IMAGES:
+        caveats.append(f"It rests on only {plural(attack.images, 'image')}.")
+    return tuple(caveats)

@@ -1,0 +1,145 @@
+"""Where a run keeps its files, who may write there, and the content hashes by which finished work is found."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedleak.errors import InputError
+from fedleak.scenario import Scenario
+from fedleak.scenario_file import load_scenario, to_yaml
+from fedleak.transcript.manifest import VERSION, digest_of
+from fedleak.transcript.writer import write_atomically
+
+SCENARIO = "scenario.yaml"
+OWN_FILES = (
+    SCENARIO,
+    "environment.json",
+    "results.json",
+    "results.csv",
+    "report.html",
+    ".lock",
+)
+OWN_FOLDERS = ("transcript", "truth", "attacks", "pictures")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The files of one run."""
+
+    root: Path
+
+    @property
+    def transcript(self) -> Path:
+        """What the adversary observed."""
+        return self.root / "transcript"
+
+    @property
+    def truth(self) -> Path:
+        """What it may never see."""
+        return self.root / "truth"
+
+    @property
+    def attacks(self) -> Path:
+        """One folder per attack."""
+        return self.root / "attacks"
+
+    def scenario(self, *, overrides: Sequence[str] = ()) -> Scenario:
+        """The resolved scenario of the run, with ``path=value`` overrides.
+
+        Raises:
+            InputError: if this is no run directory, or an override is wrong.
+        """
+        path = self.root / SCENARIO
+        if not path.is_file():
+            raise InputError("RUN_DIR", str(self.root), "no fedleak run is there (scenario.yaml is missing)")
+        return load_scenario(path, overrides=overrides)
+
+    def check(self, scenario: Scenario, *, force: bool) -> None:
+        """Make sure that ``scenario`` may be run here; write nothing.
+
+        Raises:
+            InputError: if the directory holds another run, or files that are not fedleak's.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise InputError("--out", str(self.root), "it is a file; expected a directory")
+        present = {path.name for path in self.root.iterdir()} if self.root.exists() else set()
+        foreign = present - set(OWN_FILES) - set(OWN_FOLDERS)
+        if foreign and SCENARIO not in present:
+            raise InputError(
+                "--out", str(self.root), f"it holds other files ({sorted(foreign)[0]}); choose another"
+            )
+        if SCENARIO in present and not force and not self._same(scenario):
+            raise InputError(
+                "--out", str(self.root), "it holds the run of another scenario; --force replaces it"
+            )
+
+    @contextmanager
+    def claim(self, scenario: Scenario, *, force: bool) -> Iterator[None]:
+        """Lock the directory for ``scenario`` while the block runs; ``force`` removes what an earlier run left.
+
+        Raises:
+            InputError: as ``check`` and ``lock``.
+        """
+        self.check(scenario, force=force)
+        with self.lock():
+            if force:
+                self.clear()
+            self.store(scenario)
+            yield
+
+    def store(self, scenario: Scenario) -> None:
+        """Write the resolved scenario."""
+        write_atomically(self.root / SCENARIO, to_yaml(scenario))
+
+    def _same(self, scenario: Scenario) -> bool:
+        try:
+            return scenario_fingerprint(self.scenario()) == scenario_fingerprint(scenario)
+        except InputError:
+            return False
+
+    def clear(self) -> None:
+        """Remove what fedleak wrote, and nothing else."""
+        for name in OWN_FOLDERS:
+            shutil.rmtree(self.root / name, ignore_errors=True)
+        for name in OWN_FILES:
+            if name != ".lock":
+                (self.root / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other fedleak processes out of the directory while the block runs.
+
+        Raises:
+            InputError: if one is already at work there.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise InputError("RUN_DIR", str(self.root), "another fedleak process is working there") from None
+        finally:
+            os.close(descriptor)
+
+
+def federation_fingerprint(scenario: Scenario) -> str:
+    """Content hash of everything that a transcript depends on."""
+    raw = scenario.model_dump(mode="json", include={"seed", "dataset", "model", "federation", "adversary"})
+    raw["federation"].pop("engine")
+    for key in ("level", "grants", "label_inference"):
+        raw["adversary"].pop(key)
+    return digest_of({"transcript": VERSION, **raw})
+
+
+def scenario_fingerprint(scenario: Scenario) -> str:
+    """Content hash of a whole scenario, without the engine."""
+    raw = scenario.model_dump(mode="json", exclude={"budgets", "budget", "description"})
+    raw["federation"].pop("engine")
+    return digest_of(raw)

@@ -1,0 +1,104 @@
+"""Combinations of settings that can be refused without looking at any data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from fedleak.errors import InputError, InputErrors
+from fedleak.scenario import Scenario
+from fedleak.threat import InjectedPairs
+
+DEVICE = re.compile(r"^(auto|cpu|cuda(:\d+)?|mps)$")
+
+
+def check_scenario(scenario: Scenario) -> None:
+    """Collect every contradiction.
+
+    Raises:
+        InputErrors: one line each.
+    """
+    errors = [
+        *_check_federation(scenario),
+        *_check_victims(scenario),
+        *_check_rounds(scenario),
+        *_check_attacks(scenario),
+    ]
+    if not DEVICE.match(scenario.device):
+        errors.append(InputError("device", scenario.device, "expected auto, cpu, cuda, cuda:N or mps"))
+    if errors:
+        raise InputErrors(errors)
+
+
+def _check_federation(scenario: Scenario) -> Iterator[InputError]:
+    federation = scenario.federation
+    if federation.clients_per_round is not None and federation.clients_per_round > federation.clients:
+        yield InputError(
+            "federation.clients_per_round",
+            federation.clients_per_round,
+            f"at most federation.clients = {federation.clients}",
+        )
+    for i, fault in enumerate(federation.faults):
+        if fault.client >= federation.clients or fault.round > federation.rounds:
+            yield InputError(f"federation.faults.{i}", fault.model_dump(), "no such client or round")
+        if fault.mode == "exit" and federation.engine.kind == "serial":
+            yield InputError(
+                f"federation.faults.{i}.mode", "exit", "a serial engine has no worker process to end"
+            )
+
+
+def _check_victims(scenario: Scenario) -> Iterator[InputError]:
+    adversary, clients = scenario.adversary, scenario.federation.clients
+    if adversary.compromised >= clients:
+        yield InputError("adversary.compromised", adversary.compromised, f"clients are 0 to {clients - 1}")
+    victims = adversary.victims.clients
+    if victims == "others":
+        return
+    if len(victims) > clients:
+        yield InputError(
+            "adversary.victims.clients",
+            list(victims),
+            f"more victims than clients: there are {clients} clients",
+        )
+    for victim in victims:
+        if victim >= clients:
+            yield InputError("adversary.victims.clients", victim, f"clients are 0 to {clients - 1}")
+
+
+def _check_rounds(scenario: Scenario) -> Iterator[InputError]:
+    rounds, adversary = scenario.federation.rounds, scenario.adversary
+    listed = {"adversary.victims.rounds": adversary.victims.rounds}
+    if adversary.injection is not None:
+        listed["adversary.injection.rounds"] = adversary.injection.rounds
+        if len(set(adversary.injection.rounds)) < len(adversary.injection.rounds):
+            yield InputError(
+                "adversary.injection.rounds", adversary.injection.rounds, "a round is listed twice"
+            )
+    for path, numbers in listed.items():
+        for number in numbers if numbers != "all" else ():
+            if int(number) > rounds:
+                yield InputError(path, number, f"rounds are 1 to {rounds}")
+
+
+def _check_attacks(scenario: Scenario) -> Iterator[InputError]:
+    names = [attack.name for attack in scenario.attacks]
+    adversary = scenario.adversary
+    for i, attack in enumerate(scenario.attacks):
+        path = f"attacks.{i}"
+        if attack.name in names[:i]:
+            yield InputError(f"{path}.id", attack.name, "another attack has this id; give each its own")
+        if attack.name.startswith("baseline_"):
+            yield InputError(f"{path}.id", attack.name, "ids that start with baseline_ are taken")
+        for capability in sorted(attack.capabilities(), key=lambda c: c.capability_name()):
+            name = capability.capability_name()
+            if capability.level is not None and name not in adversary.granted:
+                yield InputError(
+                    path,
+                    attack.name,
+                    f"it needs {name} (level {capability.level}), which the adversary is not granted; "
+                    f"granted: {', '.join(sorted(adversary.granted)) or 'nothing'} (see adversary.level, adversary.grants)",
+                )
+            elif capability is InjectedPairs and adversary.injection is None:
+                yield InputError(
+                    "adversary.injection", None, f"{attack.name} needs injected pairs; say how many"
+                )

@@ -1,0 +1,39 @@
+"""The cache of trained attacks, by content: the same pairs and settings are trained on once."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from fedleak.attacks.base import Artefact
+
+
+def cache_folder() -> Path:
+    """``$FEDLEAK_CACHE``, or ``~/.cache/fedleak``."""
+    return Path(os.environ.get("FEDLEAK_CACHE", "~/.cache/fedleak")).expanduser() / "artefacts"
+
+
+def store(key: str, artefact: Artefact) -> None:
+    """Keep an artefact under its content hash; concurrent writers of one key write the same thing."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{key}.{os.getpid()}"
+    save_file(dict(artefact.tensors), temporary, metadata={"facts": json.dumps(artefact.facts)})
+    temporary.replace(folder / f"{key}.safetensors")
+
+
+def find(key: str) -> Artefact | None:
+    """The artefact under ``key``; a damaged file counts as absent and is replaced by the next ``store``."""
+    path = cache_folder() / f"{key}.safetensors"
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()["facts"])
+        return Artefact(tensors=load_file(path), facts=facts)
+    except (SafetensorError, ValueError, KeyError, TypeError):
+        return None

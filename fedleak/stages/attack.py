@@ -1,0 +1,242 @@
+"""Second stage: attack a transcript. Imports neither Flower nor Ray, and never opens the truth."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+import torch
+
+from fedleak import seeds
+from fedleak.attacks.base import Attack, Reconstruction, TrainedAttack
+from fedleak.attacks.labels.base import LabelInference
+from fedleak.errors import AttackFailedError, InputError
+from fedleak.progress import Progress
+from fedleak.run_directory import RunDirectory
+from fedleak.scenario import Scenario
+from fedleak.stages import artefacts
+from fedleak.stages.attack_record import AttackRecord, Attempt, PartFiles, finish, load_record
+from fedleak.stages.memory import PeakMemory
+from fedleak.transcript.manifest import MANIFEST, UpdateRecord, digest_of, file_digest
+from fedleak.transcript.reader import TranscriptReader
+from fedleak.transcript.views import View
+
+PART_SECONDS = 20.0
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is a GPU if there is one.
+
+    Raises:
+        InputError: if the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (
+        not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
+    ):
+        raise InputError("device", name, f"this machine offers {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def attack(scenario: Scenario, run: RunDirectory, progress: Progress) -> None:
+    """Run every attack of ``scenario`` that is not already done on this transcript.
+
+    Raises:
+        InputError: if the transcript is missing, foreign or damaged.
+    """
+    device = choose_device(scenario.device)
+    reader = TranscriptReader(run.transcript)
+    transcript_digest = file_digest(run.transcript / MANIFEST)
+    for component in scenario.attacks:
+        fingerprint = attack_fingerprint(scenario, component, transcript_digest)
+        record = load_record(run.attacks / component.name)
+        if record is not None and record.fingerprint == fingerprint:
+            progress.say(f"attack {component.name}: already done, reconstructions reused")
+            continue
+        _Session(scenario, component, reader, device, progress).run(run, fingerprint)
+
+
+def attack_fingerprint(scenario: Scenario, component: Attack, transcript_digest: str) -> str:
+    """Content hash of everything that an attack's reconstructions depend on."""
+    labels = scenario.adversary.label_inference
+    return digest_of(
+        {
+            "transcript": transcript_digest,
+            "attack": component.model_dump(mode="json"),
+            "labels": labels.model_dump(mode="json") if labels else None,
+            "seed": scenario.seed,
+            "device": choose_device(scenario.device).type,
+        }
+    )
+
+
+class _Session:
+    """One attack on one transcript."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        component: Attack,
+        reader: TranscriptReader,
+        device: torch.device,
+        progress: Progress,
+    ) -> None:
+        self.scenario, self.component, self.reader = scenario, component, reader
+        self.device, self.progress = device, progress
+        self.facts: dict[str, Any] = {}
+        self.training_seconds: float | None = None
+        self.cached = False
+        self.label_source: Literal["inferred", "attack", "none"] = (
+            "inferred" if self._label_inference else "none"
+        )
+
+    def run(self, run: RunDirectory, fingerprint: str) -> None:
+        """Train if need be, attack every usable update, write the record."""
+        memory = PeakMemory(self.device)
+        folder = run.attacks / self.component.name
+        parts = PartFiles(folder, fingerprint)
+        updates = [
+            u for u in self.reader.manifest.updates if u.status == "ok" and u.row not in parts.attempts
+        ]
+        failure, trained = "", ()
+        try:
+            trained = self._trained()
+        except AttackFailedError as error:
+            failure = str(error)
+            self.progress.say(f"attack {self.component.name}: failed: {failure}")
+        self._attack_all(updates, trained, parts, failure)
+        finish(
+            folder,
+            AttackRecord(
+                fingerprint=fingerprint,
+                attack=self.component.name,
+                kind=self.component.kind,
+                description=type(self.component).summary(),
+                settings=self.component.model_dump(mode="json", exclude={"id"}),
+                capabilities=tuple(sorted(c.capability_name() for c in self.component.capabilities())),
+                label_source=self.label_source,
+                training_seconds=self.training_seconds,
+                training_cached=self.cached,
+                peak_memory_bytes=memory.bytes(),
+                parameters=self.facts.get("parameters"),
+                curves={n.removesuffix("_curve"): c for n, c in self.facts.items() if n.endswith("_curve")},
+                attempts=tuple(parts.attempts[row] for row in sorted(parts.attempts)),
+            ),
+        )
+
+    @property
+    def _label_inference(self) -> LabelInference | None:
+        return self.scenario.adversary.label_inference
+
+    def _view(self, update: UpdateRecord | None) -> View:
+        return View(self.reader, self.scenario.adversary.granted, update)
+
+    def _trained(self) -> tuple[Any, ...]:
+        """What goes before the capabilities in a call of ``reconstruct``: nothing, or the trained object."""
+        component = self.component
+        if not isinstance(component, TrainedAttack):
+            return ()
+        view = self._view(None)
+        known = view.capabilities(component.fit)
+        key = self._artefact_key()
+        artefact = artefacts.find(key)
+        self.cached = artefact is not None
+        if artefact is None:
+            start = time.perf_counter()
+            generator = seeds.torch_generator(self.scenario.seed, "attack-training", component.kind)
+            artefact = component.fit(**known, generator=generator, progress=self.progress, device=self.device)
+            seconds = time.perf_counter() - start
+            artefact = type(artefact)(artefact.tensors, {**artefact.facts, "training_seconds": seconds})
+            artefacts.store(key, artefact)
+        else:
+            self.progress.say(f"attack {component.name}: trained generator found in the cache")
+        self.facts = dict(artefact.facts)
+        self.training_seconds = float(artefact.facts["training_seconds"])
+        return (component.restore(artefact, **view.capabilities(component.restore), device=self.device),)
+
+    def _artefact_key(self) -> str:
+        manifest = self.reader.manifest
+        data = {n: d for n, d in manifest.checksums.items() if n.startswith(("pairs/", "public/"))}
+        return digest_of(
+            {
+                "attack": self.component.model_dump(mode="json", exclude={"id"}),
+                "data": data,
+                "model": manifest.model,
+                "shape": [*manifest.input_shape, manifest.classes],
+                "seed": self.scenario.seed,
+                "device": self.device.type,
+                "torch": torch.__version__,
+            }
+        )
+
+    def _attack_all(
+        self, updates: list[UpdateRecord], trained: tuple[Any, ...], parts: PartFiles, failure: str
+    ) -> None:
+        bar = self.progress.task(f"attacking with {self.component.name}", len(updates))
+        attempts: list[Attempt] = []
+        images: dict[int, torch.Tensor] = {}
+        written = time.monotonic()
+        for update in updates:
+            if failure:
+                attempts.append(Attempt(row=update.row, seconds=0.0, status="failed", reason=failure))
+            else:
+                attempt, reconstruction = self._attack_one(update, trained)
+                attempts.append(attempt)
+                if reconstruction is not None:
+                    images[update.row] = reconstruction.images
+            bar.advance()
+            if time.monotonic() - written > PART_SECONDS:
+                parts.write(attempts, images)
+                attempts, images, written = [], {}, time.monotonic()
+        if attempts:
+            parts.write(attempts, images)
+
+    def _attack_one(
+        self, update: UpdateRecord, trained: tuple[Any, ...]
+    ) -> tuple[Attempt, Reconstruction | None]:
+        view = self._view(update)
+        known = view.capabilities(self.component.reconstruct)
+        generator = seeds.torch_generator(
+            self.scenario.seed, "attack", self.component.name, update.round, update.client, device="cpu"
+        )
+        start = time.perf_counter()
+        try:
+            reconstruction = self.component.reconstruct(*trained, **known, generator=generator)
+            seconds = time.perf_counter() - start
+            _check(reconstruction, self.reader.manifest.input_shape)
+        except AttackFailedError as error:
+            seconds = time.perf_counter() - start
+            return Attempt(row=update.row, seconds=seconds, status="failed", reason=str(error)), None
+        labels = reconstruction.labels
+        if labels is not None:
+            self.label_source = "attack"
+        else:
+            labels = self._infer_labels(view, len(reconstruction.images))
+        attempt = Attempt(
+            row=update.row,
+            seconds=seconds,
+            status="ok",
+            labels=tuple(int(label) for label in labels) if labels is not None else None,
+            curve={name: list(values) for name, values in reconstruction.curve.items()},
+        )
+        return attempt, reconstruction
+
+    def _infer_labels(self, view: View, count: int) -> torch.Tensor | None:
+        inference = self._label_inference
+        if inference is None:
+            return None
+        known = view.capabilities(inference.infer)
+        try:
+            return inference.infer(**known, count=count)
+        except AttackFailedError:
+            return None  # the images stand without labels; their cells stay empty
+
+
+def _check(reconstruction: Reconstruction, input_shape: tuple[int, int, int]) -> None:
+    images = reconstruction.images
+    if images.ndim != 4 or tuple(images.shape[1:]) != input_shape:
+        raise ValueError(f"reconstruction: expected (B, {input_shape}), got {tuple(images.shape)}")
+    if not torch.isfinite(images).all():
+        raise AttackFailedError("the reconstruction is not finite")

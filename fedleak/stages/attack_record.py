@@ -1,0 +1,108 @@
+"""What the attack stage leaves on disk for each attack."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from fedleak.transcript.manifest import Record
+from fedleak.transcript.writer import write_atomically
+
+RECORD = "attack.json"
+
+
+class Attempt(Record):
+    """One update that was attacked."""
+
+    row: int
+    seconds: float
+    status: Literal["ok", "failed"]
+    reason: str = ""
+    labels: tuple[int, ...] | None = None
+    """Guessed labels, in the order of the images where the attack itself guessed them."""
+    curve: dict[str, list[float]] = {}
+
+
+class AttackRecord(Record):
+    """One finished attack."""
+
+    fingerprint: str
+    attack: str
+    kind: str
+    description: str
+    settings: dict[str, object]
+    capabilities: tuple[str, ...]
+    label_source: Literal["inferred", "attack", "none"]
+    training_seconds: float | None
+    training_cached: bool
+    peak_memory_bytes: int
+    parameters: int | None
+    curves: dict[str, list[float]]
+    attempts: tuple[Attempt, ...]
+
+
+class PartFiles:
+    """Reconstructions so far, in parts written as the attack goes on, so that a killed one loses little.
+
+    Args:
+        folder: of the attack.
+        fingerprint: parts of another fingerprint are removed.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self._folder, self._fingerprint = folder, fingerprint
+        folder.mkdir(parents=True, exist_ok=True)
+        self.attempts: dict[int, Attempt] = {}
+        self._parts = 0
+        for path in sorted(folder.glob("part-*.json")):
+            self._adopt(path)
+
+    def _adopt(self, path: Path) -> None:
+        try:
+            raw = json.loads(path.read_text())
+            attempts = [Attempt.model_validate(item) for item in raw["attempts"]]
+            if raw["fingerprint"] != self._fingerprint:
+                raise ValueError("another attack's part")
+            load_file(path.with_suffix(".safetensors"))
+        except (OSError, ValueError, KeyError, ValidationError, SafetensorError):
+            path.unlink()
+            path.with_suffix(".safetensors").unlink(missing_ok=True)
+            return
+        self._parts = max(self._parts, int(path.stem.removeprefix("part-")) + 1)
+        self.attempts |= {attempt.row: attempt for attempt in attempts}
+
+    def write(self, attempts: list[Attempt], images: dict[int, torch.Tensor]) -> None:
+        """Add a part: attempts, and the images ``(B, C, H, W)`` of those that worked."""
+        path = self._folder / f"part-{self._parts:05d}.safetensors"
+        save_file({f"{row:08d}": tensor.contiguous() for row, tensor in images.items()}, path)
+        raw = {"fingerprint": self._fingerprint, "attempts": [a.model_dump(mode="json") for a in attempts]}
+        write_atomically(path.with_suffix(".json"), json.dumps(raw))
+        self._parts += 1
+        self.attempts |= {attempt.row: attempt for attempt in attempts}
+
+
+def finish(folder: Path, record: AttackRecord) -> None:
+    """Mark the attack as done."""
+    write_atomically(folder / RECORD, record.model_dump_json(indent=1))
+
+
+def load_record(folder: Path) -> AttackRecord | None:
+    """A finished attack's record; None if there is none that can be read."""
+    try:
+        return AttackRecord.model_validate_json((folder / RECORD).read_text())
+    except (OSError, ValidationError):
+        return None
+
+
+def load_images(folder: Path) -> dict[int, torch.Tensor]:
+    """Row of the update -> images ``(B, C, H, W)``."""
+    images: dict[int, torch.Tensor] = {}
+    for path in sorted(folder.glob("part-*.safetensors")):
+        images |= {int(name): tensor for name, tensor in load_file(path).items()}
+    return images

@@ -1,0 +1,103 @@
+"""First stage: run the federation, write transcript and truth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fedleak.errors import InputError
+from fedleak.progress import Progress
+from fedleak.run_directory import RunDirectory, federation_fingerprint
+from fedleak.scenario import Scenario
+from fedleak.transcript.manifest import MANIFEST, PairsRecord, TrainingRecord, load_manifest
+from fedleak.transcript.writer import TranscriptWriter
+from fedleak.truth import write_truth
+
+if TYPE_CHECKING:
+    from fedleak.federation.plan import Plan
+
+
+def plan_federation(scenario: Scenario, run: RunDirectory) -> Plan | None:
+    """Load and check the data; None if the run directory holds this federation's finished transcript.
+
+    Raises:
+        InputError: if scenario, data and machine do not fit together; nothing has been written.
+    """
+    if is_finished(run, federation_fingerprint(scenario)):
+        return None
+    from fedleak.federation.plan import make_plan
+    from fedleak.federation.runtime import check_resources
+
+    check_resources(scenario.federation.engine)
+    return make_plan(scenario)
+
+
+def federate(plan: Plan, run: RunDirectory, progress: Progress) -> None:
+    """Run a planned federation to its end, or continue where a killed one stopped.
+
+    Raises:
+        FederationError: if it cannot be finished; running it again goes on with the next round.
+    """
+    from fedleak.federation import runtime  # first: it sets what Flower reads when it is imported
+    from fedleak.federation.server import Server
+
+    scenario = plan.scenario
+    fingerprint = federation_fingerprint(scenario)
+    writer = TranscriptWriter(run.transcript, fingerprint, restart=_keeps_client_state(scenario))
+    if writer.rounds or writer.pairs_done:
+        progress.say(f"federation: continuing after round {len(writer.rounds)}")
+    write_truth(run.truth, plan)
+    server = Server(plan, writer, run.truth, progress)
+    writer.allocate(updates=plan.recorded_updates, values=server.layout.size)
+    writer.save_public(plan.public.images, plan.public.labels)
+    injection = scenario.adversary.injection
+    if injection is not None and plan.pair_index is not None:
+        writer.allocate_pairs(plan.pair_index, values=server.layout.size, dtype=injection.dtype)
+    runtime.run_server(server, scenario.federation.engine)
+    writer.finish(
+        parameters=server.layout,
+        buffers=tuple(name for name, _ in server.model.named_buffers()),
+        pairs=_pairs_record(plan),
+        training=TrainingRecord.model_validate(
+            scenario.federation.client.model_dump(mode="json", exclude={"protocol"})
+        ),
+        about=_about(plan),
+    )
+
+
+def _pairs_record(plan: Plan) -> PairsRecord | None:
+    injection = plan.scenario.adversary.injection
+    if injection is None or plan.pair_index is None:
+        return None
+    return PairsRecord(
+        count=injection.pairs,
+        images_per_pair=plan.pair_index.shape[1],
+        model_versions=tuple(number - 1 for number in sorted(injection.rounds)),
+    )
+
+
+def _about(plan: Plan) -> dict[str, Any]:
+    splits = plan.splits
+    return {
+        "protocol": plan.scenario.federation.client.protocol,
+        "model": plan.scenario.model.model_dump(mode="json"),
+        "input_shape": splits.input_shape,
+        "classes": len(splits.class_names),
+        "class_names": splits.class_names,
+        "mean": splits.normalisation.mean,
+        "std": splits.normalisation.std,
+    }
+
+
+def is_finished(run: RunDirectory, fingerprint: str) -> bool:
+    """Whether the run directory holds the finished transcript of this very federation."""
+    if not (run.transcript / MANIFEST).is_file():
+        return False
+    try:
+        return load_manifest(run.transcript).fingerprint == fingerprint
+    except InputError:
+        return False
+
+
+def _keeps_client_state(scenario: Scenario) -> bool:
+    """Clients that keep something from round to round lose it with their process: such a run starts over."""
+    return scenario.federation.client.batch_norm == "train_local"

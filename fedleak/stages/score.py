@@ -1,0 +1,201 @@
+"""Third stage: compare reconstructions with the truth."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import torch
+
+from fedleak import seeds
+from fedleak.environment import describe_environment
+from fedleak.errors import InputError
+from fedleak.progress import Progress, Task
+from fedleak.results.baselines import BASELINES, PublicImages
+from fedleak.results.pictures import save_pictures
+from fedleak.results.schema import (
+    PICTURES,
+    AttackSummary,
+    CapabilityNote,
+    FederationRound,
+    ResultRow,
+    Results,
+    save_results,
+)
+from fedleak.results.scoring import ScoredImages, add_update, evaluate_metrics
+from fedleak.results.summary import label_accuracy, summarise_metrics, summarise_rounds
+from fedleak.run_directory import RunDirectory
+from fedleak.scenario import Scenario
+from fedleak.stages.attack_record import AttackRecord, load_images, load_record
+from fedleak.threat import CAPABILITIES
+from fedleak.transcript.manifest import digest_of
+from fedleak.transcript.reader import TranscriptReader
+from fedleak.transcript.writer import write_atomically
+from fedleak.truth import TruthReader
+
+
+def score(scenario: Scenario, run: RunDirectory, progress: Progress) -> Results:
+    """Score every finished attack and the baselines; write results and pictures.
+
+    Raises:
+        InputError: if an attack has not been run, or the truth is missing.
+    """
+    reader = TranscriptReader(run.transcript, verify=False)
+    scorer = _Scorer(scenario, run, reader, TruthReader(run.truth))
+    records = [_record(run, attack.name) for attack in scenario.attacks]
+    bar = progress.task("scoring", len(records) + len(BASELINES))
+    shutil.rmtree(run.root / PICTURES, ignore_errors=True)
+    for record in records:
+        scorer.add_attack(record, bar)
+    if reader.has_public_images:
+        scorer.add_baselines(bar)
+    results = scorer.results(records)
+    save_results(run.root, results)
+    write_atomically(run.root / "environment.json", json.dumps(results.environment, indent=1))
+    return results
+
+
+def _record(run: RunDirectory, name: str) -> AttackRecord:
+    record = load_record(run.attacks / name)
+    if record is None:
+        raise InputError("RUN_DIR", str(run.root), f"attack {name} has not been run there")
+    return record
+
+
+class _Scorer:
+    def __init__(
+        self, scenario: Scenario, run: RunDirectory, reader: TranscriptReader, truth: TruthReader
+    ) -> None:
+        self.scenario, self.run, self.reader, self.truth = scenario, run, reader, truth
+        self.updates = {u.row: u for u in reader.manifest.updates if u.status == "ok"}
+        self.summaries: list[AttackSummary] = []
+        self.rows: list[ResultRow] = []
+        self.unavailable: dict[str, str] = {}
+
+    def add_attack(self, record: AttackRecord, bar: Task) -> None:
+        """Score one attack."""
+        scored, failed = ScoredImages(), []
+        images = load_images(self.run.attacks / record.attack)
+        for attempt in record.attempts:
+            update = self.updates[attempt.row]
+            if attempt.status == "failed":
+                failed.append(
+                    ResultRow(
+                        attack=record.attack,
+                        kind=record.kind,
+                        victim=update.client,
+                        round=update.round,
+                        seconds=attempt.seconds,
+                        status="failed",
+                        reason=attempt.reason,
+                    )
+                )
+                continue
+            add_update(
+                scored,
+                attack=record.attack,
+                kind=record.kind,
+                update=update,
+                images=images[attempt.row],
+                truth=self.truth.batch(attempt.row),
+                guesses=attempt.labels,
+                labels_ordered=record.label_source == "attack",
+                seconds=attempt.seconds,
+            )
+        rows = evaluate_metrics(scored, self.scenario.metrics.enabled(), self.unavailable)
+        worked = [attempt.seconds for attempt in record.attempts if attempt.status == "ok"]
+        summary = self._summary(record.attack, record.kind, record.description, scored, rows)
+        self.summaries.append(
+            summary.model_copy(
+                update={
+                    "settings": record.settings,
+                    "capabilities": record.capabilities,
+                    "failures": len(failed),
+                    "label_accuracy": label_accuracy(rows),
+                    "label_source": record.label_source,
+                    "training_seconds": record.training_seconds,
+                    "training_cached": record.training_cached,
+                    "seconds_per_reconstruction": sum(worked) / len(worked) if worked else None,
+                    "peak_memory_bytes": record.peak_memory_bytes,
+                    "parameters": record.parameters,
+                    "curves": record.curves,
+                }
+            )
+        )
+        self.rows += rows + failed
+        bar.advance()
+
+    def add_baselines(self, bar: Task) -> None:
+        """Score what needs no update."""
+        images, labels = self.reader.public()
+        public = PublicImages(torch.from_numpy(images).to(torch.float32) / 255, torch.from_numpy(labels))
+        for name, guess in BASELINES.items():
+            scored = ScoredImages()
+            for row, update in self.updates.items():
+                truth = self.truth.batch(row)
+                generator = seeds.torch_generator(self.scenario.seed, "baseline", name, row)
+                guessed = guess(public, truth, generator)
+                add_update(scored, attack=name, kind=name, update=update, images=guessed, truth=truth)
+            rows = evaluate_metrics(scored, self.scenario.metrics.enabled(), self.unavailable)
+            description = (guess.__doc__ or "").split("\n", maxsplit=1)[0]
+            self.summaries.append(self._summary(name, name, description, scored, rows))
+            self.rows += rows
+            bar.advance()
+
+    def _summary(
+        self, attack: str, kind: str, description: str, scored: ScoredImages, rows: list[ResultRow]
+    ) -> AttackSummary:
+        resamples, seed = self.scenario.bootstrap_resamples, self.scenario.seed
+        return AttackSummary(
+            attack=attack,
+            kind=kind,
+            is_baseline=attack in BASELINES,
+            description=description,
+            images=len(rows),
+            metrics=summarise_metrics(rows, resamples=resamples, seed=seed),
+            rounds=summarise_rounds(rows, resamples=resamples, seed=seed),
+            pictures=save_pictures(self.run.root / PICTURES, scored, rows),
+        )
+
+    def results(self, records: list[AttackRecord]) -> Results:
+        """Everything, assembled."""
+        manifest, scenario = self.reader.manifest, self.scenario
+        return Results(
+            fingerprint=digest_of([record.fingerprint for record in records]),
+            name=scenario.name,
+            description=scenario.description,
+            scenario=scenario.model_dump(mode="json", exclude={"budgets"}),
+            environment=describe_environment(),
+            protocol=manifest.protocol,
+            compromised=scenario.adversary.compromised if manifest.pairs else None,
+            pairs=manifest.pairs.count if manifest.pairs else None,
+            capabilities=self._capability_notes(records),
+            federation=tuple(
+                FederationRound(round=r.round, accuracy=r.accuracy, loss=r.loss, failures=r.failures)
+                for r in manifest.rounds
+            ),
+            attacks=tuple(self.summaries),
+            notes=self._notes(),
+            rows=tuple(self.rows),
+        )
+
+    def _capability_notes(self, records: list[AttackRecord]) -> tuple[CapabilityNote, ...]:
+        return tuple(
+            CapabilityNote(
+                name=name,
+                level=CAPABILITIES[name].level,
+                summary=CAPABILITIES[name].summary(),
+                used_by=tuple(record.attack for record in records if name in record.capabilities),
+            )
+            for name in sorted(self.scenario.adversary.granted, key=lambda n: (CAPABILITIES[n].level or 0, n))
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = [f"{name} is absent: {reason}" for name, reason in self.unavailable.items()]
+        for update in self.reader.manifest.updates:
+            if update.status != "ok":
+                notes.append(
+                    f"round {update.round}, client {update.client}: update not attacked ({update.status}): "
+                    f"{update.reason}"
+                )
+        return tuple(notes)

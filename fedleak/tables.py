@@ -1,0 +1,52 @@
+"""Results as tables on a terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from fedleak.results.schema import CORE_METRICS, AttackSummary, Interval, Results
+
+
+def results_table(results: Results) -> Table:
+    """One line per attack, then per baseline: means over victims' images with 95 % intervals."""
+    names = list(CORE_METRICS)
+    for summary in results.attacks:
+        names += [name for name in summary.metrics if name not in names]
+    table = Table(title=f"{results.name}: reconstruction of victims' images", title_justify="left")
+    table.add_column("attack", no_wrap=True)
+    table.add_column("images", justify="right")
+    for name in names:
+        table.add_column(name.upper(), justify="right", no_wrap=True)
+    for heading in ("labels", "training", "per update"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    previous_baseline = False
+    for summary in results.attacks:
+        if summary.is_baseline and not previous_baseline:
+            table.add_section()
+        previous_baseline = summary.is_baseline
+        table.add_row(*_cells(summary, names), style="dim" if summary.is_baseline else None)
+    return table
+
+
+def _cells(summary: AttackSummary, names: list[str]) -> list[str]:
+    failed = f" ({summary.failures} failed)" if summary.failures else ""
+    training = "" if summary.training_seconds is None else f"{summary.training_seconds:.1f} s"
+    seconds = summary.seconds_per_reconstruction
+    return [
+        summary.attack,
+        f"{summary.images}{failed}",
+        *(_interval(name, summary.metrics.get(name)) for name in names),
+        "" if summary.label_accuracy is None else f"{summary.label_accuracy:.0%}",
+        training + (" (cached)" if summary.training_cached else ""),
+        "" if seconds is None else f"{1000 * seconds:.1f} ms",
+    ]
+
+
+def _interval(name: str, interval: Interval | None) -> str:
+    if interval is None:
+        return "-"
+    digits = 2 if name == "psnr" else 4
+    text = f"{interval.mean:.{digits}f}"
+    if interval.low is None or interval.high is None:
+        return text
+    return f"{text} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
