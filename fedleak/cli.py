@@ -38,9 +38,7 @@ SetOption = Annotated[
 OutOption = Annotated[Path | None, typer.Option("--out", help="Run directory [default: runs/<name>-<hash>].")]
 BudgetOption = Annotated[str | None, typer.Option("--budget", help="One of the scenario's budgets.")]
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Override the seed.")]
-DeviceOption = Annotated[
-    str | None, typer.Option("--device", help="Device of the attack stage: auto, cpu, cuda ...")
-]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="Device of the attack stage: auto, cpu, cuda ...")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier run in the directory.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 
@@ -144,9 +142,7 @@ def validate(
     scenario: ScenarioFile,
     set_: SetOption = None,
     budget: BudgetOption = None,
-    data: Annotated[
-        bool, typer.Option("--data", help="Load the data set too and deal it to the clients.")
-    ] = False,
+    data: Annotated[bool, typer.Option("--data", help="Load the data set too and deal it to the clients.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the resolved scenario.")] = False,
 ) -> None:
     """Check a scenario without running it."""
@@ -221,9 +217,7 @@ def main(arguments: list[str] | None = None) -> Any:
     except FedleakError as error:
         prefix = "error: "
         for line in str(error).splitlines():
-            Console(stderr=True, soft_wrap=True).print(
-                prefix + line, style="red", highlight=False, markup=False
-            )
+            Console(stderr=True, soft_wrap=True).print(prefix + line, style="red", highlight=False, markup=False)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted; the same command continues the run", style="yellow")

@@ -30,7 +30,7 @@ class Component(Settings):
     A concrete component narrows ``kind`` to a literal with a default: ``kind: Literal["lti"] = "lti"``.
     """
 
-    kind: str
+    kind: str = ""
 
     @classmethod
     def kind_name(cls) -> str:
@@ -80,4 +80,4 @@ def choice(base: type[Component], package: str) -> Any:
     """The annotation of a scenario field that holds one component of the family."""
     kinds = list(discover(base, package).values())
     union = kinds[0] if len(kinds) == 1 else Annotated[reduce(or_, kinds), Field(discriminator="kind")]
-    return Annotated[union, BeforeValidator(_expand_name, json_schema_input_type=str | union)]  # type: ignore[operator]
+    return Annotated[union, BeforeValidator(_expand_name, json_schema_input_type=str | union)]

@@ -25,7 +25,7 @@ class InputError(FedleakError):
         super().__init__(f"{path}: got {shorten(value)}; {allowed}")
 
 
-class InputErrors(InputError):
+class InputErrors(InputError):  # noqa: N818 - several of them
     """Several input errors found in one pass, one line each."""
 
     def __init__(self, errors: list[InputError]) -> None:

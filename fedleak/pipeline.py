@@ -68,9 +68,7 @@ def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str
     scenario = run.scenario(overrides=overrides)
     manifest = load_manifest(run.transcript)
     if manifest.fingerprint != federation_fingerprint(scenario):
-        raise InputError(
-            "RUN_DIR", str(run.root), "its transcript is of another federation than its scenario"
-        )
+        raise InputError("RUN_DIR", str(run.root), "its transcript is of another federation than its scenario")
     with run.lock():
         run.store(scenario)
         attack(scenario, run, progress)

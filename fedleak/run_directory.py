@@ -71,13 +71,9 @@ class RunDirectory:
         present = {path.name for path in self.root.iterdir()} if self.root.exists() else set()
         foreign = present - set(OWN_FILES) - set(OWN_FOLDERS)
         if foreign and SCENARIO not in present:
-            raise InputError(
-                "--out", str(self.root), f"it holds other files ({sorted(foreign)[0]}); choose another"
-            )
+            raise InputError("--out", str(self.root), f"it holds other files ({sorted(foreign)[0]}); choose another")
         if SCENARIO in present and not force and not self._same(scenario):
-            raise InputError(
-                "--out", str(self.root), "it holds the run of another scenario; --force replaces it"
-            )
+            raise InputError("--out", str(self.root), "it holds the run of another scenario; --force replaces it")
 
     @contextmanager
     def claim(self, scenario: Scenario, *, force: bool) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from fedleak.attacks.base import Attack as AttackChoice
     from fedleak.attacks.labels.base import LabelInference as LabelChoice
     from fedleak.datasets.base import Dataset as DatasetChoice
-    from fedleak.models.base import Model as ModelChoice
+    from fedleak.metrics.base import MetricSettings as MetricsChoice
+    from fedleak.models.base import Model
     from fedleak.partition.base import Partition as PartitionChoice
     from fedleak.postprocess.base import PostProcess as PostProcessChoice
-    from fedleak.metrics.base import MetricSettings as MetricsChoice
     from fedleak.shift.base import Shift as ShiftChoice
+
+    ModelChoice: TypeAlias = Model
 else:
     MetricsChoice = metric_settings(families.kinds("metric"))
     AttackChoice = choice(*families.ATTACKS)

@@ -42,9 +42,7 @@ def _check_federation(scenario: Scenario) -> Iterator[InputError]:
         if fault.client >= federation.clients or fault.round > federation.rounds:
             yield InputError(f"federation.faults.{i}", fault.model_dump(), "no such client or round")
         if fault.mode == "exit" and federation.engine.kind == "serial":
-            yield InputError(
-                f"federation.faults.{i}.mode", "exit", "a serial engine has no worker process to end"
-            )
+            yield InputError(f"federation.faults.{i}.mode", "exit", "a serial engine has no worker process to end")
 
 
 def _check_victims(scenario: Scenario) -> Iterator[InputError]:
@@ -71,9 +69,7 @@ def _check_rounds(scenario: Scenario) -> Iterator[InputError]:
     if adversary.injection is not None:
         listed["adversary.injection.rounds"] = adversary.injection.rounds
         if len(set(adversary.injection.rounds)) < len(adversary.injection.rounds):
-            yield InputError(
-                "adversary.injection.rounds", adversary.injection.rounds, "a round is listed twice"
-            )
+            yield InputError("adversary.injection.rounds", adversary.injection.rounds, "a round is listed twice")
     for path, numbers in listed.items():
         for number in numbers if numbers != "all" else ():
             if int(number) > rounds:
@@ -92,13 +88,12 @@ def _check_attacks(scenario: Scenario) -> Iterator[InputError]:
         for capability in sorted(attack.capabilities(), key=lambda c: c.capability_name()):
             name = capability.capability_name()
             if capability.level is not None and name not in adversary.granted:
+                held = ", ".join(sorted(adversary.granted)) or "nothing"
                 yield InputError(
                     path,
                     attack.name,
                     f"it needs {name} (level {capability.level}), which the adversary is not granted; "
-                    f"granted: {', '.join(sorted(adversary.granted)) or 'nothing'} (see adversary.level, adversary.grants)",
+                    f"granted: {held} (see adversary.level, adversary.grants)",
                 )
             elif capability is InjectedPairs and adversary.injection is None:
-                yield InputError(
-                    "adversary.injection", None, f"{attack.name} needs injected pairs; say how many"
-                )
+                yield InputError("adversary.injection", None, f"{attack.name} needs injected pairs; say how many")

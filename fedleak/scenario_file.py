@@ -72,9 +72,7 @@ def read_yaml(path: Path) -> Raw:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("SCENARIO", str(path), f"it cannot be read ({error})") from error
     except yaml.YAMLError as error:
-        raise InputError(
-            "SCENARIO", str(path), f"it is not valid YAML: {' '.join(str(error).split())}"
-        ) from error
+        raise InputError("SCENARIO", str(path), f"it is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise InputError("SCENARIO", str(path), "expected a mapping of settings")
     return raw
@@ -188,9 +186,7 @@ def _without_tags(location: list[str]) -> list[str]:
     return path
 
 
-_COMPONENT_FIELDS = frozenset(
-    {"dataset", "model", "partition", "shift", "attacks", "postprocess", "label_inference"}
-)
+_COMPONENT_FIELDS = frozenset({"dataset", "model", "partition", "shift", "attacks", "postprocess", "label_inference"})
 
 
 def _is_component_field(part: str, previous: str | None) -> bool:

@@ -38,7 +38,7 @@ def global_torch_seed(seed: int) -> Iterator[None]:
 
     Only for library code that takes no generator: ``nn.Module`` initialisation and dropout.
     """
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    devices = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield

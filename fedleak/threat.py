@@ -139,9 +139,7 @@ class InjectedPairs(Capability):
         return torch.from_numpy(self.updates.read(pairs).astype(np.float32))
 
 
-CAPABILITIES: dict[str, type[Capability]] = {
-    cls.capability_name(): cls for cls in Capability.__subclasses__()
-}
+CAPABILITIES: dict[str, type[Capability]] = {cls.capability_name(): cls for cls in Capability.__subclasses__()}
 
 
 def granted_by_level(level: int) -> frozenset[str]:

@@ -76,6 +76,4 @@ class TruthReader:
         index = np.asarray(entry["images"], dtype=np.int64)
         images = np.load(data / "images.npy", mmap_mode="r", allow_pickle=False)[index]
         labels = np.load(data / "labels.npy", mmap_mode="r", allow_pickle=False)[index]
-        return Truth(
-            torch.from_numpy(images.astype(np.float32) / 255), torch.from_numpy(labels.astype(np.int64))
-        )
+        return Truth(torch.from_numpy(images.astype(np.float32) / 255), torch.from_numpy(labels.astype(np.int64)))

@@ -11,7 +11,6 @@ import torch
 from pydantic import StringConstraints
 
 from fedleak.component import Component
-from fedleak.progress import Progress
 from fedleak.threat import Capability, required_capabilities
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -91,11 +90,9 @@ class TrainedAttack(Attack, Generic[T]):
         return (cls.fit, cls.restore, cls.reconstruct)
 
     @abstractmethod
-    def fit(
-        self, *args: Any, generator: torch.Generator, progress: Progress, device: torch.device, **kwargs: Any
-    ) -> Artefact:
+    def fit(self, *args: Any, **kwargs: Any) -> Artefact:
         """Train on what the adversary has gathered."""
 
     @abstractmethod
-    def restore(self, artefact: Artefact, *args: Any, device: torch.device, **kwargs: Any) -> T:
+    def restore(self, *args: Any, **kwargs: Any) -> T:
         """Rebuild the trained object from ``artefact``."""

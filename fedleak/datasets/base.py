@@ -23,9 +23,7 @@ class LabelledImages:
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
-            raise ValueError(
-                f"images: expected (N, C, H, W) uint8, got {self.images.shape} {self.images.dtype}"
-            )
+            raise ValueError(f"images: expected (N, C, H, W) uint8, got {self.images.shape} {self.images.dtype}")
         if self.labels.shape != (len(self.images),):
             raise ValueError(f"labels: expected ({len(self.images)},), got {self.labels.shape}")
 

@@ -79,9 +79,7 @@ class ImageFolder(Dataset):
 def _class_names(folder: Path) -> tuple[str, ...]:
     names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
     if len(names) < 2:
-        raise InputError(
-            "dataset.root", str(folder), f"it needs at least two class folders, found {len(names)}"
-        )
+        raise InputError("dataset.root", str(folder), f"it needs at least two class folders, found {len(names)}")
     return names
 
 

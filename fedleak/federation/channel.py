@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
@@ -74,7 +75,7 @@ class ChannelTap(Strategy):
         ok = {d.client for d in self.deliveries if d.status == "ok"}
         for update in self._planned(server_round):
             if update.client in ok:
-                tensors = by_client[update.client].content["arrays"].to_torch_state_dict()
+                tensors = by_client[update.client].content.array_records["arrays"].to_torch_state_dict()
                 self._record(update, {name: tensor[0] for name, tensor in tensors.items()})
         return self._inner.aggregate_train(server_round, usable)
 
@@ -114,8 +115,8 @@ def _inspect(client: int, reply: Message | None) -> Delivery:
         return Delivery(client, "missing", "no reply in time")
     if reply.has_error():
         return Delivery(client, "failed", _first_line(reply.error.reason or "unknown error"))
-    samples = int(reply.content["metrics"]["num-examples"])
-    tensors = reply.content["arrays"].to_torch_state_dict().values()
+    samples = int(cast(int, reply.content.metric_records["metrics"]["num-examples"]))
+    tensors = reply.content.array_records["arrays"].to_torch_state_dict().values()
     if not all(torch.isfinite(tensor).all() for tensor in tensors if tensor.is_floating_point()):
         return Delivery(client, "non_finite", "the update holds NaN or infinite values", samples)
     return Delivery(client, "ok", samples=samples)

@@ -32,9 +32,7 @@ BUFFER_PREFIX = "buffers/"  # a reply may carry one ArrayRecord only, so shared 
 
 @lru_cache(maxsize=8)
 def _data(folder: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    return np.load(Path(folder) / "images.npy", mmap_mode="r"), np.load(
-        Path(folder) / "labels.npy", mmap_mode="r"
-    )
+    return np.load(Path(folder) / "images.npy", mmap_mode="r"), np.load(Path(folder) / "labels.npy", mmap_mode="r")
 
 
 @lru_cache(maxsize=2)
@@ -44,14 +42,14 @@ def _module(model: Model, input_shape: InputShape, classes: int) -> nn.Module:
 
 def _prepare(message: Message, context: Context) -> tuple[ClientTask, nn.Module, torch.device]:
     """The task, and the model with the broadcast weights (and the client's own buffers, where it keeps them)."""
-    task = ClientTask.model_validate_json(str(message.content["config"]["task"]))
+    task = ClientTask.model_validate_json(str(message.content.config_records["config"]["task"]))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(task.threads)
     model = _module(task.model, task.input_shape, task.classes).to(device)
-    state = message.content["arrays"].to_torch_state_dict()
+    state = message.content.array_records["arrays"].to_torch_state_dict()
     if task.client.batch_norm == "train_local" and LOCAL_BUFFERS in context.state:
-        state |= context.state[LOCAL_BUFFERS].to_torch_state_dict()
+        state |= context.state.array_records[LOCAL_BUFFERS].to_torch_state_dict()
     model.load_state_dict(state)
     return task, model, device
 
@@ -77,16 +75,14 @@ def _compute(
     return compute_updates(model, (pixels - mean) / std, targets, training, seed=seed)
 
 
-def postprocess_mod(
-    message: Message, context: Context, call_next: Callable[[Message, Context], Message]
-) -> Message:
+def postprocess_mod(message: Message, context: Context, call_next: Callable[[Message, Context], Message]) -> Message:
     """Flower mod: post-process every update in the reply, the one of a round or the many of an injection."""
     reply = call_next(message, context)
-    task = ClientTask.model_validate_json(str(message.content["config"]["task"]))
+    task = ClientTask.model_validate_json(str(message.content.config_records["config"]["task"]))
     steps = task.client.postprocess
     if not steps:
         return reply
-    arrays: dict[str, Tensor] = reply.content["arrays"].to_torch_state_dict()
+    arrays: dict[str, Tensor] = reply.content.array_records["arrays"].to_torch_state_dict()
     stacked = {name: tensor for name, tensor in arrays.items() if not name.startswith(BUFFER_PREFIX)}
     count = len(next(iter(stacked.values())))
     shared = []
@@ -128,9 +124,7 @@ def train(message: Message, context: Context) -> Message:
     _provoke_fault(task)
     client = context_id(context)
     images, labels = _data(str(Path(task.data) / f"{client:05d}"))
-    chosen = draw_images(
-        task.client, seed=task.seed, round_number=task.round, client=client, held=len(labels)
-    )
+    chosen = draw_images(task.client, seed=task.seed, round_number=task.round, client=client, held=len(labels))
     seed = seeds.derive(task.seed, "client", task.round, client)
     updates = _compute(task, model, images[chosen][None], labels[chosen][None], seed)
     tensors = {name: tensor.cpu() for name, tensor in updates.tensors.items()}
@@ -143,16 +137,14 @@ def train(message: Message, context: Context) -> Message:
     if buffers and task.client.batch_norm == "train_shared":
         tensors |= {BUFFER_PREFIX + name: buffer for name, buffer in buffers.items()}
     metrics = MetricRecord({"num-examples": len(chosen), "loss": float(updates.losses[0])})
-    return Message(
-        RecordDict({"arrays": ArrayRecord(torch_state_dict=tensors), "metrics": metrics}), reply_to=message
-    )
+    return Message(RecordDict({"arrays": ArrayRecord(torch_state_dict=tensors), "metrics": metrics}), reply_to=message)
 
 
 @app.query("inject", mods=[postprocess_mod])
 def inject(message: Message, context: Context) -> Message:
     """Answer the adversary's batches, fed in through this client's channel, as if they were its own data."""
     task, model, _ = _prepare(message, context)
-    images, labels = unpack(message.content["injected"])
+    images, labels = unpack(message.content.array_records["injected"])
     seed = seeds.derive(task.seed, "inject", task.round, task.first_pair)
     updates = _compute(task, model, images, labels, seed)
     tensors = {name: tensor.cpu() for name, tensor in updates.tensors.items()}

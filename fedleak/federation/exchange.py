@@ -19,9 +19,7 @@ class StoppedError(FederationError):
     """The run was interrupted."""
 
 
-def exchange(
-    grid: Grid, messages: Iterable[Message], *, timeout: float, stop: threading.Event
-) -> list[Message]:
+def exchange(grid: Grid, messages: Iterable[Message], *, timeout: float, stop: threading.Event) -> list[Message]:
     """Replies that arrive within ``timeout`` seconds; late ones are missing from the result.
 
     Raises:
@@ -67,7 +65,5 @@ def identify(grid: Grid, nodes: list[int], *, timeout: float, stop: threading.Ev
     errors = [reply.error.reason for reply in replies if reply.has_error()]
     if errors or len(replies) < len(nodes):
         detail = f": {errors[0]}" if errors else f" within {timeout:.0f} s"
-        raise FederationError(
-            f"{len(replies) - len(errors)} of {len(nodes)} clients could be started{detail}"
-        )
-    return {int(r.content["identity"]["partition-id"]): r.metadata.src_node_id for r in replies}
+        raise FederationError(f"{len(replies) - len(errors)} of {len(nodes)} clients could be started{detail}")
+    return {int(str(r.content.config_records["identity"]["partition-id"])): r.metadata.src_node_id for r in replies}

@@ -66,19 +66,15 @@ def gather_pairs(
         _store(replies, list(window), layout, writer, progress)
 
 
-def _store(
-    replies: list[Message], starts: list[int], layout: Layout, writer: TranscriptWriter, progress: Task
-) -> None:
+def _store(replies: list[Message], starts: list[int], layout: Layout, writer: TranscriptWriter, progress: Task) -> None:
     by_start = {int(reply.metadata.group_id): reply for reply in replies}
     for start in starts:
         reply = by_start.get(start)
         if reply is None or reply.has_error():
             reason = "no reply in time" if reply is None else reply.error.reason
             raise FederationError(f"the compromised client did not answer the injected pairs: {reason}")
-        rows = layout.flatten(reply.content["arrays"].to_torch_state_dict(), batch_dims=1).numpy()
+        rows = layout.flatten(reply.content.array_records["arrays"].to_torch_state_dict(), batch_dims=1).numpy()
         if not np.isfinite(rows).all():
-            raise FederationError(
-                "an injected pair's update holds NaN or infinite values; lower the learning rate"
-            )
+            raise FederationError("an injected pair's update holds NaN or infinite values; lower the learning rate")
         writer.write_pairs(start, rows)
         progress.advance(len(rows))

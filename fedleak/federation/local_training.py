@@ -47,9 +47,7 @@ class Updates:
     losses: Tensor
 
 
-def compute_updates(
-    model: nn.Module, images: Tensor, labels: Tensor, training: LocalTraining, *, seed: int
-) -> Updates:
+def compute_updates(model: nn.Module, images: Tensor, labels: Tensor, training: LocalTraining, *, seed: int) -> Updates:
     """Updates of ``n`` independent clients' batches from one common model.
 
     Args:
@@ -88,7 +86,7 @@ def _mini_batches(samples: int, training: LocalTraining, seed: int) -> list[Tens
     generator = seeds.torch_generator(seed, "order")
     batches: list[Tensor] = []
     for _ in range(training.epochs):
-        batches += torch.randperm(samples, generator=generator).split(training.batch_size)
+        batches += torch.split(torch.randperm(samples, generator=generator), training.batch_size)
     return batches
 
 
@@ -118,4 +116,4 @@ def _group(
         return {name: p[name] - parameters[name] for name in p}, b, total
 
     own_buffers = {name: b.unsqueeze(0).repeat(len(images), *[1] * b.ndim) for name, b in buffers.items()}
-    return vmap(one, randomness="different")(own_buffers, images, labels)  # type: ignore[no-any-return]
+    return vmap(one, randomness="different")(own_buffers, images, labels)

@@ -104,7 +104,7 @@ def _check_client_data(scenario: Scenario, client: int, held: int) -> None:
 
 
 def _pair_index(scenario: Scenario, public: int, held: int) -> Indices | None:
-    """Batches of public images: whole permutations laid end to end, so every image is used before any is used twice."""
+    """Batches of public images: permutations laid end to end, so no image is used twice before all are used once."""
     injection = scenario.adversary.injection
     if injection is None:
         return None
@@ -120,9 +120,7 @@ def _pair_index(scenario: Scenario, public: int, held: int) -> Indices | None:
     generator = seeds.numpy_generator(scenario.seed, "pairs")
     batches = public // per_pair
     passes = -(-injection.pairs // batches)
-    index = [
-        generator.permutation(public)[: batches * per_pair].reshape(batches, per_pair) for _ in range(passes)
-    ]
+    index = [generator.permutation(public)[: batches * per_pair].reshape(batches, per_pair) for _ in range(passes)]
     return np.concatenate(index)[: injection.pairs].astype(np.int64)
 
 

@@ -16,9 +16,7 @@ def images_per_update(client: ClientSettings, held: int) -> int:
     return client.samples if client.samples is not None else held
 
 
-def draw_images(
-    settings: ClientSettings, *, seed: int, round_number: int, client: int, held: int
-) -> NDArray[np.int64]:
+def draw_images(settings: ClientSettings, *, seed: int, round_number: int, client: int, held: int) -> NDArray[np.int64]:
     """Places of the images, among the ``held`` of the client, that it uses in a round; no repeats."""
     generator = seeds.numpy_generator(seed, "client-data", round_number, client)
     return generator.permutation(held)[: images_per_update(settings, held)].astype(np.int64)

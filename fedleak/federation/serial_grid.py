@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.app.user_config import UserConfig
 from flwr.clientapp import ClientApp
-from flwr.serverapp import Grid
 from flwr.common.constant import SUPERLINK_NODE_ID
+from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
@@ -72,7 +72,7 @@ class SerialGrid(Grid):
             message.metadata.__dict__["_message_id"] = identifier
             try:
                 reply = self._app(message, self._contexts[message.metadata.dst_node_id])
-            except Exception as error:  # noqa: BLE001 - whatever a client raises is its reply
+            except Exception as error:
                 reply = Message(Error(code=2, reason=f"{type(error).__name__}: {error}"), reply_to=message)
             self._replies[identifier] = reply
             identifiers.append(identifier)
@@ -82,8 +82,6 @@ class SerialGrid(Grid):
         """Replies to ``message_ids``, each handed out once."""
         return [self._replies.pop(i) for i in list(message_ids) if i in self._replies]
 
-    def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> Iterable[Message]:
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         """Push, then pull."""
         return self.pull_messages(self.push_messages(messages))

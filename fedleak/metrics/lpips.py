@@ -61,10 +61,10 @@ def _network(backbone: str) -> Any:
 
 def _build(lpips: Any, *, random_backbone: bool) -> Any:
     """The package prints to standard output and uses deprecated torchvision arguments; both are hushed."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            return lpips.LPIPS(net="alex", pnet_rand=random_backbone, verbose=False).eval()
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return lpips.LPIPS(net="alex", pnet_rand=random_backbone, verbose=False).eval()
 
 
 def _load_backbone(network: Any, file: Path) -> None:
@@ -76,6 +76,4 @@ def _load_backbone(network: Any, file: Path) -> None:
     try:
         network.net.load_state_dict({name: state["features." + name.split(".", 1)[1]] for name in own})
     except (KeyError, RuntimeError, TypeError) as error:
-        raise MetricUnavailableError(
-            f"metrics.lpips.backbone: {file} is no AlexNet state dict ({error})"
-        ) from error
+        raise MetricUnavailableError(f"metrics.lpips.backbone: {file} is no AlexNet state dict ({error})") from error

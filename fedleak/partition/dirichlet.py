@@ -10,7 +10,7 @@ from fedleak.partition.base import Partition
 
 
 class Dirichlet(Partition):
-    """Class shares per client drawn from Dirichlet(alpha); small alpha, strong skew (Hsu et al. 2019, arXiv 1909.06335)."""
+    """Class shares per client from Dirichlet(alpha); small alpha, strong skew (Hsu et al. 2019, arXiv 1909.06335)."""
 
     kind: Literal["dirichlet"] = "dirichlet"
     alpha: float = Field(default=0.5, gt=0)

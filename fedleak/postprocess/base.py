@@ -20,9 +20,7 @@ class PostProcess(Component):
         """The update as shared; the argument is left as it was. Random steps draw from ``generator`` only."""
 
 
-def apply_chain(
-    steps: Sequence[PostProcess], update: Update, *, generator: torch.Generator
-) -> dict[str, torch.Tensor]:
+def apply_chain(steps: Sequence[PostProcess], update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
     """Apply ``steps`` in the order in which the scenario lists them."""
     result = dict(update)
     for step in steps:
@@ -32,4 +30,6 @@ def apply_chain(
 
 def global_norm(update: Update) -> torch.Tensor:
     """Euclidean norm over all tensors together, a scalar."""
-    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t) for t in update.values()]))
+    norms = torch.stack([torch.linalg.vector_norm(tensor) for tensor in update.values()])
+    total: torch.Tensor = torch.linalg.vector_norm(norms)
+    return total

@@ -11,7 +11,7 @@ from fedleak.postprocess.base import PostProcess, Update
 
 
 class MagnitudePruning(PostProcess):
-    """Set the share ``rate`` of each tensor with the smallest magnitude to zero (Chen & Liu 2025, arXiv 2505.20026, D.1)."""
+    """Zero the share ``rate`` of each tensor with the smallest magnitude (Chen & Liu 2025, arXiv 2505.20026, D.1)."""
 
     kind: Literal["magnitude_pruning"] = "magnitude_pruning"
     rate: float = Field(ge=0, lt=1)

@@ -56,9 +56,7 @@ def metric_by_round(
         positive = [value for value in drawn if value > 0]
         if metric == "mse" and positive:
             logarithmic(chart.axes, "y", min(positive), max(positive))
-        chart.axes.set_title(
-            "PSNR in dB" if metric == "psnr" else metric_title(metric), loc="left", fontsize=10.5
-        )
+        chart.axes.set_title("PSNR in dB" if metric == "psnr" else metric_title(metric), loc="left", fontsize=10.5)
         _round_axis(chart.axes, limits)
         return to_svg(chart)
 
@@ -89,9 +87,7 @@ def accuracy_by_round(rounds: Sequence[FederationRound], *, limits: tuple[float,
     with canvas("round-accuracy", width=SMALL[0], height=SMALL[1]) as chart:
         marker = "o" if len(rounds) <= MARKERS_UP_TO else ""
         values = [100 * r.accuracy for r in rounds]
-        chart.axes.plot(
-            [r.round for r in rounds], values, color=INK, linewidth=1.6, marker=marker, markersize=3.2
-        )
+        chart.axes.plot([r.round for r in rounds], values, color=INK, linewidth=1.6, marker=marker, markersize=3.2)
         chart.axes.set_ylim(0, 100)
         chart.axes.set_title("Test accuracy of the model in %", loc="left", fontsize=10.5)
         _round_axis(chart.axes, limits)
@@ -128,7 +124,7 @@ def learning_curves(
 
 
 def mse_distribution(groups: Sequence[Distribution]) -> str:
-    """One line per attack: dots are images, the box holds the middle half, the whisker 90 %, the diamond is the mean."""
+    """One line per attack: dots for images, a box over half, a whisker over 90 %, a diamond at the mean."""
     height = 52.0 + 30.0 * len(groups)
     with canvas("distribution", width=760.0, height=height) as chart:
         axes = chart.axes
@@ -148,9 +144,7 @@ def mse_distribution(groups: Sequence[Distribution]) -> str:
 def _draw_box(axes: Axes, y: float, values: np.ndarray, colour: str) -> None:
     ordered = np.sort(values)
     dots = ordered[np.unique(np.linspace(0, len(ordered) - 1, min(DOTS, len(ordered))).round().astype(int))]
-    jitter = (
-        np.arange(len(dots)) * 0.618034 % 1 - 0.5
-    ) * 0.46  # the golden ratio spreads without a random draw
+    jitter = (np.arange(len(dots)) * 0.618034 % 1 - 0.5) * 0.46  # the golden ratio spreads without a random draw
     axes.plot(
         dots,
         y + jitter,

@@ -12,6 +12,7 @@ _DECIMALS = {"psnr": 2, "ssim": 3, "lpips": 3}
 _ACRONYMS = frozenset({"mse", "psnr", "ssim", "lpips"})
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MINUS = "\N{MINUS SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def metric_title(name: str) -> str:
@@ -27,7 +28,7 @@ def fixed(value: float, decimals: int) -> str:
 def scientific(value: float) -> str:
     """``1.2 × 10⁻⁷``."""
     mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa.replace('-', _MINUS)} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    return f"{mantissa.replace('-', _MINUS)} {TIMES} 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
 
 
 def significant(value: float, digits: int = 3) -> str:

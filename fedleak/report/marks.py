@@ -26,17 +26,15 @@ class Mark:
     dash: Dash = "solid"
 
 
+BASELINE = Mark(0)
+
+
 def assign_marks(summaries: Iterable[AttackSummary]) -> dict[str, Mark]:
     """One mark for each attack id: eight colours, then the same ones dashed and dotted."""
     names = [summary.attack for summary in summaries if not summary.is_baseline]
-    marks = {
-        name: Mark(1 + i % COLOURS, _DASHES[i // COLOURS % len(_DASHES)])
-        for i, name in enumerate(dict.fromkeys(names))
+    return {
+        name: Mark(1 + i % COLOURS, _DASHES[i // COLOURS % len(_DASHES)]) for i, name in enumerate(dict.fromkeys(names))
     }
-    return marks
-
-
-BASELINE = Mark(0)
 
 
 def display_name(summary: AttackSummary) -> str:

@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
-from fedleak.report.format import scientific, significant
+from fedleak.report.format import TIMES, scientific, significant
 
 INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"
 SERIES = ("#020202", "#0a0101", "#0a0202", "#0a0303", "#0a0404", "#0a0505", "#0a0606", "#0a0707", "#0a0808")
@@ -22,7 +23,7 @@ SERIES = ("#020202", "#0a0101", "#0a0202", "#0a0303", "#0a0404", "#0a0505", "#0a
 _VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper"} | {
     colour: f"--s{i}" for i, colour in enumerate(SERIES) if i
 }
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
     "font.family": ["DejaVu Sans"],
@@ -113,6 +114,6 @@ def log_ticks(low: float, high: float) -> list[float]:
 def tick_label(value: float) -> str:
     """``0.02`` rather than ``0.0200``; powers of ten below a thousandth."""
     if value < 1e-3:
-        return scientific(value).replace("1.0 × ", "").replace(".0 ×", " ×")
+        return scientific(value).removeprefix(f"1.0 {TIMES} ").replace(".0 ", " ")
     text = significant(value)
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -35,16 +35,14 @@ def decide(summaries: tuple[AttackSummary, ...]) -> Verdict:
         ending = f"; {plural(failures, 'reconstruction')} failed" if failures else ""
         return Verdict("unclear", "No attack", f"has rebuilt an image that could be scored{ending}.")
     if baseline is None:
-        predicate = f"rebuilds victims’ images at {_level(attack)}; there is no baseline to compare it with."
+        predicate = f"rebuilds victims' images at {_level(attack)}; there is no baseline to compare it with."
         return Verdict("unclear", attack.attack, predicate, _caveats(attack), attack)
     return _compare(attack, baseline)
 
 
 def lowest_mse(summaries: Iterable[AttackSummary]) -> AttackSummary | None:
     """The summary with the lowest mean MSE; None where no image was scored."""
-    scored = [
-        s for s in summaries if s.images and "mse" in s.metrics and math.isfinite(s.metrics["mse"].mean)
-    ]
+    scored = [s for s in summaries if s.images and "mse" in s.metrics and math.isfinite(s.metrics["mse"].mean)]
     return min(scored, key=lambda s: s.metrics["mse"].mean, default=None)
 
 
@@ -52,16 +50,14 @@ def _compare(attack: AttackSummary, baseline: AttackSummary) -> Verdict:
     ours, theirs = attack.metrics["mse"], baseline.metrics["mse"]
     blind = f"({display_name(baseline)}, {metric_value('mse', theirs.mean)})"
     if ours.mean >= theirs.mean:
-        predicate = f"beats the baselines: {attack.attack} comes closest with {_level(attack)}, no better than the best "
-        predicate += f"baseline that sees no update {blind}."
+        closest = f"{attack.attack} comes closest with {_level(attack)}"
+        predicate = f"beats the baselines: {closest}, no better than the best that sees no update {blind}."
         return Verdict("holds", "No attack", predicate, _caveats(attack), attack)
     if ours.mean == 0:
-        predicate = f"copies victims’ images exactly; the best baseline that sees no update {blind} does not."
+        predicate = f"copies victims' images exactly; the best baseline that sees no update {blind} does not."
     else:
-        distance = (
-            f"{ratio(theirs.mean / ours.mean)} times below the best baseline that sees no update {blind}"
-        )
-        predicate = f"rebuilds victims’ images at {_level(attack)}, {distance}."
+        distance = f"{ratio(theirs.mean / ours.mean)} times below the best baseline that sees no update {blind}"
+        predicate = f"rebuilds victims' images at {_level(attack)}, {distance}."
     caveats = _caveats(attack)
     if not _apart(ours, theirs):
         caveats = (
@@ -85,9 +81,7 @@ def _level(attack: AttackSummary) -> str:
 def _caveats(attack: AttackSummary) -> tuple[str, ...]:
     caveats = []
     if attack.failures:
-        caveats.append(
-            f"{plural(attack.failures, 'failed reconstruction')} of {attack.attack} are not in this mean."
-        )
+        caveats.append(f"{plural(attack.failures, 'failed reconstruction')} of {attack.attack} are not in this mean.")
     if attack.images < FEW_IMAGES:
         caveats.append(f"It rests on only {plural(attack.images, 'image')}.")
     return tuple(caveats)

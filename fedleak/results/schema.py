@@ -14,7 +14,6 @@ from fedleak.errors import InputError
 from fedleak.transcript.manifest import Record
 from fedleak.transcript.writer import write_atomically
 
-FORMAT = "fedleak-results"
 RESULTS_JSON = "results.json"
 RESULTS_CSV = "results.csv"
 PICTURES = "pictures"
@@ -112,7 +111,7 @@ class CapabilityNote(Record):
 class Results(Record):
     """Everything that a run found out."""
 
-    format: Literal["fedleak-results"] = FORMAT
+    format: Literal["fedleak-results"] = "fedleak-results"
     version: Literal[1] = 1
     fingerprint: str
     name: str
@@ -146,19 +145,7 @@ def to_csv(rows: tuple[ResultRow, ...]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        [
-            "attack",
-            "kind",
-            "victim",
-            "round",
-            "image",
-            *core,
-            "label_true",
-            "label_guess",
-            "seconds",
-            *further,
-        ]
-        + ["status", "reason"]
+        ["attack", "kind", "victim", "round", "image", *core, "label_true", "label_guess", "seconds", *further, "status", "reason"]
     )
     for row in rows:
         cells = [row.attack, row.kind, row.victim, row.round, row.image, *(row.metrics.get(n) for n in core)]
@@ -183,10 +170,6 @@ def load_results(folder: Path) -> Results:
     try:
         return Results.model_validate(json.loads(path.read_text()))
     except FileNotFoundError:
-        raise InputError(
-            "RUN_DIR", str(folder), "it holds no results.json; run the attack stage first"
-        ) from None
+        raise InputError("RUN_DIR", str(folder), "it holds no results.json; run the attack stage first") from None
     except (OSError, ValueError, ValidationError) as error:
-        raise InputError(
-            "RUN_DIR", str(path), f"not readable results ({str(error).splitlines()[0]})"
-        ) from error
+        raise InputError("RUN_DIR", str(path), f"not readable results ({str(error).splitlines()[0]})") from error

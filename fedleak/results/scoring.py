@@ -98,9 +98,7 @@ def add_update(
         scored.originals.append(truth.images[original])
 
 
-def evaluate_metrics(
-    scored: ScoredImages, metrics: Sequence[Metric], unavailable: dict[str, str]
-) -> list[ResultRow]:
+def evaluate_metrics(scored: ScoredImages, metrics: Sequence[Metric], unavailable: dict[str, str]) -> list[ResultRow]:
     """The rows with their metric values; a metric that cannot be had is None and noted once in ``unavailable``."""
     values: dict[str, list[float | None]] = {}
     for metric in metrics:
@@ -121,8 +119,6 @@ def _evaluate(metric: Metric, scored: ScoredImages) -> list[float]:
     result: list[float] = []
     for start in range(0, len(scored.rows), METRIC_BATCH):
         some = slice(start, start + METRIC_BATCH)
-        value = metric.evaluate(
-            torch.stack(scored.reconstructions[some]), torch.stack(scored.originals[some])
-        )
+        value = metric.evaluate(torch.stack(scored.reconstructions[some]), torch.stack(scored.originals[some]))
         result += [float(v) for v in value]
     return result

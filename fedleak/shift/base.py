@@ -29,9 +29,7 @@ class Shift(Component):
         may_be_public, may_be_private = self.eligible(labels)
         candidates = np.flatnonzero(may_be_public)
         if public > len(candidates):
-            raise InputError(
-                "adversary.public_images", public, f"at most {len(candidates)} images can be public"
-            )
+            raise InputError("adversary.public_images", public, f"at most {len(candidates)} images can be public")
         chosen = np.sort(generator.permutation(candidates)[:public])
         may_be_private[chosen] = False
         private = np.flatnonzero(may_be_private)

@@ -33,9 +33,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
-    if device.type == "cuda" and (
-        not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
-    ):
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise InputError("device", name, f"this machine offers {torch.cuda.device_count()} CUDA devices")
     return device
 
@@ -88,18 +86,14 @@ class _Session:
         self.facts: dict[str, Any] = {}
         self.training_seconds: float | None = None
         self.cached = False
-        self.label_source: Literal["inferred", "attack", "none"] = (
-            "inferred" if self._label_inference else "none"
-        )
+        self.label_source: Literal["inferred", "attack", "none"] = "inferred" if self._label_inference else "none"
 
     def run(self, run: RunDirectory, fingerprint: str) -> None:
         """Train if need be, attack every usable update, write the record."""
         memory = PeakMemory(self.device)
         folder = run.attacks / self.component.name
         parts = PartFiles(folder, fingerprint)
-        updates = [
-            u for u in self.reader.manifest.updates if u.status == "ok" and u.row not in parts.attempts
-        ]
+        updates = [u for u in self.reader.manifest.updates if u.status == "ok" and u.row not in parts.attempts]
         failure, trained = "", ()
         try:
             trained = self._trained()
@@ -193,9 +187,7 @@ class _Session:
         if attempts:
             parts.write(attempts, images)
 
-    def _attack_one(
-        self, update: UpdateRecord, trained: tuple[Any, ...]
-    ) -> tuple[Attempt, Reconstruction | None]:
+    def _attack_one(self, update: UpdateRecord, trained: tuple[Any, ...]) -> tuple[Attempt, Reconstruction | None]:
         view = self._view(update)
         known = view.capabilities(self.component.reconstruct)
         generator = seeds.torch_generator(
@@ -227,7 +219,7 @@ class _Session:
         inference = self._label_inference
         if inference is None:
             return None
-        known = view.capabilities(inference.infer)
+        known: dict[str, Any] = dict(view.capabilities(inference.infer))
         try:
             return inference.infer(**known, count=count)
         except AttackFailedError:

@@ -63,9 +63,7 @@ def _record(run: RunDirectory, name: str) -> AttackRecord:
 
 
 class _Scorer:
-    def __init__(
-        self, scenario: Scenario, run: RunDirectory, reader: TranscriptReader, truth: TruthReader
-    ) -> None:
+    def __init__(self, scenario: Scenario, run: RunDirectory, reader: TranscriptReader, truth: TruthReader) -> None:
         self.scenario, self.run, self.reader, self.truth = scenario, run, reader, truth
         self.updates = {u.row: u for u in reader.manifest.updates if u.status == "ok"}
         self.summaries: list[AttackSummary] = []
@@ -192,10 +190,9 @@ class _Scorer:
 
     def _notes(self) -> tuple[str, ...]:
         notes = [f"{name} is absent: {reason}" for name, reason in self.unavailable.items()]
-        for update in self.reader.manifest.updates:
-            if update.status != "ok":
-                notes.append(
-                    f"round {update.round}, client {update.client}: update not attacked ({update.status}): "
-                    f"{update.reason}"
-                )
+        notes += [
+            f"round {u.round}, client {u.client}: update not attacked ({u.status}): {u.reason}"
+            for u in self.reader.manifest.updates
+            if u.status != "ok"
+        ]
         return tuple(notes)

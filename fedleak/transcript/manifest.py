@@ -74,8 +74,8 @@ class TrainingRecord(Record):
 class Manifest(Record):
     """Everything about a transcript except its arrays."""
 
-    format: Literal["fedleak-transcript"] = FORMAT
-    version: Literal[1] = VERSION
+    format: Literal["fedleak-transcript"] = "fedleak-transcript"
+    version: Literal[1] = 1
     fingerprint: str
     """Content hash of the scenario parts that the federation depends on."""
     protocol: Protocol
@@ -120,9 +120,7 @@ def load_manifest(folder: Path) -> Manifest:
     try:
         raw = json.loads(path.read_text())
     except FileNotFoundError:
-        raise InputError(
-            "transcript", str(folder), "no finished transcript is there (run the federation)"
-        ) from None
+        raise InputError("transcript", str(folder), "no finished transcript is there (run the federation)") from None
     except (OSError, ValueError) as error:
         raise InputError("transcript", str(path), f"not a readable manifest ({error})") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT or raw.get("version") != VERSION:

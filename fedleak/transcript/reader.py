@@ -62,9 +62,7 @@ class TranscriptReader:
         try:
             return load_file(self._checked(model_file(version)))
         except SafetensorError as error:
-            raise InputError(
-                "transcript", model_file(version), f"not a safetensors file ({error})"
-            ) from error
+            raise InputError("transcript", model_file(version), f"not a safetensors file ({error})") from error
 
     @property
     def has_public_images(self) -> bool:

@@ -20,9 +20,7 @@ from fedleak.errors import InputError
 def create_rows(path: Path, shape: tuple[int, ...], dtype: str) -> None:
     """Create a sparse ``.npy`` file of zeros with ``shape``."""
     with path.open("wb") as file:
-        npy.write_array_header_2_0(  # type: ignore[no-untyped-call]
-            file, {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
-        )
+        npy.write_array_header_2_0(file, {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape})
         file.truncate(file.tell() + math.prod(shape) * np.dtype(dtype).itemsize)
 
 
@@ -42,9 +40,7 @@ class RowFile:
         self._row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         expected = self._offset + self.shape[0] * self._row_bytes
         if path.stat().st_size != expected:
-            raise InputError(
-                path.name, path.stat().st_size, f"expected {expected} bytes; the file is damaged"
-            )
+            raise InputError(path.name, path.stat().st_size, f"expected {expected} bytes; the file is damaged")
         self._descriptor = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
 
     def __len__(self) -> int:
@@ -69,7 +65,7 @@ class RowFile:
         """Overwrite the rows from ``start`` on."""
         if rows.shape[1:] != self.shape[1:] or start + len(rows) > len(self):
             raise ValueError(f"rows {rows.shape} at {start} do not fit {self.shape}")
-        data = memoryview(np.ascontiguousarray(rows, dtype=self.dtype)).cast("B")
+        data = np.ascontiguousarray(rows, dtype=self.dtype).reshape(-1).view(np.uint8).data
         position = self._offset + start * self._row_bytes
         while data:
             written = os.pwrite(self._descriptor, data, position)
@@ -80,7 +76,7 @@ class RowFile:
         os.fsync(self._descriptor)
 
     def _read_into(self, out: NDArray[np.generic], start: int) -> None:
-        view = memoryview(out).cast("B")
+        view = out.reshape(-1).view(np.uint8).data
         position = self._offset + start * self._row_bytes
         while view:
             count = os.preadv(self._descriptor, [view], position)
@@ -92,9 +88,9 @@ class RowFile:
 def _read_header(path: Path) -> tuple[tuple[int, ...], np.dtype[np.generic], int]:
     try:
         with path.open("rb") as file:
-            version = npy.read_magic(file)  # type: ignore[no-untyped-call]
+            version = npy.read_magic(file)
             reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, fortran_order, dtype = reader(file)  # type: ignore[no-untyped-call]
+            shape, fortran_order, dtype = reader(file)
             offset = file.tell()
     except (OSError, ValueError) as error:
         raise InputError(path.name, None, f"not a readable .npy file ({error})") from error

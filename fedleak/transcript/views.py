@@ -34,9 +34,7 @@ class View:
             CapabilityNotGrantedError: if it asks for more than is granted.
         """
         needed = threat.required_capabilities(method)
-        missing = sorted(
-            c.capability_name() for c in needed.values() if c.capability_name() not in self._grants
-        )
+        missing = sorted(c.capability_name() for c in needed.values() if c.capability_name() not in self._grants)
         if missing:
             raise CapabilityNotGrantedError(", ".join(missing))
         return {name: _BUILDERS[kind](self) for name, kind in needed.items()}
@@ -59,7 +57,7 @@ class View:
 
     def _model_architecture(self) -> threat.ModelArchitecture:
         manifest = self._reader.manifest
-        kinds = discover(Model, "fedleak.models")
+        kinds = discover(Model, "fedleak.models")  # type: ignore[type-abstract]
         model = kinds[manifest.model["kind"]].model_validate(manifest.model)
         return threat.ModelArchitecture(model, manifest.input_shape, manifest.classes)
 

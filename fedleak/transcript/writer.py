@@ -127,9 +127,7 @@ class TranscriptWriter:
         if self._pairs is None:
             raise RuntimeError("allocate_pairs comes first")
         if self._pairs.dtype == np.float16 and np.abs(rows).max(initial=0.0) > np.finfo(np.float16).max:
-            raise OverflowError(
-                "an update exceeds the range of float16: set adversary.injection.dtype to float32"
-            )
+            raise OverflowError("an update exceeds the range of float16: set adversary.injection.dtype to float32")
         self._pairs.write(start, rows)
         self._pairs.sync()
         self.pairs_done = start + len(rows)

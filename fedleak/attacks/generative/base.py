@@ -6,7 +6,6 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass
 
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -55,9 +54,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
     training: TrainingSettings = TrainingSettings()
 
     @abstractmethod
-    def network(
-        self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape
-    ) -> nn.Module:
+    def network(self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape) -> nn.Module:
         """The untrained generator: features ``(n, F)`` -> images ``(n, B, C, H, W)`` in [0, 1]."""
 
     def fit(
@@ -92,9 +89,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
                 progress=progress,
                 name=self.name,
             )
-        weights = {
-            f"network.{n}": t.detach().cpu().contiguous() for n, t in outcome.generator.state_dict().items()
-        }
+        weights = {f"network.{n}": t.detach().cpu().contiguous() for n, t in outcome.generator.state_dict().items()}
         return Artefact(
             tensors=weights | features.tensors(),
             facts={
@@ -109,9 +104,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
             },
         )
 
-    def restore(
-        self, artefact: Artefact, architecture: ModelArchitecture, *, device: torch.device
-    ) -> TrainedGenerator:
+    def restore(self, artefact: Artefact, architecture: ModelArchitecture, *, device: torch.device) -> TrainedGenerator:
         """Rebuild the generator from its weights."""
         layers, unfitted = self._features(architecture)
         features = unfitted.rebuilt(artefact.tensors)

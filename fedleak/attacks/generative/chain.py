@@ -1,7 +1,7 @@
 """The chain of layers of a leaked model, found by tracing it.
 
-GIT's generator mirrors the leaked model, so the model's structure has to be known: ``torch.fx`` traces the forward pass,
-and every layer with weights is taken down with its parameters and the shapes of its input and output.
+GIT's generator mirrors the leaked model, so the model's structure has to be known: ``torch.fx`` traces the forward
+pass, and every layer with weights is taken down with its parameters and the shapes of its input and output.
 """
 
 from __future__ import annotations
@@ -74,9 +74,7 @@ def trace_chain(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[ChainLa
 
 def _add_node(graph: fx.GraphModule, node: fx.Node, layers: list[ChainLayer]) -> None:
     if len(node.all_input_nodes) > 1 or len([u for u in node.users if u.op != "output"]) > 1:
-        raise AttackFailedError(
-            f"{node.name} ({node.target}): the model branches here; this attack needs a chain"
-        )
+        raise AttackFailedError(f"{node.name} ({node.target}): the model branches here; this attack needs a chain")
     if node.op in ("placeholder", "output"):
         return
     if node.op != "call_module":
@@ -90,9 +88,7 @@ def _add_node(graph: fx.GraphModule, node: fx.Node, layers: list[ChainLayer]) ->
     own = tuple(f"{name}.{parameter}" for parameter, _ in module.named_parameters(recurse=False))
     if isinstance(module, NORMALISATION) and layers:
         last = layers.pop()
-        layers.append(
-            ChainLayer(last.name, last.parameters + own, last.bias, last.input_shape, last.output_shape)
-        )
+        layers.append(ChainLayer(last.name, last.parameters + own, last.bias, last.input_shape, last.output_shape))
     elif isinstance(module, WEIGHTED):
         bias = f"{name}.bias" if module.bias is not None else None
         source = node.all_input_nodes[0]

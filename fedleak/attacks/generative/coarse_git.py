@@ -15,20 +15,19 @@ from fedleak.attacks.generative.features import GradientFeatures
 
 
 class CoarseGit(GenerativeAttack):
-    """Coarse Gradient Inversion Transcript: one shallow MLP per layer of the leaked model (Chen & Liu 2025, arXiv 2505.20026).
+    """Coarse Gradient Inversion Transcript: a shallow MLP per leaked layer (Chen & Liu 2025, arXiv 2505.20026).
 
-    From the last layer to the first, ``a_{i-1} = h_i(G_{W_i}, G_{W_{i+1}}, a_i)``: the MLP ``h_i`` stands for the right-hand
-    side of their Eq. 3 and takes everything that stands there. ``a_L`` is the gradient of the last bias, or is estimated
-    from the gradient of the last weight where there is none; ``a_0`` are the images. Trained end to end on the images alone.
+    From the last layer to the first, ``a_{i-1} = h_i(G_{W_i}, G_{W_{i+1}}, a_i)``: the MLP ``h_i`` stands for the
+    right-hand side of their Eq. 3 and takes everything that stands there. ``a_L`` is the gradient of the last bias,
+    or is estimated from the gradient of the last weight where there is none; ``a_0`` are the images. Trained end to
+    end on the images alone.
     """
 
     kind: Literal["coarse_git"] = "coarse_git"
     hidden: int | None = Field(default=None, ge=1)
     """Hidden width of every ``h_i``; chosen to come near ``parameters`` unless given."""
 
-    def network(
-        self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape
-    ) -> nn.Module:
+    def network(self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape) -> nn.Module:
         """Derived from the traced chain."""
         shapes = _step_shapes(layers, features.widths, target)
         per_hidden = sum(inputs + outputs + 3 for inputs, outputs in shapes)
@@ -40,17 +39,13 @@ def _bootstrap_width(layers: tuple[ChainLayer, ...]) -> int:
     return math.prod(layers[-1].output_shape)
 
 
-def _step_shapes(
-    layers: tuple[ChainLayer, ...], widths: list[int], target: TargetShape
-) -> list[tuple[int, int]]:
+def _step_shapes(layers: tuple[ChainLayer, ...], widths: list[int], target: TargetShape) -> list[tuple[int, int]]:
     """Inputs and outputs of each ``h_i``, in the order of the layers."""
     shapes = []
     for i, layer in enumerate(layers):
         last = i == len(layers) - 1
         above = (
-            _bootstrap_width(layers)
-            if last
-            else widths[i + 1] + target.images * math.prod(layers[i + 1].input_shape)
+            _bootstrap_width(layers) if last else widths[i + 1] + target.images * math.prod(layers[i + 1].input_shape)
         )
         shapes.append((widths[i] + above, target.images * math.prod(layer.input_shape)))
     return shapes
@@ -83,9 +78,7 @@ class CoarseGitNetwork(nn.Module):
         classes = _bootstrap_width(layers)
         self._has_bias = layers[-1].bias is not None
         # The last layer's parameters are laid out weight first, bias last; folded layers keep no such order.
-        self._bias_kept = (
-            self._has_bias and widths[-1] == math.prod(layers[-1].input_shape) * classes + classes
-        )
+        self._bias_kept = self._has_bias and widths[-1] == math.prod(layers[-1].input_shape) * classes + classes
         self._classes = classes
         self.bootstrap = nn.Identity() if self._bias_kept else _mlp(widths[-1], hidden, classes)
         self.steps = nn.ModuleList(
@@ -95,10 +88,8 @@ class CoarseGitNetwork(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """``(n, F)`` -> ``(n, B, C, H, W)``."""
         gradients = list(self.dropout(features).split(self._widths, dim=1))
-        if self._bias_kept:
-            estimate = features[:, -self._classes :]
-        else:
-            estimate = self.bootstrap(gradients[-1])
+        bias = features[:, -self._classes :]
+        estimate = bias if self._bias_kept else self.bootstrap(gradients[-1])
         for i in reversed(range(len(self.steps))):
             above = gradients[i + 1 : i + 2]
             estimate = self.steps[i](torch.cat([gradients[i], *above, estimate], dim=1))
@@ -106,6 +97,4 @@ class CoarseGitNetwork(nn.Module):
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Linear(inputs, hidden), nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, outputs)
-    )
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, outputs))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fedleak import seeds
@@ -45,8 +46,9 @@ class LayerColumns:
         values = torch.cat([updates[:, start:stop] for start, stop in self.columns], dim=1)
         if self.bins is None or self.signs is None:
             return values
-        folded = values.new_zeros(len(values), self.width)
-        return folded.index_add_(1, self.bins.to(values.device), values * self.signs.to(values.device))
+        folded = torch.zeros(len(values), self.width, dtype=values.dtype, device=values.device)
+        folded.index_add_(1, self.bins.to(values.device), values * self.signs.to(values.device))
+        return folded
 
 
 def layer_columns(
@@ -103,23 +105,17 @@ class GradientFeatures:
 
     def rebuilt(self, tensors: Mapping[str, Tensor]) -> GradientFeatures:
         """The same map with kept statistics."""
-        return GradientFeatures(
-            self.layers, self.scale_columns, tensors["features.mean"], tensors["features.std"]
-        )
+        return GradientFeatures(self.layers, self.scale_columns, tensors["features.mean"], tensors["features.std"])
 
 
-def raw_features(
-    updates: Tensor, layers: Sequence[LayerColumns], scale_columns: tuple[int, int] | None
-) -> Tensor:
+def raw_features(updates: Tensor, layers: Sequence[LayerColumns], scale_columns: tuple[int, int] | None) -> Tensor:
     """Scale each update to unit norm of its last bias (or of itself) and fold its layers."""
     reference = updates[:, slice(*scale_columns)] if scale_columns else updates
     norm = torch.linalg.vector_norm(reference, dim=1, keepdim=True).clamp_min(EPSILON)
     return torch.cat([layer.select(updates) for layer in layers], dim=1) / norm
 
 
-def chunks(
-    rows: np.ndarray[tuple[int], np.dtype[np.int64]], values: int
-) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def chunks(rows: NDArray[np.int64], values: int) -> Iterator[NDArray[np.int64]]:
     """Cut row numbers into pieces whose updates of ``values`` float32 fit into ``CHUNK_BYTES``."""
     size = max(1, CHUNK_BYTES // (4 * values))
     for start in range(0, len(rows), size):
@@ -128,7 +124,7 @@ def chunks(
 
 def fit_features(
     pairs: InjectedPairs,
-    rows: np.ndarray[tuple[int], np.dtype[np.int64]],
+    rows: NDArray[np.int64],
     layers: tuple[LayerColumns, ...],
     scale_columns: tuple[int, int] | None,
 ) -> GradientFeatures:

@@ -15,17 +15,15 @@ from fedleak.attacks.generative.features import GradientFeatures
 class Lti(GenerativeAttack):
     """Learning to Invert: one MLP from the flattened update to the images (Wu et al. 2023, UAI).
 
-    Three hidden layers with ReLU and a sigmoid output, as in the paper; the inputs are standardised like GIT's, so that the
-    two differ in architecture only.
+    Three hidden layers with ReLU and a sigmoid output, as in the paper; the inputs are standardised like GIT's, so
+    that the two differ in architecture only.
     """
 
     kind: Literal["lti"] = "lti"
     hidden: int | None = Field(default=None, ge=1)
     """Width of the hidden layers (3,000 in the paper); chosen to come near ``parameters`` unless given."""
 
-    def network(
-        self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape
-    ) -> nn.Module:
+    def network(self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape) -> nn.Module:
         """The structure of the leaked model is ignored."""
         width = sum(features.widths)
         hidden = self.hidden or integer_root(2, width + target.values, self.parameters)

@@ -49,9 +49,7 @@ class TrainingOutcome:
     best_epoch: int
 
 
-def split_pairs(
-    count: int, held_out: float, generator: torch.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def split_pairs(count: int, held_out: float, generator: torch.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Random training and held-out row numbers, both sorted."""
     order = torch.randperm(count, generator=generator).numpy()
     kept = max(1, round(held_out * count))
@@ -106,9 +104,7 @@ def train_generator(
     table = FeatureTable(pairs, features)
     training, held_out = rows
     steps = math.ceil(len(training) / settings.batch_size)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=steps * settings.epochs, pct_start=0.15
     )
@@ -126,7 +122,7 @@ def train_generator(
             images = pairs.read_images(batch).to(device)
             loss = permutation_invariant_mse(network(table.read(batch).to(device)), images)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
             schedule.step()

@@ -15,8 +15,8 @@ class GreedyBias(LabelInference):
     """Take the most negative class, add back one sample's share, repeat (after Zhao et al. 2020, arXiv 2001.02610).
 
     With one sample it is iDLG's rule: the true class alone has a negative entry in ``dL/db = softmax(z) - y``.
-    With B samples every occurrence of a class lowers its entry by 1/B, so the greedy choice also finds repeats. Without a
-    bias the row sums of the weight gradient stand in, and the share is estimated from their negative part.
+    With B samples every occurrence of a class lowers its entry by 1/B, so the greedy choice also finds repeats.
+    Without a bias the row sums of the weight gradient stand in, and the share is estimated from their negative part.
     """
 
     kind: Literal["greedy_bias"] = "greedy_bias"

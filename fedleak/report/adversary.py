@@ -1,0 +1,54 @@
+"""What the adversary knew, and what it did not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fedleak.results.schema import CapabilityNote, Results
+
+_TRUE_LABELS = "labels"
+_GRANTABLE = {
+    "global_model": "the weights of the global model",
+    "pixel_prior": "the bounds and normalisation of the images",
+    "public_data": "images of its own",
+    "training_details": "how the clients train",
+    "injected_pairs": "input-update pairs from a client that it controls",
+}
+"""Capability -> what an adversary without it lacks."""
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """Ready for the template."""
+
+    channel: str
+    capabilities: tuple[CapabilityNote, ...]
+    lacked: str
+
+
+def describe_adversary(results: Results) -> Adversary:
+    """Put the threat model into words."""
+    return Adversary(_channel(results), results.capabilities, _lacked(results.capabilities))
+
+
+def _channel(results: Results) -> str:
+    if results.compromised is None:
+        return "It controlled no client and only listened."
+    if not results.pairs:
+        return f"Client {results.compromised} is compromised, but nothing was injected into it."
+    return (
+        f"It controlled the channel of client {results.compromised} and fed it public images: "
+        f"{results.pairs:,} input-update pairs came back. All other clients it could only listen to."
+    )
+
+
+def _lacked(capabilities: tuple[CapabilityNote, ...]) -> str:
+    granted = {capability.name for capability in capabilities}
+    never = "the victims' images" if _TRUE_LABELS in granted else "the victims' images or their true labels"
+    absent = [phrase for name, phrase in _GRANTABLE.items() if name not in granted]
+    ending = f" It also did without {_join(absent)}." if absent else ""
+    return f"It never saw {never}; these were used for scoring alone.{ending}"
+
+
+def _join(phrases: list[str]) -> str:
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"

@@ -1,0 +1,132 @@
+"""Choosing what each chart shows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from fedleak.report.charts import (
+    TINY,
+    Course,
+    Distribution,
+    accuracy_by_round,
+    learning_curves,
+    metric_by_round,
+    mse_distribution,
+)
+from fedleak.report.format import count
+from fedleak.report.marks import BASELINE, Mark, display_name
+from fedleak.report.verdict import lowest_mse
+from fedleak.results.schema import AttackSummary, Results
+
+_ROUND_METRICS = ("psnr", "mse")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing, what it shows in words, and a heading where it needs one."""
+
+    svg: Markup
+    label: str
+    mark: Mark | None = None
+    title: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One entry of a legend."""
+
+    name: str
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All charts of a report."""
+
+    rounds: tuple[Chart, ...]
+    round_keys: tuple[Key, ...]
+    baseline: str
+    """Name of the baseline that is drawn as a dashed line; empty without one."""
+    learning: tuple[Chart, ...]
+    distribution: Chart | None
+
+
+def draw_figures(results: Results, marks: dict[str, Mark]) -> Figures:
+    """Draw everything that the results hold."""
+    attacks = [summary for summary in results.attacks if not summary.is_baseline]
+    baseline = lowest_mse(summary for summary in results.attacks if summary.is_baseline)
+    return Figures(
+        rounds=_round_charts(results, attacks, baseline, marks),
+        round_keys=tuple(Key(s.attack, marks[s.attack]) for s in attacks if s.rounds),
+        baseline=display_name(baseline) if baseline else "",
+        learning=_learning_charts([s for s in attacks if _curves(s)], marks),
+        distribution=_distribution_chart(results, marks),
+    )
+
+
+def _round_charts(
+    results: Results, attacks: list[AttackSummary], baseline: AttackSummary | None, marks: dict[str, Mark]
+) -> tuple[Chart, ...]:
+    courses = [Course(marks[s.attack], s.rounds) for s in attacks if s.rounds]
+    numbers = [r.round for r in results.federation] + [r.round for c in courses for r in c.rounds]
+    if not numbers:
+        return ()
+    margin = max(0.5, 0.02 * (max(numbers) - min(numbers)))
+    limits = (min(numbers) - margin, max(numbers) + margin)
+    charts = []
+    for metric in _ROUND_METRICS:
+        if any(metric in r.metrics for c in courses for r in c.rounds):
+            level = baseline.metrics.get(metric) if baseline else None
+            svg = metric_by_round(metric, courses, baseline=level.mean if level else None, limits=limits)
+            charts.append(Chart(Markup(svg), f"{metric.upper()} of each attack by round"))  # noqa: S704 drawn by us
+    if results.federation:
+        svg = accuracy_by_round(results.federation, limits=limits)
+        charts.append(Chart(Markup(svg), "Test accuracy of the global model by round"))  # noqa: S704 drawn by us
+    return tuple(charts)
+
+
+def _curves(summary: AttackSummary) -> dict[str, list[float]]:
+    return {k: v for k, v in summary.curves.items() if any(math.isfinite(value) for value in v)}
+
+
+def _learning_charts(attacks: list[AttackSummary], marks: dict[str, Mark]) -> tuple[Chart, ...]:
+    """One small chart for each trained attack, all on the same axes."""
+    values = [max(v, TINY) for s in attacks for c in _curves(s).values() for v in c if math.isfinite(v)]
+    epochs = max((len(c) for s in attacks for c in _curves(s).values()), default=0)
+    return tuple(
+        Chart(
+            svg=Markup(  # noqa: S704 drawn by us
+                learning_curves(
+                    s.attack,
+                    _curves(s),
+                    mark=marks[s.attack],
+                    bounds=(min(values), max(values)),
+                    epochs=epochs,
+                )
+            ),
+            label=f"Learning curves of {s.attack}",
+            mark=marks[s.attack],
+            title=s.attack,
+            note="from the cache" if s.training_cached else "",
+        )
+        for s in attacks
+    )
+
+
+def _distribution_chart(results: Results, marks: dict[str, Mark]) -> Chart | None:
+    groups = []
+    for summary in results.attacks:
+        rows = [row.metrics.get("mse") for row in results.rows if row.attack == summary.attack and row.status == "ok"]
+        values = tuple(value for value in rows if value is not None and math.isfinite(value))
+        if values:
+            mark = BASELINE if summary.is_baseline else marks[summary.attack]
+            groups.append(Distribution(display_name(summary), mark, values))
+    if not groups:
+        return None
+    images = count(max(len(group.values) for group in groups))
+    svg = mse_distribution(groups)
+    return Chart(Markup(svg), f"MSE of up to {images} single images for each attack and baseline")  # noqa: S704
