@@ -104,7 +104,7 @@ def _check_client_data(scenario: Scenario, client: int, held: int) -> None:
 
 
 def _pair_index(scenario: Scenario, public: int, held: int) -> Indices | None:
-    """Batches of public images: permutations laid end to end, so no image is used twice before all are used once."""
+    """Batches of public images: whole permutations end to end, so every image is used before any is used twice."""
     injection = scenario.adversary.injection
     if injection is None:
         return None

@@ -6,15 +6,27 @@ from dataclasses import dataclass
 
 from fedleak.results.schema import CapabilityNote, Results
 
+NAMED_USERS = 6
+"""Attacks named one by one as users of a capability."""
 _TRUE_LABELS = "labels"
 _GRANTABLE = {
     "global_model": "the weights of the global model",
     "pixel_prior": "the bounds and normalisation of the images",
-    "public_data": "images of its own",
-    "training_details": "how the clients train",
+    "public_data": "public images",
+    "training_details": "details of local training",
     "injected_pairs": "input-update pairs from a client that it controls",
 }
 """Capability -> what an adversary without it lacks."""
+
+
+@dataclass(frozen=True)
+class Capability:
+    """One line of the table."""
+
+    name: str
+    level: str
+    summary: str
+    users: str
 
 
 @dataclass(frozen=True)
@@ -22,13 +34,27 @@ class Adversary:
     """Ready for the template."""
 
     channel: str
-    capabilities: tuple[CapabilityNote, ...]
+    capabilities: tuple[Capability, ...]
     lacked: str
 
 
 def describe_adversary(results: Results) -> Adversary:
     """Put the threat model into words."""
-    return Adversary(_channel(results), results.capabilities, _lacked(results.capabilities))
+    attacks = {summary.attack for summary in results.attacks if not summary.is_baseline}
+    capabilities = tuple(_describe(note, attacks) for note in results.capabilities)
+    return Adversary(_channel(results), capabilities, _lacked(results.capabilities))
+
+
+def _describe(note: CapabilityNote, attacks: set[str]) -> Capability:
+    level = "derived" if note.level is None else str(note.level)
+    return Capability(note.name.replace("_", " "), level, note.summary, _users(note.used_by, attacks))
+
+
+def _users(used_by: tuple[str, ...], attacks: set[str]) -> str:
+    if len(attacks) > 1 and attacks <= set(used_by):
+        return "all attacks"
+    more = len(used_by) - NAMED_USERS
+    return ", ".join(used_by[:NAMED_USERS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _channel(results: Results) -> str:
@@ -46,9 +72,9 @@ def _lacked(capabilities: tuple[CapabilityNote, ...]) -> str:
     granted = {capability.name for capability in capabilities}
     never = "the victims' images" if _TRUE_LABELS in granted else "the victims' images or their true labels"
     absent = [phrase for name, phrase in _GRANTABLE.items() if name not in granted]
-    ending = f" It also did without {_join(absent)}." if absent else ""
+    ending = f" It was not given {_join(absent)} either." if absent else ""
     return f"It never saw {never}; these were used for scoring alone.{ending}"
 
 
 def _join(phrases: list[str]) -> str:
-    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} or {phrases[-1]}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from fedleak.report.format import metric_title, shorten_name
+from fedleak.report.format import shorten_name
 from fedleak.report.marks import Mark
 from fedleak.report.svg import INK, MUTED, PAPER, SERIES, canvas, logarithmic, to_svg, whole_numbers
 from fedleak.results.schema import FederationRound, RoundSummary
@@ -47,16 +47,17 @@ def metric_by_round(
 ) -> str:
     """Mean of a metric after every attacked round with its interval; the best baseline as a dashed line."""
     with canvas(f"round-{metric}", width=SMALL[0], height=SMALL[1]) as chart:
+        span = limits[1] - limits[0]
+        step = min(0.03 * span, max(0.8, 0.06 * span) / max(len(courses), 1))
         drawn = [baseline] if baseline is not None else []
         for i, course in enumerate(courses):
-            shift = (i - (len(courses) - 1) / 2) * 0.015 * (limits[1] - limits[0])
+            shift = (i - (len(courses) - 1) / 2) * step
             drawn += _draw_course(chart.axes, metric, course, shift=shift)
         if baseline is not None:
             chart.axes.axhline(baseline, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
         positive = [value for value in drawn if value > 0]
         if metric == "mse" and positive:
             logarithmic(chart.axes, "y", min(positive), max(positive))
-        chart.axes.set_title("PSNR in dB" if metric == "psnr" else metric_title(metric), loc="left", fontsize=10.5)
         _round_axis(chart.axes, limits)
         return to_svg(chart)
 
@@ -87,9 +88,10 @@ def accuracy_by_round(rounds: Sequence[FederationRound], *, limits: tuple[float,
     with canvas("round-accuracy", width=SMALL[0], height=SMALL[1]) as chart:
         marker = "o" if len(rounds) <= MARKERS_UP_TO else ""
         values = [100 * r.accuracy for r in rounds]
-        chart.axes.plot([r.round for r in rounds], values, color=INK, linewidth=1.6, marker=marker, markersize=3.2)
+        chart.axes.plot(
+            [r.round for r in rounds], values, color=INK, linewidth=1.6, marker=marker, markersize=3.2
+        )
         chart.axes.set_ylim(0, 100)
-        chart.axes.set_title("Test accuracy of the model in %", loc="left", fontsize=10.5)
         _round_axis(chart.axes, limits)
         return to_svg(chart)
 
@@ -144,7 +146,9 @@ def mse_distribution(groups: Sequence[Distribution]) -> str:
 def _draw_box(axes: Axes, y: float, values: np.ndarray, colour: str) -> None:
     ordered = np.sort(values)
     dots = ordered[np.unique(np.linspace(0, len(ordered) - 1, min(DOTS, len(ordered))).round().astype(int))]
-    jitter = (np.arange(len(dots)) * 0.618034 % 1 - 0.5) * 0.46  # the golden ratio spreads without a random draw
+    jitter = (
+        np.arange(len(dots)) * 0.618034 % 1 - 0.5
+    ) * 0.46  # the golden ratio spreads without a random draw
     axes.plot(
         dots,
         y + jitter,

@@ -21,7 +21,7 @@ from fedleak.report.marks import BASELINE, Mark, display_name
 from fedleak.report.verdict import lowest_mse
 from fedleak.results.schema import AttackSummary, Results
 
-_ROUND_METRICS = ("psnr", "mse")
+_ROUND_METRICS = {"psnr": "PSNR in dB", "mse": "MSE"}
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,15 @@ def _round_charts(
     margin = max(0.5, 0.02 * (max(numbers) - min(numbers)))
     limits = (min(numbers) - margin, max(numbers) + margin)
     charts = []
-    for metric in _ROUND_METRICS:
+    for metric, title in _ROUND_METRICS.items():
         if any(metric in r.metrics for c in courses for r in c.rounds):
             level = baseline.metrics.get(metric) if baseline else None
             svg = metric_by_round(metric, courses, baseline=level.mean if level else None, limits=limits)
-            charts.append(Chart(Markup(svg), f"{metric.upper()} of each attack by round"))  # noqa: S704 drawn by us
+            charts.append(Chart(Markup(svg), f"{title} of each attack by round", title=title))  # noqa: S704 drawn by us
     if results.federation:
+        label = "Test accuracy of the global model by round"
         svg = accuracy_by_round(results.federation, limits=limits)
-        charts.append(Chart(Markup(svg), "Test accuracy of the global model by round"))  # noqa: S704 drawn by us
+        charts.append(Chart(Markup(svg), label, title="Test accuracy of the model in %"))  # noqa: S704 drawn by us
     return tuple(charts)
 
 
@@ -120,7 +121,11 @@ def _learning_charts(attacks: list[AttackSummary], marks: dict[str, Mark]) -> tu
 def _distribution_chart(results: Results, marks: dict[str, Mark]) -> Chart | None:
     groups = []
     for summary in results.attacks:
-        rows = [row.metrics.get("mse") for row in results.rows if row.attack == summary.attack and row.status == "ok"]
+        rows = [
+            row.metrics.get("mse")
+            for row in results.rows
+            if row.attack == summary.attack and row.status == "ok"
+        ]
         values = tuple(value for value in rows if value is not None and math.isfinite(value))
         if values:
             mark = BASELINE if summary.is_baseline else marks[summary.attack]

@@ -44,6 +44,13 @@ _STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
 }
 
+_LOG_STEPS = (
+    (0.35, (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0)),
+    (1.1, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)),
+    (2.2, (1.0, 2.0, 5.0)),
+)
+"""Up to so many decades, ticks stand at these multiples of powers of ten."""
+
 
 @dataclass(frozen=True)
 class Canvas:
@@ -101,7 +108,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     """Round values between two positive bounds, about three to eight of them."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     decades = math.log10(high / low)
-    steps = (1, 1.5, 2, 3, 4, 5, 6, 8) if decades < 0.7 else (1, 2, 5) if decades < 2 else (1,)
+    steps = next((steps for limit, steps in _LOG_STEPS if decades < limit), (1.0,))
     stride = max(1, math.ceil(decades / 7))
     return [
         step * 10.0**power

@@ -100,7 +100,9 @@ def shown_metrics(summaries: tuple[AttackSummary, ...]) -> list[str]:
     return list(dict.fromkeys([*CORE_METRICS, *(name for s in summaries for name in s.metrics)]))
 
 
-def _line(summary: AttackSummary, best: dict[str, float | None], costs: list[CellOf], marks: dict[str, Mark]) -> Line:
+def _line(
+    summary: AttackSummary, best: dict[str, float | None], costs: list[CellOf], marks: dict[str, Mark]
+) -> Line:
     failed = f"{count(summary.failures)} failed" if summary.failures else ""
     return Line(
         name=display_name(summary),
@@ -149,6 +151,10 @@ def _footnotes(results: Results, metrics: list[str]) -> tuple[str, ...]:
             continue
         pattern = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)
         notes = [note for note in results.notes if pattern.search(note)]
-        who = "" if len(lacking) == len([s for s in results.attacks if s.images]) else f" for {', '.join(lacking)}"
-        footnotes.append(f"{metric_title(name)} {DASH} absent{who}: {' '.join(notes) or 'the run gives no reason.'}")
+        who = (
+            ""
+            if len(lacking) == len([s for s in results.attacks if s.images])
+            else f" of {', '.join(lacking)}"
+        )
+        footnotes.append(f"{DASH} {metric_title(name)}{who}: {' '.join(notes) or 'not measured in this run'}")
     return tuple(footnotes)

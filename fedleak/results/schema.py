@@ -144,9 +144,8 @@ def to_csv(rows: tuple[ResultRow, ...]) -> str:
     core, further = names[: len(CORE_METRICS)], names[len(CORE_METRICS) :]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["attack", "kind", "victim", "round", "image", *core, "label_true", "label_guess", "seconds", *further, "status", "reason"]
-    )
+    keys = ["attack", "kind", "victim", "round", "image"]
+    writer.writerow([*keys, *core, "label_true", "label_guess", "seconds", *further, "status", "reason"])
     for row in rows:
         cells = [row.attack, row.kind, row.victim, row.round, row.image, *(row.metrics.get(n) for n in core)]
         cells += [row.label_true, row.label_guess, row.seconds, *(row.metrics.get(n) for n in further)]

@@ -43,10 +43,10 @@ class LayerColumns:
 
     def select(self, updates: Tensor) -> Tensor:
         """Flat updates ``(n, D)`` -> ``(n, width)``."""
-        values = torch.cat([updates[:, start:stop] for start, stop in self.columns], dim=1)
+        values: Tensor = torch.cat([updates[:, start:stop] for start, stop in self.columns], dim=1)
         if self.bins is None or self.signs is None:
             return values
-        folded = torch.zeros(len(values), self.width, dtype=values.dtype, device=values.device)
+        folded: Tensor = torch.zeros(len(values), self.width, dtype=values.dtype, device=values.device)
         folded.index_add_(1, self.bins.to(values.device), values * self.signs.to(values.device))
         return folded
 
