@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -185,6 +187,31 @@ def schema() -> None:
     from fedleak.scenario import json_schema
 
     _say(json.dumps(json_schema(), indent=1))
+
+
+class Benchmark(StrEnum):
+    """What can be measured."""
+
+    PAIRS = "pairs"
+    FEDERATION = "federation"
+    TRAINING = "training"
+
+
+@app.command()
+def bench(
+    what: Annotated[Benchmark, typer.Argument(help="Which benchmark.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure speed and memory on this machine."""
+    module = importlib.import_module(f"fedleak.bench.{what.value}")
+    with _progress(quiet) as progress:
+        measured: dict[str, float] = module.measure(progress)
+    if as_json:
+        _say(json.dumps(measured))
+        return
+    for name, value in measured.items():
+        _say(f"{name:<24} {value:,.4g}")
 
 
 def _say(text: str) -> None:

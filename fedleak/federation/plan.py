@@ -104,7 +104,7 @@ def _check_client_data(scenario: Scenario, client: int, held: int) -> None:
 
 
 def _pair_index(scenario: Scenario, public: int, held: int) -> Indices | None:
-    """Batches of public images: whole permutations end to end, so every image is used before any is used twice."""
+    """Batches of public images: permutations end to end, every image used before any is used twice."""
     injection = scenario.adversary.injection
     if injection is None:
         return None
@@ -112,10 +112,11 @@ def _pair_index(scenario: Scenario, public: int, held: int) -> Indices | None:
     if per_pair > public:
         raise InputError("adversary.public_images", public, f"one pair needs {per_pair} images")
     if per_pair == 1 and injection.pairs > public * len(injection.rounds):
+        distinct = public * len(injection.rounds)
         raise InputError(
             "adversary.injection.pairs",
             injection.pairs,
-            f"with one image a pair, {public} public images give at most {public * len(injection.rounds)} distinct pairs",
+            f"with one image a pair, {public} public images give at most {distinct} distinct pairs",
         )
     generator = seeds.numpy_generator(scenario.seed, "pairs")
     batches = public // per_pair

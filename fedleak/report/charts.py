@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from fedleak.report.format import shorten_name
 from fedleak.report.marks import Mark
@@ -18,6 +19,8 @@ SMALL = (360.0, 230.0)
 """Pixels of a chart that stands beside others."""
 MARKERS_UP_TO = 25
 """Rounds; beyond, markers would run into each other."""
+BANDS_UP_TO = 6
+"""Attacks; the bands of more would hide the lines."""
 DOTS = 60
 """Images drawn one by one in each line of the distribution."""
 TINY = 1e-10
@@ -52,7 +55,7 @@ def metric_by_round(
         drawn = [baseline] if baseline is not None else []
         for i, course in enumerate(courses):
             shift = (i - (len(courses) - 1) / 2) * step
-            drawn += _draw_course(chart.axes, metric, course, shift=shift)
+            drawn += _draw_course(chart.axes, metric, course, shift=shift, band=len(courses) <= BANDS_UP_TO)
         if baseline is not None:
             chart.axes.axhline(baseline, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
         positive = [value for value in drawn if value > 0]
@@ -62,7 +65,7 @@ def metric_by_round(
         return to_svg(chart)
 
 
-def _draw_course(axes: Axes, metric: str, course: Course, *, shift: float) -> list[float]:
+def _draw_course(axes: Axes, metric: str, course: Course, *, shift: float, band: bool) -> list[float]:
     """Draw a line with a band, or one point with a bar; return all finite values drawn."""
     points = [(r.round, r.metrics[metric]) for r in course.rounds if metric in r.metrics]
     points = [(number, value) for number, value in points if math.isfinite(value.mean)]
@@ -70,16 +73,16 @@ def _draw_course(axes: Axes, metric: str, course: Course, *, shift: float) -> li
         return []
     x = np.array([number for number, _ in points], dtype=float)
     mean = [value.mean for _, value in points]
-    low = [value.mean if value.low is None else value.low for _, value in points]
-    high = [value.mean if value.high is None else value.high for _, value in points]
+    low = [value.mean if value.low is None or not band else value.low for _, value in points]
+    high = [value.mean if value.high is None or not band else value.high for _, value in points]
     colour, dash = SERIES[course.mark.colour], _DASHES[course.mark.dash]
     if len(points) == 1:
         axes.vlines(x + shift, low, high, colors=colour, linewidth=1.4)
         axes.plot(x + shift, mean, marker="o", markersize=5, color=colour, linestyle="none")
     else:
         axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
-        marker = "o" if len(points) <= MARKERS_UP_TO else ""
-        axes.plot(x, mean, color=colour, linestyle=dash, linewidth=1.6, marker=marker, markersize=3.2)
+        marker, width = ("o", 1.6) if len(points) <= MARKERS_UP_TO else ("", 1.1)
+        axes.plot(x, mean, color=colour, linestyle=dash, linewidth=width, marker=marker, markersize=3.2)
     return [value for value in (*mean, *low, *high) if math.isfinite(value)]
 
 
@@ -143,7 +146,7 @@ def mse_distribution(groups: Sequence[Distribution]) -> str:
         return to_svg(chart)
 
 
-def _draw_box(axes: Axes, y: float, values: np.ndarray, colour: str) -> None:
+def _draw_box(axes: Axes, y: float, values: NDArray[np.float64], colour: str) -> None:
     ordered = np.sort(values)
     dots = ordered[np.unique(np.linspace(0, len(ordered) - 1, min(DOTS, len(ordered))).round().astype(int))]
     jitter = (

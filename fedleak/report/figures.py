@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from fedleak.report.charts import (
+    BANDS_UP_TO,
     TINY,
     Course,
     Distribution,
@@ -49,6 +50,8 @@ class Figures:
 
     rounds: tuple[Chart, ...]
     round_keys: tuple[Key, ...]
+    bands: bool
+    """Whether the intervals of each round are drawn."""
     baseline: str
     """Name of the baseline that is drawn as a dashed line; empty without one."""
     learning: tuple[Chart, ...]
@@ -59,9 +62,11 @@ def draw_figures(results: Results, marks: dict[str, Mark]) -> Figures:
     """Draw everything that the results hold."""
     attacks = [summary for summary in results.attacks if not summary.is_baseline]
     baseline = lowest_mse(summary for summary in results.attacks if summary.is_baseline)
+    keys = tuple(Key(s.attack, marks[s.attack]) for s in attacks if s.rounds)
     return Figures(
         rounds=_round_charts(results, attacks, baseline, marks),
-        round_keys=tuple(Key(s.attack, marks[s.attack]) for s in attacks if s.rounds),
+        round_keys=keys,
+        bands=len(keys) <= BANDS_UP_TO,
         baseline=display_name(baseline) if baseline else "",
         learning=_learning_charts([s for s in attacks if _curves(s)], marks),
         distribution=_distribution_chart(results, marks),

@@ -126,5 +126,6 @@ def plural(number: int, noun: str) -> str:
 
 
 def shorten_name(name: str, limit: int) -> str:
-    """At most ``limit`` characters."""
-    return name if len(name) <= limit else name[: limit - 1] + "…"
+    """At most ``limit`` characters; the end stays, for names that differ only there."""
+    head = (limit - 1) // 2
+    return name if len(name) <= limit else f"{name[:head]}…{name[head + 1 - limit :]}"

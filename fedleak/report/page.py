@@ -81,9 +81,9 @@ def make_page(results: Results, run_directory: Path) -> Page:
 
 
 def _typical(summary: AttackSummary | None, run_directory: Path) -> Pair | None:
-    """The median picture of the strongest attack, for the head of the page."""
+    """A median picture of the strongest attack, for the head of the page."""
     pictures = [p for p in summary.pictures if p.rank == "median"] if summary else []
-    pair = make_pair(run_directory / PICTURES, pictures[0]) if pictures else None
+    pair = make_pair(run_directory / PICTURES, pictures[len(pictures) // 2]) if pictures else None
     return pair if pair and pair.original.uri and pair.reconstruction.uri else None
 
 

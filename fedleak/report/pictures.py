@@ -13,7 +13,7 @@ from fedleak.report.marks import display_name
 from fedleak.results.schema import PICTURES, AttackSummary, Picture
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_LONG_SIDE = 112
+_LONG_SIDE = 96
 """Pixels on screen that small images are enlarged to, about."""
 _LIMIT = 128
 """Larger images are shown at this many pixels."""
@@ -35,11 +35,18 @@ class Image:
 class Pair:
     """An original and what the attack made of it."""
 
-    rank: str
     place: str
-    scores: str
+    scores: tuple[str, ...]
     original: Image
     reconstruction: Image
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Pictures of one rank: best, median or worst."""
+
+    title: str
+    pairs: tuple[Pair, ...]
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class Gallery:
 
     name: str
     images: int
-    pairs: tuple[Pair, ...]
+    ranks: tuple[Rank, ...]
 
 
 def galleries(run_directory: Path, summaries: tuple[AttackSummary, ...]) -> tuple[Gallery, ...]:
@@ -59,23 +66,31 @@ def galleries(run_directory: Path, summaries: tuple[AttackSummary, ...]) -> tupl
     """
     folder = run_directory / PICTURES
     return tuple(
-        Gallery(display_name(s), s.images, tuple(make_pair(folder, picture) for picture in s.pictures))
+        Gallery(display_name(s), s.images, _ranks(folder, s.pictures))
         for s in summaries
         if s.pictures or not s.is_baseline
     )
 
 
+def _ranks(folder: Path, pictures: tuple[Picture, ...]) -> tuple[Rank, ...]:
+    titles = dict.fromkeys(picture.rank for picture in pictures)
+    return tuple(Rank(t, tuple(make_pair(folder, p) for p in pictures if p.rank == t)) for t in titles)
+
+
 def make_pair(folder: Path, picture: Picture) -> Pair:
     """Read both files of a picture."""
     shown = [n for n in _CAPTION_METRICS if picture.metrics.get(n) is not None]
-    scores = " · ".join(f"{metric_title(n)} {metric_value(n, picture.metrics[n])}" for n in shown)
     return Pair(
-        rank=picture.rank,
-        place=f"client {picture.victim} · round {picture.round} · image {picture.image}",
-        scores=scores + (" dB" if "psnr" in shown else ""),
+        place=f"client {picture.victim}, round {picture.round}, image {picture.image}",
+        scores=tuple(_score(name, picture.metrics[name]) for name in shown),
         original=read_image(folder, picture.original),
         reconstruction=read_image(folder, picture.reconstruction),
     )
+
+
+def _score(name: str, value: float | None) -> str:
+    unit = " dB" if name == "psnr" else ""
+    return f"{metric_title(name)} {metric_value(name, value)}{unit}"
 
 
 def read_image(folder: Path, name: str) -> Image:

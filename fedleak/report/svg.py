@@ -47,7 +47,7 @@ _STYLE: dict[Any, Any] = {
 _LOG_STEPS = (
     (0.35, (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0)),
     (1.1, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)),
-    (2.2, (1.0, 2.0, 5.0)),
+    (2.9, (1.0, 2.0, 5.0)),
 )
 """Up to so many decades, ticks stand at these multiples of powers of ten."""
 
@@ -81,7 +81,7 @@ def to_svg(chart: Canvas) -> str:
     body = text[match.end() :]
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"', "<g", body)
-    body = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--sans)", body)
+    body = body.replace("font-family: 'DejaVu Sans'", "font-family: var(--sans)")
     for colour, variable in _VARIABLES.items():
         body = body.replace(colour, f"var({variable})")
     return f'<svg viewBox="{match.group(1)}" aria-hidden="true">{body.strip()}'

@@ -86,7 +86,7 @@ def results_table(results: Results, marks: dict[str, Mark]) -> Table:
     return Table(
         columns=(
             Column("Images"),
-            *(Column(metric_title(n), _direction(n)) for n in metrics),
+            *(Column(f"{metric_title(n)} {_direction(n)}") for n in metrics),
             *(column for column, _ in costs),
         ),
         attacks=tuple(line for s, line in lines if not s.is_baseline),
@@ -135,7 +135,7 @@ def _best_mean(name: str, summaries: tuple[AttackSummary, ...]) -> float | None:
 
 
 def _direction(name: str) -> str:
-    return "higher is closer" if name in HIGHER_IS_BETTER else "lower is closer"
+    return "↑" if name in HIGHER_IS_BETTER else "↓"
 
 
 def _label_source(summary: AttackSummary) -> str:
@@ -150,7 +150,7 @@ def _footnotes(results: Results, metrics: list[str]) -> tuple[str, ...]:
         if not lacking:
             continue
         pattern = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)
-        notes = [note for note in results.notes if pattern.search(note)]
+        notes = [n.removeprefix(f"{name} is absent: ") for n in results.notes if pattern.search(n)]
         who = (
             ""
             if len(lacking) == len([s for s in results.attacks if s.images])

@@ -32,6 +32,7 @@ GRANTS = (
     ("injected_pairs", 5, "Input-update pairs from the one client whose channel the adversary controls."),
     ("inferred_labels", None, "Labels that an inference attack read off the update."),
 )
+PER_RANK = 6
 LPIPS_NOTE = (
     "lpips is absent: AlexNet's weights could not be fetched; name a local file in metrics.lpips.backbone"
 )
@@ -88,19 +89,20 @@ def means(rows: list[ResultRow]) -> dict[str, Interval]:
 
 
 def write_pictures(folder: Path, attack: str, rows: list[ResultRow], *, side: int) -> tuple[Picture, ...]:
-    """Best, median and worst row as PNG files: blobs, and the same with noise."""
+    """Best, median and worst rows as PNG files: rings, and the same with noise."""
     folder.mkdir(parents=True, exist_ok=True)
     ordered = sorted(rows, key=lambda row: row.metrics["mse"] or 0)
     pictures = []
-    for rank, row in zip(
-        ("best", "median", "worst"), (ordered[0], ordered[len(ordered) // 2], ordered[-1]), strict=True
-    ):
+    count = min(PER_RANK, -(-len(ordered) // 3))
+    middle = (len(ordered) - count) // 2
+    ranked = {"best": ordered[:count], "median": ordered[middle : middle + count], "worst": ordered[-count:]}
+    for rank, row in ((rank, row) for rank, some in ranked.items() for row in some):
         y, x = np.mgrid[0:side, 0:side] / side
         centre = 0.3 + 0.1 * row.victim
         image = np.clip(1.3 * np.exp(-30 * (np.hypot(x - centre, y - 0.5) - 0.25) ** 2), 0, 1)
-        draw = np.random.default_rng(row.round)
+        draw = np.random.default_rng(row.round * 10 + row.victim)
         noisy = np.clip(image + draw.normal(0, (row.metrics["mse"] or 0) ** 0.5, image.shape), 0, 1)
-        names = (f"{attack}-{rank}-original.png", f"{attack}-{rank}-rebuilt.png")
+        names = (f"original-{row.round}-{row.victim}.png", f"{attack}-{row.round}-{row.victim}.png")
         for name, array in zip(names, (image, noisy), strict=True):
             Image.fromarray((array * 255).astype(np.uint8)).save(folder / name)
         place = {"victim": row.victim, "round": row.round, "image": row.image or 0, "metrics": row.metrics}

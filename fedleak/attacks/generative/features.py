@@ -96,7 +96,7 @@ class GradientFeatures:
 
     def __call__(self, updates: Tensor) -> Tensor:
         """Flat updates ``(n, D)`` -> standardised features ``(n, sum of widths)``."""
-        standard = (self.raw(updates) - self.mean.to(updates.device)) / self.std.to(updates.device)
+        standard: Tensor = (self.raw(updates) - self.mean.to(updates.device)) / self.std.to(updates.device)
         return standard.clamp(-CLIP, CLIP)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -112,7 +112,8 @@ def raw_features(updates: Tensor, layers: Sequence[LayerColumns], scale_columns:
     """Scale each update to unit norm of its last bias (or of itself) and fold its layers."""
     reference = updates[:, slice(*scale_columns)] if scale_columns else updates
     norm = torch.linalg.vector_norm(reference, dim=1, keepdim=True).clamp_min(EPSILON)
-    return torch.cat([layer.select(updates) for layer in layers], dim=1) / norm
+    values: Tensor = torch.cat([layer.select(updates) for layer in layers], dim=1) / norm
+    return values
 
 
 def chunks(rows: NDArray[np.int64], values: int) -> Iterator[NDArray[np.int64]]:

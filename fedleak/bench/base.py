@@ -1,0 +1,42 @@
+"""What the benchmarks share: a scenario of a LeNet on synthetic images, run in a temporary directory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from fedleak.scenario import Scenario
+from fedleak.scenario_file import load_scenario
+
+Measured = dict[str, float]
+
+
+def lenet_scenario(*, images: int, **settings: Any) -> Scenario:
+    """A federation of a CIFAR-sized LeNet (five classes) on synthetic images; ``settings`` replace whole blocks."""
+    raw: Mapping[str, Any] = {
+        "name": "bench",
+        "dataset": {"kind": "synthetic", "images": images},
+        "model": "lenet",
+        "adversary": {"level": 5},
+        "attacks": [{"kind": "coarse_git"}],
+        **settings,
+    }
+    if "injection" not in raw["adversary"]:
+        raw = {**raw, "adversary": {**raw["adversary"], "injection": {"pairs": 2}}}
+    return load_scenario(raw)
+
+
+class Stopwatch:
+    """Seconds of a finished ``stopwatch`` block."""
+
+    seconds = 0.0
+
+
+@contextmanager
+def stopwatch() -> Iterator[Stopwatch]:
+    """Time the block."""
+    watch, start = Stopwatch(), time.perf_counter()
+    yield watch
+    watch.seconds = time.perf_counter() - start
