@@ -232,6 +232,10 @@ def _print_outcome(root: Path) -> None:
     _say(f"report: {root / 'report.html'}")
 
 
+INTERRUPTED = 130
+"""Exit code that typer makes of a KeyboardInterrupt."""
+
+
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -246,9 +250,10 @@ def main(arguments: list[str] | None = None) -> Any:
         for line in str(error).splitlines():
             Console(stderr=True, soft_wrap=True).print(prefix + line, style="red", highlight=False, markup=False)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; the same command continues the run", style="yellow")
-        sys.exit(130)
+    except SystemExit as error:
+        if error.code == INTERRUPTED:
+            Console(stderr=True).print("interrupted; the same command continues the run", style="yellow")
+        raise
 
 
 if __name__ == "__main__":

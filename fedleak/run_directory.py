@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedleak.errors import InputError
+from fedleak.records import write_atomically
 from fedleak.scenario import Scenario
 from fedleak.scenario_file import load_scenario, to_yaml
 from fedleak.transcript.manifest import VERSION, digest_of
-from fedleak.transcript.writer import write_atomically
 
 SCENARIO = "scenario.yaml"
 OWN_FILES = (

@@ -150,10 +150,9 @@ class Adversary(Settings):
     @field_validator("grants")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        grantable = sorted(n for n, c in threat.CAPABILITIES.items() if c.level is not None)
         for name in names:
-            if name not in grantable:
-                raise ValueError(f"unknown capability {name!r}; known: {', '.join(grantable)}")
+            if name not in threat.GRANTABLE:
+                raise ValueError(f"unknown capability {name!r}; known: {', '.join(threat.GRANTABLE)}")
         return names
 
     @property

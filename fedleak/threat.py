@@ -142,6 +142,10 @@ class InjectedPairs(Capability):
 CAPABILITIES: dict[str, type[Capability]] = {cls.capability_name(): cls for cls in Capability.__subclasses__()}
 
 
+GRANTABLE = tuple(sorted(name for name, cls in CAPABILITIES.items() if cls.level is not None))
+"""Names that a scenario may grant."""
+
+
 def granted_by_level(level: int) -> frozenset[str]:
     """Names of all capabilities up to a threat level of the SoK (0 to 5)."""
     return frozenset(n for n, c in CAPABILITIES.items() if c.level is not None and c.level <= level)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from fedleak.errors import InputError
-from fedleak.transcript.writer import write_atomically
+from fedleak.records import write_atomically
 
 if TYPE_CHECKING:
     from fedleak.federation.plan import Plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -23,9 +24,10 @@ def best_permutation(estimate: Tensor, target: Tensor) -> Tensor:
     count = target.shape[1]
     if count == 1:
         return torch.zeros(len(target), 1, dtype=torch.int64, device=target.device)
-    cost = pairwise_squared_distance(target.detach(), estimate.detach()).cpu().numpy()
-    rows = [linear_sum_assignment(matrix)[1] for matrix in cost]
-    return torch.tensor(rows, dtype=torch.int64, device=target.device)
+    # A diverged estimate has no best order; its loss must still come out as not a number.
+    cost = pairwise_squared_distance(target.detach(), estimate.detach()).nan_to_num()
+    rows = [linear_sum_assignment(matrix)[1] for matrix in cost.cpu().numpy()]
+    return torch.from_numpy(np.stack(rows)).to(target.device, torch.int64)
 
 
 def permutation_invariant_mse(estimate: Tensor, target: Tensor) -> Tensor:

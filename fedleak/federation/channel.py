@@ -12,6 +12,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from fedleak.errors import FederationError
+from fedleak.federation.failures import WorkerLostError, client_failure, is_lost_worker
 from fedleak.federation.plan import PlannedUpdate
 from fedleak.transcript.manifest import Status, UpdateRecord
 
@@ -26,6 +27,8 @@ class Delivery:
     status: Status
     reason: str = ""
     samples: int | None = None
+    lost: bool = False
+    """The engine lost the worker, or never heard from it again."""
 
 
 class ChannelTap(Strategy):
@@ -64,6 +67,7 @@ class ChannelTap(Strategy):
         """Record, drop what is unusable, and hand the rest to the server in the order of the partitions.
 
         Raises:
+            WorkerLostError: if no reply is usable and a worker is gone.
             FederationError: if no reply is usable.
         """
         by_client = {self._clients[reply.metadata.src_node_id]: reply for reply in replies}
@@ -71,7 +75,8 @@ class ChannelTap(Strategy):
         usable = [by_client[d.client] for d in self.deliveries if d.status == "ok"]
         if not usable:
             reasons = "; ".join(sorted({f"client {d.client}: {d.reason}" for d in self.deliveries})[:5])
-            raise FederationError(f"round {server_round}: no client delivered a usable update ({reasons})")
+            kind = WorkerLostError if any(d.lost for d in self.deliveries) else FederationError
+            raise kind(f"round {server_round}: no client delivered a usable update ({reasons})")
         ok = {d.client for d in self.deliveries if d.status == "ok"}
         for update in self._planned(server_round):
             if update.client in ok:
@@ -112,17 +117,12 @@ class ChannelTap(Strategy):
 
 def _inspect(client: int, reply: Message | None) -> Delivery:
     if reply is None:
-        return Delivery(client, "missing", "no reply in time")
+        return Delivery(client, "missing", "no reply in time", lost=True)
     if reply.has_error():
-        return Delivery(client, "failed", _first_line(reply.error.reason or "unknown error"))
+        reason = reply.error.reason or "unknown error"
+        return Delivery(client, "failed", client_failure(reason), lost=is_lost_worker(reason))
     samples = int(cast(int, reply.content.metric_records["metrics"]["num-examples"]))
     tensors = reply.content.array_records["arrays"].to_torch_state_dict().values()
     if not all(torch.isfinite(tensor).all() for tensor in tensors if tensor.is_floating_point()):
         return Delivery(client, "non_finite", "the update holds NaN or infinite values", samples)
     return Delivery(client, "ok", samples=samples)
-
-
-def _first_line(reason: str, limit: int = 300) -> str:
-    """Flower wraps the client's traceback; its last line says what happened."""
-    lines = [line.strip() for line in reason.replace("\\n", "\n").splitlines() if line.strip(" '>")]
-    return (lines[-1] if lines else reason)[:limit]

@@ -11,6 +11,7 @@ from flwr.serverapp import Grid
 
 from fedleak.errors import FederationError
 from fedleak.federation.client import WHOAMI
+from fedleak.federation.failures import client_failure
 
 POLL_SECONDS = 0.02
 
@@ -22,19 +23,23 @@ class StoppedError(FederationError):
 def exchange(grid: Grid, messages: Iterable[Message], *, timeout: float, stop: threading.Event) -> list[Message]:
     """Replies that arrive within ``timeout`` seconds; late ones are missing from the result.
 
+    A serial grid has all replies when the push returns, however long that took: look before giving up.
+
     Raises:
         StoppedError: as soon as ``stop`` is set.
     """
     waiting = set(grid.push_messages(messages))
     deadline = time.monotonic() + timeout
     replies: list[Message] = []
-    while waiting and time.monotonic() < deadline:
-        if stop.wait(POLL_SECONDS if replies or waiting else 0):
+    while True:
+        if stop.is_set():
             raise StoppedError("interrupted")
         arrived = list(grid.pull_messages(waiting))
         replies += arrived
         waiting -= {reply.metadata.reply_to_message_id for reply in arrived}
-    return replies
+        if not waiting or time.monotonic() > deadline:
+            return replies
+        stop.wait(POLL_SECONDS)
 
 
 def wait_for_nodes(grid: Grid, count: int, *, timeout: float, stop: threading.Event) -> list[int]:
@@ -62,7 +67,7 @@ def identify(grid: Grid, nodes: list[int], *, timeout: float, stop: threading.Ev
     """
     questions = [Message(RecordDict({"config": ConfigRecord()}), node, WHOAMI) for node in nodes]
     replies = exchange(grid, questions, timeout=timeout, stop=stop)
-    errors = [reply.error.reason for reply in replies if reply.has_error()]
+    errors = [client_failure(reply.error.reason or "unknown error") for reply in replies if reply.has_error()]
     if errors or len(replies) < len(nodes):
         detail = f": {errors[0]}" if errors else f" within {timeout:.0f} s"
         raise FederationError(f"{len(replies) - len(errors)} of {len(nodes)} clients could be started{detail}")

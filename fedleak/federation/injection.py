@@ -12,6 +12,7 @@ from flwr.serverapp import Grid
 from fedleak.errors import FederationError
 from fedleak.federation.client import INJECT
 from fedleak.federation.exchange import exchange
+from fedleak.federation.failures import WorkerLostError, client_failure, is_lost_worker
 from fedleak.federation.plan import Plan
 from fedleak.federation.task import pack
 from fedleak.progress import Task
@@ -47,6 +48,7 @@ def gather_pairs(
         task: number of the first pair in a message -> JSON of the client's task.
 
     Raises:
+        WorkerLostError: if its worker died.
         FederationError: if the client fails or does not answer in time.
     """
     if plan.pair_index is None:
@@ -71,8 +73,9 @@ def _store(replies: list[Message], starts: list[int], layout: Layout, writer: Tr
     for start in starts:
         reply = by_start.get(start)
         if reply is None or reply.has_error():
-            reason = "no reply in time" if reply is None else reply.error.reason
-            raise FederationError(f"the compromised client did not answer the injected pairs: {reason}")
+            reason = "no reply in time" if reply is None else reply.error.reason or "unknown error"
+            kind = WorkerLostError if is_lost_worker(reason) else FederationError
+            raise kind(f"the compromised client did not answer the injected pairs: {client_failure(reason)}")
         rows = layout.flatten(reply.content.array_records["arrays"].to_torch_state_dict(), batch_dims=1).numpy()
         if not np.isfinite(rows).all():
             raise FederationError("an injected pair's update holds NaN or infinite values; lower the learning rate")

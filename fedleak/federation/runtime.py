@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +20,14 @@ from fedleak.errors import FederationError, InputError
 from fedleak.scenario import Engine
 
 if TYPE_CHECKING:
+    from flwr.serverapp import ServerApp
+
     from fedleak.federation.server import Server
 
 MAX_RESTARTS = 3
 OBJECT_STORE_BYTES = 512 * 2**20
+POLL_SECONDS = 0.2
+SHUTDOWN_SECONDS = 10.0
 
 # Flower and Ray read these when they are imported.
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
@@ -51,20 +57,28 @@ def check_resources(engine: Engine) -> None:
 
 
 def run_server(server: Server, engine: Engine) -> None:
-    """Run the federation to its end, restarting the engine when a worker was lost.
+    """Run the federation to its end, with a new engine whenever a worker was lost.
 
     Raises:
         FederationError: if it cannot be finished; what is done is in the transcript's journal.
     """
     start = _run_serial if engine.kind == "serial" else _run_ray
-    for attempt in range(MAX_RESTARTS + 1):
+    losses = 0
+    while losses <= MAX_RESTARTS:
+        done = _work_done(server)
         start(server, engine)
         if server.finished:
             return
-        if attempt < MAX_RESTARTS:
-            server.progress.say("a client or its worker was lost; restarting the engine for the next round")
-    done, planned = len(server.writer.rounds), len(server.plan.rounds)
-    raise FederationError(f"workers were lost {MAX_RESTARTS + 1} times; {done} of {planned} rounds are done")
+        losses = 0 if _work_done(server) > done else losses + 1
+        server.progress.say("a client or its worker was lost; restarting the engine")
+    raise FederationError(
+        f"workers were lost {losses} times in a row in round {len(server.writer.rounds) + 1}; "
+        f"{len(server.writer.rounds)} of {len(server.plan.rounds)} rounds are done"
+    )
+
+
+def _work_done(server: Server) -> int:
+    return len(server.writer.rounds) + server.writer.pairs_done
 
 
 def _run_serial(server: Server, engine: Engine) -> None:
@@ -75,42 +89,99 @@ def _run_serial(server: Server, engine: Engine) -> None:
 
 
 def _run_ray(server: Server, engine: Engine) -> None:
-    from flwr.app import Context
-    from flwr.serverapp import Grid, ServerApp
-    from flwr.simulation import run_simulation
-
-    from fedleak.federation.client import app
-
-    failures: list[BaseException] = []
-    server_app = ServerApp()
-
-    @server_app.main()
-    def main(grid: Grid, context: Context) -> None:
-        try:
-            server.run(grid)
-        except Exception as error:
-            failures.append(error)
-            raise
-
-    logging.getLogger("flwr").setLevel(logging.CRITICAL)
+    """Flower's engine runs in a thread of its own, so that a signal reaches this one and can stop it."""
+    server.stop.clear()
+    simulation = _Simulation(server, engine)
+    simulation.start()
     try:
-        run_simulation(
-            server_app=server_app,
-            client_app=app,
-            num_supernodes=server.plan.scenario.federation.clients,
-            backend_config=_backend_config(engine),
-        )
-    except KeyboardInterrupt:
+        while not simulation.server_done.wait(POLL_SECONDS) and simulation.is_alive():
+            pass
+    finally:  # the server is done, the engine failed, or a signal came
         server.stop.set()
-        raise
-    except Exception as error:
-        if failures:
-            raise failures[0] from None
-        raise FederationError(f"the simulation engine failed: {error.__cause__ or error}") from error
-    finally:
-        server.stop.set() if failures else None
-    if failures:
-        raise failures[0]
+        simulation.shut_down()
+    if simulation.error is not None:
+        raise simulation.error
+
+
+class _Simulation(threading.Thread):
+    """One run of Flower's simulation engine.
+
+    Attributes:
+        server_done: set when the server will do nothing more; the engine may still be shutting down.
+        error: why the server or the engine failed.
+    """
+
+    def __init__(self, server: Server, engine: Engine) -> None:
+        super().__init__(name="flower-simulation", daemon=True)
+        self._server, self._engine = server, engine
+        self.server_done = threading.Event()
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        """Run the engine; failures are kept in ``error``."""
+        from flwr.simulation import run_simulation
+
+        from fedleak.federation.client import app
+
+        logging.getLogger("flwr").setLevel(logging.CRITICAL)
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        try:
+            run_simulation(
+                server_app=self._server_app(),
+                client_app=app,
+                num_supernodes=self._server.plan.scenario.federation.clients,
+                backend_config=_backend_config(self._engine),
+            )
+        except Exception as error:
+            if self.error is None:  # the server's own reason comes first
+                self.error = FederationError(f"the simulation engine failed: {_root_cause(error)}")
+            self._server.stop.set()
+
+    def _server_app(self) -> ServerApp:
+        from flwr.app import Context
+        from flwr.serverapp import Grid, ServerApp
+
+        server_app = ServerApp()
+
+        @server_app.main()
+        def main(grid: Grid, context: Context) -> None:
+            try:
+                self._server.run(grid)
+            except Exception as error:
+                if not self._server.stop.is_set():
+                    self.error = error
+                raise
+            finally:
+                self.server_done.set()
+
+        return server_app
+
+    def shut_down(self) -> None:
+        """Wait for the engine to end; after a while end the workers, whose clients may be stuck."""
+        self.join(SHUTDOWN_SECONDS)
+        if not self.is_alive():
+            return
+        if self._engine.address is None:
+            _kill_workers()
+        else:
+            import ray
+
+            ray.shutdown()
+        self.join(SHUTDOWN_SECONDS)
+
+
+def _kill_workers() -> None:
+    """End the Ray workers below this process; the engine waits for each client's answer and cannot give up on one."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if process.cmdline()[0].startswith("ray::ClientAppActor"):
+                process.kill()
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _backend_config(engine: Engine) -> dict[str, Any]:

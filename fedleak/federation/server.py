@@ -16,6 +16,7 @@ from fedleak import seeds
 from fedleak.datasets.base import LabelledImages
 from fedleak.federation.channel import ChannelTap
 from fedleak.federation.exchange import exchange, identify, wait_for_nodes
+from fedleak.federation.failures import WorkerLostError
 from fedleak.federation.injection import gather_pairs
 from fedleak.federation.plan import Plan, PlannedUpdate
 from fedleak.federation.strategy import UpdateAveraging
@@ -66,9 +67,13 @@ class Server:
         bar = self.progress.task("federation rounds", len(self.plan.rounds))
         bar.advance(len(self.writer.rounds))
         while not self.finished:
-            record = self._round(grid, tap, partition_to_node)
+            try:
+                record = self._round(grid, tap, partition_to_node)
+            except WorkerLostError as error:
+                self.progress.say(str(error))
+                return
             bar.advance(note=f"test accuracy {record.accuracy:.3f}")
-            if any(delivery.status == "missing" or _lost(delivery.reason) for delivery in tap.deliveries):
+            if any(delivery.lost for delivery in tap.deliveries):
                 return
 
     def _strategy(self, nodes: Mapping[int, int]) -> ChannelTap:
@@ -154,11 +159,6 @@ class Server:
             timeout=scenario.federation.engine.timeout,
             fault=faults[0] if faults else None,
         ).model_dump_json()
-
-
-def _lost(reason: str) -> bool:
-    """Whether a failure means that a Ray worker is gone; Flower never replaces one."""
-    return "ActorDiedError" in reason or "ActorUnavailableError" in reason or "actor died" in reason.lower()
 
 
 @torch.no_grad()

@@ -58,7 +58,8 @@ class UpdateAveraging(FedAvg):
             value = value[0]  # updates carry a leading dimension of one
             if name.startswith(BUFFER_PREFIX):
                 buffer = name.removeprefix(BUFFER_PREFIX)
-                new[buffer] = value.to(new[buffer].dtype)
+                kept = new[buffer]
+                new[buffer] = value.to(kept.dtype) if kept.is_floating_point() else value.round().to(kept.dtype)
             else:
                 new[name] = new[name] + self._step * value
         return ArrayRecord(torch_state_dict=new), metrics

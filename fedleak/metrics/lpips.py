@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import pickle
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -12,10 +13,14 @@ from typing import Any, ClassVar, Literal
 import torch
 import torch.nn.functional as F
 
+from fedleak import seeds
 from fedleak.metrics.base import Metric, MetricUnavailableError
 
 MIN_SIDE = 64
 """AlexNet's strides leave nothing of smaller images; those are enlarged first."""
+
+NO_WEIGHTS = (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, LookupError, AttributeError, TypeError)
+"""What torch's restricted unpickler raises on files that are damaged, foreign or hold code."""
 
 
 class Lpips(Metric):
@@ -60,9 +65,14 @@ def _network(backbone: str) -> Any:
 
 
 def _build(lpips: Any, *, random_backbone: bool) -> Any:
-    """The package prints to standard output and uses deprecated torchvision arguments; both are hushed."""
+    """The package prints, uses deprecated torchvision arguments and draws random weights; all three are contained."""
     out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out), warnings.catch_warnings():
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(out),
+        warnings.catch_warnings(),
+        seeds.global_torch_seed(0),
+    ):
         warnings.simplefilter("ignore", UserWarning)
         return lpips.LPIPS(net="alex", pnet_rand=random_backbone, verbose=False).eval()
 
@@ -70,8 +80,11 @@ def _build(lpips: Any, *, random_backbone: bool) -> Any:
 def _load_backbone(network: Any, file: Path) -> None:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError) as error:
+    except OSError as error:
         raise MetricUnavailableError(f"metrics.lpips.backbone: {file} cannot be read ({error})") from error
+    except NO_WEIGHTS as error:
+        reason = type(error).__name__  # the messages run over many lines, and advise to trust the file
+        raise MetricUnavailableError(f"metrics.lpips.backbone: {file} holds no plain tensors ({reason})") from error
     own = network.net.state_dict()  # 'slice2.3.weight' is torchvision's 'features.3.weight'
     try:
         network.net.load_state_dict({name: state["features." + name.split(".", 1)[1]] for name in own})

@@ -9,14 +9,6 @@ from fedleak.results.schema import CapabilityNote, Results
 NAMED_USERS = 6
 """Attacks named one by one as users of a capability."""
 _TRUE_LABELS = "labels"
-_GRANTABLE = {
-    "global_model": "the weights of the global model",
-    "pixel_prior": "the bounds and normalisation of the images",
-    "public_data": "public images",
-    "training_details": "details of local training",
-    "injected_pairs": "input-update pairs from a client that it controls",
-}
-"""Capability -> what an adversary without it lacks."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +34,7 @@ def describe_adversary(results: Results) -> Adversary:
     """Put the threat model into words."""
     attacks = {summary.attack for summary in results.attacks if not summary.is_baseline}
     capabilities = tuple(_describe(note, attacks) for note in results.capabilities)
-    return Adversary(_channel(results), capabilities, _lacked(results.capabilities))
+    return Adversary(_channel(results), capabilities, _lacked(results))
 
 
 def _describe(note: CapabilityNote, attacks: set[str]) -> Capability:
@@ -68,13 +60,9 @@ def _channel(results: Results) -> str:
     )
 
 
-def _lacked(capabilities: tuple[CapabilityNote, ...]) -> str:
-    granted = {capability.name for capability in capabilities}
+def _lacked(results: Results) -> str:
+    granted = {capability.name for capability in results.capabilities}
     never = "the victims' images" if _TRUE_LABELS in granted else "the victims' images or their true labels"
-    absent = [phrase for name, phrase in _GRANTABLE.items() if name not in granted]
-    ending = f" It was not given {_join(absent)} either." if absent else ""
+    withheld = ", ".join(note.name.replace("_", " ") for note in results.withheld)
+    ending = f" Not granted: {withheld}." if withheld else ""
     return f"It never saw {never}; these were used for scoring alone.{ending}"
-
-
-def _join(phrases: list[str]) -> str:
-    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} or {phrases[-1]}"

@@ -91,9 +91,7 @@ def accuracy_by_round(rounds: Sequence[FederationRound], *, limits: tuple[float,
     with canvas("round-accuracy", width=SMALL[0], height=SMALL[1]) as chart:
         marker = "o" if len(rounds) <= MARKERS_UP_TO else ""
         values = [100 * r.accuracy for r in rounds]
-        chart.axes.plot(
-            [r.round for r in rounds], values, color=INK, linewidth=1.6, marker=marker, markersize=3.2
-        )
+        chart.axes.plot([r.round for r in rounds], values, color=INK, linewidth=1.6, marker=marker, markersize=3.2)
         chart.axes.set_ylim(0, 100)
         _round_axis(chart.axes, limits)
         return to_svg(chart)
@@ -149,9 +147,7 @@ def mse_distribution(groups: Sequence[Distribution]) -> str:
 def _draw_box(axes: Axes, y: float, values: NDArray[np.float64], colour: str) -> None:
     ordered = np.sort(values)
     dots = ordered[np.unique(np.linspace(0, len(ordered) - 1, min(DOTS, len(ordered))).round().astype(int))]
-    jitter = (
-        np.arange(len(dots)) * 0.618034 % 1 - 0.5
-    ) * 0.46  # the golden ratio spreads without a random draw
+    jitter = (np.arange(len(dots)) * 0.618034 % 1 - 0.5) * 0.46  # the golden ratio spreads without a random draw
     axes.plot(
         dots,
         y + jitter,

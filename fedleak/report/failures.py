@@ -43,8 +43,7 @@ def failed_clients(rounds: tuple[FederationRound, ...]) -> tuple[Failure, ...]:
         for failure in record.failures:
             groups[failure].append(record.round)
     return tuple(
-        Failure("federation", failure, len(numbers), rounds_in_words(numbers))
-        for failure, numbers in groups.items()
+        Failure("federation", failure, len(numbers), rounds_in_words(numbers)) for failure, numbers in groups.items()
     )
 
 

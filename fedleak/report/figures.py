@@ -126,11 +126,7 @@ def _learning_charts(attacks: list[AttackSummary], marks: dict[str, Mark]) -> tu
 def _distribution_chart(results: Results, marks: dict[str, Mark]) -> Chart | None:
     groups = []
     for summary in results.attacks:
-        rows = [
-            row.metrics.get("mse")
-            for row in results.rows
-            if row.attack == summary.attack and row.status == "ok"
-        ]
+        rows = [row.metrics.get("mse") for row in results.rows if row.attack == summary.attack and row.status == "ok"]
         values = tuple(value for value in rows if value is not None and math.isfinite(value))
         if values:
             mark = BASELINE if summary.is_baseline else marks[summary.attack]

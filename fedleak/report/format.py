@@ -7,7 +7,6 @@ import math
 from fedleak.results.schema import Interval
 
 DASH = "—"
-HIGHER_IS_BETTER = frozenset({"psnr", "ssim"})
 _DECIMALS = {"psnr": 2, "ssim": 3, "lpips": 3}
 _ACRONYMS = frozenset({"mse", "psnr", "ssim", "lpips"})
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

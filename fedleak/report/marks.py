@@ -33,8 +33,7 @@ def assign_marks(summaries: Iterable[AttackSummary]) -> dict[str, Mark]:
     """One mark for each attack id: eight colours, then the same ones dashed and dotted."""
     names = [summary.attack for summary in summaries if not summary.is_baseline]
     return {
-        name: Mark(1 + i % COLOURS, _DASHES[i // COLOURS % len(_DASHES)])
-        for i, name in enumerate(dict.fromkeys(names))
+        name: Mark(1 + i % COLOURS, _DASHES[i // COLOURS % len(_DASHES)]) for i, name in enumerate(dict.fromkeys(names))
     }
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from fedleak.report.format import (
     DASH,
-    HIGHER_IS_BETTER,
     count,
     duration,
     interval_range,
@@ -81,12 +80,12 @@ def results_table(results: Results, marks: dict[str, Mark]) -> Table:
     summaries = results.attacks
     metrics = shown_metrics(summaries)
     costs = [(column, cell) for column, cell in _COSTS if any(cell(s).text != DASH for s in summaries)]
-    best = {name: _best_mean(name, summaries) for name in metrics}
+    best = {name: _best_mean(name, results) for name in metrics}
     lines = [(s, _line(s, best, [cell for _, cell in costs], marks)) for s in summaries]
     return Table(
         columns=(
             Column("Images"),
-            *(Column(f"{metric_title(n)} {_direction(n)}") for n in metrics),
+            *(Column(f"{metric_title(n)} {_direction(n, results)}") for n in metrics),
             *(column for column, _ in costs),
         ),
         attacks=tuple(line for s, line in lines if not s.is_baseline),
@@ -100,9 +99,7 @@ def shown_metrics(summaries: tuple[AttackSummary, ...]) -> list[str]:
     return list(dict.fromkeys([*CORE_METRICS, *(name for s in summaries for name in s.metrics)]))
 
 
-def _line(
-    summary: AttackSummary, best: dict[str, float | None], costs: list[CellOf], marks: dict[str, Mark]
-) -> Line:
+def _line(summary: AttackSummary, best: dict[str, float | None], costs: list[CellOf], marks: dict[str, Mark]) -> Line:
     failed = f"{count(summary.failures)} failed" if summary.failures else ""
     return Line(
         name=display_name(summary),
@@ -125,17 +122,17 @@ def _metric_cell(summary: AttackSummary, name: str, best: float | None) -> Cell:
     return Cell(metric_value(name, interval.mean), interval_range(name, interval), is_best)
 
 
-def _best_mean(name: str, summaries: tuple[AttackSummary, ...]) -> float | None:
+def _best_mean(name: str, results: Results) -> float | None:
     """Best mean among the attacks; baselines do not compete."""
-    means = [s.metrics[name].mean for s in summaries if not s.is_baseline and name in s.metrics]
+    means = [s.metrics[name].mean for s in results.attacks if not s.is_baseline and name in s.metrics]
     finite = [mean for mean in means if math.isfinite(mean)]
     if not finite:
         return None
-    return max(finite) if name in HIGHER_IS_BETTER else min(finite)
+    return max(finite) if name in results.higher_is_better else min(finite)
 
 
-def _direction(name: str) -> str:
-    return "↑" if name in HIGHER_IS_BETTER else "↓"
+def _direction(name: str, results: Results) -> str:
+    return "↑" if name in results.higher_is_better else "↓"
 
 
 def _label_source(summary: AttackSummary) -> str:
@@ -151,10 +148,6 @@ def _footnotes(results: Results, metrics: list[str]) -> tuple[str, ...]:
             continue
         pattern = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)
         notes = [n.removeprefix(f"{name} is absent: ") for n in results.notes if pattern.search(n)]
-        who = (
-            ""
-            if len(lacking) == len([s for s in results.attacks if s.images])
-            else f" of {', '.join(lacking)}"
-        )
+        who = "" if len(lacking) == len([s for s in results.attacks if s.images]) else f" of {', '.join(lacking)}"
         footnotes.append(f"{DASH} {metric_title(name)}{who}: {' '.join(notes) or 'not measured in this run'}")
     return tuple(footnotes)

@@ -42,9 +42,7 @@ def decide(summaries: tuple[AttackSummary, ...]) -> Verdict:
 
 def lowest_mse(summaries: Iterable[AttackSummary]) -> AttackSummary | None:
     """The summary with the lowest mean MSE; None where no image was scored."""
-    scored = [
-        s for s in summaries if s.images and "mse" in s.metrics and math.isfinite(s.metrics["mse"].mean)
-    ]
+    scored = [s for s in summaries if s.images and "mse" in s.metrics and math.isfinite(s.metrics["mse"].mean)]
     return min(scored, key=lambda s: s.metrics["mse"].mean, default=None)
 
 
@@ -58,9 +56,7 @@ def _compare(attack: AttackSummary, baseline: AttackSummary) -> Verdict:
     if ours.mean == 0:
         predicate = f"copies victims' images exactly; the best baseline that sees no update {blind} does not."
     else:
-        distance = (
-            f"{ratio(theirs.mean / ours.mean)} times below the best baseline that sees no update {blind}"
-        )
+        distance = f"{ratio(theirs.mean / ours.mean)} times below the best baseline that sees no update {blind}"
         predicate = f"rebuilds victims' images at {_level(attack)}, {distance}."
     caveats = _caveats(attack)
     if not _apart(ours, theirs):
@@ -85,9 +81,7 @@ def _level(attack: AttackSummary) -> str:
 def _caveats(attack: AttackSummary) -> tuple[str, ...]:
     caveats = []
     if attack.failures:
-        caveats.append(
-            f"{plural(attack.failures, 'failed reconstruction')} of {attack.attack} are not in this mean."
-        )
+        caveats.append(f"This leaves out {plural(attack.failures, 'failed reconstruction')} of {attack.attack}.")
     if attack.images < FEW_IMAGES:
         caveats.append(f"It rests on only {plural(attack.images, 'image')}.")
     return tuple(caveats)

@@ -11,8 +11,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from fedleak.errors import InputError
-from fedleak.transcript.manifest import Record
-from fedleak.transcript.writer import write_atomically
+from fedleak.records import Record, write_atomically
 
 RESULTS_JSON = "results.json"
 RESULTS_CSV = "results.csv"
@@ -125,6 +124,10 @@ class Results(Record):
     federation: tuple[FederationRound, ...]
     attacks: tuple[AttackSummary, ...]
     """Attacks in the order of the scenario, then baselines."""
+    higher_is_better: tuple[str, ...]
+    """Metrics of which more means a better reconstruction."""
+    withheld: tuple[CapabilityNote, ...] = ()
+    """What the adversary was not granted."""
     notes: tuple[str, ...]
     """Things a reader must know: absent metrics, skipped updates, failures."""
     rows: tuple[ResultRow, ...]

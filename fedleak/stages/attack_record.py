@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from fedleak.transcript.manifest import Record
-from fedleak.transcript.writer import write_atomically
+from fedleak.records import Record, write_atomically
 
 RECORD = "attack.json"
 

@@ -11,6 +11,7 @@ from fedleak import seeds
 from fedleak.environment import describe_environment
 from fedleak.errors import InputError
 from fedleak.progress import Progress, Task
+from fedleak.records import write_atomically
 from fedleak.results.baselines import BASELINES, PublicImages
 from fedleak.results.pictures import save_pictures
 from fedleak.results.schema import (
@@ -27,10 +28,9 @@ from fedleak.results.summary import label_accuracy, summarise_metrics, summarise
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario import Scenario
 from fedleak.stages.attack_record import AttackRecord, load_images, load_record
-from fedleak.threat import CAPABILITIES
+from fedleak.threat import CAPABILITIES, GRANTABLE
 from fedleak.transcript.manifest import digest_of
 from fedleak.transcript.reader import TranscriptReader
-from fedleak.transcript.writer import write_atomically
 from fedleak.truth import TruthReader
 
 
@@ -167,7 +167,9 @@ class _Scorer:
             protocol=manifest.protocol,
             compromised=scenario.adversary.compromised if manifest.pairs else None,
             pairs=manifest.pairs.count if manifest.pairs else None,
-            capabilities=self._capability_notes(records),
+            capabilities=_capability_notes(scenario.adversary.granted, records),
+            withheld=_capability_notes(frozenset(GRANTABLE) - scenario.adversary.granted, []),
+            higher_is_better=tuple(m.kind for m in scenario.metrics.enabled() if m.higher_is_better),
             federation=tuple(
                 FederationRound(round=r.round, accuracy=r.accuracy, loss=r.loss, failures=r.failures)
                 for r in manifest.rounds
@@ -175,17 +177,6 @@ class _Scorer:
             attacks=tuple(self.summaries),
             notes=self._notes(),
             rows=tuple(self.rows),
-        )
-
-    def _capability_notes(self, records: list[AttackRecord]) -> tuple[CapabilityNote, ...]:
-        return tuple(
-            CapabilityNote(
-                name=name,
-                level=CAPABILITIES[name].level,
-                summary=CAPABILITIES[name].summary(),
-                used_by=tuple(record.attack for record in records if name in record.capabilities),
-            )
-            for name in sorted(self.scenario.adversary.granted, key=lambda n: (CAPABILITIES[n].level or 0, n))
         )
 
     def _notes(self) -> tuple[str, ...]:
@@ -196,3 +187,15 @@ class _Scorer:
             if u.status != "ok"
         ]
         return tuple(notes)
+
+
+def _capability_notes(names: frozenset[str], records: list[AttackRecord]) -> tuple[CapabilityNote, ...]:
+    return tuple(
+        CapabilityNote(
+            name=name,
+            level=CAPABILITIES[name].level,
+            summary=CAPABILITIES[name].summary(),
+            used_by=tuple(record.attack for record in records if name in record.capabilities),
+        )
+        for name in sorted(names, key=lambda n: (CAPABILITIES[n].level or 0, n))
+    )

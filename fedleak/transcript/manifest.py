@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from pydantic import NonNegativeInt, ValidationError
 
 from fedleak.errors import InputError
+from fedleak.records import Record
 from fedleak.transcript.layout import Layout
 
 FORMAT = "fedleak-transcript"
@@ -19,12 +20,6 @@ MANIFEST = "manifest.json"
 
 Protocol = Literal["fedsgd", "fedavg"]
 Status = Literal["ok", "failed", "missing", "non_finite"]
-
-
-class Record(BaseModel):
-    """A frozen JSON object; unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class UpdateRecord(Record):

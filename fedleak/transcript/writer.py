@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from fedleak.records import write_atomically
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.manifest import (
     MANIFEST,
@@ -30,16 +31,6 @@ from fedleak.transcript.rows import RowFile, create_rows
 
 JOURNAL = "journal.jsonl"
 ModelState = dict[str, torch.Tensor]
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace ``path`` with ``text``; readers see the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def model_file(version: int) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedleak.report.build import write_report
 from fedleak.results.schema import (
     PICTURES,
     AttackSummary,
@@ -33,9 +34,7 @@ GRANTS = (
     ("inferred_labels", None, "Labels that an inference attack read off the update."),
 )
 PER_RANK = 6
-LPIPS_NOTE = (
-    "lpips is absent: AlexNet's weights could not be fetched; name a local file in metrics.lpips.backbone"
-)
+LPIPS_NOTE = "lpips is absent: AlexNet's weights could not be fetched; name a local file in metrics.lpips.backbone"
 SCENARIO: dict[str, object] = {
     "name": "digits-git",
     "seed": 0,
@@ -81,11 +80,7 @@ def make_rows(attack: str, level: float, *, rounds: int, seed: int) -> list[Resu
 
 def means(rows: list[ResultRow]) -> dict[str, Interval]:
     """Interval of every metric but the absent LPIPS."""
-    return (
-        {n: interval([float(row.metrics[n] or 0) for row in rows]) for n in ("mse", "psnr", "ssim")}
-        if rows
-        else {}
-    )
+    return {n: interval([float(row.metrics[n] or 0) for row in rows]) for n in ("mse", "psnr", "ssim")} if rows else {}
 
 
 def write_pictures(folder: Path, attack: str, rows: list[ResultRow], *, side: int) -> tuple[Picture, ...]:
@@ -127,9 +122,7 @@ def make_summary(folder: Path, attack: str, level: float, *, rounds: int, seed: 
         attack=attack,
         kind=attack,
         is_baseline=is_baseline,
-        description=""
-        if is_baseline
-        else "A generator that turns updates into images (Author & Author 2025).",
+        description="" if is_baseline else "A generator that turns updates into images (Author & Author 2025).",
         images=len(rows),
         metrics=means(rows),
         **({} if is_baseline else learnt),
@@ -137,9 +130,7 @@ def make_summary(folder: Path, attack: str, level: float, *, rounds: int, seed: 
     return summary, rows
 
 
-def build_results(
-    run: Path, *, levels: dict[str, float] | None = None, rounds: int = 10, side: int = 8
-) -> Results:
+def build_results(run: Path, *, levels: dict[str, float] | None = None, rounds: int = 10, side: int = 8) -> Results:
     """Realistic results; the pictures are written below ``run/pictures``."""
     names = {**(LEVELS if levels is None else levels), **BASELINES}
     made = [
@@ -163,6 +154,8 @@ def build_results(
         capabilities=tuple(CapabilityNote(name=n, level=v, summary=s, used_by=attacks) for n, v, s in GRANTS),
         federation=tuple(federation),
         attacks=tuple(summary for summary, _ in made),
+        higher_is_better=("psnr", "ssim"),
+        withheld=(CapabilityNote(name="pixel_prior", level=1, summary="Bounds of the images.", used_by=()),),
         notes=(LPIPS_NOTE,),
         rows=tuple(row for _, rows in made for row in rows),
     )
@@ -171,16 +164,31 @@ def build_results(
 @pytest.fixture
 def make_results(tmp_path: Path) -> Callable[..., Results]:
     """``build_results`` in the test's own directory."""
-    return lambda **options: build_results(tmp_path, **options)
+    return lambda **options: build_results(tmp_path, **{"rounds": 3, **options})
 
 
 @pytest.fixture
 def report_of(tmp_path: Path) -> Callable[[Results], str]:
     """Save results, write their report, return its text."""
-    from fedleak.report.build import write_report
 
     def write(results: Results) -> str:
         save_results(tmp_path, results)
         return write_report(tmp_path).read_text("utf-8")
 
     return write
+
+
+@pytest.fixture(scope="session")
+def run_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run with saved results, not to be changed."""
+    run = tmp_path_factory.mktemp("run")
+    save_results(run, build_results(run, levels={"dlg": 0.01}, rounds=1))
+    return run
+
+
+@pytest.fixture(scope="session")
+def ordinary_report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The text of the report of three trained attacks over three rounds."""
+    run = tmp_path_factory.mktemp("run")
+    save_results(run, build_results(run, rounds=3))
+    return write_report(run).read_text("utf-8")

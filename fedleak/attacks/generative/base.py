@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from fedleak import seeds
 from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
 from fedleak.attacks.generative.chain import ChainLayer, trace_chain
-from fedleak.attacks.generative.features import GradientFeatures, fit_features, layer_columns
+from fedleak.attacks.generative.features import GradientFeatures, OutputLayer, fit_features, layer_columns
 from fedleak.attacks.generative.training import TrainingSettings, split_pairs, train_generator
 from fedleak.errors import AttackFailedError
 from fedleak.progress import Progress
@@ -45,6 +46,9 @@ class TrainedGenerator:
 class GenerativeAttack(TrainedAttack[TrainedGenerator]):
     """Base of LTI and GIT. Needs the injected pairs and the architecture; neither weights nor labels of the victim."""
 
+    solves_output_layer: ClassVar[bool] = False
+    """Whether the last layer's input, solved in closed form, is one of the features."""
+
     parameters: int = Field(default=4_000_000, ge=1000)
     """Trainable parameters to come near to; the hidden width follows from it."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -75,7 +79,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
         """
         layers, unfitted = self._features(architecture)
         rows = split_pairs(len(pairs), self.training.held_out, generator)
-        features = fit_features(pairs, rows[0], unfitted.layers, unfitted.scale_columns)
+        features = fit_features(pairs, rows[0], unfitted.layers, unfitted.scale_columns, unfitted.output)
         target = TargetShape(pairs.index.shape[1], architecture.input_shape)
         with seeds.global_torch_seed(int(torch.randint(2**62, (1,), generator=generator))):
             network = self.network(layers, features, target).to(device)
@@ -95,7 +99,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
             facts={
                 "images_per_update": target.images,
                 "parameters": sum(p.numel() for p in network.parameters()),
-                "features": sum(features.widths),
+                "features": features.size,
                 "train_curve": outcome.train_curve,
                 "held_out_curve": outcome.held_out_curve,
                 "best_epoch": outcome.best_epoch,
@@ -141,11 +145,14 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
         columns = layer_columns(
             layout, [layer.parameters for layer in layers], max_width=self.max_layer_features, seed=0
         )
-        bias = layers[-1].bias
-        slots = {slot.name: slot for slot in layout.slots}
-        scale = (slots[bias].start, slots[bias].stop) if bias else None
+        slots = {slot.name: (slot.start, slot.stop) for slot in layout.slots}
+        last = layers[-1]
+        scale = slots[last.bias] if last.bias else None
+        output = None
+        if self.solves_output_layer and scale is not None and len(last.input_shape) == 1:
+            output = OutputLayer(weight=slots[last.parameters[0]], bias=scale)
         empty = torch.zeros(0)
-        return layers, GradientFeatures(columns, scale, empty, empty)
+        return layers, GradientFeatures(columns, scale, empty, empty, output)
 
 
 def integer_root(quadratic: float, linear: float, budget: float) -> int:

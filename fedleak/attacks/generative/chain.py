@@ -6,6 +6,7 @@ pass, and every layer with weights is taken down with its parameters and the sha
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -59,7 +60,7 @@ def trace_chain(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[ChainLa
         AttackFailedError: naming the operation that does not fit a chain and where it stands.
     """
     try:
-        graph = fx.symbolic_trace(model)
+        graph = fx.symbolic_trace(copy.deepcopy(model))  # the traced graph shares its layers with the model
     except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError) as error:
         raise AttackFailedError(f"{type(model).__name__} cannot be traced: {error}") from error
     graph.eval()

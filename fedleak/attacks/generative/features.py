@@ -9,7 +9,7 @@ the adversary's own training pairs. Victims' updates never enter the statistics.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -51,6 +51,30 @@ class LayerColumns:
         return folded
 
 
+@dataclass(frozen=True)
+class OutputLayer:
+    """Where weight ``(classes, inputs)`` and bias ``(classes,)`` of the last layer lie in a flat update.
+
+    They give the layer's input in closed form: ``G_W = d a^T`` and ``G_b = d``, so ``a = G_W^T d / ||d||^2``, exact
+    for one image and a weighted mean over a batch (Chen & Liu 2025, arXiv 2505.20026, section 4, bootstrap). A weight
+    delta differs by one factor, which cancels.
+    """
+
+    weight: tuple[int, int]
+    bias: tuple[int, int]
+
+    @property
+    def inputs(self) -> int:
+        """Width of the layer's input."""
+        return (self.weight[1] - self.weight[0]) // (self.bias[1] - self.bias[0])
+
+    def solve(self, updates: Tensor) -> Tensor:
+        """Flat updates ``(n, D)`` -> input of the last layer ``(n, inputs)``."""
+        d = updates[:, slice(*self.bias)]
+        weight = updates[:, slice(*self.weight)].reshape(len(updates), d.shape[1], self.inputs)
+        return torch.einsum("nci,nc->ni", weight, d) / d.square().sum(dim=1, keepdim=True).clamp_min(EPSILON)
+
+
 def layer_columns(
     layout: Layout, layers: Sequence[Sequence[str]], *, max_width: int, seed: int
 ) -> tuple[LayerColumns, ...]:
@@ -77,25 +101,32 @@ class GradientFeatures:
     Attributes:
         layers: columns of each layer.
         scale_columns: range of the last bias; None to scale by the norm of the whole update.
-        mean, std: of the concatenated features, ``(sum of widths,)``.
+        mean, std: of the concatenated features, ``(size,)``.
+        output: append the closed-form input of this layer as further features.
     """
 
     layers: tuple[LayerColumns, ...]
     scale_columns: tuple[int, int] | None
     mean: Tensor
     std: Tensor
+    output: OutputLayer | None = None
 
     @property
     def widths(self) -> list[int]:
         """Features of each layer."""
         return [layer.width for layer in self.layers]
 
+    @property
+    def size(self) -> int:
+        """All features of one update."""
+        return sum(self.widths) + (self.output.inputs if self.output else 0)
+
     def raw(self, updates: Tensor) -> Tensor:
-        """Scaled and folded, not standardised: ``(n, D)`` -> ``(n, sum of widths)``."""
-        return raw_features(updates, self.layers, self.scale_columns)
+        """Scaled and folded, not standardised: ``(n, D)`` -> ``(n, size)``."""
+        return raw_features(updates, self.layers, self.scale_columns, self.output)
 
     def __call__(self, updates: Tensor) -> Tensor:
-        """Flat updates ``(n, D)`` -> standardised features ``(n, sum of widths)``."""
+        """Flat updates ``(n, D)`` -> standardised features ``(n, size)``."""
         standard: Tensor = (self.raw(updates) - self.mean.to(updates.device)) / self.std.to(updates.device)
         return standard.clamp(-CLIP, CLIP)
 
@@ -105,15 +136,20 @@ class GradientFeatures:
 
     def rebuilt(self, tensors: Mapping[str, Tensor]) -> GradientFeatures:
         """The same map with kept statistics."""
-        return GradientFeatures(self.layers, self.scale_columns, tensors["features.mean"], tensors["features.std"])
+        return replace(self, mean=tensors["features.mean"], std=tensors["features.std"])
 
 
-def raw_features(updates: Tensor, layers: Sequence[LayerColumns], scale_columns: tuple[int, int] | None) -> Tensor:
-    """Scale each update to unit norm of its last bias (or of itself) and fold its layers."""
+def raw_features(
+    updates: Tensor,
+    layers: Sequence[LayerColumns],
+    scale_columns: tuple[int, int] | None,
+    output: OutputLayer | None = None,
+) -> Tensor:
+    """Scale each update to unit norm of its last bias (or of itself), fold its layers, append the solved input."""
     reference = updates[:, slice(*scale_columns)] if scale_columns else updates
     norm = torch.linalg.vector_norm(reference, dim=1, keepdim=True).clamp_min(EPSILON)
     values: Tensor = torch.cat([layer.select(updates) for layer in layers], dim=1) / norm
-    return values
+    return values if output is None else torch.cat([values, output.solve(updates)], dim=1)
 
 
 def chunks(rows: NDArray[np.int64], values: int) -> Iterator[NDArray[np.int64]]:
@@ -128,13 +164,14 @@ def fit_features(
     rows: NDArray[np.int64],
     layers: tuple[LayerColumns, ...],
     scale_columns: tuple[int, int] | None,
+    output: OutputLayer | None = None,
 ) -> GradientFeatures:
     """Statistics over the training pairs ``rows``, in one pass over the disk."""
-    width = sum(layer.width for layer in layers)
+    width = sum(layer.width for layer in layers) + (output.inputs if output else 0)
     total, squares = torch.zeros(width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64)
     shift: Tensor | None = None  # the first row; keeps the one-pass variance accurate
     for part in chunks(rows, pairs.layout.size):
-        values = raw_features(pairs.read_updates(part), layers, scale_columns).to(torch.float64)
+        values = raw_features(pairs.read_updates(part), layers, scale_columns, output).to(torch.float64)
         shift = values[0].clone() if shift is None else shift
         values -= shift
         total += values.sum(dim=0)
@@ -146,5 +183,5 @@ def fit_features(
     std = variance.sqrt()
     floor = float(std.median()) * 1e-6 + EPSILON  # constant coordinates carry nothing
     return GradientFeatures(
-        layers, scale_columns, (mean + shift).to(torch.float32), std.clamp_min(floor).to(torch.float32)
+        layers, scale_columns, (mean + shift).to(torch.float32), std.clamp_min(floor).to(torch.float32), output
     )

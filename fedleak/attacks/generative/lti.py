@@ -25,7 +25,7 @@ class Lti(GenerativeAttack):
 
     def network(self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape) -> nn.Module:
         """The structure of the leaked model is ignored."""
-        width = sum(features.widths)
+        width = features.size
         hidden = self.hidden or integer_root(2, width + target.values, self.parameters)
         return _Mlp(width, hidden, target, self.dropout)
 

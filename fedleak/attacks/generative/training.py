@@ -64,13 +64,13 @@ class FeatureTable:
     def __init__(self, pairs: InjectedPairs, features: GradientFeatures) -> None:
         self._pairs, self._features = pairs, features
         self._kept: Tensor | None = None
-        if 4 * len(pairs) * sum(features.widths) <= IN_MEMORY_BYTES:
-            self._kept = torch.empty(len(pairs), sum(features.widths))
+        if 4 * len(pairs) * features.size <= IN_MEMORY_BYTES:
+            self._kept = torch.empty(len(pairs), features.size)
             for part in chunks(np.arange(len(pairs)), pairs.layout.size):
                 self._kept[part[0] : part[-1] + 1] = features(pairs.read_updates(part))
 
     def read(self, rows: NDArray[np.int64]) -> Tensor:
-        """``(n, sum of widths)``."""
+        """``(n, F)``."""
         if self._kept is not None:
             return self._kept[torch.from_numpy(rows)]
         return torch.cat(

@@ -7,6 +7,7 @@ from abc import abstractmethod
 import torch
 
 from fedleak.component import Component
+from fedleak.errors import AttackFailedError
 from fedleak.threat import SharedUpdate
 
 
@@ -26,9 +27,14 @@ def output_gradient(update: SharedUpdate) -> tuple[torch.Tensor, torch.Tensor | 
     """Gradient of the last layer's weight ``(classes, features)`` and bias ``(classes,)``, up to a positive factor.
 
     A weight delta points against the gradient, so its sign is turned.
+
+    Raises:
+        AttackFailedError: if the update does not end with such a layer.
     """
-    names = list(update.tensors)
+    tensors = list(update.tensors.values())
     sign = 1.0 if update.protocol == "fedsgd" else -1.0
-    if update.tensors[names[-1]].ndim == 1 and update.tensors[names[-2]].ndim == 2:
-        return sign * update.tensors[names[-2]], sign * update.tensors[names[-1]]
-    return sign * update.tensors[names[-1]].flatten(1), None
+    if [tensor.ndim for tensor in tensors[-2:]] == [2, 1]:
+        return sign * tensors[-2], sign * tensors[-1]
+    if not tensors or tensors[-1].ndim < 2:
+        raise AttackFailedError("the update does not end with the gradient of a linear layer")
+    return sign * tensors[-1].flatten(1), None

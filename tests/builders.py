@@ -1,0 +1,95 @@
+"""Small real objects that many tests need: updates, injected pairs, components with their smallest settings."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fedleak.component import Component
+from fedleak.datasets.base import DatasetSplits
+from fedleak.datasets.digits import Digits
+from fedleak.federation.local_training import LocalTraining, compute_updates
+from fedleak.models.base import InputShape, Model
+from fedleak.models.lenet import LeNet
+from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate
+from fedleak.transcript.layout import Layout
+from fedleak.transcript.rows import RowFile, create_rows
+
+Protocol = Literal["fedsgd", "fedavg"]
+C = TypeVar("C", bound=Component)
+MODEL_SEED = 7
+REQUIRED_VALUES: dict[Any, Any] = {float: 0.5, int: 2, bool: True}
+
+
+@lru_cache(maxsize=1)
+def digits() -> DatasetSplits:
+    """The digits, read once."""
+    return Digits().load()
+
+
+def with_required(kind: type[C], **settings: Any) -> C:
+    """A component with defaults, and a plain value for every setting that has none."""
+    required = {name: REQUIRED_VALUES[f.annotation] for name, f in kind.model_fields.items() if f.is_required()}
+    return kind.model_validate(required | settings)
+
+
+def architecture(model: Model | None = None, *, shape: InputShape = (1, 8, 8), classes: int = 10) -> ModelArchitecture:
+    """A leaked model; a small LeNet unless given."""
+    return ModelArchitecture(model or LeNet(channels=4), shape, classes)
+
+
+def updates_of(
+    leaked: ModelArchitecture,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    *,
+    protocol: Protocol = "fedsgd",
+) -> dict[str, torch.Tensor]:
+    """What a client answers to batches ``(n, B, C, H, W)`` with labels ``(n, B)``: name -> ``(n, *shape)``."""
+    training = LocalTraining(protocol=protocol, batch_size=1, epochs=1, learning_rate=0.01, train_mode=False)
+    pixels = (torch.from_numpy(images).to(torch.float32) / 255 - 0.5) / 0.5
+    model = leaked.build(seed=MODEL_SEED)
+    return compute_updates(model, pixels, torch.from_numpy(labels), training, seed=0).tensors
+
+
+def shared_update(
+    leaked: ModelArchitecture,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    *,
+    protocol: Protocol = "fedsgd",
+) -> SharedUpdate:
+    """The update of one batch ``(B, C, H, W)``."""
+    tensors = updates_of(leaked, images[None], labels[None], protocol=protocol)
+    first = {name: tensor[0] for name, tensor in tensors.items()}
+    return SharedUpdate(first, protocol=protocol, round=1, client=1, samples=len(images))
+
+
+def injected_pairs(
+    folder: Path, leaked: ModelArchitecture, *, pairs: int, batch: int = 1, public: int | None = None
+) -> InjectedPairs:
+    """Real pairs of digits: batches of the first ``public`` images, in random order."""
+    public = public or pairs * batch
+    data = digits().train.take(np.arange(public))
+    draw = np.random.default_rng(0)
+    index = np.stack([draw.permutation(public)[:batch] for _ in range(pairs)])
+    if public == pairs * batch:
+        index = draw.permutation(public).reshape(pairs, batch)
+    tensors = updates_of(leaked, data.images[index], data.labels[index])
+    layout = Layout.of((name, tensor[0]) for name, tensor in tensors.items())
+    return stored_pairs(folder, data.images, index, layout.flatten(tensors, batch_dims=1).numpy(), layout)
+
+
+def stored_pairs(
+    folder: Path, images: NDArray[np.uint8], index: NDArray[np.int64], updates: NDArray[np.float32], layout: Layout
+) -> InjectedPairs:
+    """Pairs whose updates ``(P, D)`` lie on disk, as in a transcript."""
+    path = folder / "updates.npy"
+    create_rows(path, updates.shape, "float32")
+    RowFile(path, writable=True).write(0, updates)
+    return InjectedPairs(torch.from_numpy(images), index, RowFile(path), layout, "fedsgd", digest="test")

@@ -1,0 +1,51 @@
+"""Fixtures of many tests. Nothing here reads or writes outside the test's own folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+from urllib.error import URLError
+
+import pytest
+import torch
+from torchvision.models import alexnet
+
+from fedleak import seeds
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trained generators of the tests are cached for the tests alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEDLEAK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """A fresh generator, the same in every test."""
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Torch's downloads fail, and nothing has been downloaded before."""
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise URLError("no network in tests")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+
+
+@pytest.fixture(scope="session")
+def alexnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The convolutions of an AlexNet with random weights, saved as torchvision names them."""
+    with seeds.global_torch_seed(3):
+        state = alexnet(weights=None).state_dict()
+    path = tmp_path_factory.mktemp("weights") / "alexnet.pth"
+    torch.save({name: tensor for name, tensor in state.items() if name.startswith("features.")}, path)
+    return path

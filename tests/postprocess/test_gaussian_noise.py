@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from fedleak.postprocess.gaussian_noise import GaussianNoise
+
+
+def test_noise_has_the_stated_moments(generator: torch.Generator) -> None:
+    update = {"w": torch.full((200, 500), 2.0)}
+    noise = GaussianNoise(std=0.1).apply(update, generator=generator)["w"] - 2.0
+    assert float(noise.mean()) == pytest.approx(0.0, abs=0.002)
+    assert float(noise.std()) == pytest.approx(0.1, rel=0.01)
+    assert float((noise.abs() > 0.196).float().mean()) == pytest.approx(0.05, abs=0.004)  # normal, not merely spread
+
+
+def test_every_tensor_gets_its_own_draw(generator: torch.Generator) -> None:
+    zero = {"a": torch.zeros(50), "b": torch.zeros(50)}
+    noisy = GaussianNoise(std=1.0).apply(zero, generator=generator)
+    assert abs(float(torch.corrcoef(torch.stack([noisy["a"], noisy["b"]]))[0, 1])) < 0.5
+
+
+def test_zero_std_changes_nothing(generator: torch.Generator) -> None:
+    update = {"w": torch.rand(5)}
+    assert torch.equal(GaussianNoise(std=0.0).apply(update, generator=generator)["w"], update["w"])
+
+
+def test_std_is_required_and_not_negative() -> None:
+    for settings in ({}, {"std": -0.1}):
+        with pytest.raises(ValidationError):
+            GaussianNoise.model_validate(settings)

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedleak.postprocess.base import global_norm
+from fedleak.postprocess.l2_clipping import L2Clipping
+
+UPDATE = {"a": torch.tensor([3.0, 0.0]), "b": torch.tensor([[-4.0]])}  # norm 5
+NO_DRAW = torch.Generator()
+
+
+def test_a_long_update_is_scaled_as_a_whole() -> None:
+    clipped = L2Clipping(max_norm=1.0).apply(UPDATE, generator=NO_DRAW)
+    torch.testing.assert_close(clipped["a"], torch.tensor([0.6, 0.0]))
+    torch.testing.assert_close(clipped["b"], torch.tensor([[-0.8]]))
+
+
+@pytest.mark.parametrize("bound", [5.0, 7.0])
+def test_a_short_update_is_left_alone(bound: float) -> None:
+    clipped = L2Clipping(max_norm=bound).apply(UPDATE, generator=NO_DRAW)
+    assert torch.equal(clipped["a"], UPDATE["a"])
+    assert torch.equal(clipped["b"], UPDATE["b"])
+
+
+@given(bound=st.floats(0.01, 100.0), scale=st.floats(1e-6, 1e6))
+def test_norm_never_exceeds_the_bound(bound: float, scale: float) -> None:
+    update = {name: scale * tensor for name, tensor in UPDATE.items()}
+    norm = float(global_norm(L2Clipping(max_norm=bound).apply(update, generator=NO_DRAW)))
+    assert norm == pytest.approx(min(bound, 5 * scale), rel=1e-5)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedleak.postprocess.magnitude_pruning import MagnitudePruning
+
+NO_DRAW = torch.Generator()
+
+
+def test_the_smallest_magnitudes_of_each_tensor_become_zero() -> None:
+    update = {"a": torch.tensor([[0.1, -5.0], [3.0, -0.2]]), "b": torch.tensor([100.0, 200.0])}
+    pruned = MagnitudePruning(rate=0.5).apply(update, generator=NO_DRAW)
+    assert torch.equal(pruned["a"], torch.tensor([[0.0, -5.0], [3.0, 0.0]]))
+    assert torch.equal(pruned["b"], torch.tensor([0.0, 200.0]))
+
+
+@given(size=st.integers(1, 300), rate=st.sampled_from([0.0, 0.25, 0.5, 0.75, 0.9375]), seed=st.integers(0, 9))
+def test_exactly_the_whole_part_of_the_share_is_pruned(size: int, rate: float, seed: int) -> None:
+    values = torch.randn(size, generator=torch.Generator().manual_seed(seed))
+    pruned = MagnitudePruning(rate=rate).apply({"w": values}, generator=NO_DRAW)["w"]
+    zero = pruned == 0
+    assert int(zero.sum()) == int(rate * size)
+    assert torch.equal(pruned[~zero], values[~zero])
+    if zero.any():
+        assert values[zero].abs().max() <= values[~zero].abs().min()
+
+
+@pytest.mark.parametrize(("rate", "kept"), [(0.9, 100), (0.99, 10), (0.999, 1)])
+def test_the_papers_rates_on_a_thousand_values(rate: float, kept: int) -> None:
+    values = torch.arange(1.0, 1001.0)
+    pruned = MagnitudePruning(rate=rate).apply({"w": values}, generator=NO_DRAW)["w"]
+    assert torch.equal(pruned.nonzero().flatten(), torch.arange(1000 - kept, 1000))
+
+
+def test_ties_do_not_prune_more() -> None:
+    pruned = MagnitudePruning(rate=0.5).apply({"w": torch.ones(10)}, generator=NO_DRAW)["w"]
+    assert int((pruned == 0).sum()) == 5
