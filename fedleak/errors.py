@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class FedleakError(Exception):
     """A run that could not be finished; the run directory can be resumed (exit code 1)."""
@@ -39,6 +42,12 @@ class FederationError(FedleakError):
 
 class AttackFailedError(FedleakError):
     """One attack could not handle one update; recorded as a failed row, never as a score."""
+
+
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """``did you mean 'x'? ``, or nothing where no known word is similar."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def shorten(value: object, limit: int = 80) -> str:

@@ -24,6 +24,9 @@ def run_scenario(
     scenario: Scenario, *, out: Path | None, force: bool, progress: Progress
 ) -> tuple[RunDirectory, Results]:
     """Federate, attack, score, report. Finished work is reused; a killed run goes on where it stopped."""
+    from fedleak.stages.attack import choose_device
+
+    choose_device(scenario.device)
     run = open_run(scenario, out)
     federate_scenario(scenario, run, force=force, progress=progress)
     results = attack_run(run, progress=progress)
@@ -40,11 +43,10 @@ def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, pro
     from fedleak.stages.federate import federate, plan_federation
 
     run.check(scenario, force=force)
-    plan = None if force else plan_federation(scenario, run)
-    if plan is None and not force:
+    plan = plan_federation(scenario, run, again=force)
+    if plan is None:
         progress.say("federation: already done, transcript reused")
     with run.claim(scenario, force=force):
-        plan = plan_federation(scenario, run) if force else plan
         if plan is not None:
             federate(plan, run, progress)
 
@@ -68,7 +70,11 @@ def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str
     scenario = run.scenario(overrides=overrides)
     manifest = load_manifest(run.transcript)
     if manifest.fingerprint != federation_fingerprint(scenario):
-        raise InputError("RUN_DIR", str(run.root), "its transcript is of another federation than its scenario")
+        raise InputError(
+            "RUN_DIR",
+            str(run.root),
+            "its transcript is of another federation than the scenario; what the federation did cannot be overridden",
+        )
     with run.lock():
         run.store(scenario)
         attack(scenario, run, progress)

@@ -17,14 +17,8 @@ from fedleak.scenario_file import load_scenario, to_yaml
 from fedleak.transcript.manifest import VERSION, digest_of
 
 SCENARIO = "scenario.yaml"
-OWN_FILES = (
-    SCENARIO,
-    "environment.json",
-    "results.json",
-    "results.csv",
-    "report.html",
-    ".lock",
-)
+LOCK = ".lock"
+OWN_FILES = ("environment.json", "results.json", "results.csv", "report.html")
 OWN_FOLDERS = ("transcript", "truth", "attacks", "pictures")
 
 
@@ -69,9 +63,9 @@ class RunDirectory:
         if self.root.exists() and not self.root.is_dir():
             raise InputError("--out", str(self.root), "it is a file; expected a directory")
         present = {path.name for path in self.root.iterdir()} if self.root.exists() else set()
-        foreign = present - set(OWN_FILES) - set(OWN_FOLDERS)
+        foreign = sorted(name for name in present if not _harmless(name))
         if foreign and SCENARIO not in present:
-            raise InputError("--out", str(self.root), f"it holds other files ({sorted(foreign)[0]}); choose another")
+            raise InputError("--out", str(self.root), f"it holds other files ({foreign[0]}); choose another")
         if SCENARIO in present and not force and not self._same(scenario):
             raise InputError("--out", str(self.root), "it holds the run of another scenario; --force replaces it")
 
@@ -100,12 +94,11 @@ class RunDirectory:
             return False
 
     def clear(self) -> None:
-        """Remove what fedleak wrote, and nothing else."""
+        """Remove what fedleak wrote, and nothing else; the scenario, by which a run is known, goes last."""
         for name in OWN_FOLDERS:
             shutil.rmtree(self.root / name, ignore_errors=True)
-        for name in OWN_FILES:
-            if name != ".lock":
-                (self.root / name).unlink(missing_ok=True)
+        for name in (*OWN_FILES, SCENARIO):
+            (self.root / name).unlink(missing_ok=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -115,14 +108,20 @@ class RunDirectory:
             InputError: if one is already at work there.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError("RUN_DIR", str(self.root), "another fedleak process is working there") from None
             yield
-        except BlockingIOError:
-            raise InputError("RUN_DIR", str(self.root), "another fedleak process is working there") from None
         finally:
             os.close(descriptor)
+
+
+def _harmless(name: str) -> bool:
+    """Whether a file may lie in a directory in which no run has begun: the lock, or an unfinished scenario."""
+    return name == LOCK or name.startswith(f".{SCENARIO}.")
 
 
 def federation_fingerprint(scenario: Scenario) -> str:

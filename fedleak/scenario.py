@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from fedleak import families, threat
 from fedleak.attacks.base import Slug
 from fedleak.component import Settings, choice
+from fedleak.errors import nearest
 from fedleak.metrics.base import metric_settings
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Injection(Settings):
     """Input-update pairs gathered through the channel of the compromised client."""
 
     pairs: int = Field(ge=2)
-    rounds: tuple[RoundNumber, ...] = (1,)
+    rounds: tuple[RoundNumber, ...] = Field(default=(1,), min_length=1)
     """Rounds in which pairs are gathered, an equal share in each."""
     dtype: Literal["float32", "float16"] = "float32"
     """Precision on disk."""
@@ -152,7 +153,8 @@ class Adversary(Settings):
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if name not in threat.GRANTABLE:
-                raise ValueError(f"unknown capability {name!r}; known: {', '.join(threat.GRANTABLE)}")
+                hint = nearest(name, threat.GRANTABLE)
+                raise ValueError(f"unknown capability {name!r}; {hint}known: {', '.join(threat.GRANTABLE)}")
         return names
 
     @property

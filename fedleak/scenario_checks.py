@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fedleak.errors import InputError, InputErrors
 from fedleak.scenario import Scenario
-from fedleak.threat import InjectedPairs
+from fedleak.threat import Capability, InjectedPairs, required_capabilities
 
 DEVICE = re.compile(r"^(auto|cpu|cuda(:\d+)?|mps)$")
 
@@ -41,8 +41,12 @@ def _check_federation(scenario: Scenario) -> Iterator[InputError]:
     for i, fault in enumerate(federation.faults):
         if fault.client >= federation.clients or fault.round > federation.rounds:
             yield InputError(f"federation.faults.{i}", fault.model_dump(), "no such client or round")
-        if fault.mode == "exit" and federation.engine.kind == "serial":
-            yield InputError(f"federation.faults.{i}.mode", "exit", "a serial engine has no worker process to end")
+        if fault.mode in {"exit", "silent"} and federation.engine.kind == "serial":
+            yield InputError(
+                f"federation.faults.{i}.mode",
+                fault.mode,
+                "a serial engine has no worker process to end, and waits for every client",
+            )
 
 
 def _check_victims(scenario: Scenario) -> Iterator[InputError]:
@@ -85,15 +89,24 @@ def _check_attacks(scenario: Scenario) -> Iterator[InputError]:
             yield InputError(f"{path}.id", attack.name, "another attack has this id; give each its own")
         if attack.name.startswith("baseline_"):
             yield InputError(f"{path}.id", attack.name, "ids that start with baseline_ are taken")
-        for capability in sorted(attack.capabilities(), key=lambda c: c.capability_name()):
-            name = capability.capability_name()
-            if capability.level is not None and name not in adversary.granted:
-                held = ", ".join(sorted(adversary.granted)) or "nothing"
-                yield InputError(
-                    path,
-                    attack.name,
-                    f"it needs {name} (level {capability.level}), which the adversary is not granted; "
-                    f"granted: {held} (see adversary.level, adversary.grants)",
-                )
-            elif capability is InjectedPairs and adversary.injection is None:
-                yield InputError("adversary.injection", None, f"{attack.name} needs injected pairs; say how many")
+        yield from _check_grants(scenario, path, attack.name, attack.capabilities())
+        if InjectedPairs in attack.capabilities() and adversary.injection is None:
+            yield InputError("adversary.injection", None, f"{attack.name} needs injected pairs; say how many")
+    labels = adversary.label_inference
+    if labels is not None:
+        needed = frozenset(required_capabilities(type(labels).infer).values())
+        yield from _check_grants(scenario, "adversary.label_inference", labels.kind, needed)
+
+
+def _check_grants(
+    scenario: Scenario, path: str, name: str, needed: frozenset[type[Capability]]
+) -> Iterator[InputError]:
+    granted = scenario.adversary.granted
+    for capability in sorted(needed, key=lambda c: c.capability_name()):
+        if capability.level is not None and capability.capability_name() not in granted:
+            yield InputError(
+                path,
+                name,
+                f"it needs {capability.capability_name()} (level {capability.level}), which the adversary is not "
+                f"granted; granted: {', '.join(sorted(granted)) or 'nothing'} (see adversary.level, adversary.grants)",
+            )

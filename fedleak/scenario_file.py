@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import PydanticSerializationError
 
-from fedleak.errors import InputError, InputErrors
+from fedleak.errors import InputError, nearest
 from fedleak.scenario import Scenario
 from fedleak.scenario_checks import check_scenario
+from fedleak.scenario_errors import translate
 
 Raw = dict[str, Any]
+
+NOT_YAML = (yaml.YAMLError, ValueError, AttributeError, RecursionError)
+"""What the safe loader raises; its constructors of numbers and dates let Python's own errors through."""
 
 
 def load_scenario(
@@ -54,9 +57,17 @@ def load_scenario(
     try:
         scenario = Scenario.model_validate(raw)
     except ValidationError as error:
-        raise InputErrors([_translate(detail) for detail in _innermost(error.errors())]) from None
+        raise translate(error.errors(), raw) from None
     check_scenario(scenario)
+    _check_text(scenario)
     return scenario
+
+
+def _check_text(scenario: Scenario) -> None:
+    try:
+        scenario.model_dump_json(exclude={"budgets"})
+    except PydanticSerializationError as error:
+        raise InputError("SCENARIO", scenario.name, f"a text in it cannot be written to a file ({error})") from error
 
 
 def read_yaml(path: Path) -> Raw:
@@ -71,7 +82,7 @@ def read_yaml(path: Path) -> Raw:
         raise InputError("SCENARIO", str(path), "there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("SCENARIO", str(path), f"it cannot be read ({error})") from error
-    except yaml.YAMLError as error:
+    except NOT_YAML as error:
         raise InputError("SCENARIO", str(path), f"it is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise InputError("SCENARIO", str(path), "expected a mapping of settings")
@@ -91,19 +102,17 @@ def set_path(raw: Raw, path: str, value: Any) -> None:
         InputError: if the path runs through something that is neither mapping nor list, or names no list item.
     """
     *parents, last = path.split(".")
+    if not all((*parents, last)):
+        raise InputError("--set", path, "expected keys with single dots between them, such as federation.rounds")
     node: Any = raw
     for depth, key in enumerate(parents):
-        child = node[_list_index(node, key, path)] if isinstance(node, list) else node.get(key)
-        if isinstance(child, str) and depth + 1 <= len(parents):
-            child = {"kind": child}  # a component given by its name alone
-        if child is None:
-            child = {}
+        place: Any = _list_index(node, key, path) if isinstance(node, list) else key
+        child = node[place] if isinstance(node, list) else node.get(place)
+        if child is None or isinstance(child, str):
+            child = {} if child is None else {"kind": child}  # a component given by its name alone
         if not isinstance(child, dict | list):
             raise InputError(path, child, f"{'.'.join(parents[: depth + 1])} is no mapping")
-        if isinstance(node, list):
-            node[_list_index(node, key, path)] = child
-        else:
-            node[key] = child
+        node[place] = child
         node = child
     if isinstance(node, list):
         node[_list_index(node, last, path)] = value
@@ -118,7 +127,7 @@ def _list_index(items: list[Any], key: str, path: str) -> int:
     names = [_item_name(item) for item in items]
     if key in names:
         return names.index(key)
-    if key.isdigit() and int(key) < len(items):
+    if key.isdecimal() and len(key) < 9 and int(key) < len(items):
         return int(key)
     raise InputError(path, key, f"expected an item's number below {len(items)} or one of: {', '.join(names)}")
 
@@ -130,8 +139,9 @@ def _item_name(item: Any) -> str:
 def _parse_value(override: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError("--set", override, f"the value is not valid YAML ({error})") from error
+    except NOT_YAML as error:
+        detail = " ".join(str(error).split())
+        raise InputError("--set", override, f"the value is not valid YAML ({detail})") from error
 
 
 def _apply_budget(raw: Raw, budget: str | None) -> None:
@@ -139,66 +149,11 @@ def _apply_budget(raw: Raw, budget: str | None) -> None:
         return
     budgets = raw.get("budgets") or {}
     if not isinstance(budgets, dict) or budget not in budgets:
-        known = ", ".join(budgets) if isinstance(budgets, dict) and budgets else "none"
-        raise InputError("--budget", budget, f"the scenario's budgets: {known}")
+        known = ", ".join(map(str, budgets)) if isinstance(budgets, dict) and budgets else "none"
+        hint = nearest(budget, map(str, budgets)) if isinstance(budgets, dict) else ""
+        raise InputError("--budget", budget, f"{hint}the scenario's budgets: {known}")
     if not isinstance(budgets[budget], dict):
         raise InputError(f"budgets.{budget}", budgets[budget], "expected a mapping of path: value")
     for path, value in budgets[budget].items():
         set_path(raw, str(path), copy.deepcopy(value))
     raw["budget"] = budget
-
-
-def _innermost(details: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Leave out errors of a list or mapping that only follow from an error inside it."""
-    return [d for d in details if not any(e["loc"][: len(d["loc"])] == d["loc"] for e in details if e is not d)]
-
-
-def _translate(detail: ErrorDetails) -> InputError:
-    """One of pydantic's errors in the user's words."""
-    location = [str(part) for part in detail["loc"] if not str(part).startswith("function-")]
-    context = detail.get("ctx", {})
-    if detail["type"] == "union_tag_invalid":
-        known = [name.strip("'") for name in str(context["expected_tags"]).split(", ")]
-        tag = str(context["tag"])
-        near = difflib.get_close_matches(tag, known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return InputError(".".join([*location, "kind"]), tag, f"{hint}known kinds: {', '.join(known)}")
-    path = ".".join(_without_tags(location))
-    if detail["type"] == "extra_forbidden":
-        return InputError(path, detail["input"], f"unknown key{_nearest_key(location)}")
-    if detail["type"] == "missing":
-        return InputError(path, None, "this setting is required")
-    if detail["type"] == "union_tag_not_found":
-        return InputError(path, detail["input"], "expected a kind, or a mapping with one")
-    return InputError(path, detail["input"], detail["msg"].removeprefix("Value error, "))
-
-
-def _without_tags(location: list[str]) -> list[str]:
-    """Drop the kinds that pydantic puts into a path behind each component."""
-    node: Any = None
-    path: list[str] = []
-    for part in location:
-        if path and _is_component_field(path[-1], node) and not part.isdigit():
-            node = None
-            continue
-        node = part if not part.isdigit() else node
-        path.append(part)
-    return path
-
-
-_COMPONENT_FIELDS = frozenset({"dataset", "model", "partition", "shift", "attacks", "postprocess", "label_inference"})
-
-
-def _is_component_field(part: str, previous: str | None) -> bool:
-    return part in _COMPONENT_FIELDS or (part.isdigit() and previous in _COMPONENT_FIELDS)
-
-
-def _nearest_key(location: list[str]) -> str:
-    node: Any = Scenario
-    for part in location[:-1]:
-        fields = getattr(node, "model_fields", {})
-        if part not in fields:
-            return ""
-        node = fields[part].annotation
-    near = difflib.get_close_matches(location[-1], list(getattr(node, "model_fields", {})), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -94,11 +94,13 @@ class PixelPrior(Capability):
 
 @dataclass(frozen=True)
 class PublicData(Capability):
-    """The adversary's own images, uint8 ``(N, C, H, W)``, and labels ``(N,)``."""
+    """The adversary's own images and their labels."""
 
     level: ClassVar[int | None] = 2
     images: torch.Tensor
+    """uint8 ``(N, C, H, W)``."""
     labels: torch.Tensor
+    """int64 ``(N,)``."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class TruthReader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         try:
-            self._rows = json.loads((folder / UPDATES).read_text())
+            self._rows = json.loads((folder / UPDATES).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(
                 "truth", str(folder), f"the run holds no readable truth to score with ({error})"

@@ -13,7 +13,7 @@ from torchvision.models import alexnet
 
 from fedleak import seeds
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # the networks here are too small to gain from more
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -82,13 +82,14 @@ def postprocess_mod(message: Message, context: Context, call_next: Callable[[Mes
     steps = task.client.postprocess
     if not steps:
         return reply
+    origin = message.metadata.message_type  # an injected batch must not get the noise of the client's own update
     arrays: dict[str, Tensor] = reply.content.array_records["arrays"].to_torch_state_dict()
     stacked = {name: tensor for name, tensor in arrays.items() if not name.startswith(BUFFER_PREFIX)}
     count = len(next(iter(stacked.values())))
     shared = []
     for i in range(count):
         generator = seeds.torch_generator(
-            task.seed, "postprocess", context_id(context), task.round, task.first_pair + i
+            task.seed, "postprocess", origin, context_id(context), task.round, task.first_pair + i
         )
         shared.append(apply_chain(steps, {n: t[i] for n, t in stacked.items()}, generator=generator))
     result = {name: torch.stack([update[name] for update in shared]) for name in stacked}

@@ -61,12 +61,17 @@ def make_plan(scenario: Scenario) -> Plan:
         InputError: if the scenario and its data do not fit together; nothing has been written.
     """
     splits = scenario.dataset.load()
+    _check_model(scenario, splits)
     public_index, private_index = scenario.adversary.shift.pools(
         splits.train.labels,
         public=_public_count(scenario, len(splits.train)),
         generator=seeds.numpy_generator(scenario.seed, "public"),
     )
     private = splits.train.take(private_index)
+    if scenario.federation.clients > len(private):
+        raise InputError(
+            "federation.clients", scenario.federation.clients, f"there are {len(private)} images for them; at most that"
+        )
     parts = scenario.federation.partition.split(
         private.labels, clients=scenario.federation.clients, seed=seeds.derive(scenario.seed, "partition")
     )
@@ -81,6 +86,13 @@ def make_plan(scenario: Scenario) -> Plan:
         pair_index=_pair_index(scenario, len(public_index), len(clients[scenario.adversary.compromised])),
         rounds=_plan_rounds(scenario, [len(data) for data in clients]),
     )
+
+
+def _check_model(scenario: Scenario, splits: DatasetSplits) -> None:
+    try:
+        scenario.model.build(splits.input_shape, len(splits.class_names), seed=0)
+    except (ValueError, RuntimeError) as error:
+        raise InputError("model", scenario.model.kind, f"it does not fit the images: {error}") from error
 
 
 def _public_count(scenario: Scenario, available: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import tempfile
 import threading
 from contextlib import suppress
@@ -35,6 +36,8 @@ os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 os.environ.setdefault("FLWR_HOME", str(Path(tempfile.gettempdir()) / "fedleak-flwr"))
 os.environ.setdefault("FLWR_LOG_LEVEL", "ERROR")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# How long Ray's helpers look for a head that was killed before they end themselves.
+os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
@@ -95,7 +98,7 @@ def _run_ray(server: Server, engine: Engine) -> None:
     simulation.start()
     try:
         while not simulation.server_done.wait(POLL_SECONDS) and simulation.is_alive():
-            pass
+            _keep_signal_handler()
     finally:  # the server is done, the engine failed, or a signal came
         server.stop.set()
         simulation.shut_down()
@@ -168,6 +171,12 @@ class _Simulation(threading.Thread):
 
             ray.shutdown()
         self.join(SHUTDOWN_SECONDS)
+
+
+def _keep_signal_handler() -> None:
+    """Ray's core replaces Python's handler of SIGTERM behind its back, by one that aborts the process."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def _kill_workers() -> None:

@@ -170,7 +170,7 @@ def load_results(folder: Path) -> Results:
     """
     path = folder / RESULTS_JSON
     try:
-        return Results.model_validate(json.loads(path.read_text()))
+        return Results.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise InputError("RUN_DIR", str(folder), "it holds no results.json; run the attack stage first") from None
     except (OSError, ValueError, ValidationError) as error:

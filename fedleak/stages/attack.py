@@ -33,6 +33,8 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise InputError("device", name, "this machine offers no Metal device")
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise InputError("device", name, f"this machine offers {torch.cuda.device_count()} CUDA devices")
     return device
@@ -50,10 +52,11 @@ def attack(scenario: Scenario, run: RunDirectory, progress: Progress) -> None:
     for component in scenario.attacks:
         fingerprint = attack_fingerprint(scenario, component, transcript_digest)
         record = load_record(run.attacks / component.name)
-        if record is not None and record.fingerprint == fingerprint:
+        parts = PartFiles(run.attacks / component.name, fingerprint)
+        if record is not None and record.fingerprint == fingerprint and record.rows <= parts.attempts.keys():
             progress.say(f"attack {component.name}: already done, reconstructions reused")
             continue
-        _Session(scenario, component, reader, device, progress).run(run, fingerprint)
+        _Session(scenario, component, reader, device, progress).run(parts, fingerprint)
 
 
 def attack_fingerprint(scenario: Scenario, component: Attack, transcript_digest: str) -> str:
@@ -88,11 +91,9 @@ class _Session:
         self.cached = False
         self.label_source: Literal["inferred", "attack", "none"] = "inferred" if self._label_inference else "none"
 
-    def run(self, run: RunDirectory, fingerprint: str) -> None:
-        """Train if need be, attack every usable update, write the record."""
+    def run(self, parts: PartFiles, fingerprint: str) -> None:
+        """Train if need be, attack every usable update that is not in ``parts``, write the record."""
         memory = PeakMemory(self.device)
-        folder = run.attacks / self.component.name
-        parts = PartFiles(folder, fingerprint)
         updates = [u for u in self.reader.manifest.updates if u.status == "ok" and u.row not in parts.attempts]
         failure, trained = "", ()
         try:
@@ -102,7 +103,7 @@ class _Session:
             self.progress.say(f"attack {self.component.name}: failed: {failure}")
         self._attack_all(updates, trained, parts, failure)
         finish(
-            folder,
+            parts.folder,
             AttackRecord(
                 fingerprint=fingerprint,
                 attack=self.component.name,

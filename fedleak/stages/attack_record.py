@@ -45,6 +45,11 @@ class AttackRecord(Record):
     curves: dict[str, list[float]]
     attempts: tuple[Attempt, ...]
 
+    @property
+    def rows(self) -> frozenset[int]:
+        """Rows of the updates that were attacked."""
+        return frozenset(attempt.row for attempt in self.attempts)
+
 
 class PartFiles:
     """Reconstructions so far, in parts written as the attack goes on, so that a killed one loses little.
@@ -55,16 +60,19 @@ class PartFiles:
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
-        self._folder, self._fingerprint = folder, fingerprint
+        self.folder, self._fingerprint = folder, fingerprint
         folder.mkdir(parents=True, exist_ok=True)
         self.attempts: dict[int, Attempt] = {}
         self._parts = 0
         for path in sorted(folder.glob("part-*.json")):
             self._adopt(path)
+        for path in folder.glob("part-*.safetensors"):
+            if not path.with_suffix(".json").exists():  # its writer was killed
+                path.unlink()
 
     def _adopt(self, path: Path) -> None:
         try:
-            raw = json.loads(path.read_text())
+            raw = json.loads(path.read_text(encoding="utf-8"))
             attempts = [Attempt.model_validate(item) for item in raw["attempts"]]
             if raw["fingerprint"] != self._fingerprint:
                 raise ValueError("another attack's part")
@@ -78,7 +86,7 @@ class PartFiles:
 
     def write(self, attempts: list[Attempt], images: dict[int, torch.Tensor]) -> None:
         """Add a part: attempts, and the images ``(B, C, H, W)`` of those that worked."""
-        path = self._folder / f"part-{self._parts:05d}.safetensors"
+        path = self.folder / f"part-{self._parts:05d}.safetensors"
         save_file({f"{row:08d}": tensor.contiguous() for row, tensor in images.items()}, path)
         raw = {"fingerprint": self._fingerprint, "attempts": [a.model_dump(mode="json") for a in attempts]}
         write_atomically(path.with_suffix(".json"), json.dumps(raw))
@@ -94,7 +102,7 @@ def finish(folder: Path, record: AttackRecord) -> None:
 def load_record(folder: Path) -> AttackRecord | None:
     """A finished attack's record; None if there is none that can be read."""
     try:
-        return AttackRecord.model_validate_json((folder / RECORD).read_text())
+        return AttackRecord.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValidationError):
         return None
 

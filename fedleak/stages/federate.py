@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from fedleak.federation.plan import Plan
 
 
-def plan_federation(scenario: Scenario, run: RunDirectory) -> Plan | None:
+def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = False) -> Plan | None:
     """Load and check the data; None if the run directory holds this federation's finished transcript.
+
+    Args:
+        scenario, run: what to run, and where.
+        again: plan even so.
 
     Raises:
         InputError: if scenario, data and machine do not fit together; nothing has been written.
     """
-    if is_finished(run, federation_fingerprint(scenario)):
+    if not again and is_finished(run, federation_fingerprint(scenario)):
         return None
     from fedleak.federation.plan import make_plan
     from fedleak.federation.runtime import check_resources

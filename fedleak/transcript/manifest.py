@@ -113,7 +113,7 @@ def load_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        raw = json.loads(path.read_text())
+        raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError("transcript", str(folder), "no finished transcript is there (run the federation)") from None
     except (OSError, ValueError) as error:

@@ -37,6 +37,27 @@ class TranscriptReader:
                 raise InputError("transcript", name, "the file is missing")
             if verify and file_digest(path) != digest:
                 raise InputError("transcript", name, "its checksum does not match; the file is damaged")
+        self._check_arrays()
+
+    def _check_arrays(self) -> None:
+        """The arrays must be as long and as wide as the manifest says, or an attack would read nonsense."""
+        manifest, values = self.manifest, self.manifest.parameters.size
+        rows = max((update.row + 1 for update in manifest.updates), default=0)
+        self._expect("updates.npy", (rows, values))
+        for update in manifest.updates:
+            self._checked(model_file(update.model_version))
+        if manifest.pairs is not None:
+            self._expect("pairs/updates.npy", (manifest.pairs.count, values))
+            self._expect("pairs/index.npy", (manifest.pairs.count, manifest.pairs.images_per_pair))
+        if self.has_public_images:
+            count = len(RowFile(self._checked("public/images.npy")))
+            self._expect("public/images.npy", (count, *manifest.input_shape))
+            self._expect("public/labels.npy", (count,))
+
+    def _expect(self, name: str, shape: tuple[int, ...]) -> None:
+        found = RowFile(self._checked(name)).shape
+        if found != shape:
+            raise InputError("transcript", name, f"expected an array of shape {shape}, found {found}")
 
     def _inside(self, name: str) -> Path:
         path = (self.folder / name).resolve()

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from fedleak import threat
 from fedleak.component import discover
+from fedleak.errors import InputError
 from fedleak.models.base import Model
 from fedleak.transcript.manifest import UpdateRecord, digest_of
 from fedleak.transcript.reader import TranscriptReader
@@ -58,7 +60,13 @@ class View:
     def _model_architecture(self) -> threat.ModelArchitecture:
         manifest = self._reader.manifest
         kinds = discover(Model, "fedleak.models")  # type: ignore[type-abstract]
-        model = kinds[manifest.model["kind"]].model_validate(manifest.model)
+        kind = str(manifest.model.get("kind"))
+        if kind not in kinds:
+            raise InputError("transcript.model.kind", kind, f"known kinds: {', '.join(kinds)}")
+        try:
+            model = kinds[kind].model_validate(manifest.model)
+        except ValidationError as error:
+            raise InputError("transcript.model", manifest.model, str(error.errors()[0]["msg"])) from error
         return threat.ModelArchitecture(model, manifest.input_shape, manifest.classes)
 
     def _global_model(self) -> threat.GlobalModel:

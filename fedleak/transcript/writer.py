@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from fedleak.errors import FederationError
 from fedleak.records import write_atomically
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.manifest import (
@@ -36,6 +37,22 @@ ModelState = dict[str, torch.Tensor]
 def model_file(version: int) -> str:
     """Relative name of the global model after ``version`` rounds."""
     return f"models/version-{version:05d}.safetensors"
+
+
+def _read_journal(path: Path) -> list[dict[str, Any]]:
+    """The events up to the first line that a kill or a full disk left unfinished."""
+    events: list[dict[str, Any]] = []
+    if not path.is_file():
+        return events
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            break
+        if not line.endswith("\n") or not isinstance(event, dict):
+            break
+        events.append(event)
+    return events
 
 
 class TranscriptWriter:
@@ -60,19 +77,28 @@ class TranscriptWriter:
 
     def _replay_journal(self) -> None:
         path = self.folder / JOURNAL
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        events = [json.loads(line) for line in lines if line.endswith("\n")]
-        if not events or events[0] != {"fingerprint": self.fingerprint}:
+        events = _read_journal(path)
+        if not events or events[0] != {"fingerprint": self.fingerprint} or not self._files_present(events):
             shutil.rmtree(self.folder, ignore_errors=True)
             (self.folder / "models").mkdir(parents=True)
             path.write_text(json.dumps({"fingerprint": self.fingerprint}) + "\n")
             return
-        path.write_text("".join(line for line in lines if line.endswith("\n")))
+        write_atomically(path, "".join(json.dumps(event) + "\n" for event in events))
         for event in events[1:]:
             if "round" in event:
                 self.rounds.append(RoundRecord.model_validate(event["round"]))
             if "pairs_done" in event:
                 self.pairs_done = event["pairs_done"]
+
+    def _files_present(self, events: list[dict[str, Any]]) -> bool:
+        """Whether the data that the journal speaks of is there; a run without it starts over."""
+        needed: set[str] = set()
+        for event in events[1:]:
+            if "round" in event:
+                needed |= {"updates.npy", model_file(event["round"]["round"])}
+            if "pairs_done" in event:
+                needed.add("pairs/updates.npy")
+        return all((self.folder / name).is_file() for name in needed)
 
     def _log(self, event: dict[str, Any]) -> None:
         with (self.folder / JOURNAL).open("a") as file:
@@ -118,7 +144,7 @@ class TranscriptWriter:
         if self._pairs is None:
             raise RuntimeError("allocate_pairs comes first")
         if self._pairs.dtype == np.float16 and np.abs(rows).max(initial=0.0) > np.finfo(np.float16).max:
-            raise OverflowError("an update exceeds the range of float16: set adversary.injection.dtype to float32")
+            raise FederationError("an update exceeds the range of float16: set adversary.injection.dtype to float32")
         self._pairs.write(start, rows)
         self._pairs.sync()
         self.pairs_done = start + len(rows)

@@ -9,7 +9,7 @@ from typing import Any
 import lpips
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812 - the field's habit
+import torch.nn.functional as F
 
 from fedleak.metrics.base import MetricUnavailableError
 from fedleak.metrics.lpips import Lpips, _network

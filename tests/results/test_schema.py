@@ -33,7 +33,7 @@ def cells(*rows: ResultRow) -> list[dict[str, str]]:
 def results(*rows: ResultRow) -> Results:
     empty: dict[str, Any] = {"scenario": {}, "environment": {}, "capabilities": (), "federation": (), "attacks": ()}
     about: dict[str, Any] = {"fingerprint": "f", "name": "n", "description": "", "protocol": "fedsgd", "notes": ()}
-    return Results(compromised=None, pairs=None, rows=rows, **about, **empty)
+    return Results(compromised=None, pairs=None, higher_is_better=("psnr", "ssim"), rows=rows, **about, **empty)
 
 
 def test_columns_are_exactly_the_documented_ones() -> None:

@@ -156,7 +156,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
 
 
 def integer_root(quadratic: float, linear: float, budget: float) -> int:
-    """The whole number h >= 1 for which ``quadratic h^2 + linear h`` comes nearest below ``budget``."""
+    """The whole number h >= 1 for which ``quadratic h^2 + linear h`` comes nearest to ``budget``."""
     if quadratic == 0:
-        return max(1, int(budget / linear))
-    return max(1, int((math.sqrt(linear**2 + 4 * quadratic * budget) - linear) / (2 * quadratic)))
+        return max(1, round(budget / linear))
+    return max(1, round((math.sqrt(linear**2 + 4 * quadratic * max(0, budget)) - linear) / (2 * quadratic)))

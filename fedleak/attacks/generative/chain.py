@@ -7,7 +7,7 @@ pass, and every layer with weights is taken down with its parameters and the sha
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import fx, nn
@@ -29,6 +29,7 @@ UNWEIGHTED = (
     nn.AvgPool2d,
     nn.AdaptiveAvgPool2d,
 )
+FLATTEN_CALLS = (torch.flatten, "flatten")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class ChainLayer:
         parameters: names of its parameters and of the normalisation right behind it.
         bias: name of its own bias, if it has one.
         input_shape, output_shape: per sample.
+        map_shape: the input's shape before it was flattened; the same where it was not.
     """
 
     name: str
@@ -47,6 +49,7 @@ class ChainLayer:
     bias: str | None
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
+    map_shape: tuple[int, ...] = field(default=(), compare=False)
 
 
 def trace_chain(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[ChainLayer, ...]:
@@ -79,7 +82,7 @@ def _add_node(graph: fx.GraphModule, node: fx.Node, layers: list[ChainLayer]) ->
     if node.op in ("placeholder", "output"):
         return
     if node.op != "call_module":
-        if node.target in (torch.flatten, "flatten", torch.relu, "relu"):
+        if node.target in (*FLATTEN_CALLS, torch.relu, "relu"):
             return
         raise AttackFailedError(f"{node.name} ({node.target}): unsupported operation in a chain")
     name = str(node.target)
@@ -89,14 +92,27 @@ def _add_node(graph: fx.GraphModule, node: fx.Node, layers: list[ChainLayer]) ->
     own = tuple(f"{name}.{parameter}" for parameter, _ in module.named_parameters(recurse=False))
     if isinstance(module, NORMALISATION) and layers:
         last = layers.pop()
-        layers.append(ChainLayer(last.name, last.parameters + own, last.bias, last.input_shape, last.output_shape))
+        layers.append(replace(last, parameters=last.parameters + own))
     elif isinstance(module, WEIGHTED):
         bias = f"{name}.bias" if module.bias is not None else None
         source = node.all_input_nodes[0]
-        layers.append(ChainLayer(name, own, bias, _shape(source), _shape(node)))
+        layers.append(ChainLayer(name, own, bias, _shape(source), _shape(node), _map_shape(graph, source)))
     else:
         raise AttackFailedError(f"{name} ({type(module).__name__}): unsupported layer in a chain")
 
 
 def _shape(node: fx.Node) -> tuple[int, ...]:
     return tuple(node.meta["tensor_meta"].shape[1:])
+
+
+def _map_shape(graph: fx.GraphModule, node: fx.Node) -> tuple[int, ...]:
+    """Shape of the feature map that ``node`` is a flattened form of."""
+    while _flattens(graph, node):
+        node = node.all_input_nodes[0]
+    return _shape(node)
+
+
+def _flattens(graph: fx.GraphModule, node: fx.Node) -> bool:
+    if node.op == "call_module":
+        return isinstance(graph.get_submodule(str(node.target)), nn.Flatten | nn.Dropout | nn.Identity)
+    return node.target in FLATTEN_CALLS

@@ -36,7 +36,8 @@ class CoarseGit(GenerativeAttack):
         plan = _plan(layers, features, target)
         shapes = [shape for shape in (*plan.steps, plan.bootstrap) if shape is not None]
         per_hidden = sum(inputs + outputs + 3 for inputs, outputs in shapes)
-        hidden = self.hidden or integer_root(0, per_hidden, self.parameters)
+        fixed = sum(outputs for _, outputs in shapes)  # biases of the outputs
+        hidden = self.hidden or integer_root(0, per_hidden, self.parameters - fixed)
         return CoarseGitNetwork(plan, target, hidden=hidden, dropout=self.dropout)
 
 

@@ -72,7 +72,7 @@ class OutputLayer:
         """Flat updates ``(n, D)`` -> input of the last layer ``(n, inputs)``."""
         d = updates[:, slice(*self.bias)]
         weight = updates[:, slice(*self.weight)].reshape(len(updates), d.shape[1], self.inputs)
-        return torch.einsum("nci,nc->ni", weight, d) / d.square().sum(dim=1, keepdim=True).clamp_min(EPSILON)
+        return torch.einsum("nci,nc->ni", weight, d) / d.square().sum(dim=1, keepdim=True).clamp_min(EPSILON**2)
 
 
 def layer_columns(

@@ -1,0 +1,107 @@
+"""Pydantic's validation errors in the user's words: the YAML path, the value and what is allowed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from fedleak.component import Component
+from fedleak.errors import InputError, InputErrors, nearest
+from fedleak.scenario import Scenario
+
+Location = tuple[int | str, ...]
+
+WORDS = {
+    "tuple_type": "expected a list",
+    "dict_type": "expected a mapping",
+    "model_type": "expected a mapping",
+    "model_attributes_type": "expected a mapping",
+    "union_tag_not_found": "expected a kind, or a mapping with one",
+    "missing": "this setting is required",
+    "invalid_key": "keys must be names",
+}
+
+
+def translate(details: list[ErrorDetails], raw: Mapping[str, Any]) -> InputErrors:
+    """All errors of one validation of ``raw``, one for each place."""
+    merged: dict[str, InputError] = {}
+    for detail in _innermost(details):
+        error = _translate(detail, raw)
+        known = merged.get(error.path)
+        if known is not None:  # the branches of a union, each with its own complaint
+            other = error.allowed.removeprefix("expected ")
+            error = InputError(error.path, known.value, f"{known.allowed}, or {other}")
+        merged[error.path] = error
+    return InputErrors(list(merged.values()))
+
+
+def _innermost(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out errors of a list or mapping that only follow from an error inside it."""
+    places = [detail["loc"] for detail in details]
+    return [d for d in details if not any(len(p) > len(d["loc"]) and p[: len(d["loc"])] == d["loc"] for p in places)]
+
+
+def _translate(detail: ErrorDetails, raw: Mapping[str, Any]) -> InputError:
+    location, context = detail["loc"], detail.get("ctx", {})
+    path = _yaml_path(location, raw, keep_last=detail["type"] in {"missing", "extra_forbidden"})
+    value = None if detail["type"] == "missing" else detail["input"]
+    if detail["type"] == "union_tag_invalid":
+        return _unknown_kind(".".join([*path, "kind"]), context["tag"], str(context["expected_tags"]))
+    if detail["type"] == "literal_error":
+        if location[-1] == "kind":
+            holder = path[:-1] if path[-1] == "kind" else path  # a component given by its name alone has no such key
+            return _unknown_kind(".".join([*holder, "kind"]), value, context["expected"])
+        hint = nearest(str(value), _quoted(context["expected"]))
+        return InputError(".".join(path), value, f"{hint}expected {context['expected']}")
+    if detail["type"] == "extra_forbidden":
+        keys = _allowed_keys(location)
+        return InputError(".".join(path), value, f"unknown key; {nearest(path[-1], keys)}known: {', '.join(keys)}")
+    if detail["type"] == "too_short":
+        return InputError(".".join(path), value, f"expected at least {context['min_length']} of them")
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    return InputError(".".join(path), value, WORDS.get(detail["type"], message))
+
+
+def _unknown_kind(path: str, kind: object, expected: str) -> InputError:
+    known = _quoted(expected)
+    return InputError(path, kind, f"{nearest(str(kind), known, cutoff=0.4)}known kinds: {', '.join(known)}")
+
+
+def _quoted(text: str) -> list[str]:
+    return re.findall(r"'([^']*)'", text)
+
+
+def _yaml_path(location: Location, raw: Any, *, keep_last: bool) -> list[str]:
+    """Pydantic puts kinds and branches of unions between the keys; what is not in the YAML is none of its keys."""
+    path: list[str] = []
+    node = raw
+    for depth, part in enumerate(location):
+        items = dict(enumerate(node)) if isinstance(node, list | tuple) else node
+        if isinstance(items, Mapping) and part in items:
+            node = items[part]
+        elif not (keep_last and depth == len(location) - 1):
+            continue
+        path.append(str(part))
+    return path
+
+
+def _allowed_keys(location: Location) -> list[str]:
+    """Keys of the mapping in which the last part of ``location`` stands."""
+    classes: set[type[BaseModel]] = {Scenario}
+    for part in location[:-1]:
+        fields = [c.model_fields[part].annotation for c in classes if part in c.model_fields]
+        if fields:
+            classes = {model for annotation in fields for model in _models(annotation)}
+        else:  # the kind of a component, or nothing of ours
+            classes = {c for c in classes if issubclass(c, Component) and c.kind_name() == part} or classes
+    return sorted({name for c in classes for name in c.model_fields})
+
+
+def _models(annotation: Any) -> set[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {annotation}
+    return {model for argument in get_args(annotation) for model in _models(argument)}

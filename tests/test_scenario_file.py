@@ -1,0 +1,184 @@
+"""From YAML and overrides to a scenario, or to one error that names the path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fedleak.errors import InputError, InputErrors
+from fedleak.scenario import Scenario
+from fedleak.scenario_file import load_scenario, set_path, to_yaml
+from tests.scenarios import RAW, tiny, write_scenario
+
+
+def test_a_resolved_scenario_reads_back_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "again.yaml"
+    loaded = load_scenario(tiny(), budget="long", seed=5)
+    path.write_text(to_yaml(loaded))
+    again = load_scenario(path)
+    assert again.model_dump(exclude={"budgets"}) == loaded.model_dump(exclude={"budgets"})
+    assert (again.federation.rounds, again.seed, again.budget) == (7, 5, "long")
+
+
+def test_the_name_defaults_to_the_file(tmp_path: Path) -> None:
+    raw = tiny()
+    del raw["name"]
+    (tmp_path / "some-run.yaml").write_text(yaml.safe_dump(raw))
+    assert load_scenario(tmp_path / "some-run.yaml").name == "some-run"
+
+
+def test_the_source_mapping_is_left_alone() -> None:
+    raw = tiny()
+    load_scenario(raw, budget="long", overrides=["federation.client.batch_size=2"])
+    assert raw == RAW
+
+
+def test_overrides_come_after_the_budget() -> None:
+    assert load_scenario(tiny(), budget="long", overrides=["federation.rounds=3"]).federation.rounds == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "path", "value", "after"),
+    [
+        ({"a": {"b": 1}}, "a.b", 2, {"a": {"b": 2}}),
+        ({}, "a.b.c", 2, {"a": {"b": {"c": 2}}}),
+        ({"model": "lenet"}, "model.channels", 3, {"model": {"kind": "lenet", "channels": 3}}),
+        ({"model": {"kind": "lenet", "channels": 3}}, "model.kind", "mlp", {"model": {"kind": "mlp"}}),
+        ({"model": {"kind": "lenet", "channels": 3}}, "model.kind", "lenet", {"model": {"kind": "lenet", "channels": 3}}),
+        ({"l": [{"id": "a"}, {"kind": "b"}]}, "l.b.x", 1, {"l": [{"id": "a"}, {"kind": "b", "x": 1}]}),
+        ({"l": ["a", "b"]}, "l.1.x", 1, {"l": ["a", {"kind": "b", "x": 1}]}),
+        ({"l": [1, 2]}, "l.0", 9, {"l": [9, 2]}),
+        ({"a": None}, "a.b", 1, {"a": {"b": 1}}),
+    ],
+)  # fmt: skip
+def test_set_path(before: dict[str, Any], path: str, value: Any, after: dict[str, Any]) -> None:
+    set_path(before, path, value)
+    assert before == after
+
+
+BAD_SETTINGS = [
+    ("federaton.rounds=3", "federaton", "did you mean 'federation'?"),
+    ("federation.round=3", "federation.round", "did you mean 'rounds'?"),
+    ("federation.clients=many", "federation.clients", "expected a valid integer"),
+    ("federation.clients=1", "federation.clients", "expected greater than or equal to 2"),
+    ("dataset=digit", "dataset.kind", "did you mean 'digits'?"),
+    ("dataset.kind=image_folder", "dataset.root", "this setting is required"),
+    ("model.kind=lenett", "model.kind", "did you mean 'lenet'?"),
+    ("model.hiden=[3]", "model.hiden", "did you mean 'hidden'?"),
+    ("model=null", "model", "expected a mapping"),
+    ("attacks=[]", "attacks", "expected at least 1"),
+    ("attacks=lti", "attacks", "expected a list"),
+    ("attacks=[lit]", "attacks.0.kind", "did you mean 'lti'?"),
+    ("attacks.coarse_git.kind=coarse_gti", "attacks.1.kind", "did you mean 'coarse_git'?"),
+    ("attacks.coarse_git.trainig.epochs=3", "attacks.1.trainig", "did you mean 'training'?"),
+    ("attacks.coarse_git.training.epoch=3", "attacks.1.training.epoch", "did you mean 'epochs'?"),
+    ("attacks.lti.training.epochs=abc", "attacks.0.training.epochs", "expected a valid integer"),
+    ("attacks.fancy.hidden=3", "attacks.fancy.hidden", "one of: lti, coarse_git"),
+    ("attacks.²=3", "attacks.²", "one of: lti, coarse_git"),
+    ("attacks.99999999999999999999.id=x", "attacks.99999999999999999999.id", "below 2"),
+    ("adversary.grants=[shared_updat]", "adversary.grants", "did you mean 'shared_update'?"),
+    ("adversary.label_inference=greedy", "adversary.label_inference.kind", "did you mean 'greedy_bias'?"),
+    ("adversary.label_inference.kind=7", "adversary.label_inference.kind", "known kinds: greedy_bias"),
+    ("adversary.shift={kind: class_overlap, public_class: [1]}", "adversary.shift.public_class", "'public_classes'"),
+    ("adversary.victims.clients=all", "adversary.victims.clients", "expected 'others', or a list"),
+    ("adversary.injection.rounds=[]", "adversary.injection.rounds", "expected at least 1"),
+    ("federation.partition={kind: dirichlet, alpha: -1}", "federation.partition.alpha", "expected greater than 0"),
+    ("federation.partition={kind: dirichlet, alfa: 1}", "federation.partition.alfa", "did you mean 'alpha'?"),
+    ("federation.client.protocol=fedsdg", "federation.client.protocol", "did you mean 'fedsgd'?"),
+    ("federation.client.postprocess=[l2_cliping]", "federation.client.postprocess.0.kind", "'l2_clipping'"),
+    ("federation.client.postprocess=[l2_clipping]", "federation.client.postprocess.0.max_norm", "required"),
+    ("federation.client.local_epochs=2", "federation.client", "belong to protocol fedavg"),
+    ("federation.engine.timeout=.inf", "federation.engine.timeout", "expected a finite number"),
+    ("federation={1: 2}", "federation.1", "keys must be names"),
+    ("metrics.lpip=null", "metrics.lpip", "did you mean 'lpips'?"),
+    ("budgets.long=3", "budgets.long", "expected a mapping"),
+    ("name=not a name", "name", "pattern"),
+    ("name.x=3", "name", "expected a valid string"),
+    ("seed=-1", "seed", "expected greater than or equal to 0"),
+    ("device=gpu", "device", "expected auto, cpu, cuda"),
+    ('description="\\ud800"', "SCENARIO", "cannot be written to a file"),
+    ("=3", "--set", "expected path=value"),
+    ("federation.rounds", "--set", "expected path=value"),
+    ("federation..rounds=3", "--set", "single dots"),
+    ("seed=[1", "--set", "not valid YAML"),
+    ("seed=2020-13-45", "--set", "not valid YAML"),
+    ("seed=!!timestamp x", "--set", "not valid YAML"),
+    ("seed=!!python/object:os.system x", "--set", "not valid YAML"),
+    (f"seed={'[' * 3000}", "--set", "not valid YAML"),
+]
+
+
+@pytest.mark.parametrize(("override", "path", "allowed"), BAD_SETTINGS, ids=[s[0][:50] for s in BAD_SETTINGS])
+def test_bad_settings_name_path_value_and_what_is_allowed(override: str, path: str, allowed: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_scenario(tiny(), overrides=[override])
+    error = caught.value.errors[0] if isinstance(caught.value, InputErrors) else caught.value
+    assert error.path == path
+    assert allowed in error.allowed
+    assert str(caught.value).count("\n") == 0, "one message, one line"
+    assert f"{path}: got " in str(caught.value)
+
+
+def test_several_errors_get_a_line_each() -> None:
+    with pytest.raises(InputErrors) as caught:
+        load_scenario(tiny(), overrides=["federation.clients=x", "seed=y"])
+    assert [error.path for error in caught.value.errors] == ["seed", "federation.clients"]
+
+
+def test_an_unknown_budget_names_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"--budget: got 'lon'; did you mean 'long'\? the scenario's budgets: long"):
+        load_scenario(tiny(), budget="lon")
+
+
+@pytest.mark.parametrize("content", [b"a: [1", b"a: {", b"\xff\xfe\x00", b"- 1\n- 2\n", b"", b"42", b"a: 2020-13-45"])
+def test_files_that_are_no_mapping(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="^SCENARIO: got .*broken.yaml"):
+        load_scenario(path)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no such file"):
+        load_scenario(tmp_path / "nothing.yaml")
+    with pytest.raises(InputError, match="cannot be read"):
+        load_scenario(tmp_path)
+
+
+def _paths(node: Any, prefix: str = "") -> list[str]:
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [p for key, value in items for p in (f"{prefix}{key}", *_paths(value, f"{prefix}{key}."))]
+
+
+RESOLVED_PATHS = _paths(yaml.safe_load(to_yaml(load_scenario(tiny()))))
+ODD_VALUES = ["null", "true", "-1", "0", "7", "1e99", ".nan", "abc", "[]", "[1, x]", "{}", "{kind: lti}", "{a: {b: 1}}",
+              "&a [*a]", "!!set {x}", "2020-01-01", "'1'", "~", "[[1]]", "auto", "&a {k: *a}", "0x10", "1:30"]  # fmt: skip
+values = st.one_of(st.sampled_from(ODD_VALUES), st.text(max_size=12), st.integers().map(str), st.floats().map(str))
+parts = st.one_of(st.sampled_from(["federation", "attacks", "0", "1", "lti", "kind", "id", "x", "budgets"]), st.text())
+paths = st.one_of(st.sampled_from(RESOLVED_PATHS), st.lists(parts, min_size=1, max_size=4).map(".".join))
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(paths, values), min_size=1, max_size=2))
+def test_any_override_gives_a_scenario_or_an_input_error(overrides: list[tuple[str, str]]) -> None:
+    try:
+        loaded = load_scenario(tiny(), overrides=[f"{path}={value}" for path, value in overrides])
+    except InputError as error:
+        assert str(error)
+    else:
+        assert isinstance(loaded, Scenario)
+        assert load_scenario(yaml.safe_load(to_yaml(loaded))).model_dump(exclude={"budgets"}) == loaded.model_dump(
+            exclude={"budgets"}
+        )
+
+
+def test_a_scenario_file_is_not_touched(tmp_path: Path) -> None:
+    path = write_scenario(tmp_path)
+    before = path.read_bytes()
+    load_scenario(path, overrides=["federation.rounds=1"])
+    assert path.read_bytes() == before
