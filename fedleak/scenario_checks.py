@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fedleak.errors import InputError, InputErrors
 from fedleak.scenario import Scenario
-from fedleak.threat import Capability, InjectedPairs, required_capabilities
+from fedleak.threat import Capability, InferredLabels, InjectedPairs, required_capabilities
 
 DEVICE = re.compile(r"^(auto|cpu|cuda(:\d+)?|mps)$")
 
@@ -92,6 +92,8 @@ def _check_attacks(scenario: Scenario) -> Iterator[InputError]:
         yield from _check_grants(scenario, path, attack.name, attack.capabilities())
         if InjectedPairs in attack.capabilities() and adversary.injection is None:
             yield InputError("adversary.injection", None, f"{attack.name} needs injected pairs; say how many")
+        if InferredLabels in attack.capabilities() and adversary.label_inference is None:
+            yield InputError("adversary.label_inference", None, f"{attack.name} needs inferred labels; name a kind")
     labels = adversary.label_inference
     if labels is not None:
         needed = frozenset(required_capabilities(type(labels).infer).values())

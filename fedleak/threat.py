@@ -114,6 +114,16 @@ class TrainingDetails(Capability):
 
 
 @dataclass(frozen=True)
+class InferredLabels(Capability):
+    """Labels that the scenario's label inference read off the update; never the true ones."""
+
+    labels: torch.Tensor
+    """int64 ``(B,)``, sorted, repeats allowed."""
+    method: str
+    """Kind of the label inference."""
+
+
+@dataclass(frozen=True)
 class InjectedPairs(Capability):
     """Input-update pairs from the one client whose channel the adversary controls."""
 

@@ -126,7 +126,13 @@ class _Session:
         return self.scenario.adversary.label_inference
 
     def _view(self, update: UpdateRecord | None) -> View:
-        return View(self.reader, self.scenario.adversary.granted, update)
+        return View(
+            self.reader,
+            self.scenario.adversary.granted,
+            update,
+            inference=self._label_inference,
+            device=self.device,
+        )
 
     def _trained(self) -> tuple[Any, ...]:
         """What goes before the capabilities in a call of ``reconstruct``: nothing, or the trained object."""
@@ -190,12 +196,12 @@ class _Session:
 
     def _attack_one(self, update: UpdateRecord, trained: tuple[Any, ...]) -> tuple[Attempt, Reconstruction | None]:
         view = self._view(update)
-        known = view.capabilities(self.component.reconstruct)
         generator = seeds.torch_generator(
             self.scenario.seed, "attack", self.component.name, update.round, update.client, device="cpu"
         )
         start = time.perf_counter()
         try:
+            known = view.capabilities(self.component.reconstruct)
             reconstruction = self.component.reconstruct(*trained, **known, generator=generator)
             seconds = time.perf_counter() - start
             _check(reconstruction, self.reader.manifest.input_shape)

@@ -9,11 +9,14 @@ import torch
 from pydantic import ValidationError
 
 from fedleak import threat
+from fedleak.attacks.labels.base import LabelInference
 from fedleak.component import discover
-from fedleak.errors import InputError
+from fedleak.errors import AttackFailedError, InputError
 from fedleak.models.base import Model
 from fedleak.transcript.manifest import UpdateRecord, digest_of
 from fedleak.transcript.reader import TranscriptReader
+
+CPU = torch.device("cpu")
 
 
 class CapabilityNotGrantedError(Exception):
@@ -24,10 +27,23 @@ class View:
     """What an adversary with ``grants`` sees of one update of a transcript.
 
     Every capability is built anew from disk, detached and unshared. The attack itself never receives the view.
+
+    Args:
+        inference: how labels are inferred, for attacks that ask for them.
+        device: where the update and the model lie; computation follows them.
     """
 
-    def __init__(self, reader: TranscriptReader, grants: frozenset[str], update: UpdateRecord | None) -> None:
+    def __init__(
+        self,
+        reader: TranscriptReader,
+        grants: frozenset[str],
+        update: UpdateRecord | None,
+        *,
+        inference: LabelInference | None = None,
+        device: torch.device = CPU,
+    ) -> None:
         self._reader, self._grants, self._update = reader, grants, update
+        self._inference, self._device = inference, device
 
     def capabilities(self, method: Callable[..., Any]) -> dict[str, threat.Capability]:
         """Arguments for ``method``, one for each parameter annotated with a capability.
@@ -36,7 +52,8 @@ class View:
             CapabilityNotGrantedError: if it asks for more than is granted.
         """
         needed = threat.required_capabilities(method)
-        missing = sorted(c.capability_name() for c in needed.values() if c.capability_name() not in self._grants)
+        granted = self._grants | ({threat.InferredLabels.capability_name()} if self._inference else frozenset())
+        missing = sorted(c.capability_name() for c in needed.values() if c.capability_name() not in granted)
         if missing:
             raise CapabilityNotGrantedError(", ".join(missing))
         return {name: _BUILDERS[kind](self) for name, kind in needed.items()}
@@ -50,7 +67,7 @@ class View:
         record, manifest = self._record(), self._reader.manifest
         tensors = manifest.parameters.unflatten(self._reader.update(record.row))
         return threat.SharedUpdate(
-            tensors={name: tensor.clone() for name, tensor in tensors.items()},
+            tensors={name: tensor.clone().to(self._device) for name, tensor in tensors.items()},
             protocol=manifest.protocol,
             round=record.round,
             client=record.client,
@@ -71,7 +88,8 @@ class View:
 
     def _global_model(self) -> threat.GlobalModel:
         version = self._record().model_version
-        return threat.GlobalModel(state=self._reader.model(version), version=version)
+        state = {name: tensor.to(self._device) for name, tensor in self._reader.model(version).items()}
+        return threat.GlobalModel(state=state, version=version)
 
     def _pixel_prior(self) -> threat.PixelPrior:
         return threat.PixelPrior(mean=self._reader.manifest.mean, std=self._reader.manifest.std)
@@ -87,6 +105,15 @@ class View:
             local_epochs=training.local_epochs,
             batch_size=training.batch_size,
         )
+
+    def _inferred_labels(self) -> threat.InferredLabels:
+        inference, samples = self._inference, self._record().samples
+        if inference is None:
+            raise CapabilityNotGrantedError("inferred_labels")
+        if samples is None:
+            raise AttackFailedError("the client does not say how many images the update comes from")
+        known: dict[str, Any] = dict(self.capabilities(inference.infer))
+        return threat.InferredLabels(inference.infer(**known, count=samples).to(self._device), inference.kind)
 
     def _injected_pairs(self) -> threat.InjectedPairs:
         manifest = self._reader.manifest
@@ -109,5 +136,6 @@ _BUILDERS: dict[type[threat.Capability], Callable[[View], threat.Capability]] = 
     threat.PixelPrior: View._pixel_prior,
     threat.PublicData: View._public_data,
     threat.TrainingDetails: View._training_details,
+    threat.InferredLabels: View._inferred_labels,
     threat.InjectedPairs: View._injected_pairs,
 }

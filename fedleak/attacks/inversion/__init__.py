@@ -1,0 +1,1 @@
+"""Optimisation-based inversion: one engine, of which every attack is a configuration."""

@@ -1,0 +1,42 @@
+"""``torch.compile`` where it works, eager execution where it does not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Generic, ParamSpec, TypeVar
+
+import torch
+from torch._dynamo.exc import TorchDynamoException
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Compiled(Generic[P, R]):
+    """A function that is compiled on its first call; if that fails it says so once and stays eager.
+
+    Args:
+        function: pure, on tensors and nests of them.
+    """
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        self._eager = function
+        self._compiled: Callable[P, R] | None = torch.compile(function, dynamic=False)
+        self._worked = False
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The same as the function itself."""
+        if self._compiled is None:
+            return self._eager(*args, **kwargs)
+        if self._worked:
+            return self._compiled(*args, **kwargs)
+        try:
+            result = self._compiled(*args, **kwargs)
+        except TorchDynamoException as error:
+            reason = str(error).strip().splitlines()[0]
+            warnings.warn(f"inversion runs without compilation: {reason}", RuntimeWarning, stacklevel=2)
+            self._compiled = None
+            return self._eager(*args, **kwargs)
+        self._worked = True
+        return result

@@ -1,0 +1,45 @@
+"""From the optimised variables to images."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from fedleak.component import Settings
+from fedleak.models.base import InputShape
+
+
+class Decoder(Settings):
+    """Pixels themselves (``identity``), or a smaller image that is enlarged (``upsample``).
+
+    Fewer variables regularise the problem; ROG (Yue et al. 2023, arXiv 2306.00127) takes a quarter of the resolution.
+    """
+
+    kind: Literal["identity", "upsample"] = "identity"
+    factor: int = Field(default=4, ge=2)
+    """Reduction along each axis (``upsample`` only)."""
+    mode: Literal["bicubic", "bilinear", "nearest"] = "bicubic"
+
+    def code_shape(self, shape: InputShape) -> InputShape:
+        """Shape of the variables behind one image."""
+        if self.kind == "identity":
+            return shape
+        channels, height, width = shape
+        return channels, max(1, height // self.factor), max(1, width // self.factor)
+
+    def __call__(self, code: Tensor, shape: InputShape) -> Tensor:
+        """Variables ``(B, *code_shape)`` -> images ``(B, C, H, W)``."""
+        if self.kind == "identity":
+            return code
+        corners = None if self.mode == "nearest" else False
+        return F.interpolate(code, size=shape[1:], mode=self.mode, align_corners=corners)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Variables whose images come near to ``images`` ``(B, C, H, W)``: the mean over each block of pixels."""
+        if self.kind == "identity":
+            return images
+        _, height, width = self.code_shape((images.shape[1], images.shape[2], images.shape[3]))
+        return F.adaptive_avg_pool2d(images, (height, width))

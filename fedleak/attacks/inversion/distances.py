@@ -1,0 +1,132 @@
+"""How far a trial update is from the shared one: pure functions on lists of tensors, one tensor per parameter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fedleak.component import Settings
+from fedleak.errors import AttackFailedError
+
+DistanceName = Literal["squared_l2", "l2_per_layer", "cosine", "cosine_per_layer", "angular", "gaussian_kernel"]
+TINY = 1e-12
+"""Keeps the derivative of a root finite at zero."""
+
+
+def squared_l2(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """``sum_l w_l ||g'_l - g_l||^2`` (DLG, Zhu et al. 2019, arXiv 1906.08935, Eq. 4)."""
+    terms = [w * (a - b).square().sum() for a, b, w in zip(trial, target, weights, strict=True)]
+    return torch.stack(terms).sum()
+
+
+def l2_per_layer(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """``sum_l w_l ||g'_l - g_l||`` (GradInversion, Yin et al. 2021, arXiv 2104.07586, Eq. 2)."""
+    terms = [w * ((a - b).square().sum() + TINY).sqrt() for a, b, w in zip(trial, target, weights, strict=True)]
+    return torch.stack(terms).sum()
+
+
+def cosine_similarity(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Of all tensors laid end to end, each weighted in the inner product."""
+    triples = list(zip(trial, target, weights, strict=True))
+    inner = torch.stack([w * (a * b).sum() for a, b, w in triples]).sum()
+    own = torch.stack([w * a.square().sum() for a, _, w in triples]).sum()
+    other = torch.stack([w * b.square().sum() for _, b, w in triples]).sum()
+    return inner / (own * other + TINY**2).sqrt()
+
+
+def cosine(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """``1 - <g', g> / (||g'|| ||g||)`` (Geiping et al. 2020, arXiv 2003.14053, Eq. 4)."""
+    return 1 - cosine_similarity(trial, target, weights)
+
+
+def cosine_per_layer(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """The weighted mean over layers of each layer's own cosine distance."""
+    terms = [w * cosine([a], [b], [1.0]) for a, b, w in zip(trial, target, weights, strict=True)]
+    return torch.stack(terms).sum() / sum(weights)
+
+
+def angular(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """``arccos(cos) / pi``, the angle between the two as a share of a half turn."""
+    limit = 1 - 1e-6  # the derivative of arccos has a pole at one
+    return torch.arccos(cosine_similarity(trial, target, weights).clamp(-limit, limit)) / math.pi
+
+
+def gaussian_kernel(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """``sum_l w_l (1 - exp(-||g'_l - g_l||^2 / (n_l var(g_l))))`` (SAPAG, Wang et al. 2020, arXiv 2009.06228).
+
+    The width is the variance of the layer's shared gradient per coordinate, our reading of the paper.
+    """
+    terms = []
+    for a, b, w in zip(trial, target, weights, strict=True):
+        width = (b - b.mean()).square().sum() + TINY
+        terms.append(w * (1 - torch.exp(-(a - b).square().sum() / width)))
+    return torch.stack(terms).sum()
+
+
+DISTANCES: Mapping[DistanceName, Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[float]], Tensor]] = {
+    "squared_l2": squared_l2,
+    "l2_per_layer": l2_per_layer,
+    "cosine": cosine,
+    "cosine_per_layer": cosine_per_layer,
+    "angular": angular,
+    "gaussian_kernel": gaussian_kernel,
+}
+SCALE_FREE: frozenset[DistanceName] = frozenset({"cosine", "cosine_per_layer", "angular"})
+"""Distances that do not mind an unknown positive factor, such as a local learning rate."""
+
+
+class Distance(Settings):
+    """Which distance, and which part of the update it looks at."""
+
+    kind: DistanceName = "cosine"
+    scale: float = Field(default=1.0, gt=0)
+    layer_weights: Literal["equal", "linear", "inverse"] = "equal"
+    """Equal; or growing with depth (1 .. L, mean one); or falling with it."""
+    layers: tuple[str, ...] = ()
+    """Match only parameters whose name fits one of these patterns, such as ``0.*``; all unless given."""
+    top_share: float = Field(default=1.0, gt=0, le=1)
+    """Match only this share of each tensor's coordinates: the largest of the shared update in magnitude."""
+
+    @property
+    def is_scale_free(self) -> bool:
+        """Whether a positive factor on the update changes nothing."""
+        return self.kind in SCALE_FREE
+
+    def selected(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The parameters that take part.
+
+        Raises:
+            AttackFailedError: if none does.
+        """
+        chosen = tuple(n for n in names if not self.layers or any(fnmatchcase(n, p) for p in self.layers))
+        if not chosen:
+            raise AttackFailedError(f"no parameter fits {', '.join(self.layers)}; there are {', '.join(names)}")
+        return chosen
+
+    def weights(self, count: int) -> tuple[float, ...]:
+        """One weight per tensor."""
+        if self.layer_weights == "equal":
+            return (1.0,) * count
+        ramp = [2 * (i + 1) / (count + 1) for i in range(count)]
+        return tuple(ramp if self.layer_weights == "linear" else reversed(ramp))
+
+    def mask(self, target: Tensor) -> Tensor:
+        """One where a coordinate of ``target`` is among the largest, else zero."""
+        if self.top_share == 1:
+            return torch.ones_like(target)
+        kept = max(1, round(self.top_share * target.numel()))
+        largest = target.abs().flatten().topk(kept).indices
+        return torch.zeros_like(target).flatten().index_fill(0, largest, 1.0).reshape(target.shape)
+
+    def __call__(self, trial: Mapping[str, Tensor], target: Mapping[str, Tensor], mask: Mapping[str, Tensor]) -> Tensor:
+        """Scalar distance between two updates, of which ``mask`` (may be empty) hides coordinates."""
+        names = self.selected(list(target))
+        pairs = [(trial[n] * mask[n], target[n] * mask[n]) if mask else (trial[n], target[n]) for n in names]
+        first, second = zip(*pairs, strict=True)
+        return self.scale * DISTANCES[self.kind](first, second, self.weights(len(names)))

@@ -1,0 +1,47 @@
+"""Deep Leakage from Gradients."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from fedleak.attacks.base import Reconstruction
+from fedleak.attacks.inversion.base import InversionAttack, Problem
+from fedleak.attacks.inversion.distances import Distance
+from fedleak.attacks.inversion.optimisers import Optimiser
+from fedleak.errors import AttackFailedError
+from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, SharedUpdate
+
+LBFGS = Optimiser(kind="lbfgs", learning_rate=1.0, schedule="constant", inner_steps=20)
+"""300 outer steps of 20 iterations at rate 1, as in the code of Zhu et al. 2019."""
+
+
+class Dlg(InversionAttack):
+    """Deep Leakage from Gradients: images and labels together, by L-BFGS (Zhu et al. 2019, arXiv 1906.08935).
+
+    Squared distance (Eq. 4). Labels are optimised together with the images, as the softmax of free logits; no prior,
+    no bounds. The constants of normalisation serve only to turn the result back into pixels.
+    """
+
+    kind: Literal["dlg"] = "dlg"
+    iterations: int = Field(default=300, ge=1)
+    distance: Distance = Distance(kind="squared_l2")
+    optimiser: Optimiser = LBFGS
+    box: bool = False
+
+    def reconstruct(
+        self,
+        update: SharedUpdate,
+        architecture: ModelArchitecture,
+        model: GlobalModel,
+        pixels: PixelPrior,
+        *,
+        generator: torch.Generator,
+    ) -> Reconstruction:
+        """Images and labels of one update."""
+        if update.samples is None:
+            raise AttackFailedError("the client does not say how many images the update comes from")
+        steps = self.steps_of(update, update.samples)
+        return self.invert(Problem(update, architecture, model, pixels, None, steps), generator)

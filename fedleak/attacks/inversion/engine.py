@@ -1,0 +1,226 @@
+"""The one loop behind every optimisation-based attack."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fedleak.attacks.inversion.compilation import Compiled
+from fedleak.attacks.inversion.objective import Known, Objective
+from fedleak.attacks.inversion.optimisers import (
+    Moments,
+    Optimiser,
+    adam_rates,
+    adam_step,
+    learning_rate_at,
+    no_moments,
+)
+from fedleak.attacks.inversion.replay import Tensors
+
+CHECK_EVERY = 50
+"""Iterations between two looks at the losses; looking waits for the device."""
+PROGRESS = 0.999
+"""A loss that has fallen below this share of its last mark has made progress."""
+
+
+class Best(NamedTuple):
+    """The iterate with the lowest matching loss so far, of each trial on its own."""
+
+    variables: Tensors
+    loss: Tensor
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """What came out.
+
+    Attributes:
+        variables: the best iterate of every trial, ``(T, ...)``.
+        losses: its matching loss, ``(T,)``; infinite for a trial that never had a finite one.
+        trace: matching loss of every trial in every iteration, ``(iterations, T)``.
+    """
+
+    variables: Tensors
+    losses: Tensor
+    trace: Tensor
+
+
+Step = Callable[[Tensors, Moments, Best, Known, Tensor, Tensors], tuple[Tensors, Moments, Best, Tensor]]
+Evaluate = Callable[[Tensors, Known], tuple[Tensors, Tensor, Tensor]]
+Regroup = Callable[[Tensors, Known, int], Known]
+
+
+class Engine:
+    """An objective and an optimiser, made ready once and used for any number of victims.
+
+    Args:
+        objective: what to minimise.
+        optimiser: how.
+        compiled: pass the whole iteration through ``torch.compile``.
+    """
+
+    def __init__(self, objective: Objective, optimiser: Optimiser, *, compiled: bool) -> None:
+        self.objective, self.optimiser = objective, optimiser
+        self._step: Step = Compiled(self._adam_iteration) if compiled else self._adam_iteration
+        self._evaluate: Evaluate = Compiled(objective.value_and_gradient) if compiled else objective.value_and_gradient
+
+    def run(
+        self,
+        variables: Tensors,
+        known: Known,
+        *,
+        iterations: int,
+        generator: torch.Generator,
+        regroup: Regroup | None = None,
+    ) -> Inversion:
+        """Minimise from ``variables`` ``(T, ...)``, which stay as they are.
+
+        Args:
+            generator: of Langevin noise.
+            regroup: brings the group's consensus up to date, before every iteration.
+        """
+        if self.optimiser.kind == "lbfgs":
+            return self._run_lbfgs(variables, known, iterations)
+        return self._run_adam(variables, known, iterations, generator, regroup)
+
+    def _run_adam(
+        self, variables: Tensors, known: Known, iterations: int, generator: torch.Generator, regroup: Regroup | None
+    ) -> Inversion:
+        moments, best, trace = no_moments(variables), _nothing_yet(variables), []
+        mark, marked_at = math.inf, 0
+        for iteration in range(iterations):
+            if regroup is not None:
+                known = regroup(variables, known, iteration)
+            rate = learning_rate_at(self.optimiser, iteration, iterations)
+            rates = torch.tensor(adam_rates(rate, iteration)).to(best.loss)
+            noise = self._noise(variables, rate, generator)
+            variables, moments, best, matching = self._step(variables, moments, best, known, rates, noise)
+            trace.append(matching)
+            if iteration % CHECK_EVERY == CHECK_EVERY - 1:
+                if not torch.isfinite(matching).any():
+                    break
+                if float(best.loss.min()) < PROGRESS * mark:
+                    mark, marked_at = float(best.loss.min()), iteration
+                elif self.optimiser.plateau and iteration - marked_at >= self.optimiser.plateau:
+                    break
+        return Inversion(best.variables, best.loss, torch.stack(trace))
+
+    def _adam_iteration(
+        self, variables: Tensors, moments: Moments, best: Best, known: Known, rates: Tensor, noise: Tensors
+    ) -> tuple[Tensors, Moments, Best, Tensor]:
+        """Evaluate, remember the iterate if it is the best, step, and go back into the box."""
+        gradient, _, matching = self.objective.value_and_gradient(variables, known)
+        best = _better(best, variables, matching)
+        if self.optimiser.gradient_blend:
+            gradient = self._blended(variables, gradient, known)
+        if self.optimiser.kind == "signed_adam":
+            gradient = {name: value.sign() for name, value in gradient.items()}
+        moved, moments = adam_step(variables, gradient, moments, rates)
+        moved = {name: value + noise[name] if name in noise else value for name, value in moved.items()}
+        return _into_box(moved, known.box), moments, best, matching
+
+    def _blended(self, variables: Tensors, gradient: Tensors, known: Known) -> Tensors:
+        """Part of the gradient from a point further uphill (Zhao et al. 2022, arXiv 2202.03599, Eq. 9)."""
+        share, step = self.optimiser.gradient_blend, self.optimiser.gradient_step
+        uphill = {n: v + step * gradient[n] / (_norm(gradient[n]) + 1e-12) for n, v in variables.items()}
+        further, _, _ = self.objective.value_and_gradient(uphill, known)
+        return {name: (1 - share) * gradient[name] + share * further[name] for name in gradient}
+
+    def _noise(self, variables: Tensors, rate: float, generator: torch.Generator) -> Tensors:
+        if not self.optimiser.langevin:
+            return {}
+        code = variables["code"]
+        noise = torch.randn(code.shape, generator=generator, device=generator.device).to(code)
+        return {"code": self.optimiser.langevin * rate * noise}
+
+    def _run_lbfgs(self, variables: Tensors, known: Known, iterations: int) -> Inversion:
+        """Trials one after the other: each has its own history and line search."""
+        count = len(variables["code"])
+        trials = [self._one_lbfgs(_trial(variables, i), _known_of(known, i), iterations) for i in range(count)]
+        best, losses, traces = zip(*((t.variables, t.losses, t.trace) for t in trials), strict=True)
+        length = max(len(trace) for trace in traces)
+        padded = [torch.cat([t, t.new_full((length - len(t), 1), torch.nan)]) for t in traces]
+        stacked = {name: torch.cat([b[name] for b in best]) for name in variables}
+        return Inversion(stacked, torch.cat(losses), torch.cat(padded, dim=1))
+
+    def _one_lbfgs(self, variables: Tensors, known: Known, iterations: int) -> Inversion:
+        point = {name: value.clone().requires_grad_(True) for name, value in variables.items()}
+        settings = self.optimiser
+        solver = torch.optim.LBFGS(
+            list(point.values()),
+            lr=settings.learning_rate,
+            max_iter=settings.inner_steps,
+            tolerance_grad=0.0,  # torch's default stops long before the image is sharp
+            tolerance_change=0.0,
+            line_search_fn="strong_wolfe" if settings.line_search else None,
+        )
+        best = _nothing_yet(variables)
+        trace: list[float] = []
+
+        def closure() -> float:
+            nonlocal best
+            now = {name: value.detach() for name, value in point.items()}
+            gradient, total, matching = self._evaluate(now, known)
+            best = _better(best, now, matching)
+            for name, value in point.items():
+                value.grad = gradient[name].clone()
+            return float(total)
+
+        for iteration in range(iterations):
+            solver.param_groups[0]["lr"] = learning_rate_at(settings, iteration, iterations)
+            value = float(solver.step(closure))  # type: ignore[no-untyped-call]
+            stalled = bool(trace) and value == trace[-1]
+            trace.append(value)
+            with torch.no_grad():
+                for name, bounded in _into_box({n: p.detach() for n, p in point.items()}, known.box).items():
+                    point[name].copy_(bounded)
+            if stalled or not math.isfinite(value):
+                break
+        return Inversion(best.variables, best.loss, torch.tensor(trace, device=best.loss.device)[:, None])
+
+
+def _trial(tensors: Tensors, index: int) -> Tensors:
+    return {name: value[index : index + 1] for name, value in tensors.items()}
+
+
+def _known_of(known: Known, index: int) -> Known:
+    """What is known about one trial."""
+    return known._replace(
+        target=_trial(known.target, index),
+        mask=_trial(known.mask, index),
+        labels=_trial(known.labels, index),
+        consensus=_trial(known.consensus, index),
+    )
+
+
+def _nothing_yet(variables: Tensors) -> Best:
+    loss = torch.full_like(variables["code"].flatten(1)[:, 0], torch.inf)
+    return Best({name: value.clone() for name, value in variables.items()}, loss)
+
+
+def _better(best: Best, variables: Tensors, matching: Tensor) -> Best:
+    """A loss that is not a number is never better."""
+    improved = matching < best.loss
+    kept = {
+        name: torch.where(improved.reshape(-1, *[1] * (value.ndim - 1)), value, best.variables[name])
+        for name, value in variables.items()
+    }
+    return Best(kept, torch.where(improved, matching, best.loss))
+
+
+def _norm(value: Tensor) -> Tensor:
+    """Euclidean norm of each trial, ready to divide by."""
+    lengths: Tensor = torch.linalg.vector_norm(value.flatten(1), dim=1)
+    return lengths.reshape(-1, *[1] * (value.ndim - 1))
+
+
+def _into_box(variables: Tensors, box: Tensors) -> Tensors:
+    """Pixels inside their bounds; label logits are free."""
+    if not box:
+        return variables
+    return variables | {"code": torch.minimum(torch.maximum(variables["code"], box["low"]), box["high"])}

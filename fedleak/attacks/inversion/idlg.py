@@ -1,0 +1,25 @@
+"""Improved Deep Leakage from Gradients."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fedleak.attacks.inversion.distances import Distance
+from fedleak.attacks.inversion.dlg import LBFGS
+from fedleak.attacks.inversion.labelled import LabelledInversion
+from fedleak.attacks.inversion.optimisers import Optimiser
+
+
+class Idlg(LabelledInversion):
+    """Improved DLG: the label first, then only the image by L-BFGS (Zhao, Mopuri & Bilen 2020, arXiv 2001.02610).
+
+    The paper's own label rule is the label inference ``row_sum``.
+    """
+
+    kind: Literal["idlg"] = "idlg"
+    iterations: int = Field(default=300, ge=1)
+    distance: Distance = Distance(kind="squared_l2")
+    optimiser: Optimiser = LBFGS
+    box: bool = False

@@ -1,0 +1,90 @@
+"""The function that inversion minimises, for many trials side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import grad, vmap
+
+from fedleak.attacks.inversion.decoders import Decoder
+from fedleak.attacks.inversion.distances import Distance
+from fedleak.attacks.inversion.priors import Priors, group_consistency, image_prior
+from fedleak.attacks.inversion.replay import LocalSteps, Tensors, replay
+from fedleak.models.base import InputShape
+
+
+class Known(NamedTuple):
+    """What the attacker holds, as tensors. ``T`` trials: every restart of every victim is one.
+
+    Attributes:
+        parameters, buffers: of the broadcast model, common to all trials.
+        target: the shared update, ``(T, *shape)``.
+        mask: of its coordinates, ``(T, *shape)``; empty without one.
+        labels: ``probabilities`` ``(T, B, K)``; empty where labels are optimised jointly.
+        consensus: ``images`` ``(T, B, C, H, W)`` of the group; empty without a group prior.
+        box: ``low`` and ``high`` ``(C, 1, 1)`` in normalised space; empty without a constraint.
+    """
+
+    parameters: Tensors
+    buffers: Tensors
+    target: Tensors
+    mask: Tensors
+    labels: Tensors
+    consensus: Tensors
+    box: Tensors
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Distance plus priors of trial variables: ``code`` ``(T, B, ...)``, and ``logits`` ``(T, B, K)`` where joint.
+
+    Attributes:
+        module: as from ``replica``.
+        shape: of one image.
+        steps: of local training; None for one gradient.
+    """
+
+    module: nn.Module
+    shape: InputShape
+    steps: LocalSteps | None
+    distance: Distance
+    priors: Priors
+    decoder: Decoder
+
+    def value_and_gradient(self, variables: Tensors, known: Known) -> tuple[Tensors, Tensor, Tensor]:
+        """Gradient of the summed objective (trials do not mix); objective and matching loss ``(T,)`` of each trial."""
+
+        def summed(point: Tensors) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+            matching, prior = self.over_trials(point, known)
+            total = matching + prior
+            if known.consensus:
+                images = torch.stack([self.decoder(code, self.shape) for code in point["code"].unbind()])
+                total = total + self.priors.group * group_consistency(images, known.consensus["images"])
+            return total.sum(), (total, matching)
+
+        gradient, (total, matching) = grad(summed, has_aux=True)(variables)
+        return gradient, total, matching
+
+    def over_trials(self, variables: Tensors, known: Known) -> tuple[Tensor, Tensor]:
+        """Matching loss and image prior of every trial, ``(T,)`` each."""
+
+        def one(point: Tensors, target: Tensors, mask: Tensors, labels: Tensors) -> tuple[Tensor, Tensor]:
+            return self._one(point, known.parameters, known.buffers, target, mask, labels)
+
+        own = (variables, known.target, known.mask, known.labels)
+        if len(variables["code"]) > 1:
+            return vmap(one)(*own)
+        matching, prior = one(*({name: value[0] for name, value in tensors.items()} for tensors in own))
+        return matching[None], prior[None]
+
+    def _one(
+        self, point: Tensors, parameters: Tensors, buffers: Tensors, target: Tensors, mask: Tensors, labels: Tensors
+    ) -> tuple[Tensor, Tensor]:
+        images = self.decoder(point["code"], self.shape)
+        probabilities = labels["probabilities"] if labels else point["logits"].softmax(dim=-1)
+        update = replay(self.module, parameters, buffers, images, probabilities, self.steps)
+        matching = self.distance(update, target, mask)
+        return matching, image_prior(self.priors, self.module, parameters, buffers, images)

@@ -1,0 +1,80 @@
+"""How the variables move: settings, learning-rate schedules, and one step of (signed) Adam on many trials at once."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fedleak.component import Settings
+
+Tensors = dict[str, Tensor]
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+MILESTONES = (3 / 8, 5 / 8, 7 / 8)
+"""Shares of the run after which the step schedule divides by ten (Geiping et al. 2020, arXiv 2003.14053)."""
+
+
+class Optimiser(Settings):
+    """Which optimiser, how far it steps, and when it stops."""
+
+    kind: Literal["adam", "signed_adam", "lbfgs"] = "signed_adam"
+    learning_rate: float = Field(default=0.1, gt=0)
+    schedule: Literal["constant", "step", "cosine"] = "step"
+    warm_up: int = Field(default=0, ge=0)
+    """Iterations over which the learning rate grows from zero."""
+    langevin: float = Field(default=0.0, ge=0)
+    """Gaussian noise added in every iteration, as a multiple of the learning rate."""
+    gradient_blend: float = Field(default=0.0, ge=0, le=1)
+    """Share of the gradient that is taken ``gradient_step`` further uphill, a penalty on the gradient's norm."""
+    gradient_step: float = Field(default=0.1, gt=0)
+    inner_steps: int = Field(default=20, ge=1)
+    """L-BFGS iterations in each outer one."""
+    line_search: bool = False
+    """L-BFGS with the strong Wolfe conditions instead of a fixed step."""
+    plateau: int = Field(default=0, ge=0)
+    """Stop after so many iterations in which no trial's matching loss fell by 0.1 %; 0: never."""
+
+
+def learning_rate_at(settings: Optimiser, iteration: int, iterations: int) -> float:
+    """The learning rate of one of ``iterations``, counted from zero."""
+    rate = settings.learning_rate
+    if settings.warm_up and iteration < settings.warm_up:
+        return rate * (iteration + 1) / settings.warm_up
+    if settings.schedule == "step":
+        return rate * 0.1 ** sum(iteration >= share * iterations for share in MILESTONES)
+    if settings.schedule == "cosine":
+        length = max(1, iterations - settings.warm_up)
+        return rate * 0.5 * (1 + math.cos(math.pi * (iteration - settings.warm_up) / length))
+    return rate
+
+
+class Moments(NamedTuple):
+    """Adam's running means of gradient and squared gradient."""
+
+    first: Tensors
+    second: Tensors
+
+
+def no_moments(variables: Tensors) -> Moments:
+    """Before the first step."""
+    zeros = {name: torch.zeros_like(value) for name, value in variables.items()}
+    return Moments(zeros, dict(zeros))
+
+
+def adam_rates(rate: float, iteration: int) -> tuple[float, float, float]:
+    """Learning rate and bias corrections of the step after ``iteration`` earlier ones."""
+    return rate, 1 - BETA_1 ** (iteration + 1), 1 - BETA_2 ** (iteration + 1)
+
+
+def adam_step(variables: Tensors, gradient: Tensors, moments: Moments, rates: Tensor) -> tuple[Tensors, Moments]:
+    """One step of Adam (Kingma & Ba 2015, arXiv 1412.6980, Algorithm 1); ``rates`` as from ``adam_rates``."""
+    first = {n: BETA_1 * moments.first[n] + (1 - BETA_1) * gradient[n] for n in variables}
+    second = {n: BETA_2 * moments.second[n] + (1 - BETA_2) * gradient[n].square() for n in variables}
+    moved = {
+        n: variables[n] - rates[0] * (first[n] / rates[1]) / ((second[n] / rates[2]).sqrt() + EPSILON)
+        for n in variables
+    }
+    return moved, Moments(first, second)

@@ -1,0 +1,146 @@
+"""What images look like whatever the update says: pure functions, and the weights with which they count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from fedleak.component import Settings
+
+Tensors = dict[str, Tensor]
+TINY = 1e-12
+
+
+class Priors(Settings):
+    """Weights of the priors; zero leaves one out and costs nothing."""
+
+    total_variation: float = Field(default=0.0, ge=0)
+    total_variation_kind: Literal["anisotropic", "isotropic"] = "anisotropic"
+    l2: float = Field(default=0.0, ge=0)
+    batch_norm: float = Field(default=0.0, ge=0)
+    """Distance of the trial batch's statistics to the running statistics of the broadcast model."""
+    group: float = Field(default=0.0, ge=0)
+    """Distance of each restart to the consensus of all restarts."""
+
+
+def total_variation_anisotropic(images: Tensor) -> Tensor:
+    """Mean absolute difference of vertical neighbours plus that of horizontal ones: ``(B, C, H, W)`` -> scalar.
+
+    Averaged, not summed, as in the code of Geiping et al. 2020 (arXiv 2003.14053).
+    """
+    rows = (images[..., 1:, :] - images[..., :-1, :]).abs().mean()
+    columns = (images[..., :, 1:] - images[..., :, :-1]).abs().mean()
+    return rows + columns
+
+
+def total_variation_isotropic(images: Tensor) -> Tensor:
+    """Mean length of the discrete gradient, away from the last row and column (Rudin, Osher & Fatemi 1992)."""
+    down = images[..., 1:, :-1] - images[..., :-1, :-1]
+    right = images[..., :-1, 1:] - images[..., :-1, :-1]
+    return (down.square() + right.square() + TINY).sqrt().mean()
+
+
+def l2_norm(images: Tensor) -> Tensor:
+    """Mean Euclidean norm of the images (GradInversion, Yin et al. 2021, arXiv 2104.07586, Eq. 9)."""
+    return (images.square().flatten(1).sum(dim=1) + TINY).sqrt().mean()
+
+
+def group_consistency(candidates: Tensor, consensus: Tensor) -> Tensor:
+    """``||x_g - E(x)||`` for each of ``(G, B, C, H, W)`` -> ``(G,)`` (arXiv 2104.07586, Eq. 11-12)."""
+    return ((candidates - consensus).square().flatten(1).sum(dim=1) + TINY).sqrt()
+
+
+@contextmanager
+def _recorded_inputs(module: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Inputs of the normalisation layers of every call inside the block."""
+    seen: dict[str, Tensor] = {}
+
+    def recorder(name: str) -> object:
+        def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            seen[name] = inputs[0]
+
+        return record
+
+    handles = [
+        layer.register_forward_pre_hook(recorder(name))  # type: ignore[arg-type]
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm)
+    ]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def batch_norm_distance(module: nn.Module, parameters: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
+    """``sum_l ||mu_l(x) - mean_l|| + ||var_l(x) - var_l||`` (GradInversion, arXiv 2104.07586, Eq. 10).
+
+    Zero for a network without normalisation layers.
+    """
+    with _recorded_inputs(module) as seen:
+        functional_call(module, (parameters, buffers), (images,))
+    total = images.new_zeros(())
+    for name, inputs in seen.items():
+        prefix = f"{name}." if name else ""
+        axes = [axis for axis in range(inputs.ndim) if axis != 1]
+        mean, variance = inputs.mean(dim=axes), inputs.var(dim=axes, correction=0)
+        for own, running in (
+            (mean, buffers[f"{prefix}running_mean"]),
+            (variance, buffers[f"{prefix}running_var"]),
+        ):
+            total = total + ((own - running).square().sum() + TINY).sqrt()
+    return total
+
+
+def image_prior(priors: Priors, module: nn.Module, parameters: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
+    """The weighted sum of everything that looks at one batch ``(B, C, H, W)`` alone."""
+    total = images.new_zeros(())
+    if priors.total_variation:
+        isotropic = priors.total_variation_kind == "isotropic"
+        variation = total_variation_isotropic(images) if isotropic else total_variation_anisotropic(images)
+        total = total + priors.total_variation * variation
+    if priors.l2:
+        total = total + priors.l2 * l2_norm(images)
+    if priors.batch_norm:
+        total = total + priors.batch_norm * batch_norm_distance(module, parameters, buffers, images)
+    return total
+
+
+def mean_consensus(candidates: Tensor) -> Tensor:
+    """The pixel mean over restarts ``(G, B, C, H, W)`` -> ``(1, B, C, H, W)``, the lazy form of Eq. 12."""
+    return candidates.mean(dim=0, keepdim=True)
+
+
+def registered_consensus(candidates: Tensor, *, largest_shift: int) -> Tensor:
+    """The mean after shifting every image onto the pixel mean, by whole pixels (for Eq. 12's RANSAC-flow).
+
+    Args:
+        candidates: ``(G, B, C, H, W)``.
+        largest_shift: in pixels, along each axis.
+    """
+    reference = mean_consensus(candidates)
+    shifted = torch.stack([align(images, reference[0], largest_shift=largest_shift) for images in candidates])
+    return mean_consensus(shifted)
+
+
+def align(images: Tensor, reference: Tensor, *, largest_shift: int) -> Tensor:
+    """Each image rolled by the whole-pixel shift, up to ``largest_shift``, that brings it nearest to its reference.
+
+    Both ``(B, C, H, W)``.
+    """
+    best, nearest = images, (images - reference).square().flatten(1).sum(dim=1)
+    for down in range(-largest_shift, largest_shift + 1):
+        for right in range(-largest_shift, largest_shift + 1):
+            moved = torch.roll(images, (down, right), dims=(-2, -1))
+            distance = (moved - reference).square().flatten(1).sum(dim=1)
+            better = distance < nearest
+            best = torch.where(better[:, None, None, None], moved, best)
+            nearest = torch.where(better, distance, nearest)
+    return best

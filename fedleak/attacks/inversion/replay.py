@@ -1,0 +1,97 @@
+"""What a client would have shared for trial images: its update, replayed so that it can be differentiated."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class LocalSteps:
+    """Local SGD as the attacker knows or assumes it.
+
+    Attributes:
+        learning_rate: of every step.
+        batches: positions in the batch of images that each step takes, in order.
+    """
+
+    learning_rate: float
+    batches: tuple[tuple[int, ...], ...]
+
+
+def assumed_order(samples: int, *, batch_size: int, epochs: int) -> tuple[tuple[int, ...], ...]:
+    """The same consecutive mini-batches in every epoch: which image is in which one is for the attack to find out."""
+    positions = tuple(range(samples))
+    epoch = tuple(positions[start : start + batch_size] for start in range(0, samples, batch_size))
+    return epoch * epochs
+
+
+def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of logits ``(B, K)`` against class probabilities ``(B, K)``."""
+    return -(targets * F.log_softmax(logits, dim=-1)).sum(dim=-1).mean()
+
+
+def loss_gradient(module: nn.Module, parameters: Tensors, buffers: Tensors, images: Tensor, targets: Tensor) -> Tensors:
+    """Gradient of the mean loss for every parameter.
+
+    Args:
+        module: the network; its own parameters are not used.
+        images: normalised ``(B, C, H, W)``.
+        targets: class probabilities ``(B, K)``.
+    """
+
+    def loss(weights: Tensors) -> Tensor:
+        return soft_cross_entropy(functional_call(module, (weights, buffers), (images,)), targets)
+
+    gradient: Tensors = grad(loss)(parameters)
+    return gradient
+
+
+def replay(
+    module: nn.Module,
+    parameters: Tensors,
+    buffers: Tensors,
+    images: Tensor,
+    targets: Tensor,
+    steps: LocalSteps | None,
+) -> Tensors:
+    """The client's update: a gradient, or after local ``steps`` the new weights minus the old ones."""
+    if steps is None:
+        return loss_gradient(module, parameters, buffers, images, targets)
+    weights = parameters
+    for batch in steps.batches:
+        index = torch.tensor(batch, device=images.device)
+        gradient = loss_gradient(
+            module, weights, buffers, images.index_select(0, index), targets.index_select(0, index)
+        )
+        weights = {name: weights[name] - steps.learning_rate * gradient[name] for name in weights}
+    return {name: weights[name] - parameters[name] for name in weights}
+
+
+def replica(module: nn.Module, *, train_mode: bool) -> nn.Module:
+    """A copy of ``module`` that replays its client without side effects.
+
+    In training mode normalisation uses the statistics of the batch and keeps none; dropout stays off, because its
+    masks are the client's secret.
+    """
+    twin = copy.deepcopy(module).eval()
+    for layer in twin.modules():
+        if train_mode and isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.train()
+            layer.track_running_stats = False
+    return twin.requires_grad_(False)
+
+
+def split_state(module: nn.Module, state: Mapping[str, Tensor]) -> tuple[Tensors, Tensors]:
+    """Parameters and buffers of ``module`` out of a state dictionary, floating point as broadcast."""
+    parameters = {name: state[name].detach() for name, _ in module.named_parameters()}
+    buffers = {name: state[name].detach() for name, _ in module.named_buffers()}
+    return parameters, buffers
