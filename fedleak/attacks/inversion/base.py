@@ -36,6 +36,11 @@ class LocalTrainingGuess(Settings):
     batch_size: int | None = Field(default=None, ge=1)
     """All images at once unless given."""
 
+    def steps(self, samples: int) -> LocalSteps:
+        """The local steps on a batch of ``samples`` images."""
+        order = assumed_order(samples, batch_size=self.batch_size or samples, epochs=self.epochs)
+        return LocalSteps(self.learning_rate, order)
+
 
 class Group(Settings):
     """How restarts agree on one image (GradInversion, arXiv 2104.07586, section 3.3)."""
@@ -78,8 +83,6 @@ class InversionAttack(Attack):
     """Keep pixels inside their bounds."""
     train_mode: bool = False
     """Assume that clients normalise with the statistics of their batch."""
-    local_training: LocalTrainingGuess | None = None
-    """For weight deltas: unroll these local steps; a single full-batch step of unknown size unless given."""
     compile: Literal["auto", "always", "never"] = "auto"
     """Pass the iteration through ``torch.compile``; ``auto``: from 2,000 iterations on."""
 
@@ -103,14 +106,6 @@ class InversionAttack(Attack):
             regroup=self._regroup(problem.architecture) if self.priors.group else None,
         )
         return self._answer(problem, outcome)
-
-    def steps_of(self, update: SharedUpdate, samples: int) -> LocalSteps | None:
-        """Local steps as assumed; None to match a gradient."""
-        guess = self.local_training
-        if update.protocol == "fedsgd" or guess is None:
-            return None
-        size = guess.batch_size or samples
-        return LocalSteps(guess.learning_rate, assumed_order(samples, batch_size=size, epochs=guess.epochs))
 
     def _engine(self, problem: Problem) -> Engine:
         train_mode, steps = self.train_mode, problem.steps

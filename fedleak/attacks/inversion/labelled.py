@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 
 from fedleak.attacks.base import Reconstruction
-from fedleak.attacks.inversion.base import InversionAttack, Problem
+from fedleak.attacks.inversion.base import InversionAttack, LocalTrainingGuess, Problem
 from fedleak.threat import GlobalModel, InferredLabels, ModelArchitecture, PixelPrior, SharedUpdate
 
 
 class LabelledInversion(InversionAttack):
     """Base of attacks that take the labels from the scenario's label inference."""
+
+    local_training: LocalTrainingGuess | None = None
+    """For weight deltas: unroll these local steps; one full-batch step of unknown size unless given."""
 
     def reconstruct(
         self,
@@ -23,5 +26,6 @@ class LabelledInversion(InversionAttack):
         generator: torch.Generator,
     ) -> Reconstruction:
         """Images of one update, image ``i`` of class ``labels[i]``."""
-        steps = self.steps_of(update, len(labels.labels))
+        guess = self.local_training if update.protocol == "fedavg" else None
+        steps = guess.steps(len(labels.labels)) if guess else None
         return self.invert(Problem(update, architecture, model, pixels, labels.labels, steps), generator)

@@ -38,3 +38,15 @@ def output_gradient(update: SharedUpdate) -> tuple[torch.Tensor, torch.Tensor | 
     if not tensors or tensors[-1].ndim < 2:
         raise AttackFailedError("the update does not end with the gradient of a linear layer")
     return sign * tensors[-1].flatten(1), None
+
+
+def lowest_classes(score: torch.Tensor, count: int) -> torch.Tensor:
+    """The ``count`` classes of the lowest score, sorted; more than there are classes start over with the lowest.
+
+    Raises:
+        AttackFailedError: if the scores are not finite.
+    """
+    if not torch.isfinite(score).all():
+        raise AttackFailedError("the gradient of the last layer is not finite")
+    order = score.argsort(stable=True)
+    return order[torch.arange(count, device=order.device) % len(order)].sort().values

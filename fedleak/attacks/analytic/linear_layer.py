@@ -1,0 +1,85 @@
+"""Exact recovery of the input of a linear first layer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from fedleak.attacks.base import Attack, Reconstruction
+from fedleak.errors import AttackFailedError
+from fedleak.models.base import InputShape
+from fedleak.threat import ModelArchitecture, PixelPrior, SharedUpdate
+
+
+class LinearLayer(Attack):
+    """Input of a linear first layer with bias: ``x = dL/dW_i / dL/db_i`` (Phong et al. 2018, IEEE TIFS 13(5)).
+
+    Exact for one image, whichever row ``i`` is taken; the row with the largest bias gradient is the most precise. For
+    a batch every row mixes the images that it fires for, each in its own proportions: the rows that are least alike
+    are returned, and every one is a guess. A factor common to weight and bias, such as a learning rate, cancels.
+    """
+
+    kind: Literal["linear_layer"] = "linear_layer"
+    smallest_bias: float = Field(default=1e-12, ge=0)
+    """Rows whose bias gradient is smaller than this share of the largest are not divided by."""
+
+    def reconstruct(
+        self, update: SharedUpdate, architecture: ModelArchitecture, pixels: PixelPrior, *, generator: torch.Generator
+    ) -> Reconstruction:
+        """One division.
+
+        Raises:
+            AttackFailedError: if the network does not start with a linear layer with bias, or no row can be used.
+        """
+        weight, bias = first_layer(architecture, update)
+        inputs = row_inputs(weight, bias, smallest=self.smallest_bias)
+        chosen = distinct_rows(inputs, update.samples or 1)
+        return Reconstruction(images=to_pixels(chosen, architecture.input_shape, pixels))
+
+
+def first_layer(architecture: ModelArchitecture, update: SharedUpdate) -> tuple[Tensor, Tensor]:
+    """What was shared for weight ``(O, I)`` and bias ``(O,)`` of the first layer.
+
+    Raises:
+        AttackFailedError: if that layer is not linear with a bias.
+    """
+    model = architecture.build(seed=0)
+    name, layer = next((n, m) for n, m in model.named_modules() if list(m.parameters(recurse=False)))
+    if not isinstance(layer, nn.Linear) or layer.bias is None:
+        raise AttackFailedError(f"the network starts with {type(layer).__name__}, not with a linear layer with bias")
+    prefix = f"{name}." if name else ""
+    return update.tensors[f"{prefix}weight"], update.tensors[f"{prefix}bias"]
+
+
+def row_inputs(weight: Tensor, bias: Tensor, *, smallest: float) -> Tensor:
+    """``dL/dW_i / dL/db_i`` for every usable row, those with the largest bias gradient first: ``(R, I)``.
+
+    Raises:
+        AttackFailedError: if the gradient is zero or not finite.
+    """
+    size = bias.abs()
+    if not torch.isfinite(weight).all() or not torch.isfinite(bias).all() or not size.max() > 0:
+        raise AttackFailedError("the gradient of the first layer is zero or not finite")
+    order = size.argsort(descending=True, stable=True)
+    usable = order[size[order] > smallest * size.max()]
+    return (weight[usable].double() / bias[usable, None].double()).float()
+
+
+def distinct_rows(inputs: Tensor, count: int) -> Tensor:
+    """``count`` rows, each the farthest from those already taken, beginning with the first: ``(count, I)``."""
+    taken = [0]
+    nearest = (inputs - inputs[0]).square().sum(dim=1)
+    while len(taken) < count:
+        taken.append(int(nearest.argmax()))
+        nearest = torch.minimum(nearest, (inputs - inputs[taken[-1]]).square().sum(dim=1))
+    return inputs[taken]
+
+
+def to_pixels(inputs: Tensor, shape: InputShape, pixels: PixelPrior) -> Tensor:
+    """Normalised inputs ``(B, I)`` as images in [0, 1]."""
+    mean, std = (torch.tensor(v).reshape(-1, 1, 1) for v in (pixels.mean, pixels.std))
+    images = inputs.cpu().reshape(-1, *shape) * std + mean
+    return images.clamp(pixels.low, pixels.high)

@@ -1,0 +1,46 @@
+"""Inverting Gradients on federated averaging."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from fedleak.attacks.base import Reconstruction
+from fedleak.attacks.inversion.base import InversionAttack, Problem
+from fedleak.attacks.inversion.distances import Distance
+from fedleak.attacks.inversion.optimisers import Optimiser
+from fedleak.attacks.inversion.priors import Priors
+from fedleak.attacks.inversion.replay import LocalSteps, assumed_order
+from fedleak.threat import GlobalModel, InferredLabels, ModelArchitecture, PixelPrior, SharedUpdate, TrainingDetails
+
+
+class InvertingAveraging(InversionAttack):
+    """Inverting Gradients through the client's unrolled local steps, which it knows (Geiping et al. 2020, section 6).
+
+    arXiv 2003.14053. Learning rate, epochs and batch size are granted; the order of images is not: each epoch is taken
+    to run through the same consecutive mini-batches. A gradient (``fedsgd``) is matched as it is.
+    """
+
+    kind: Literal["inverting_averaging"] = "inverting_averaging"
+    distance: Distance = Distance(kind="cosine")
+    priors: Priors = Priors(total_variation=1e-6)
+    optimiser: Optimiser = Optimiser(kind="signed_adam", learning_rate=0.1, schedule="step")
+
+    def reconstruct(
+        self,
+        update: SharedUpdate,
+        architecture: ModelArchitecture,
+        model: GlobalModel,
+        pixels: PixelPrior,
+        labels: InferredLabels,
+        training: TrainingDetails,
+        *,
+        generator: torch.Generator,
+    ) -> Reconstruction:
+        """Images of one update."""
+        steps = None
+        if update.protocol == "fedavg":
+            order = assumed_order(len(labels.labels), batch_size=training.batch_size, epochs=training.local_epochs)
+            steps = LocalSteps(training.local_learning_rate, order)
+        return self.invert(Problem(update, architecture, model, pixels, labels.labels, steps), generator)

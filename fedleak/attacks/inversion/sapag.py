@@ -1,0 +1,23 @@
+"""SAPAG."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fedleak.attacks.inversion.distances import Distance
+from fedleak.attacks.inversion.labelled import LabelledInversion
+from fedleak.attacks.inversion.optimisers import Optimiser
+
+
+class Sapag(LabelledInversion):
+    """Self-adaptive privacy attack: a Gaussian kernel of each layer's difference (Wang et al. 2020, arXiv 2009.06228).
+
+    Squared distances let the layers with large gradients drown the others; the kernel bounds every layer's share.
+    """
+
+    kind: Literal["sapag"] = "sapag"
+    distance: Distance = Distance(kind="gaussian_kernel")
+    optimiser: Optimiser = Optimiser(kind="adam", learning_rate=0.1, schedule="step")
+    iterations: int = Field(default=4000, ge=1)

@@ -1,0 +1,89 @@
+"""One victim of a small network, and everything an inversion attack may know about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from fedleak.attacks.base import Attack, Reconstruction
+from fedleak.attacks.labels.greedy_bias import GreedyBias
+from fedleak.federation.local_training import LocalTraining, compute_updates
+from fedleak.models.base import Model
+from fedleak.models.lenet import LeNet
+from fedleak.threat import (
+    Capability,
+    GlobalModel,
+    InferredLabels,
+    ModelArchitecture,
+    PixelPrior,
+    SharedUpdate,
+    TrainingDetails,
+    required_capabilities,
+)
+from tests.builders import architecture, digits
+
+PIXELS = PixelPrior(mean=(0.5,), std=(0.5,))
+GRADIENT = LocalTraining("fedsgd", batch_size=1, epochs=1, learning_rate=0.1, train_mode=False)
+
+
+@dataclass(frozen=True)
+class Victim:
+    """One update, its truth and the model behind it."""
+
+    leaked: ModelArchitecture
+    state: dict[str, torch.Tensor]
+    update: SharedUpdate
+    images: torch.Tensor
+    labels: torch.Tensor
+    training: LocalTraining
+
+    def known(self) -> tuple[Capability, ...]:
+        """Every capability that inversion attacks ask for."""
+        labels = GreedyBias().infer(self.update, count=len(self.labels))
+        details = TrainingDetails(self.training.learning_rate, self.training.epochs, self.training.batch_size)
+        return (
+            self.update,
+            self.leaked,
+            GlobalModel(self.state, version=0),
+            PIXELS,
+            InferredLabels(labels, "greedy_bias"),
+            details,
+        )
+
+    def attacked_by(self, attack: Attack, *, seed: int = 0) -> Reconstruction:
+        """What the attack makes of it, given what it asks for and no more."""
+        by_type = {type(capability): capability for capability in self.known()}
+        given = {name: by_type[kind] for name, kind in required_capabilities(attack.reconstruct).items()}
+        return attack.reconstruct(**given, generator=torch.Generator().manual_seed(seed))
+
+    def psnr(self, reconstruction: Reconstruction) -> float:
+        """Of a single image, in dB."""
+        return float(-10 * (reconstruction.images - self.images).square().mean().log10())
+
+
+def victim(
+    model: Model | None = None,
+    *,
+    first: int = 0,
+    count: int = 1,
+    training: LocalTraining = GRADIENT,
+    uniform: bool = True,
+) -> Victim:
+    """``count`` digits seen by a LeNet, with weights uniform in (-0.5, 0.5) as in the code of DLG unless told."""
+    leaked = architecture(model or LeNet(channels=6))
+    module = leaked.build(seed=3)
+    if uniform:
+        generator = torch.Generator().manual_seed(3)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.uniform_(-0.5, 0.5, generator=generator)
+    data = digits().train
+    images = torch.from_numpy(data.images[first : first + count]).float() / 255
+    labels = torch.from_numpy(data.labels[first : first + count])
+    updates = compute_updates(module, ((images - 0.5) / 0.5)[None], labels[None], training, seed=0)
+    protocol = "fedavg" if training.protocol == "fedavg" else "fedsgd"
+    tensors = {name: tensor[0] for name, tensor in updates.tensors.items()}
+    shared = SharedUpdate(tensors, protocol=protocol, round=1, client=1, samples=count)
+    state = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    return Victim(leaked, state, shared, images, labels, training)
