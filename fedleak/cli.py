@@ -195,6 +195,7 @@ class Benchmark(StrEnum):
     PAIRS = "pairs"
     FEDERATION = "federation"
     TRAINING = "training"
+    INVERSION = "inversion"
 
 
 @app.command()

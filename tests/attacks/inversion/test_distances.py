@@ -38,7 +38,9 @@ def test_by_hand(kind: DistanceName, expected: float) -> None:
     assert value(Distance(kind=kind)) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize(("weights", "expected"), [("linear", 4 * 2 / 3 + 9 * 4 / 3), ("inverse", 4 * 4 / 3 + 9 * 2 / 3)])
+@pytest.mark.parametrize(
+    ("weights", "expected"), [("linear", 4 * 2 / 3 + 9 * 4 / 3), ("inverse", 4 * 4 / 3 + 9 * 2 / 3)]
+)
 def test_layer_weights_by_hand(weights: str, expected: float) -> None:
     assert value(Distance.model_validate({"kind": "squared_l2", "layer_weights": weights})) == pytest.approx(expected)
 

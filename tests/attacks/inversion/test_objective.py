@@ -11,7 +11,7 @@ from fedleak.attacks.inversion.decoders import Decoder
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.objective import Known, Objective
 from fedleak.attacks.inversion.priors import Priors, total_variation_anisotropic
-from fedleak.attacks.inversion.replay import replica, split_state
+from fedleak.attacks.inversion.replay import LocalSteps, replica, split_state
 from fedleak.models.base import Model
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
@@ -20,10 +20,10 @@ from tests.attacks.inversion.builders import Victim, victim
 SHAPE = (1, 8, 8)
 
 
-def objective(one: Victim, **settings: object) -> Objective:
+def objective(one: Victim, *, steps: LocalSteps | None = None, **settings: object) -> Objective:
     chosen = {"distance": Distance(), "priors": Priors(total_variation=0.01), "decoder": Decoder()} | settings
     module = replica(one.leaked.build(seed=0), train_mode=False)
-    return Objective(module, SHAPE, None, **chosen)  # type: ignore[arg-type]
+    return Objective(module, SHAPE, steps, **chosen)  # type: ignore[arg-type]
 
 
 def known(one: Victim, trials: int, labels: torch.Tensor | None) -> Known:
@@ -64,9 +64,7 @@ def test_trials_side_by_side_are_the_same_as_one_by_one(model: Model) -> None:
     start = code(3, 2)
     together = objective(one, priors=priors).value_and_gradient({"code": start}, known(one, 3, one.labels))
     for i in range(3):
-        alone = objective(one, priors=priors).value_and_gradient(
-            {"code": start[i : i + 1]}, known(one, 1, one.labels)
-        )
+        alone = objective(one, priors=priors).value_and_gradient({"code": start[i : i + 1]}, known(one, 1, one.labels))
         torch.testing.assert_close(together[0]["code"][i], alone[0]["code"][0], rtol=1e-3, atol=1e-6)
         torch.testing.assert_close(together[2][i], alone[2][0], rtol=1e-4, atol=1e-6)
 
@@ -92,9 +90,7 @@ def test_the_group_is_used() -> None:
     start, target = code(2, 1), torch.full((2, 1, *SHAPE), 5.0)
     some = known(one, 2, one.labels)
     pulled = objective(one, priors=Priors(group=1000.0))
-    gradient, total, matching = pulled.value_and_gradient(
-        {"code": start}, some._replace(consensus={"images": target})
-    )
+    gradient, total, matching = pulled.value_and_gradient({"code": start}, some._replace(consensus={"images": target}))
     distance = (start - target).flatten(1).norm(dim=1)
     torch.testing.assert_close(total - matching, 1000 * distance, rtol=1e-3, atol=1e-2)
     cosine = F.cosine_similarity(gradient["code"].flatten(1), (start - target).flatten(1))

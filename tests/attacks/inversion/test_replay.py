@@ -41,9 +41,7 @@ def replayed(
     return replay(replica(module, train_mode=train_mode), parameters, buffers, images, targets, steps)
 
 
-def real(
-    model: Model, images: torch.Tensor, labels: torch.Tensor, training: LocalTraining
-) -> dict[str, torch.Tensor]:
+def real(model: Model, images: torch.Tensor, labels: torch.Tensor, training: LocalTraining) -> dict[str, torch.Tensor]:
     module = architecture(model).build(seed=1)
     updates = compute_updates(module, images[None], labels[None], training, seed=SEED)
     return {name: tensor[0] for name, tensor in updates.tensors.items()}
@@ -60,9 +58,7 @@ def assert_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
 def test_one_gradient_is_the_clients(model: Model, train_mode: bool) -> None:
     images, labels = batch(3)
     training = LocalTraining("fedsgd", batch_size=3, epochs=1, learning_rate=0.1, train_mode=train_mode)
-    assert_equal(
-        replayed(model, images, labels, None, train_mode=train_mode), real(model, images, labels, training)
-    )
+    assert_equal(replayed(model, images, labels, None, train_mode=train_mode), real(model, images, labels, training))
 
 
 @pytest.mark.parametrize("train_mode", [False, True])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from fedleak.attacks.labels.base import LabelInference
 from fedleak.attacks.labels.greedy_bias import GreedyBias
 from fedleak.errors import AttackFailedError
 from fedleak.models.base import Model
@@ -15,6 +16,7 @@ from fedleak.models.mlp import Mlp
 from fedleak.threat import SharedUpdate
 from tests.builders import Protocol, architecture, digits, updates_of
 
+GREEDY = GreedyBias()
 MODELS = [
     Mlp(),
     Mlp(hidden=()),
@@ -26,13 +28,20 @@ MODELS = [
 ]
 
 
-def guesses(model: Model, *, batch: int, count: int, protocol: Protocol = "fedsgd") -> tuple[np.ndarray, np.ndarray]:
+def guesses(
+    model: Model,
+    *,
+    batch: int,
+    count: int,
+    protocol: Protocol = "fedsgd",
+    inference: LabelInference = GREEDY,
+) -> tuple[np.ndarray, np.ndarray]:
     """Guessed and true labels ``(count, batch)``, both sorted, of random batches of digits."""
     data = digits().train
     index = np.random.default_rng(1).integers(len(data), size=(count, batch))
     tensors = updates_of(architecture(model), data.images[index], data.labels[index], protocol=protocol)
     guessed = [
-        GreedyBias().infer(SharedUpdate({n: t[i] for n, t in tensors.items()}, protocol, 1, 1, batch), count=batch)
+        inference.infer(SharedUpdate({n: t[i] for n, t in tensors.items()}, protocol, 1, 1, batch), count=batch)
         for i in range(count)
     ]
     return np.stack(guessed), np.sort(data.labels[index])

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fedleak.attacks.inversion.engine import Engine, Inversion
+from fedleak.attacks.inversion.objective import Known, Objective
+from fedleak.attacks.inversion.optimisers import Optimiser
+from tests.attacks.inversion.builders import victim
+from tests.attacks.inversion.test_objective import code, known, objective
+
+ONE = victim()
+ADAM = Optimiser(kind="adam", learning_rate=0.05, schedule="constant")
+LBFGS = Optimiser(kind="lbfgs", learning_rate=1.0, schedule="constant", inner_steps=2, line_search=True)
+
+
+def run(
+    start: torch.Tensor,
+    optimiser: Optimiser = ADAM,
+    *,
+    iterations: int = 40,
+    seed: int = 0,
+    minimised: Objective | None = None,
+    **changes: object,
+) -> Inversion:
+    some: Known = known(ONE, len(start), ONE.labels)._replace(**changes)  # type: ignore[arg-type]
+    engine = Engine(minimised or objective(ONE), optimiser, compiled=False)
+    generator = torch.Generator().manual_seed(seed)
+    return engine.run({"code": start}, some, iterations=iterations, generator=generator)
+
+
+@pytest.mark.parametrize(
+    "optimiser", [ADAM, LBFGS, Optimiser(kind="signed_adam", learning_rate=0.05)], ids=lambda o: o.kind
+)
+def test_the_best_iterate_is_the_one_with_the_lowest_matching_loss(optimiser: Optimiser) -> None:
+    start = code(2, 1)
+    outcome = run(start, optimiser)
+    assert outcome.trace.shape[1] == 2
+    assert (outcome.losses < 0.5 * outcome.trace[0]).all()
+    _, _, again = objective(ONE).value_and_gradient(outcome.variables, known(ONE, 2, ONE.labels))
+    torch.testing.assert_close(again, outcome.losses, rtol=1e-3, atol=1e-6)
+    if optimiser.kind != "lbfgs":
+        torch.testing.assert_close(outcome.losses, outcome.trace.min(dim=0).values)
+
+
+@pytest.mark.parametrize("optimiser", [ADAM, LBFGS], ids=["adam", "lbfgs"])
+def test_a_trial_that_is_not_a_number_is_dropped(optimiser: Optimiser) -> None:
+    start = code(3, 1)
+    alone = run(start[:1], optimiser, iterations=20)
+    start[1] = torch.nan
+    outcome = run(start, optimiser, iterations=20)
+    assert outcome.losses[1] == torch.inf
+    assert int(outcome.losses.argmin()) != 1
+    torch.testing.assert_close(outcome.losses[0], alone.losses[0], rtol=0.2, atol=1e-4)
+
+
+def test_it_stops_when_every_trial_is_lost() -> None:
+    outcome = run(torch.full((2, 1, 1, 8, 8), torch.nan), iterations=500)
+    assert len(outcome.trace) == 50
+
+
+def test_it_stops_on_a_plateau() -> None:
+    still = Optimiser(kind="adam", learning_rate=1e-12, schedule="constant", plateau=100)
+    assert len(run(code(1, 1), still, iterations=1000).trace) <= 200
+
+
+@pytest.mark.parametrize("optimiser", [ADAM, LBFGS], ids=["adam", "lbfgs"])
+def test_the_start_stays_as_it_was(optimiser: Optimiser) -> None:
+    start = code(2, 1)
+    kept = start.clone()
+    run(start, optimiser, iterations=3)
+    assert torch.equal(start, kept)
+
+
+def test_langevin_noise_comes_from_the_generator_alone() -> None:
+    noisy = Optimiser(kind="adam", learning_rate=0.05, langevin=0.2)
+    first = run(code(2, 1), noisy, iterations=5)
+    torch.rand(9)  # whatever else draws from the global stream
+    second, other = run(code(2, 1), noisy, iterations=5), run(code(2, 1), noisy, iterations=5, seed=1)
+    assert torch.equal(first.trace, second.trace)
+    assert not torch.equal(first.trace, other.trace)
+
+
+def test_pixels_stay_in_the_box() -> None:
+    box = {"low": torch.full((1, 1, 1), -0.5), "high": torch.full((1, 1, 1), 0.5)}
+    outcome = run(0.1 * code(2, 1), iterations=30, box=box)
+    assert float(outcome.variables["code"].abs().max()) == 0.5
+
+
+def test_the_group_pulls_restarts_together() -> None:
+    """After the same iterations the restarts lie nearer to each other than without."""
+
+    def spread(weight: float) -> float:
+        minimised = objective(ONE)
+        minimised = replace(minimised, priors=minimised.priors.model_copy(update={"group": weight}))
+        engine = Engine(minimised, ADAM, compiled=False)
+
+        def regroup(variables: dict[str, torch.Tensor], some: Known, iteration: int) -> Known:
+            mean = variables["code"].mean(dim=0, keepdim=True).expand_as(variables["code"])
+            return some._replace(consensus={"images": mean})
+
+        outcome = engine.run(
+            {"code": code(4, 1)},
+            known(ONE, 4, ONE.labels),
+            iterations=40,
+            generator=torch.Generator(),
+            regroup=regroup if weight else None,
+        )
+        return float(outcome.variables["code"].std(dim=0).mean())
+
+    assert spread(0.05) < 0.9 * spread(0.0)
+
+
+def test_a_blended_gradient_still_descends() -> None:
+    blended = Optimiser(kind="adam", learning_rate=0.05, schedule="constant", gradient_blend=0.5)
+    outcome = run(code(2, 1), blended)
+    assert (outcome.losses < 0.5 * outcome.trace[0]).all()
+    assert not torch.equal(outcome.trace, run(code(2, 1)).trace)
