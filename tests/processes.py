@@ -61,6 +61,7 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 def end(process: subprocess.Popen[str], others: list[psutil.Process]) -> None:
     """Leave nothing behind, whatever the test found."""
-    for one in [*alive(others), process]:
-        one.kill()
+    for other in alive(others):
+        other.kill()
+    process.kill()
     process.wait()

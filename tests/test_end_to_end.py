@@ -17,7 +17,7 @@ from tests.processes import finish, start
 from tests.scenarios import scenario, tiny, tree, write_scenario
 
 RAY = {"federation__engine": {"kind": "ray", "cpus": 2}}
-HEADER = ["attack", "kind", "victim", "round", "image", "mse", "psnr", "ssim", "lpips", "label_true", "label_guess", "seconds"]  # fmt: skip
+HEADER = "attack,kind,victim,round,image,mse,psnr,ssim,lpips,label_true,label_guess,seconds"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_a_run_leaves_everything(ray_run: RunDirectory) -> None:
                      "results.json", "results.csv", "report.html"}  # fmt: skip
     with (ray_run.root / "results.csv").open() as file:
         header, *rows = list(csv.reader(file))
-    assert header[: len(HEADER)] == HEADER
+    assert ",".join(header).startswith(HEADER)
     assert len(rows) == 4 * 5
     assert "<html" in (ray_run.root / "report.html").read_text()[:200]
     assert not list(ray_run.root.rglob(".*.[0-9]*")), "no temporary files"

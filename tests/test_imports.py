@@ -52,7 +52,7 @@ except SystemExit as end:
     modules = modules_after(code)
     assert "fedleak.stages.attack" in modules
     assert (run.root / "results.json").is_file()
-    names = ("flwr", "flwr_datasets", "ray", "datasets", "sklearn.datasets", "torchvision.datasets")
+    names = ("flwr", "flwr_datasets", "ray", "datasets", "sklearn.datasets")
     assert loaded(modules, *names, "fedleak.federation") == []
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import inspect
-import types
-from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from fedleak import threat
-from fedleak.attacks.base import Attack, Reconstruction, TrainedAttack
+from fedleak.attacks.base import Attack, TrainedAttack
 from fedleak.families import kinds
 from fedleak.pipeline import attack_run
 from fedleak.progress import QuietProgress
@@ -24,6 +21,7 @@ from fedleak.threat import CAPABILITIES, Capability, granted_by_level, required_
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.transcript.views import CapabilityNotGrantedError, View
 from fedleak.truth import TruthReader
+from tests.reachable import arrays, overlap, reachable
 from tests.scenarios import command, run_federation, scenario, write_scenario
 
 ATTACKS = kinds("attack")
@@ -36,71 +34,6 @@ def everything_asked(**capabilities: Capability) -> None:
 everything_asked.__annotations__ = {
     name: capability for name, capability in CAPABILITIES.items() if capability.level is not None
 }
-
-
-def children(value: object) -> Iterator[object]:
-    """What an object leads to: attributes, slots, items, closures, and whatever the garbage collector knows."""
-    yield from vars(value).values() if hasattr(value, "__dict__") else ()
-    for cls in type(value).__mro__:
-        slots = cls.__dict__.get("__slots__", ())
-        for slot in (slots,) if isinstance(slots, str) else slots:
-            if hasattr(value, slot):
-                yield getattr(value, slot)
-    if isinstance(value, Mapping):
-        yield from (*value.keys(), *value.values())
-    if isinstance(value, types.MethodType):
-        yield value.__self__
-    if isinstance(value, types.FunctionType):
-        yield from (cell.cell_contents for cell in value.__closure__ or ())
-        return  # its globals are those of its module
-    if isinstance(value, torch.Tensor):
-        yield from (value.grad, value.grad_fn, value._base)
-    if isinstance(value, torch.autograd.graph.Node):
-        yield from (value.next_functions, getattr(value, "variable", None))
-        yield from (getattr(value, name) for name in dir(value) if name.startswith("_saved_"))
-    if isinstance(value, np.ndarray):
-        yield value.base
-    yield from gc.get_referents(value)
-
-
-def is_code(value: object) -> bool:
-    """Modules, classes and built-ins: the program, not what the attack was given."""
-    return isinstance(value, types.ModuleType | type | types.BuiltinFunctionType | types.CodeType | types.FrameType)
-
-
-def reachable(*roots: object) -> list[object]:
-    """Everything that can be reached from ``roots``."""
-    seen: dict[int, object] = {}
-    waiting = list(roots)
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen or is_code(value):
-            continue
-        seen[id(value)] = value
-        waiting += list(children(value))
-    return list(seen.values())
-
-
-def memory(value: torch.Tensor | np.ndarray[Any, Any]) -> tuple[int, int]:
-    """First and last address of the storage."""
-    if isinstance(value, torch.Tensor):
-        storage = value.untyped_storage()
-        return storage.data_ptr(), storage.data_ptr() + storage.nbytes()
-    while isinstance(value.base, np.ndarray):
-        value = value.base
-    return np.lib.array_utils.byte_bounds(value)
-
-
-def arrays(values: list[object]) -> list[torch.Tensor | np.ndarray[Any, Any]]:
-    """Tensors and arrays that hold anything."""
-    found = [v for v in values if isinstance(v, torch.Tensor | np.ndarray)]
-    return [v for v in found if (v.numel() if isinstance(v, torch.Tensor) else v.size)]
-
-
-def overlap(first: object, second: object) -> bool:
-    """Whether any arrays reachable from the two share memory."""
-    spans = [[memory(v) for v in arrays(reachable(root))] for root in (first, second)]
-    return any(a < d and c < b for a, b in spans[0] for c, d in spans[1])
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +185,7 @@ def test_an_ungranted_attack_is_refused_before_anything_runs(
 
 def test_levels_are_cumulative() -> None:
     levels = [granted_by_level(level) for level in range(6)]
-    assert all(a <= b for a, b in zip(levels, levels[1:], strict=False))
+    assert all(lower <= higher for lower, higher in pairwise(levels))
     assert levels[5] == {name for name, c in CAPABILITIES.items() if c.level is not None}
     assert "injected_pairs" not in levels[4]
     assert {"shared_update", "model_architecture", "global_model"} <= levels[0]
@@ -261,7 +194,7 @@ def test_levels_are_cumulative() -> None:
 def test_required_capabilities_are_read_off_the_annotations() -> None:
     def method(
         self: object, update: threat.SharedUpdate, count: int, *, prior: threat.PixelPrior, generator: torch.Generator
-    ) -> Reconstruction: ...
+    ) -> None: ...
 
     assert required_capabilities(method) == {"update": threat.SharedUpdate, "prior": threat.PixelPrior}
 

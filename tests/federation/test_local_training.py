@@ -41,7 +41,7 @@ def batches(count: int, size: int) -> tuple[Tensor, Tensor]:
 def naive_gradient(module: nn.Module, images: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Gradient of the mean loss and the buffers afterwards, by autograd on a copy."""
     own = copy.deepcopy(module)
-    F.cross_entropy(own(images), labels).backward()
+    F.cross_entropy(own(images), labels).backward()  # type: ignore[no-untyped-call]
     return {n: p.grad for n, p in own.named_parameters() if p.grad is not None}, dict(own.named_buffers())
 
 
@@ -60,7 +60,7 @@ def naive_sgd(
     optimiser = torch.optim.SGD(own.parameters(), lr=training.learning_rate)
     for part in order_of(len(labels), training):
         optimiser.zero_grad()
-        F.cross_entropy(own(images[part]), labels[part]).backward()
+        F.cross_entropy(own(images[part]), labels[part]).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     old = dict(module.named_parameters())
     return {n: (p - old[n]).detach() for n, p in own.named_parameters()}, dict(own.named_buffers())

@@ -41,9 +41,7 @@ FEDAVG: dict[str, Any] = {
 CONVNET = {"model": {"kind": "convnet", "widths": [3, 4]}, "federation__client__batch_size": 4}
 
 
-def update_of(
-    checked: Scenario, state: dict[str, Tensor], images: Tensor, labels: Tensor, *, seed: int = 0
-) -> Updates:
+def update_of(checked: Scenario, state: dict[str, Tensor], images: Tensor, labels: Tensor, *, seed: int = 0) -> Updates:
     """The client's computation on images ``(B, C, H, W)`` in [0, 1], from the global model ``state``."""
     model = checked.model.build((1, 8, 8), 10, seed=0)
     model.load_state_dict(state)
@@ -237,7 +235,9 @@ def test_an_update_and_the_pair_of_the_same_images_agree(tmp_path: Path, monkeyp
     server = make_server(tmp_path, plan)
     server.run(SerialGrid(app, 3))
     np.testing.assert_allclose(
-        np.load(tmp_path / "transcript/pairs/updates.npy")[5], np.load(tmp_path / "transcript/updates.npy")[0], atol=1e-7
+        np.load(tmp_path / "transcript/pairs/updates.npy")[5],
+        np.load(tmp_path / "transcript/updates.npy")[0],
+        atol=1e-7,
     )
 
 

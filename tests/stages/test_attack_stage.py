@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from fedleak.attacks.base import Artefact
 from fedleak.attacks.generative.base import GenerativeAttack
 from fedleak.attacks.generative.lti import Lti
 from fedleak.datasets.base import Dataset
@@ -22,7 +23,7 @@ from fedleak.results.schema import Results, load_results
 from fedleak.run_directory import RunDirectory
 from fedleak.stages import artefacts
 from fedleak.stages import attack as stage
-from fedleak.stages.attack_record import load_images, load_record
+from fedleak.stages.attack_record import PartFiles, load_images, load_record
 from tests.scenarios import run_federation, scenario
 
 FreshRun = Callable[[], RunDirectory]
@@ -136,16 +137,16 @@ def test_a_killed_attack_continues(fresh: FreshRun, monkeypatch: pytest.MonkeyPa
     whole, killed = fresh(), fresh()
     attacked(whole)
     monkeypatch.setattr(stage, "PART_SECONDS", -1.0)
-    original, calls = stage.PartFiles.write, [0]
+    original, calls = PartFiles.write, [0]
 
-    def deadly(self: stage.PartFiles, *args: Any) -> None:
+    def deadly(self: PartFiles, *args: Any) -> None:
         original(self, *args)
         calls[0] += 1
         if calls[0] == 3:
             raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage.PartFiles, "write", deadly)
+        patch.setattr(PartFiles, "write", deadly)
         with pytest.raises(KilledError):
             attacked(killed)
     calls_after = count_calls(monkeypatch, GenerativeAttack, "reconstruct")
@@ -201,7 +202,7 @@ def test_artefacts_survive_the_cache(cache: Path) -> None:
 
 def stage_artefact() -> Any:
     """Something trained."""
-    return stage.artefacts.Artefact({"w": torch.arange(3.0)}, {"curve": [0.1, 1 / 3], "n": 3})
+    return Artefact({"w": torch.arange(3.0)}, {"curve": [0.1, 1 / 3], "n": 3})
 
 
 def faulty(tmp_path: Path, *places: tuple[int, int]) -> RunDirectory:
@@ -243,7 +244,8 @@ def test_a_failed_attack_is_a_row_with_its_reason(fresh: FreshRun, monkeypatch: 
     monkeypatch.setattr(Lti, "reconstruct", fail_once)
     results = attacked(fresh())
     failed = [row for row in results.rows if row.status == "failed"]
-    assert [(row.attack, row.victim, row.round, row.reason, row.metrics) for row in failed] == [("lti", 2, 1, "no luck", {})]  # fmt: skip
+    assert [(row.attack, row.victim, row.round, row.reason) for row in failed] == [("lti", 2, 1, "no luck")]
+    assert failed[0].metrics == {}, "a failure has no score"
     assert results.attacks[0].failures == 1
     assert results.attacks[0].images == 7
 

@@ -42,7 +42,9 @@ def check_refused(run: RunDirectory, capsys: Capsys, *, words: str) -> None:
 
 
 @pytest.mark.parametrize("position", [0, 150, -1])
-@pytest.mark.parametrize("name", ["updates.npy", "pairs/updates.npy", "public/images.npy", "models/version-00001.safetensors"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["updates.npy", "pairs/updates.npy", "public/images.npy", "models/version-00001.safetensors"]
+)
 def test_a_flipped_bit_is_noticed(copied_run: CopiedRun, name: str, position: int) -> None:
     path = copied_run().transcript / name
     content = bytearray(path.read_bytes())
@@ -83,7 +85,9 @@ def test_no_manifest_means_not_finished(copied_run: CopiedRun, capsys: Capsys) -
     check_refused(run, capsys, words="no finished transcript")
 
 
-@pytest.mark.parametrize("escape", ["../scenario.yaml", "../truth/updates.json", "models/../../scenario.yaml", "/etc/hostname"])  # fmt: skip
+@pytest.mark.parametrize(
+    "escape", ["../scenario.yaml", "../truth/updates.json", "models/../../scenario.yaml", "/etc/hostname"]
+)
 def test_a_manifest_cannot_point_outside(copied_run: CopiedRun, capsys: Capsys, escape: str) -> None:
     run = copied_run()
     raw = json.loads((run.transcript / "manifest.json").read_text())
@@ -144,7 +148,9 @@ def test_the_federation_cannot_be_overridden_afterwards(copied_run: CopiedRun, c
     assert tree(run.root) == before
 
 
-def test_a_damaged_transcript_is_made_again_with_force_only(finished_run: RunDirectory, copied_run: CopiedRun, capsys: Capsys) -> None:  # fmt: skip
+def test_a_damaged_transcript_is_made_again_with_force_only(
+    finished_run: RunDirectory, copied_run: CopiedRun, capsys: Capsys
+) -> None:
     run = copied_run()
     path = run.transcript / "updates.npy"
     path.write_bytes(b"\0" * path.stat().st_size)

@@ -80,7 +80,7 @@ def test_a_journal_cut_anywhere_is_continued(data: st.DataObject) -> None:
         write_rounds(TranscriptWriter(folder, "f"), 3, until=2)
         journal = (folder / JOURNAL).read_bytes()
         cut = data.draw(st.integers(0, len(journal)))
-        garbage = data.draw(st.sampled_from([b"", b"\0\0\0", b"{\"rou", b"\xff\xfe\n", b"[1]\n"]))
+        garbage = data.draw(st.sampled_from([b"", b"\0\0\0", b'{"rou', b"\xff\xfe\n", b"[1]\n"]))
         (folder / JOURNAL).write_bytes(journal[:cut] + garbage)
         writer = TranscriptWriter(folder, "f")
         assert writer.rounds == [record(number) for number in range(1, len(writer.rounds) + 1)]
