@@ -180,6 +180,8 @@ class Scenario(Settings):
     """Resamples behind every 95 % interval."""
     device: str = "auto"
     """Device of the attack stage: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ..."""
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads of the attack stage; all cores unless given. Small generators train fastest on one."""
     budgets: dict[str, dict[str, Any]] = {}
     """Named sets of overrides, ``path: value``, chosen with ``--budget``."""
     budget: str | None = None

@@ -7,6 +7,7 @@ the order in which clients reply, the number of workers and a resumed run change
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,7 +19,7 @@ Name = str | int
 
 def derive(seed: int, *name: Name) -> int:
     """A 63-bit seed for the stream called ``name``."""
-    text = "/".join([str(seed), *(f"{type(part).__name__}:{part}" for part in name)])
+    text = json.dumps([seed, *name])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 

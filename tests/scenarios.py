@@ -31,6 +31,7 @@ RAW: dict[str, Any] = {
         {"kind": "coarse_git", "hidden": 4, "training": {"epochs": 1}},
     ],
     "metrics": {"lpips": None},
+    "threads": 1,
     "bootstrap_resamples": 100,
     "budgets": {"long": {"federation.rounds": 7}},
 }

@@ -77,7 +77,7 @@ class ImageFolder(Dataset):
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
-    names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
+    names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
     if len(names) < 2:
         raise InputError("dataset.root", str(folder), f"it needs at least two class folders, found {len(names)}")
     return names

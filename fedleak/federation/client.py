@@ -43,7 +43,7 @@ def _module(model: Model, input_shape: InputShape, classes: int) -> nn.Module:
 def _prepare(message: Message, context: Context) -> tuple[ClientTask, nn.Module, torch.device]:
     """The task, and the model with the broadcast weights (and the client's own buffers, where it keeps them)."""
     task = ClientTask.model_validate_json(str(message.content.config_records["config"]["task"]))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if task.gpu else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(task.threads)
     model = _module(task.model, task.input_shape, task.classes).to(device)

@@ -108,12 +108,12 @@ def _group(
         if training.protocol == "fedsgd":
             gradient, (value, b) = grad_and_value(loss, has_aux=True)(parameters, b, x, y)
             return gradient, b, value
-        p, total = parameters, torch.zeros(())
+        p, losses = parameters, []
         for batch in order:
             gradient, (value, b) = grad_and_value(loss, has_aux=True)(p, b, x[batch], y[batch])
             p = {name: p[name] - training.learning_rate * gradient[name] for name in p}
-            total = total + value / len(order)
-        return {name: p[name] - parameters[name] for name in p}, b, total
+            losses.append(value)
+        return {name: p[name] - parameters[name] for name in p}, b, torch.stack(losses).mean()
 
     own_buffers = {name: b.unsqueeze(0).repeat(len(images), *[1] * b.ndim) for name, b in buffers.items()}
     return vmap(one, randomness="different")(own_buffers, images, labels)

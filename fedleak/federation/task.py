@@ -28,6 +28,8 @@ class ClientTask(Settings):
     client: ClientSettings
     data: str
     """Folder with one sub-folder of private images per client."""
+    gpu: bool = False
+    """Compute on the GPU that the engine has given to this client."""
     threads: int = Field(default=1, ge=1)
     timeout: float
     fault: Literal["raise", "silent", "exit", "nan"] | None = None

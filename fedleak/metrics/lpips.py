@@ -58,7 +58,7 @@ def _network(backbone: str) -> Any:
         return network
     try:
         return _build(lpips, random_backbone=False)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # no connection; a damaged download
         raise MetricUnavailableError(
             f"AlexNet's weights could not be fetched ({error}); name a local file in metrics.lpips.backbone"
         ) from error

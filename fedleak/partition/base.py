@@ -29,6 +29,8 @@ class Partition(Component):
         """
         from datasets import Dataset
 
+        if clients > len(labels):
+            raise InputError("federation.clients", clients, f"there are only {len(labels)} private images to deal")
         partitioner = self.partitioner(clients=clients, seed=seed)
         partitioner.dataset = Dataset.from_dict({"index": np.arange(len(labels)), "label": labels})
         try:

@@ -21,7 +21,7 @@ class MagnitudePruning(PostProcess):
         return {name: self._prune(tensor) for name, tensor in update.items()}
 
     def _prune(self, tensor: torch.Tensor) -> torch.Tensor:
-        count = int(self.rate * tensor.numel())
+        count = int(self.rate * tensor.numel() + 1e-9)  # 0.29 * 100 is a little less than 29
         if count == 0:
             return tensor.clone()
         smallest = tensor.abs().flatten().topk(count, largest=False).indices

@@ -6,9 +6,9 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from fedleak.errors import InputError
 from fedleak.records import Record, write_atomically
@@ -41,6 +41,12 @@ class ResultRow(Record):
     seconds: float | None = None
     status: Literal["ok", "failed"] = "ok"
     reason: str = ""
+
+    @model_validator(mode="after")
+    def _failure_is_no_score(self) -> Self:
+        if self.status == "failed" and self.metrics:
+            raise ValueError("a failed attack has no metrics")
+        return self
 
 
 class RoundSummary(Record):

@@ -47,6 +47,8 @@ def attack(scenario: Scenario, run: RunDirectory, progress: Progress) -> None:
         InputError: if the transcript is missing, foreign or damaged.
     """
     device = choose_device(scenario.device)
+    if scenario.threads is not None:
+        torch.set_num_threads(scenario.threads)
     reader = TranscriptReader(run.transcript)
     transcript_digest = file_digest(run.transcript / MANIFEST)
     for component in scenario.attacks:
@@ -69,6 +71,7 @@ def attack_fingerprint(scenario: Scenario, component: Attack, transcript_digest:
             "labels": labels.model_dump(mode="json") if labels else None,
             "seed": scenario.seed,
             "device": choose_device(scenario.device).type,
+            "threads": scenario.threads,
         }
     )
 
@@ -168,6 +171,7 @@ class _Session:
                 "shape": [*manifest.input_shape, manifest.classes],
                 "seed": self.scenario.seed,
                 "device": self.device.type,
+                "threads": self.scenario.threads,
                 "torch": torch.__version__,
             }
         )

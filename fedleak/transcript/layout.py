@@ -61,9 +61,9 @@ class Layout(BaseModel):
             if tensor is None or tuple(tensor.shape[batch_dims:]) != slot.shape:
                 found = None if tensor is None else tuple(tensor.shape[batch_dims:])
                 raise ValueError(f"update of {slot.name}: expected shape {slot.shape}, got {found}")
-            parts.append(tensor.reshape(*tensor.shape[:batch_dims], -1).to(torch.float32))
+            parts.append(tensor.reshape((*tensor.shape[:batch_dims], slot.size)).to(torch.float32))
         return torch.cat(parts, dim=batch_dims)
 
     def unflatten(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
         """Rows ``(*batch, size)`` -> named views ``(*batch, *shape)``."""
-        return {s.name: rows[..., s.start : s.stop].reshape(*rows.shape[:-1], *s.shape) for s in self.slots}
+        return {s.name: rows[..., s.start : s.stop].reshape((*rows.shape[:-1], *s.shape)) for s in self.slots}

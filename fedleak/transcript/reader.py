@@ -43,21 +43,35 @@ class TranscriptReader:
         """The arrays must be as long and as wide as the manifest says, or an attack would read nonsense."""
         manifest, values = self.manifest, self.manifest.parameters.size
         rows = max((update.row + 1 for update in manifest.updates), default=0)
-        self._expect("updates.npy", (rows, values))
+        self._expect("updates.npy", (rows, values), "float32")
         for update in manifest.updates:
             self._checked(model_file(update.model_version))
         if manifest.pairs is not None:
-            self._expect("pairs/updates.npy", (manifest.pairs.count, values))
-            self._expect("pairs/index.npy", (manifest.pairs.count, manifest.pairs.images_per_pair))
+            self._expect("pairs/updates.npy", (manifest.pairs.count, values), "float32", "float16")
+            self._expect("pairs/index.npy", (manifest.pairs.count, manifest.pairs.images_per_pair), "int64")
+            public, index = self._rows("public/images.npy"), self.pair_index()
+            if index.size and not 0 <= index.min() <= index.max() < len(public):
+                raise InputError("transcript", "pairs/index.npy", f"there are {len(public)} public images")
         if self.has_public_images:
-            count = len(RowFile(self._checked("public/images.npy")))
-            self._expect("public/images.npy", (count, *manifest.input_shape))
-            self._expect("public/labels.npy", (count,))
+            count = len(self._rows("public/images.npy"))
+            self._expect("public/images.npy", (count, *manifest.input_shape), "uint8")
+            self._expect("public/labels.npy", (count,), "int64")
 
-    def _expect(self, name: str, shape: tuple[int, ...]) -> None:
-        found = RowFile(self._checked(name)).shape
-        if found != shape:
-            raise InputError("transcript", name, f"expected an array of shape {shape}, found {found}")
+    def _expect(self, name: str, shape: tuple[int, ...], *dtypes: str) -> None:
+        rows = self._rows(name)
+        if rows.shape != shape or rows.dtype.name not in dtypes:
+            raise InputError(
+                "transcript",
+                name,
+                f"expected {' or '.join(dtypes)} of shape {shape}, found {rows.dtype.name} of {rows.shape}",
+            )
+
+    def _rows(self, name: str) -> RowFile:
+        path = self._checked(name)
+        try:
+            return RowFile(path)
+        except InputError as error:
+            raise InputError("transcript", name, error.allowed) from error
 
     def _inside(self, name: str) -> Path:
         path = (self.folder / name).resolve()
@@ -72,7 +86,7 @@ class TranscriptReader:
 
     @cached_property
     def _updates(self) -> RowFile:
-        return RowFile(self._checked("updates.npy"))
+        return self._rows("updates.npy")
 
     def update(self, row: int) -> torch.Tensor:
         """One shared update, flat ``(D,)`` float32, freshly read."""
@@ -98,7 +112,7 @@ class TranscriptReader:
 
     def pair_updates(self) -> RowFile:
         """The updates of the injected pairs, ``(P, D)``."""
-        return RowFile(self._checked("pairs/updates.npy"))
+        return self._rows("pairs/updates.npy")
 
     def pair_index(self) -> NDArray[np.int64]:
         """Which public images went into each pair, ``(P, B)``."""

@@ -113,7 +113,8 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
         layers, unfitted = self._features(architecture)
         features = unfitted.rebuilt(artefact.tensors)
         target = TargetShape(int(artefact.facts["images_per_update"]), architecture.input_shape)
-        network = self.network(layers, features, target)
+        with seeds.global_torch_seed(0):  # the weights drawn here are replaced
+            network = self.network(layers, features, target)
         prefix = "network."
         network.load_state_dict(
             {n.removeprefix(prefix): t for n, t in artefact.tensors.items() if n.startswith(prefix)}

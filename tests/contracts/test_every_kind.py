@@ -1,0 +1,57 @@
+"""What holds for every kind of every family, so that a new one cannot be added half."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from fedleak.component import Component
+from fedleak.families import FAMILIES, kinds
+
+ROOT = Path(__file__).parents[2]
+EVERY_KIND = [(family, kind) for family in FAMILIES for kind in kinds(family)]
+
+
+def component(family: str, kind: str) -> type[Component]:
+    return kinds(family)[kind]
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_family_has_kinds(family: str) -> None:
+    assert kinds(family)
+
+
+@pytest.mark.parametrize(("family", "kind"), EVERY_KIND)
+def test_its_docstring_opens_with_a_sentence(family: str, kind: str) -> None:
+    cls = component(family, kind)
+    assert "__doc__" in vars(cls)
+    assert re.fullmatch(r"[A-Z0-9].{10,}\.", cls.summary()), cls.summary()
+
+
+@pytest.mark.parametrize(("family", "kind"), EVERY_KIND)
+def test_a_test_file_mirrors_its_module(family: str, kind: str) -> None:
+    *folders, module = component(family, kind).__module__.split(".")[1:]
+    assert (ROOT / "tests" / Path(*folders) / f"test_{module}.py").is_file()
+
+
+@pytest.mark.parametrize(("family", "kind"), EVERY_KIND)
+def test_the_readme_names_it(family: str, kind: str) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    if len(readme.splitlines()) < 20:
+        pytest.skip("the README is not written yet")
+    assert re.search(rf"(?<!\w){re.escape(kind)}(?!\w)", readme)
+
+
+@pytest.mark.parametrize(("family", "kind"), EVERY_KIND)
+def test_its_name_can_be_written_in_yaml_and_in_a_column(family: str, kind: str) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", kind)
+    assert not kind.startswith("baseline_")
+
+
+@pytest.mark.parametrize(("family", "kind"), EVERY_KIND)
+def test_unknown_settings_are_refused(family: str, kind: str) -> None:
+    with pytest.raises(ValidationError, match="no_such_setting"):
+        component(family, kind).model_validate({"no_such_setting": 1})

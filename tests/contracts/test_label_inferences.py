@@ -1,0 +1,77 @@
+"""Every label inference gives as many sorted labels as asked, and never touches the update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fedleak.attacks.labels.base import LabelInference
+from fedleak.errors import AttackFailedError
+from fedleak.families import kinds
+from fedleak.models.lenet import LeNet
+from fedleak.threat import CAPABILITIES, SharedUpdate, required_capabilities
+from tests.builders import Protocol, architecture, digits, shared_update, with_required
+
+KINDS = list(kinds("label_inference"))
+
+
+def inference(kind: str) -> LabelInference:
+    cls = kinds("label_inference")[kind]
+    assert issubclass(cls, LabelInference)
+    return with_required(cls)
+
+
+def update_of(count: int, protocol: Protocol = "fedsgd", *, last_bias: bool = True) -> SharedUpdate:
+    data = digits().train
+    return shared_update(
+        architecture(LeNet(last_bias=last_bias)), data.images[:count], data.labels[:count], protocol=protocol
+    )
+
+
+@pytest.mark.parametrize("last_bias", [True, False])
+@pytest.mark.parametrize("protocol", ["fedsgd", "fedavg"])
+@pytest.mark.parametrize("count", [1, 4, 12])
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_are_as_many_as_asked_sorted_and_classes(
+    kind: str, count: int, protocol: Protocol, last_bias: bool
+) -> None:
+    labels = inference(kind).infer(update_of(count, protocol, last_bias=last_bias), count=count)
+    assert labels.shape == (count,)
+    assert labels.dtype == torch.int64
+    assert labels.tolist() == sorted(labels.tolist())
+    assert 0 <= labels.min() <= labels.max() < 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_update_stays_as_it_was_and_the_answer_is_the_same_twice(kind: str) -> None:
+    update = update_of(4)
+    kept = {name: tensor.clone() for name, tensor in update.tensors.items()}
+    first, second = (inference(kind).infer(update, count=4) for _ in range(2))
+    assert torch.equal(first, second)
+    assert all(torch.equal(update.tensors[name], tensor) for name, tensor in kept.items())
+
+
+SPOILS: dict[str, Callable[[SharedUpdate], dict[str, torch.Tensor]]] = {
+    "nothing in it": lambda update: {},
+    "not a number": lambda update: {n: torch.full_like(t, torch.nan) for n, t in update.tensors.items()},
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_update_that_cannot_be_read_is_a_failed_attack(
+    kind: str, spoil: Callable[[SharedUpdate], dict[str, torch.Tensor]]
+) -> None:
+    update = update_of(2)
+    with pytest.raises(AttackFailedError):
+        inference(kind).infer(replace(update, tensors=spoil(update)), count=2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_asks_for_known_capabilities_only(kind: str) -> None:
+    asked = set(required_capabilities(inference(kind).infer).values())
+    assert asked
+    assert asked <= set(CAPABILITIES.values())

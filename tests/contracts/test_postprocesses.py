@@ -1,0 +1,74 @@
+"""Every post-processing step is a pure function of the update and the generator."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fedleak.families import kinds
+from fedleak.postprocess.base import PostProcess, Update
+from tests.builders import architecture, digits, updates_of, with_required
+
+KINDS = list(kinds("postprocess"))
+
+
+def step(kind: str) -> PostProcess:
+    cls = kinds("postprocess")[kind]
+    assert issubclass(cls, PostProcess)
+    return with_required(cls)
+
+
+def gradient() -> dict[str, torch.Tensor]:
+    """One real gradient."""
+    data = digits().train
+    tensors = updates_of(architecture(), data.images[None, :1], data.labels[None, :1])
+    return {name: tensor[0] for name, tensor in tensors.items()}
+
+
+UPDATES = {
+    "gradient": gradient(),
+    "zero": {name: torch.zeros_like(tensor) for name, tensor in gradient().items()},
+    "odd shapes": {"scalar": torch.tensor(-2.0), "empty": torch.zeros(0, 3), "one": torch.tensor([[[3.0]]])},
+    "double": {name: tensor.double() for name, tensor in gradient().items()},
+    "tiny": {"w": torch.full((5,), 1e-30), "b": torch.tensor([-1e-38])},
+    "not contiguous": {"w": torch.arange(12.0).reshape(3, 4).T},
+}
+
+
+def applied(kind: str, update: Update, *, seed: int = 0) -> dict[str, torch.Tensor]:
+    return step(kind).apply(update, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", UPDATES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_argument_stays_as_it_was(kind: str, name: str) -> None:
+    update = UPDATES[name]
+    kept = {key: tensor.clone() for key, tensor in update.items()}
+    result = applied(kind, update)
+    for tensor in result.values():
+        tensor.fill_(7.0)  # the result shares no memory with the argument either
+    assert list(update) == list(kept)
+    assert all(torch.equal(update[key], tensor) for key, tensor in kept.items())
+
+
+@pytest.mark.parametrize("name", UPDATES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_shapes_and_types_are_kept(kind: str, name: str) -> None:
+    result = applied(kind, UPDATES[name])
+    assert [(key, t.shape, t.dtype) for key, t in result.items()] == [
+        (key, t.shape, t.dtype) for key, t in UPDATES[name].items()
+    ]
+
+
+@pytest.mark.parametrize("name", UPDATES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_result_is_finite(kind: str, name: str) -> None:
+    assert all(tensor.isfinite().all() for tensor in applied(kind, UPDATES[name]).values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_generator_decides_and_the_global_stream_is_not_touched(kind: str) -> None:
+    state = torch.get_rng_state()
+    first, second = applied(kind, UPDATES["gradient"]), applied(kind, UPDATES["gradient"])
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert torch.equal(torch.get_rng_state(), state)

@@ -1,0 +1,109 @@
+"""Who may write into a run directory, and what --force removes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedleak.errors import InputError
+from fedleak.run_directory import RunDirectory, federation_fingerprint, scenario_fingerprint
+from tests.scenarios import command, run_federation, scenario, tree, write_scenario
+
+Capsys = pytest.CaptureFixture[str]
+
+
+def test_a_new_directory_is_free(tmp_path: Path) -> None:
+    RunDirectory(tmp_path / "new").check(scenario(), force=False)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_same_scenario_may_go_on(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    with run.claim(scenario(), force=False):
+        pass
+    run.check(scenario(description="another text", federation__engine__kind="ray"), force=False)
+
+
+def test_another_scenario_needs_force(tmp_path: Path) -> None:
+    run = run_federation(tmp_path / "run", scenario())
+    before = tree(run.root)
+    with pytest.raises(InputError, match=r"it holds the run of another scenario; --force replaces it"):
+        run.check(scenario(seed=1), force=False)
+    assert tree(run.root) == before
+    with run.claim(scenario(seed=1), force=True):
+        assert run.scenario().seed == 1
+    assert set(tree(run.root)) == {".lock", "scenario.yaml"}
+
+
+def test_force_leaves_other_files_alone(tmp_path: Path) -> None:
+    run = run_federation(tmp_path / "run", scenario())
+    (run.root / "notes.txt").write_text("mine")
+    run.clear()
+    assert set(tree(run.root)) == {".lock", "notes.txt"}
+
+
+@pytest.mark.parametrize("name", ["transcript", "attacks", "truth", "pictures"])
+def test_a_folder_that_only_looks_like_ours_is_not_touched(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "precious").write_text("data")
+    with pytest.raises(InputError, match="it holds other files"):
+        RunDirectory(tmp_path).check(scenario(), force=False)
+
+
+def test_what_a_kill_leaves_before_the_scenario_is_written(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".scenario.yaml.123").touch()
+    RunDirectory(tmp_path).check(scenario(), force=False)
+
+
+def test_a_file_is_no_directory(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(InputError, match="it is a file"):
+        RunDirectory(tmp_path / "run").check(scenario(), force=True)
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    with run.lock(), pytest.raises(InputError, match="another fedleak process is working there"), run.lock():
+        pass
+    with run.lock():
+        pass
+
+
+def test_a_blocked_read_inside_the_lock_is_not_taken_for_the_lock(tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError), RunDirectory(tmp_path).lock():
+        raise BlockingIOError
+
+
+def test_force_with_bad_input_destroys_nothing(tmp_path: Path, capsys: Capsys) -> None:
+    run = run_federation(tmp_path / "run", scenario())
+    before = tree(run.root)
+    path = write_scenario(tmp_path, adversary__public_images=5000)
+    outcome = command(capsys, "federate", path, "--out", run.root, "--force")
+    assert outcome.code == 2
+    assert tree(run.root) == before
+
+
+def test_force_does_it_again(tmp_path: Path, capsys: Capsys) -> None:
+    run = run_federation(tmp_path / "run", scenario())
+    before = tree(run.transcript)
+    manifest = run.transcript / "manifest.json"
+    age = manifest.stat().st_mtime_ns
+    path = write_scenario(tmp_path)
+    assert command(capsys, "federate", path, "--out", run.root, "--quiet").code == 0
+    assert manifest.stat().st_mtime_ns == age, "finished work is reused"
+    assert command(capsys, "federate", path, "--out", run.root, "--quiet", "--force").code == 0
+    assert manifest.stat().st_mtime_ns > age
+    assert tree(run.transcript) == before
+
+
+def test_fingerprints_follow_what_matters() -> None:
+    base = scenario()
+    assert federation_fingerprint(scenario(attacks=["lti"], device="cpu")) == federation_fingerprint(base)
+    assert scenario_fingerprint(scenario(attacks=["lti"])) != scenario_fingerprint(base)
+    other: list[dict[str, Any]] = [{"seed": 1}, {"federation__rounds": 3}, {"model__hidden": [7]}]
+    same: list[dict[str, Any]] = [{"federation__engine__kind": "ray"}, {"description": "x"}, {"budgets": {}}]
+    assert all(federation_fingerprint(scenario(**change)) != federation_fingerprint(base) for change in other)
+    assert all(scenario_fingerprint(scenario(**change)) == scenario_fingerprint(base) for change in same)

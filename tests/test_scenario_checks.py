@@ -1,0 +1,61 @@
+"""Contradictions that are found without looking at data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fedleak.errors import InputErrors
+from tests.scenarios import scenario, tiny
+
+CONTRADICTIONS: list[tuple[dict[str, Any], str, str]] = [
+    ({"federation__clients_per_round": 4}, "federation.clients_per_round", "at most federation.clients = 3"),
+    ({"federation__faults": [{"round": 3, "client": 1, "mode": "nan"}]}, "federation.faults.0", "no such client or"),
+    ({"federation__faults": [{"round": 1, "client": 3, "mode": "nan"}]}, "federation.faults.0", "no such client or"),
+    ({"federation__faults": [{"round": 1, "client": 1, "mode": "exit"}]}, "federation.faults.0.mode", "serial engine"),
+    ({"federation__faults": [{"round": 1, "client": 1, "mode": "silent"}]}, "federation.faults.0.mode", "serial"),
+    ({"adversary__compromised": 3}, "adversary.compromised", "clients are 0 to 2"),
+    ({"adversary__victims__clients": [0, 1, 2, 2]}, "adversary.victims.clients", "more victims than clients"),
+    ({"adversary__victims__clients": [1, 3]}, "adversary.victims.clients", "clients are 0 to 2"),
+    ({"adversary__victims__rounds": [3]}, "adversary.victims.rounds", "rounds are 1 to 2"),
+    ({"adversary__injection__rounds": [3]}, "adversary.injection.rounds", "rounds are 1 to 2"),
+    ({"adversary__injection__rounds": [1, 1]}, "adversary.injection.rounds", "listed twice"),
+    ({"adversary__injection": None, "attacks": ["lti"]}, "adversary.injection", "needs injected pairs"),
+    ({"adversary__level": 4, "attacks": ["lti"]}, "attacks.0", "needs injected_pairs (level 5)"),
+    ({"attacks": ["lti", "lti"]}, "attacks.1.id", "give each its own"),
+    ({"attacks": [{"kind": "lti", "id": "baseline_x"}]}, "attacks.0.id", "are taken"),
+    ({"device": "tpu"}, "device", "expected auto, cpu"),
+]
+
+
+@pytest.mark.parametrize(("changes", "path", "allowed"), CONTRADICTIONS)
+def test_contradictions(changes: dict[str, Any], path: str, allowed: str) -> None:
+    with pytest.raises(InputErrors) as caught:
+        scenario(**changes)
+    assert [error.path for error in caught.value.errors] == [path]
+    assert allowed in str(caught.value)
+
+
+def test_all_contradictions_are_reported_at_once() -> None:
+    with pytest.raises(InputErrors) as caught:
+        scenario(adversary__compromised=3, device="tpu", adversary__victims__rounds=[9])
+    assert len(caught.value.errors) == 3
+
+
+def test_label_inference_needs_its_capabilities_too() -> None:
+    grants = {"level": None, "grants": ["injected_pairs", "model_architecture"]}
+    with pytest.raises(InputErrors) as caught:
+        scenario(**{f"adversary__{key}": value for key, value in grants.items()}, attacks=["lti"])
+    assert {error.path for error in caught.value.errors} == {"attacks.0", "adversary.label_inference"}
+    assert all("shared_update" in error.allowed for error in caught.value.errors)
+
+
+def test_grants_by_name_are_as_good_as_a_level() -> None:
+    names = ["shared_update", "model_architecture", "injected_pairs"]
+    granted = scenario(adversary__level=None, adversary__grants=names).adversary.granted
+    assert granted == set(names)
+
+
+def test_the_tiny_scenario_is_valid() -> None:
+    assert scenario().name == tiny()["name"]

@@ -1,0 +1,27 @@
+"""Every scenario that ships is valid at every budget, and says what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fedleak.scenario_file import load_scenario, read_yaml
+
+FOLDER = Path(__file__).parent.parent / "scenarios"
+FILES = sorted(FOLDER.rglob("*.yaml"))
+BUDGETS = [(file, budget) for file in FILES for budget in [None, *read_yaml(file).get("budgets", {})]]
+
+
+@pytest.mark.parametrize(("file", "budget"), BUDGETS, ids=lambda value: getattr(value, "stem", value))
+def test_it_is_valid(file: Path, budget: str | None) -> None:
+    scenario = load_scenario(file, budget=budget)
+    assert scenario.name == file.stem
+    assert scenario.description
+
+
+def test_the_readme_names_every_scenario() -> None:
+    readme = (FOLDER.parent / "README.md").read_text("utf-8")
+    assert FILES
+    for file in FILES:
+        assert file.relative_to(FOLDER.parent).as_posix() in readme
