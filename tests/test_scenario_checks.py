@@ -51,6 +51,12 @@ def test_label_inference_needs_its_capabilities_too() -> None:
     assert all("shared_update" in error.allowed for error in caught.value.errors)
 
 
+def test_an_attack_with_fixed_labels_needs_a_label_inference() -> None:
+    with pytest.raises(InputErrors, match="idlg needs inferred labels"):
+        scenario(adversary__label_inference=None, attacks=["idlg"])
+    scenario(adversary__label_inference=None, attacks=["dlg"])
+
+
 def test_grants_by_name_are_as_good_as_a_level() -> None:
     names = ["shared_update", "model_architecture", "injected_pairs"]
     granted = scenario(adversary__level=None, adversary__grants=names).adversary.granted

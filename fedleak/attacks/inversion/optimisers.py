@@ -60,8 +60,9 @@ class Moments(NamedTuple):
 
 def no_moments(variables: Tensors) -> Moments:
     """Before the first step."""
-    zeros = {name: torch.zeros_like(value) for name, value in variables.items()}
-    return Moments(zeros, dict(zeros))
+    # Separate tensors: arguments that share memory would be compiled for once more.
+    first, second = ({name: torch.zeros_like(value) for name, value in variables.items()} for _ in range(2))
+    return Moments(first, second)
 
 
 def adam_rates(rate: float, iteration: int) -> tuple[float, float, float]:
