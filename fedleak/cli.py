@@ -177,8 +177,12 @@ def list_kinds(family: Annotated[str | None, typer.Argument(help="One family onl
             table.add_row(name, kind, component.summary())
     if family in (None, "capability"):
         for kind, capability in CAPABILITIES.items():
-            table.add_row("capability", kind, f"{capability.summary()} (level {capability.level})")
+            table.add_row("capability", kind, f"{capability.summary()} ({_level(capability.level)})")
     Console().print(table)
+
+
+def _level(level: int | None) -> str:
+    return "derived" if level is None else f"level {level}"
 
 
 @app.command()

@@ -180,7 +180,7 @@ class InversionAttack(Attack):
         return regroup
 
     def _answer(self, problem: Problem, outcome: Inversion) -> Reconstruction:
-        losses = outcome.losses.nan_to_num(nan=torch.inf)
+        losses = outcome.losses.nan_to_num(nan=torch.inf, posinf=torch.inf)
         best = int(losses.argmin())
         if not torch.isfinite(losses[best]):
             raise AttackFailedError("the matching loss was never finite")

@@ -12,11 +12,6 @@ from tests.attacks.inversion.test_engine import ADAM
 from tests.attacks.inversion.test_objective import code, known, objective
 
 
-def untraceable(value: torch.Tensor) -> torch.Tensor:
-    torch._dynamo.graph_break()
-    return value + 1
-
-
 def test_what_cannot_be_compiled_runs_eagerly_and_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiler is told of a C++ compiler that is not there."""
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/no/such/compiler",))
@@ -31,6 +26,7 @@ def test_what_cannot_be_compiled_runs_eagerly_and_says_so_once(monkeypatch: pyte
     torch.testing.assert_close(second, first)
 
 
+@pytest.mark.filterwarnings("ignore:inversion runs without compilation")
 def test_an_error_of_the_function_itself_is_not_hidden() -> None:
     def wrong(value: torch.Tensor) -> torch.Tensor:
         return value @ torch.ones(7)
