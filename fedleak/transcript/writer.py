@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from fedleak.errors import FederationError
 from fedleak import __version__
+from fedleak.errors import FederationError
 from fedleak.records import write_atomically
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.manifest import (
