@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+
+LINE_SECONDS = 10.0
+"""Between two lines of one piece of work in a log."""
 
 
 class Task(Protocol):
@@ -56,8 +60,25 @@ class _Bar:
         self._bars.advance(self._id, steps)
 
 
+class _Lines:
+    """A bar for logs: a line at the start, one every ``LINE_SECONDS``, one at the end."""
+
+    def __init__(self, say: Callable[[str], None], description: str, total: int) -> None:
+        self._say, self._description, self._total = say, description, total
+        self._done, self._said = 0, time.monotonic()
+        say(description)
+
+    def advance(self, steps: int = 1, *, note: str = "") -> None:
+        """Count, and say so now and then."""
+        self._done += steps
+        ended = steps > 0 and self._done == self._total
+        if ended or time.monotonic() - self._said > LINE_SECONDS:
+            self._said = time.monotonic()
+            self._say(f"  {self._description}: {self._done} of {self._total}{f', {note}' if note else ''}")
+
+
 class TerminalProgress:
-    """Bars drawn by rich; on a stream that is no terminal, one line per finished piece of work."""
+    """Bars drawn by rich; on a stream that is no terminal, lines."""
 
     def __init__(self, bars: RichProgress) -> None:
         self._bars = bars
@@ -65,7 +86,7 @@ class TerminalProgress:
     def task(self, description: str, total: int) -> Task:
         """A new bar."""
         if not self._bars.console.is_terminal:
-            self.say(description)
+            return _Lines(self.say, description, total)
         return _Bar(self._bars, description, total)
 
     def say(self, message: str) -> None:

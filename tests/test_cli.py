@@ -50,6 +50,10 @@ BAD_RUNS: list[tuple[list[str], str, str, str]] = [
     (["model={kind: convnet, widths: [2, 2, 2, 2]}"], "model", "'convnet'", "does not fit the images"),
     (["federation.engine={kind: ray, client_cpus: 10000}"], "federation.engine.client_cpus", "10000", "this machine"),
     (["federation.engine={kind: ray, client_gpus: 64}"], "federation.engine.client_gpus", "64", "this machine has"),
+    (["federation.engine={kind: ray, address: nowhere}"], "federation.engine.address", "'nowhere'",
+     "auto or host:port"),
+    (["federation.engine={kind: ray, address: '127.0.0.1:1'}"], "federation.engine.address", "'127.0.0.1:1'",
+     "no Ray cluster answers there"),
     (["device=cuda:63"], "device", "'cuda:63'", "this machine offers"),
     (["rounds"], "--set", "'rounds'", "expected path=value"),
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from fedleak.errors import FederationError, InputError
+from fedleak.errors import FederationError
 from fedleak.scenario import Engine
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ MAX_RESTARTS = 3
 OBJECT_STORE_BYTES = 512 * 2**20
 POLL_SECONDS = 0.2
 SHUTDOWN_SECONDS = 10.0
+ORPHAN_SECONDS = 15
+"""How long the helpers of a local Ray look for a head that was killed before they end themselves (its default: 60)."""
 
 # Flower and Ray read these when they are imported.
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
@@ -36,27 +38,7 @@ os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 os.environ.setdefault("FLWR_HOME", str(Path(tempfile.gettempdir()) / "fedleak-flwr"))
 os.environ.setdefault("FLWR_LOG_LEVEL", "ERROR")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# How long Ray's helpers look for a head that was killed before they end themselves.
-os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-
-def check_resources(engine: Engine) -> None:
-    """Refuse a scenario whose clients could never be scheduled; Flower would wait for ever.
-
-    Raises:
-        InputError: naming the setting.
-    """
-    if engine.kind == "serial" or engine.address is not None:
-        return
-    import torch
-
-    cpus = engine.cpus or psutil.cpu_count() or 1
-    if engine.client_cpus > cpus:
-        raise InputError("federation.engine.client_cpus", engine.client_cpus, f"this machine offers {cpus} CPUs")
-    gpus = torch.cuda.device_count()
-    if engine.client_gpus > gpus:
-        raise InputError("federation.engine.client_gpus", engine.client_gpus, f"this machine has {gpus} GPUs")
 
 
 def run_server(server: Server, engine: Engine) -> None:
@@ -73,7 +55,8 @@ def run_server(server: Server, engine: Engine) -> None:
         if server.finished:
             return
         losses = 0 if _work_done(server) > done else losses + 1
-        server.progress.say("a client or its worker was lost; restarting the engine")
+        if losses <= MAX_RESTARTS:
+            server.progress.say("a client or its worker was lost; restarting the engine")
     raise FederationError(
         f"workers were lost {losses} times in a row in round {len(server.writer.rounds) + 1}; "
         f"{len(server.writer.rounds)} of {len(server.plan.rounds)} rounds are done"
@@ -85,14 +68,22 @@ def _work_done(server: Server) -> int:
 
 
 def _run_serial(server: Server, engine: Engine) -> None:
+    import torch
+
     from fedleak.federation.client import app
     from fedleak.federation.serial_grid import SerialGrid
 
-    server.run(SerialGrid(app, server.plan.scenario.federation.clients))
+    threads = torch.get_num_threads()
+    try:
+        server.run(SerialGrid(app, server.plan.scenario.federation.clients))
+    finally:
+        torch.set_num_threads(threads)  # the clients, in this very process, change it
 
 
 def _run_ray(server: Server, engine: Engine) -> None:
     """Flower's engine runs in a thread of its own, so that a signal reaches this one and can stop it."""
+    if engine.address is None:
+        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(ORPHAN_SECONDS))
     server.stop.clear()
     simulation = _Simulation(server, engine)
     simulation.start()

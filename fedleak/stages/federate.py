@@ -29,7 +29,7 @@ def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = Fals
     if not again and is_finished(run, federation_fingerprint(scenario)):
         return None
     from fedleak.federation.plan import make_plan
-    from fedleak.federation.runtime import check_resources
+    from fedleak.federation.resources import check_resources
 
     check_resources(scenario.federation.engine)
     return make_plan(scenario)

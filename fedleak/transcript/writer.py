@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from fedleak import __version__
 from fedleak.errors import FederationError
 from fedleak.records import write_atomically
 from fedleak.transcript.layout import Layout
@@ -78,10 +79,10 @@ class TranscriptWriter:
     def _replay_journal(self) -> None:
         path = self.folder / JOURNAL
         events = _read_journal(path)
-        if not events or events[0] != {"fingerprint": self.fingerprint} or not self._files_present(events):
+        if not events or events[0] != self._head or not self._files_present(events):
             shutil.rmtree(self.folder, ignore_errors=True)
             (self.folder / "models").mkdir(parents=True)
-            path.write_text(json.dumps({"fingerprint": self.fingerprint}) + "\n")
+            path.write_text(json.dumps(self._head) + "\n")
             return
         write_atomically(path, "".join(json.dumps(event) + "\n" for event in events))
         for event in events[1:]:
@@ -89,6 +90,11 @@ class TranscriptWriter:
                 self.rounds.append(RoundRecord.model_validate(event["round"]))
             if "pairs_done" in event:
                 self.pairs_done = event["pairs_done"]
+
+    @property
+    def _head(self) -> dict[str, Any]:
+        """The journal's first line; a run begun by another version of fedleak starts over."""
+        return {"fingerprint": self.fingerprint, "fedleak": __version__}
 
     def _files_present(self, events: list[dict[str, Any]]) -> bool:
         """Whether the data that the journal speaks of is there; a run without it starts over."""

@@ -67,6 +67,16 @@ def check_close(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
         torch.testing.assert_close(actual[name], value, rtol=1e-5, atol=1e-6, msg=name)
 
 
+def test_the_clients_leave_the_threads_of_the_process_alone(tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run_federation(tmp_path, scenario())
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_two_runs_leave_the_same_bytes(tmp_path: Path) -> None:
     first, second = (run_federation(tmp_path / name, scenario()) for name in "ab")
     assert tree(first.transcript) == tree(second.transcript)

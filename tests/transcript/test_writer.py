@@ -97,7 +97,14 @@ def test_another_fingerprint_starts_over(tmp_path: Path) -> None:
     writer = TranscriptWriter(tmp_path / "t", "two")
     assert writer.rounds == []
     assert not (tmp_path / "t/updates.npy").exists()
-    assert json.loads((tmp_path / "t" / JOURNAL).read_text()) == {"fingerprint": "two"}
+    assert json.loads((tmp_path / "t" / JOURNAL).read_text())["fingerprint"] == "two"
+
+
+def test_another_version_of_fedleak_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rounds(TranscriptWriter(tmp_path / "t", "one"), 2, until=1)
+    assert len(TranscriptWriter(tmp_path / "t", "one").rounds) == 1
+    monkeypatch.setattr("fedleak.transcript.writer.__version__", "99.0")
+    assert TranscriptWriter(tmp_path / "t", "one").rounds == []
 
 
 def test_restart_starts_over(tmp_path: Path) -> None:
