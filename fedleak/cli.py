@@ -231,7 +231,7 @@ def _print_outcome(root: Path) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
-    console.print(results_table(results))
+    console.print(results_table(results, width=console.width))
     for note in results.notes:
         console.print(f"note: {note}", highlight=False, markup=False)
     _say(f"report: {root / 'report.html'}")

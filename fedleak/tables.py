@@ -7,11 +7,16 @@ from rich.table import Table
 from fedleak.results.schema import CORE_METRICS, AttackSummary, Interval, Results
 
 
-def results_table(results: Results) -> Table:
-    """One line per attack, then per baseline: means over victims' images with 95 % intervals."""
+WIDE = 150
+"""Columns of a terminal on which intervals fit beside the means."""
+
+
+def results_table(results: Results, *, width: int) -> Table:
+    """One line per attack, then per baseline: means over victims' images, with 95 % intervals where they fit.
+
+    Further metrics than the four core ones stand in the report and the result files.
+    """
     names = list(CORE_METRICS)
-    for summary in results.attacks:
-        names += [name for name in summary.metrics if name not in names]
     table = Table(title=f"{results.name}: reconstruction of victims' images", title_justify="left")
     table.add_column("attack", no_wrap=True)
     table.add_column("images", justify="right")
@@ -24,29 +29,29 @@ def results_table(results: Results) -> Table:
         if summary.is_baseline and not previous_baseline:
             table.add_section()
         previous_baseline = summary.is_baseline
-        table.add_row(*_cells(summary, names), style="dim" if summary.is_baseline else None)
+        table.add_row(*_cells(summary, names, intervals=width >= WIDE), style="dim" if summary.is_baseline else None)
     return table
 
 
-def _cells(summary: AttackSummary, names: list[str]) -> list[str]:
+def _cells(summary: AttackSummary, names: list[str], *, intervals: bool) -> list[str]:
     failed = f" ({summary.failures} failed)" if summary.failures else ""
     training = "" if summary.training_seconds is None else f"{summary.training_seconds:.1f} s"
     seconds = summary.seconds_per_reconstruction
     return [
         summary.attack,
         f"{summary.images}{failed}",
-        *(_interval(name, summary.metrics.get(name)) for name in names),
+        *(_interval(name, summary.metrics.get(name), bounds=intervals) for name in names),
         "" if summary.label_accuracy is None else f"{summary.label_accuracy:.0%}",
         training + (" (cached)" if summary.training_cached else ""),
         "" if seconds is None else f"{1000 * seconds:.1f} ms",
     ]
 
 
-def _interval(name: str, interval: Interval | None) -> str:
+def _interval(name: str, interval: Interval | None, *, bounds: bool) -> str:
     if interval is None:
         return "-"
     digits = 2 if name == "psnr" else 4
     text = f"{interval.mean:.{digits}f}"
-    if interval.low is None or interval.high is None:
+    if not bounds or interval.low is None or interval.high is None:
         return text
     return f"{text} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
