@@ -6,7 +6,6 @@ from rich.table import Table
 
 from fedleak.results.schema import CORE_METRICS, AttackSummary, Interval, Results
 
-
 WIDE = 150
 """Columns of a terminal on which intervals fit beside the means."""
 
