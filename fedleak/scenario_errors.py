@@ -26,9 +26,7 @@ WORDS = {
 }
 
 
-def translate(
-    details: list[ErrorDetails], raw: Mapping[str, Any], *, root: type[BaseModel] = Scenario
-) -> InputErrors:
+def translate(details: list[ErrorDetails], raw: Mapping[str, Any], *, root: type[BaseModel] = Scenario) -> InputErrors:
     """All errors of one validation of ``raw`` as a ``root``, one for each place."""
     merged: dict[str, InputError] = {}
     for detail in _innermost(details):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fedleak.studies.directory import StudyDirectory
-from fedleak.studies.matrix import axis_name, describe, matches
+from fedleak.studies.matrix import axis_name, matches
 from fedleak.studies.measurements import ATTACK, Measurements, Place
 from fedleak.studies.records import CellRecord
 from fedleak.studies.results import (
@@ -43,7 +43,7 @@ def assess(study: Study, directory: StudyDirectory) -> StudyResults:
         setting=study.settings.published.setting,
         published=published,
         verdicts=tuple(claim.judge(measured) for claim in study.settings.claims),
-        lines=tuple(_lines(study, measured, published)),
+        lines=tuple(measured_lines(measured, published=published, baselines=study.settings.table.baselines)),
         cells=tuple(_cell_line(cell, records[cell.key]) for cell in study.cells),
         notes=_notes(study, records.values()),
         study=resolved_text(study),
@@ -65,8 +65,11 @@ def _figure(study: Study, measured: Measurements) -> FigureChoice | None:
     return FigureChoice(metric=figure.metric, along=along, logarithmic=figure.logarithmic)
 
 
-def _lines(study: Study, measured: Measurements, published: tuple[PublishedNumber, ...]) -> Iterable[Line]:
-    for place in measured.places({}, baselines=study.settings.table.baselines):
+def measured_lines(
+    measured: Measurements, *, published: tuple[PublishedNumber, ...], baselines: bool
+) -> Iterable[Line]:
+    """A line for each place that has values."""
+    for place in measured.places({}, baselines=baselines):
         yield _line(measured, place, published)
 
 
@@ -116,8 +119,3 @@ def _notes(study: Study, records: Iterable[CellRecord | None]) -> tuple[str, ...
     if shared:
         notes.append(f"{shared} cells are the same scenario as another and share its results")
     return tuple(notes)
-
-
-def cell_name(line: CellLine) -> str:
-    """``pairs=100, seed 0``."""
-    return ", ".join(text for text in (describe(line.point), f"seed {line.seed}") if text)

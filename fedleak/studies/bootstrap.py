@@ -22,8 +22,8 @@ class SeedSample:
 
     Attributes:
         seed: of the scenario.
-        group: name of the federation. Samples of one group are values of the same images, resampled together, so that
-            a difference between two attacks on them is a paired one.
+        group: name of the set of victims' images. Samples of one group are values of the same images, resampled
+            together, so that a difference between two of them is a paired one.
         values: one per image of the group, ``(n,)``; NaN where there is none.
     """
 
@@ -74,7 +74,8 @@ def _image_draws(sample: SeedSample, resamples: int) -> Floats:
     weights = image_weights(sample.group, len(sample.values), resamples)[:, present]
     total = weights.sum(axis=1)
     drawn = weights @ sample.values[present]
-    return np.divide(drawn, total, out=np.full(resamples, sample.values[present].mean()), where=total > 0)
+    means: Floats = np.divide(drawn, total, out=np.full(resamples, sample.values[present].mean()), where=total > 0)
+    return means
 
 
 @lru_cache(maxsize=64)

@@ -67,7 +67,9 @@ class StudyDirectory:
         if self.root.exists() and not self.root.is_dir():
             raise InputError("--out", str(self.root), "it is a file; expected a directory")
         if self.root.is_dir() and not (self.root / STUDY_FILE).exists():
-            foreign = sorted(p.name for p in self.root.iterdir() if p.name != LOCK and not p.name.startswith(f".{STUDY_FILE}"))
+            foreign = sorted(
+                p.name for p in self.root.iterdir() if p.name != LOCK and not p.name.startswith(f".{STUDY_FILE}")
+            )
             if foreign:
                 raise InputError("--out", str(self.root), f"it holds other files ({foreign[0]}); choose another")
         self.root.mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from fedleak.stages.federate import is_finished
 from fedleak.run_directory import federation_fingerprint
+from fedleak.stages.federate import is_finished
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.pool import Pool, SerialPool, ray_pool
 from fedleak.studies.queue import Queue, distinct

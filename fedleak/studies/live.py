@@ -14,8 +14,8 @@ from rich.text import Text
 
 from fedleak.report.format import duration
 from fedleak.studies.execute import Tally
-from fedleak.studies.study import Study
 from fedleak.studies.matrix import describe
+from fedleak.studies.study import Study
 from fedleak.studies.work import Outcome, Unit
 
 SHOWN_RUNNING = 16

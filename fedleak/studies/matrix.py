@@ -55,7 +55,9 @@ class Matrix:
     def points(self) -> tuple[Point, ...]:
         """The product of the axes (the last one runs fastest) without ``exclude``, then ``include``; none twice."""
         names = [axis.name for axis in self.axes]
-        product = (dict(zip(names, labels, strict=True)) for labels in itertools.product(*(a.labels for a in self.axes)))
+        product = (
+            dict(zip(names, labels, strict=True)) for labels in itertools.product(*(a.labels for a in self.axes))
+        )
         points = [point for point in product if not any(matches(point, hole) for hole in self.exclude)]
         for extra in self.include:
             if not any(matches(point, extra) for point in points):

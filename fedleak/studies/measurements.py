@@ -39,7 +39,7 @@ class Place:
 @dataclass(frozen=True)
 class _Part:
     seed: int
-    federation: str
+    group: str
     measured: Measured
 
 
@@ -60,11 +60,12 @@ class Measurements:
 
     def add(self, point: Point, seed: int, record: CellRecord) -> None:
         """Take in a finished cell, or the absence of one that failed."""
-        known = self._images.setdefault(record.federation, {})
+        group = record.images or record.federation
+        known = self._images.setdefault(group, {})
         for measured in record.attacks:
             for key in measured.images:
                 known.setdefault(key, len(known))
-            part = _Part(seed, record.federation, measured)
+            part = _Part(seed, group, measured)
             self._parts.setdefault(Place.of(point, measured.attack), []).append(part)
 
     def places(self, where: Mapping[str, Label], *, baselines: bool = False) -> list[Place]:
@@ -99,17 +100,19 @@ class Measurements:
     def estimate(self, place: Place, metric: str) -> Estimate | None:
         """Mean and resamples of a metric; None where there are no values."""
         if (place, metric) not in self._estimates:
-            samples = [self._sample(part, metric) for part in self._parts.get(place, []) if metric in part.measured.metrics]
+            samples = [
+                self._sample(part, metric) for part in self._parts.get(place, []) if metric in part.measured.metrics
+            ]
             self._estimates[place, metric] = estimate(samples, resamples=self.resamples)
         return self._estimates[place, metric]
 
     def _sample(self, part: _Part, metric: str) -> SeedSample:
-        index = self._images[part.federation]
+        index = self._images[part.group]
         values = np.full(len(index), np.nan)
         for key, value in zip(part.measured.images, part.measured.metrics[metric], strict=True):
             if value is not None and np.isfinite(value):
                 values[index[key]] = value
-        return SeedSample(part.seed, part.federation, values)
+        return SeedSample(part.seed, part.group, values)
 
     def find(self, place: Place) -> Place | None:
         """The same place with its labels in the order of the study."""

@@ -159,7 +159,7 @@ def ray_pool(
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise FederationError(f"Ray could not be started or joined: {_first_line(error)}") from error
     try:
-        fitting = capacity(ray.cluster_resources(), resources)
+        fitting = capacity(ray.cluster_resources(), resources)  # type: ignore[no-untyped-call]
         yield RayPool(directory, max(1, min(jobs or fitting, fitting, units)), resources)
     finally:
         ray.shutdown()

@@ -8,12 +8,13 @@ from typing import Literal
 from pydantic import ValidationError
 
 from fedleak.records import Record, write_atomically
-from fedleak.results.schema import AttackSummary, ResultRow, Results
+from fedleak.results.schema import AttackSummary, Picture, ResultRow, Results
 
 CELL = "cell.json"
 LABEL_ACCURACY = "label_accuracy"
 """A metric of the study beside those of the images: 1 where the label was guessed, else 0."""
 
+PICTURES_KEPT = 6
 ImageKey = tuple[int, int, int]
 """Victim, round, image."""
 
@@ -29,6 +30,8 @@ class Measured(Record):
     failures: int = 0
     training_seconds: float | None = None
     training_cached: bool = False
+    pictures: tuple[Picture, ...] = ()
+    """Those of median rank, for the study's report; the files lie below ``pictures/`` of the cell."""
 
 
 class CellRecord(Record):
@@ -36,6 +39,8 @@ class CellRecord(Record):
 
     key: str
     federation: str
+    images: str = ""
+    """Content hash of the victims' images and which update they are behind: what can be compared image by image."""
     status: Literal["ok", "failed"]
     reason: str = ""
     log_tail: tuple[str, ...] = ()
@@ -85,4 +90,5 @@ def _columns(summary: AttackSummary, rows: list[ResultRow]) -> Measured:
         failures=summary.failures,
         training_seconds=summary.training_seconds,
         training_cached=summary.training_cached,
+        pictures=tuple(picture for picture in summary.pictures if picture.rank == "median")[:PICTURES_KEPT],
     )

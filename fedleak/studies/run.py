@@ -38,9 +38,7 @@ def run_study(
 
     try:
         with directory.claim(resolved_text(study)):
-            execute(
-                study, directory, watcher, jobs=jobs, address=address, serial=serial, retry_failed=retry_failed
-            )
+            execute(study, directory, watcher, jobs=jobs, address=address, serial=serial, retry_failed=retry_failed)
             results = assess(study, directory)
             write_study_report(directory.root)
     except OSError as error:

@@ -74,9 +74,7 @@ def is_study(raw: Mapping[str, Any]) -> bool:
     return any(key in raw for key in STUDY_KEYS)
 
 
-def load_study(
-    source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (), budget: str | None = None
-) -> Study:
+def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (), budget: str | None = None) -> Study:
     """Read a study, apply budget and overrides, expand it, check every cell.
 
     Raises:
@@ -147,12 +145,15 @@ def _settings(raw: Raw) -> StudySettings:
 
 
 def _claim(raw: object) -> object:
-    """``{less: {...}}`` is short for ``{kind: less, ...}``."""
-    if isinstance(raw, dict) and len(raw) == 1 and "kind" not in raw:
-        ((kind, settings),) = raw.items()
-        if isinstance(settings, dict):
-            return {"kind": kind, **settings}
-    return raw
+    """``{less: {...}}`` is short for ``{kind: less, ...}``; ``says`` may stand beside it."""
+    if not isinstance(raw, dict) or "kind" in raw:
+        return raw
+    rest = {key: value for key, value in raw.items() if key != "says"}
+    if len(rest) != 1:
+        return raw
+    ((kind, settings),) = rest.items()
+    said = {"says": raw["says"]} if "says" in raw else {}
+    return {"kind": kind, **said, **settings} if isinstance(settings, dict) else raw
 
 
 def _make_cells(base: Raw, matrix: Matrix, seeds: tuple[int, ...]) -> tuple[Cell, ...]:

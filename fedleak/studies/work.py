@@ -14,10 +14,14 @@ from typing import IO, Any, Literal
 
 from fedleak.errors import FedleakError
 from fedleak.progress import QuietProgress
+from fedleak.records import write_atomically
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario import Scenario
 from fedleak.studies.directory import StudyDirectory, locked
 from fedleak.studies.records import CellRecord, measure, save_cell
+from fedleak.transcript.manifest import digest_of, file_digest
+
+IMAGES_DIGEST = "images.sha256"
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,7 @@ def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
         CellRecord(
             key=unit.key,
             federation=unit.federation,
+            images=truth_digest(directory.federation(unit.federation)),
             status="ok",
             seconds=time.perf_counter() - start,
             accuracy=results.federation[-1].accuracy if results.federation else None,
@@ -129,6 +134,17 @@ def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
             attacks=measure(results),
         ),
     )
+
+
+def truth_digest(federation: RunDirectory) -> str:
+    """Content hash of a federation's truth, kept beside it once it is known."""
+    kept = federation.root / IMAGES_DIGEST
+    if kept.is_file():
+        return kept.read_text(encoding="utf-8")
+    files = sorted(path for path in federation.truth.rglob("*") if path.is_file())
+    digest = digest_of({path.relative_to(federation.truth).as_posix(): file_digest(path) for path in files})
+    write_atomically(kept, digest)
+    return digest
 
 
 def _link(run: RunDirectory, federation: RunDirectory) -> None:

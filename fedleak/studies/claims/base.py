@@ -76,7 +76,9 @@ class Claim(Component):
     def judge(self, measured: Measurements) -> Verdict:
         """Reproduced if every check is; not reproduced if one is not; else inconclusive."""
         checks = self.check(measured) or [missing("no finished cell matches", self.kind)]
-        return Verdict(kind=self.kind, statement=self.says or self.statement(), state=worst(checks), checks=tuple(checks))
+        return Verdict(
+            kind=self.kind, statement=self.says or self.statement(), state=worst(checks), checks=tuple(checks)
+        )
 
 
 def worst(checks: Iterable[Check]) -> State:
@@ -115,7 +117,8 @@ def _what_would_decide(value: float, low: float, high: float) -> str:
     way = "for" if value > 0 else "against"
     if times > 1000:
         return f"the difference is far inside its interval ({way} the claim); more images will hardly decide it"
-    return f"about {max(2, math.ceil(times))} times as many images or seeds, if the difference stays (it speaks {way} the claim)"
+    more = max(2, math.ceil(times))
+    return f"about {more} times as many images or seeds, if the difference stays (it speaks {way} the claim)"
 
 
 def where_text(where: Mapping[str, Label]) -> str:

@@ -58,4 +58,5 @@ def spearman(x: Floats, y: Floats) -> Floats:
     left, right = (r - r.mean(axis=1, keepdims=True) for r in ranks)
     size = np.sqrt((left**2).sum(axis=1) * (right**2).sum(axis=1))
     product = (left * right).sum(axis=1)
-    return np.divide(product, size, out=np.zeros(len(product)), where=size > 0)
+    correlation: Floats = np.divide(product, size, out=np.zeros(len(product)), where=size > 0)
+    return correlation

@@ -27,7 +27,9 @@ class Within(Claim):
 
     def statement(self) -> str:
         """The claim in words."""
-        return f"{self.metric} of {where_text(self.where) or 'every attack'} lies between {self.low:g} and {self.high:g}"
+        return (
+            f"{self.metric} of {where_text(self.where) or 'every attack'} lies between {self.low:g} and {self.high:g}"
+        )
 
     def check(self, measured: Measurements) -> list[Check]:
         """One case for each place: the distance to the nearer bound, negative outside."""
