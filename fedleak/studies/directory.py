@@ -15,8 +15,6 @@ from fedleak.run_directory import RunDirectory
 from fedleak.studies.records import CellRecord, load_cell
 
 STUDY_FILE = "study.yaml"
-STUDY_JSON = "study.json"
-STUDY_CSV = "study.csv"
 LOCK = ".lock"
 TAIL_LINES = 12
 

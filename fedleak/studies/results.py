@@ -14,9 +14,11 @@ from fedleak.errors import InputError
 from fedleak.records import Record, write_atomically
 from fedleak.results.schema import Interval
 from fedleak.studies.claims.base import Verdict
-from fedleak.studies.directory import STUDY_CSV, STUDY_JSON
 from fedleak.studies.matrix import Label, Point
 from fedleak.studies.records import CellRecord
+
+STUDY_JSON = "study.json"
+STUDY_CSV = "study.csv"
 
 
 class PublishedNumber(Record):
