@@ -14,8 +14,8 @@ from fedleak.studies.results import (
     Line,
     PublishedNumber,
     StudyResults,
+    save_rows,
     save_study,
-    to_csv,
 )
 from fedleak.studies.study import Cell, Study, resolved_text
 
@@ -48,7 +48,8 @@ def assess(study: Study, directory: StudyDirectory) -> StudyResults:
         notes=_notes(study, records.values()),
         study=resolved_text(study),
     )
-    save_study(directory.root, results, to_csv(axes, finished))
+    save_rows(directory.root, axes, finished)
+    save_study(directory.root, results)
     return results
 
 
@@ -76,7 +77,6 @@ def measured_lines(
 def _line(measured: Measurements, place: Place, published: tuple[PublishedNumber, ...]) -> Line:
     labels = place.by_name
     parts = measured.measured(place)
-    estimates = {name: measured.estimate(place, name) for name in measured.metrics(place)}
     point = {name: label for name, label in labels.items() if name != ATTACK}
     return Line(
         point=point,
@@ -85,7 +85,7 @@ def _line(measured: Measurements, place: Place, published: tuple[PublishedNumber
         images=sum(len(part.images) for part in parts),
         seeds=len(parts),
         failures=sum(part.failures for part in parts),
-        metrics={name: found.interval for name, found in estimates.items() if found is not None},
+        metrics=measured.intervals(place),
         published={number.metric: number.value for number in published if matches(labels, number.where)},
     )
 

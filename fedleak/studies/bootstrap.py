@@ -71,23 +71,28 @@ def estimate(samples: Sequence[SeedSample], *, resamples: int) -> Estimate | Non
 
 def _image_draws(sample: SeedSample, resamples: int) -> Floats:
     present = np.isfinite(sample.values)
-    weights = image_weights(sample.group, len(sample.values), resamples)[:, present]
+    weights = image_weights(sample.group, len(sample.values), resamples)
+    if present.all():  # the usual case, without a copy of the weights
+        usual: Floats = weights @ sample.values / len(sample.values)
+        return usual
+    weights = weights[:, present]
     total = weights.sum(axis=1)
     drawn = weights @ sample.values[present]
     means: Floats = np.divide(drawn, total, out=np.full(resamples, sample.values[present].mean()), where=total > 0)
     return means
 
 
-@lru_cache(maxsize=64)
-def image_weights(group: str, images: int, resamples: int) -> NDArray[np.float32]:
+@lru_cache(maxsize=16)
+def image_weights(group: str, images: int, resamples: int) -> Floats:
     """How often each image of a group is drawn in each resample, ``(R, n)``; the same on every call."""
     generator = _generator("images", group, images)
     drawn = generator.integers(images, size=(resamples, images))
     flat = drawn + images * np.arange(resamples)[:, None]
     counts = np.bincount(flat.ravel(), minlength=resamples * images)
-    return counts.reshape(resamples, images).astype(np.float32)
+    return counts.reshape(resamples, images).astype(np.float64)
 
 
+@lru_cache(maxsize=32)
 def seed_weights(seeds: tuple[int, ...], resamples: int) -> Floats:
     """How often each seed is drawn in each resample, ``(R, S)``; the same on every call."""
     if len(seeds) == 1:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fedleak.results.schema import Interval
 from fedleak.studies.bootstrap import Estimate, SeedSample, estimate
 from fedleak.studies.matrix import Label, Point, axis_name, describe, matches, same, short_names
 from fedleak.studies.records import CellRecord, ImageKey, Measured
@@ -89,22 +90,25 @@ class Measurements:
         where = describe(labels, short_names(self.axes))
         return " at ".join(text for text in (str(attack or ""), where) if text)
 
-    def metrics(self, place: Place) -> list[str]:
-        """Names of the metrics that have values there."""
-        return list(dict.fromkeys(name for part in self._parts[place] for name in part.measured.metrics))
-
     def measured(self, place: Place) -> Sequence[Measured]:
         """What was measured there, one for each seed."""
         return [part.measured for part in self._parts[place]]
 
     def estimate(self, place: Place, metric: str) -> Estimate | None:
-        """Mean and resamples of a metric; None where there are no values."""
+        """Mean and resamples of a metric, kept for further claims; None where there are no values."""
         if (place, metric) not in self._estimates:
-            samples = [
-                self._sample(part, metric) for part in self._parts.get(place, []) if metric in part.measured.metrics
-            ]
-            self._estimates[place, metric] = estimate(samples, resamples=self.resamples)
+            self._estimates[place, metric] = self._estimate(place, metric)
         return self._estimates[place, metric]
+
+    def intervals(self, place: Place) -> dict[str, Interval]:
+        """Mean and interval of every metric that has values; the resamples are not kept."""
+        names = dict.fromkeys(name for part in self._parts[place] for name in part.measured.metrics)
+        found = {name: self._estimate(place, name) for name in names}
+        return {name: value.interval for name, value in found.items() if value is not None}
+
+    def _estimate(self, place: Place, metric: str) -> Estimate | None:
+        parts = [part for part in self._parts.get(place, []) if metric in part.measured.metrics]
+        return estimate([self._sample(part, metric) for part in parts], resamples=self.resamples)
 
     def _sample(self, part: _Part, metric: str) -> SeedSample:
         index = self._images[part.group]

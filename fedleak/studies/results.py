@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -88,9 +88,8 @@ class StudyResults(Record):
     """The study file as it was run, YAML."""
 
 
-def save_study(root: Path, results: StudyResults, rows: str) -> None:
-    """Write ``study.csv`` and ``study.json``."""
-    write_atomically(root / STUDY_CSV, rows)
+def save_study(root: Path, results: StudyResults) -> None:
+    """Write ``study.json``."""
     write_atomically(root / STUDY_JSON, results.model_dump_json(indent=1))
 
 
@@ -109,18 +108,21 @@ def load_study_results(root: Path) -> StudyResults:
         raise InputError("STUDY_DIR", str(path), f"not a readable study ({str(error).splitlines()[0]})") from error
 
 
-def to_csv(axes: tuple[str, ...], cells: list[tuple[Point, int, CellRecord]]) -> str:
-    """One line per image of every finished cell; absent values are empty cells."""
+def save_rows(root: Path, axes: tuple[str, ...], cells: list[tuple[Point, int, CellRecord]]) -> None:
+    """Write ``study.csv``: one line per image of every finished cell; absent values are empty cells.
+
+    Line by line, for there may be millions; readers see the old file or the new one.
+    """
     measured = [m for _, _, record in cells for m in record.attacks]
     names = list(dict.fromkeys(name for m in measured for name in m.metrics))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["cell", *axes, "seed", "attack", "kind", "victim", "round", "image", *names])
-    for point, seed, record in cells:
-        for row in _rows(record, names):
-            labels = [point[axis] for axis in axes]
-            writer.writerow(["" if value is None else value for value in [record.key, *labels, seed, *row]])
-    return out.getvalue()
+    temporary = root / f".{STUDY_CSV}.{os.getpid()}"
+    with temporary.open("w", encoding="utf-8", errors="replace", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["cell", *axes, "seed", "attack", "kind", "victim", "round", "image", *names])
+        for point, seed, record in cells:
+            place = [record.key, *(point[axis] for axis in axes), seed]
+            writer.writerows([*place, *row] for row in _rows(record, names))  # None becomes an empty cell
+    temporary.replace(root / STUDY_CSV)
 
 
 def _rows(record: CellRecord, names: list[str]) -> Iterator[list[object]]:

@@ -18,7 +18,7 @@ RESAMPLES = 400
 
 
 def study(**blocks: Any) -> dict[str, Any]:
-    """A study of four cells and two federations: the tiny scenario, fewer attacks; ``blocks`` replace top-level keys."""
+    """A study of four cells and two federations: the tiny scenario, one attack; ``blocks`` replace top-level keys."""
     raw = tiny()
     raw["attacks"] = [{"kind": "lti", "hidden": 8, "training": {"epochs": 1}}]
     raw["matrix"] = {"adversary.injection.pairs": [30, 60], "attacks.lti.hidden": [4, 8]}

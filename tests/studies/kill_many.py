@@ -1,4 +1,4 @@
-"""Twenty random ``kill -9`` during a study of forty cells: ``python -m tests.studies.kill_many [KILLS] [SEED]``."""
+"""Twenty random ``kill -9`` during a study of a hundred cells: ``python -m tests.studies.kill_many [KILLS] [SEED]``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from tests.studies.builders import write_study
 from tests.studies.killing import Victim, rows
 
-FORTY = {
-    "matrix": {"adversary.injection.pairs": [20, 30, 40, 60], "attacks.lti.hidden": list(range(4, 14))},
+HUNDRED = {
+    "matrix": {"adversary.injection.pairs": [20, 30, 40, 50, 60], "attacks.lti.hidden": list(range(4, 24))},
     "claims": [{"monotone": {"metric": "mse", "along": "pairs", "direction": "decreasing"}}],
 }
-LONGEST_WAIT = 6.0
+LONGEST_WAIT = 4.0
 
 
 def main(kills: int = 20, seed: int = 0) -> None:
@@ -25,7 +25,7 @@ def main(kills: int = 20, seed: int = 0) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         os.environ["FEDLEAK_CACHE"] = str(root / "cache")
-        study = write_study(root, **FORTY)
+        study = write_study(root, **HUNDRED)
         victim = Victim(study, root / "killed", ("--jobs", "2"))
         began = time.monotonic()
         _kill_often(victim, kills, choose)
@@ -65,7 +65,7 @@ def _kill_often(victim: Victim, kills: int, choose: random.Random) -> None:
         if victim.driver is not None and victim.driver.poll() is None:
             if choose.random() < 0.5 or not victim.kill_worker(choose):
                 victim.kill_driver()
-        elif len(victim.seen) >= 40:
+        elif len(victim.seen) >= 100:
             sys.stdout.write("every cell was done before the kills were\n")
             return
 
