@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +22,7 @@ from fedleak.studies.work import Outcome, Unit, work
 
 OBJECT_STORE_BYTES = 128 * 2**20
 """Only small messages go through Ray; everything else is files."""
-CONNECT_SECONDS = 60
+CONNECT_SECONDS = 10
 
 
 class Pool(Protocol):
@@ -153,9 +156,11 @@ def ray_pool(
         options |= {"address": "local", "num_cpus": cpus, "object_store_memory": OBJECT_STORE_BYTES}
         options |= {"include_dashboard": False}
     else:
+        check_address(address)
         options |= {"address": address, "runtime_env": {"env_vars": _shared_environment()}}
     try:
         ray.init(**options)
+        _keep_signal_handler()
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise FederationError(f"Ray could not be started or joined: {_first_line(error)}") from error
     try:
@@ -163,6 +168,30 @@ def ray_pool(
         yield RayPool(directory, max(1, min(jobs or fitting, fitting, units)), resources)
     finally:
         ray.shutdown()
+
+
+def _keep_signal_handler() -> None:
+    """Ray's core replaces Python's handler of SIGTERM behind its back, by one that aborts the process."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is threading.main_thread() and handler is not None:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def check_address(address: str) -> None:
+    """Where nobody listens, Ray would end this process rather than raise an error.
+
+    Raises:
+        InputError: if it is no address, or there is nobody.
+    """
+    if address == "auto":
+        return
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdecimal():
+        raise InputError("--address", address, "expected auto or HOST:PORT")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError("--address", address, f"no Ray cluster can be reached there ({error})") from error
 
 
 def capacity(offered: dict[str, float], resources: Resources) -> int:

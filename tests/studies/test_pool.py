@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fedleak.errors import InputError
-from fedleak.studies.pool import capacity
+from fedleak.studies.pool import capacity, check_address
 from fedleak.studies.schema import Resources
 
 GIB = 2.0**30
@@ -37,3 +37,9 @@ def test_what_does_not_fit_once_is_refused(resources: Resources, path: str) -> N
     with pytest.raises(InputError) as caught:
         capacity({"CPU": 8, "memory": 64 * GIB}, resources)
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize("address", ["nowhere", "localhost:http", "127.0.0.1:1", "127.0.0.1:99999"])
+def test_an_address_where_no_cluster_is_is_refused(address: str) -> None:
+    with pytest.raises(InputError, match="--address"):
+        check_address(address)
