@@ -45,7 +45,9 @@ class Verdict(Record):
 
     @property
     def hints(self) -> tuple[str, ...]:
-        """What would decide it."""
+        """What would decide it, where it is open."""
+        if self.state != "inconclusive":
+            return ()
         return tuple(dict.fromkeys(check.hint for check in self.checks if check.hint))
 
 
