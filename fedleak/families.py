@@ -13,6 +13,7 @@ from fedleak.models.base import Model
 from fedleak.partition.base import Partition
 from fedleak.postprocess.base import PostProcess
 from fedleak.shift.base import Shift
+from fedleak.studies.claims.base import Claim
 
 ATTACKS = (Attack, "fedleak.attacks")
 LABEL_INFERENCES = (LabelInference, "fedleak.attacks.labels")
@@ -22,6 +23,7 @@ MODELS = (Model, "fedleak.models")
 PARTITIONS = (Partition, "fedleak.partition")
 POST_PROCESSES = (PostProcess, "fedleak.postprocess")
 SHIFTS = (Shift, "fedleak.shift")
+CLAIMS = (Claim, "fedleak.studies.claims")
 
 FAMILIES: dict[str, tuple[type[Any], str]] = {
     "attack": ATTACKS,
@@ -32,6 +34,7 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "shift": SHIFTS,
     "postprocess": POST_PROCESSES,
     "metric": METRICS,
+    "claim": CLAIMS,
 }
 
 

@@ -26,11 +26,11 @@ WORDS = {
 }
 
 
-def translate(details: list[ErrorDetails], raw: Mapping[str, Any]) -> InputErrors:
-    """All errors of one validation of ``raw``, one for each place."""
+def translate(details: list[ErrorDetails], raw: Mapping[str, Any], *, root: type[BaseModel] = Scenario) -> InputErrors:
+    """All errors of one validation of ``raw`` as a ``root``, one for each place."""
     merged: dict[str, InputError] = {}
     for detail in _innermost(details):
-        error = _translate(detail, raw)
+        error = _translate(detail, raw, root)
         known = merged.get(error.path)
         if known is not None:  # the branches of a union, each with its own complaint
             other = error.allowed.removeprefix("expected ")
@@ -45,7 +45,7 @@ def _innermost(details: list[ErrorDetails]) -> list[ErrorDetails]:
     return [d for d in details if not any(len(p) > len(d["loc"]) and p[: len(d["loc"])] == d["loc"] for p in places)]
 
 
-def _translate(detail: ErrorDetails, raw: Mapping[str, Any]) -> InputError:
+def _translate(detail: ErrorDetails, raw: Mapping[str, Any], root: type[BaseModel]) -> InputError:
     location, context = detail["loc"], detail.get("ctx", {})
     path = _yaml_path(location, raw, keep_last=detail["type"] in {"missing", "extra_forbidden"})
     value = None if detail["type"] == "missing" else detail["input"]
@@ -58,7 +58,7 @@ def _translate(detail: ErrorDetails, raw: Mapping[str, Any]) -> InputError:
         hint = nearest(str(value), _quoted(context["expected"]))
         return InputError(".".join(path), value, f"{hint}expected {context['expected']}")
     if detail["type"] == "extra_forbidden":
-        keys = _allowed_keys(location)
+        keys = _allowed_keys(location, root)
         return InputError(".".join(path), value, f"unknown key; {nearest(path[-1], keys)}known: {', '.join(keys)}")
     if detail["type"] == "too_short":
         return InputError(".".join(path), value, f"expected at least {context['min_length']} of them")
@@ -89,9 +89,9 @@ def _yaml_path(location: Location, raw: Any, *, keep_last: bool) -> list[str]:
     return path
 
 
-def _allowed_keys(location: Location) -> list[str]:
+def _allowed_keys(location: Location, root: type[BaseModel]) -> list[str]:
     """Keys of the mapping in which the last part of ``location`` stands."""
-    classes: set[type[BaseModel]] = {Scenario}
+    classes: set[type[BaseModel]] = {root}
     for part in location[:-1]:
         fields = [c.model_fields[part].annotation for c in classes if part in c.model_fields]
         if fields:

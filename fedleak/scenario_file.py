@@ -44,10 +44,7 @@ def load_scenario(
     raw = read_yaml(source) if isinstance(source, Path) else copy.deepcopy(dict(source))
     _apply_budget(raw, budget)
     for override in overrides:
-        path, separator, text = override.partition("=")
-        if not separator or not path.strip():
-            raise InputError("--set", override, "expected path=value, such as federation.rounds=3")
-        set_path(raw, path.strip(), _parse_value(override, text))
+        set_path(raw, *parse_override(override))
     if seed is not None:
         raw["seed"] = seed
     if device is not None:
@@ -93,6 +90,18 @@ def to_yaml(scenario: Scenario) -> str:
     """The resolved scenario, every default written out; budgets are already applied."""
     raw = scenario.model_dump(mode="json", exclude={"budgets"})
     return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)
+
+
+def parse_override(override: str) -> tuple[str, Any]:
+    """The two sides of ``path=value``, the value read as YAML.
+
+    Raises:
+        InputError: if it is no such thing.
+    """
+    path, separator, text = override.partition("=")
+    if not separator or not path.strip():
+        raise InputError("--set", override, "expected path=value, such as federation.rounds=3")
+    return path.strip(), _parse_value(override, text)
 
 
 def set_path(raw: Raw, path: str, value: Any) -> None:

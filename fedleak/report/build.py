@@ -29,6 +29,11 @@ def write_report(run_directory: Path) -> Path:
 
 def render(page: Page) -> str:
     """The page as one HTML document that needs no other file."""
+    return render_template("report.html", page)
+
+
+def render_template(name: str, page: object) -> str:
+    """One of the templates beside this file, with the report's style."""
     environment = Environment(
         loader=PackageLoader("fedleak", "report"),
         autoescape=True,
@@ -37,4 +42,4 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     style = Markup(files("fedleak.report").joinpath("report.css").read_text("utf-8"))  # noqa: S704 our own file
-    return environment.get_template("report.html").render(page=page, style=style)
+    return environment.get_template(name).render(page=page, style=style)

@@ -40,3 +40,8 @@ def assign_marks(summaries: Iterable[AttackSummary]) -> dict[str, Mark]:
 def display_name(summary: AttackSummary) -> str:
     """The id of an attack; a baseline in words."""
     return _BASELINES.get(summary.kind, summary.attack) if summary.is_baseline else summary.attack
+
+
+def baseline_title(kind: str) -> str:
+    """A baseline in words."""
+    return _BASELINES.get(kind, kind)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -15,6 +18,19 @@ from fedleak.attacks.base import Artefact
 def cache_folder() -> Path:
     """``$FEDLEAK_CACHE``, or ``~/.cache/fedleak``."""
     return Path(os.environ.get("FEDLEAK_CACHE", "~/.cache/fedleak")).expanduser() / "artefacts"
+
+
+@contextmanager
+def exclusive(key: str) -> Iterator[None]:
+    """Let one process at a time find or make the artefact under ``key``; the lock goes however its holder ends."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / f"{key}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def store(key: str, artefact: Artefact) -> None:

@@ -145,17 +145,18 @@ class _Session:
         view = self._view(None)
         known = view.capabilities(component.fit)
         key = self._artefact_key()
-        artefact = artefacts.find(key)
-        self.cached = artefact is not None
-        if artefact is None:
-            start = time.perf_counter()
-            generator = seeds.torch_generator(self.scenario.seed, "attack-training", component.kind)
-            artefact = component.fit(**known, generator=generator, progress=self.progress, device=self.device)
-            seconds = time.perf_counter() - start
-            artefact = type(artefact)(artefact.tensors, {**artefact.facts, "training_seconds": seconds})
-            artefacts.store(key, artefact)
-        else:
-            self.progress.say(f"attack {component.name}: trained generator found in the cache")
+        with artefacts.exclusive(key):  # whoever comes second waits, and finds what the first has trained
+            artefact = artefacts.find(key)
+            self.cached = artefact is not None
+            if artefact is None:
+                start = time.perf_counter()
+                generator = seeds.torch_generator(self.scenario.seed, "attack-training", component.kind)
+                artefact = component.fit(**known, generator=generator, progress=self.progress, device=self.device)
+                seconds = time.perf_counter() - start
+                artefact = type(artefact)(artefact.tensors, {**artefact.facts, "training_seconds": seconds})
+                artefacts.store(key, artefact)
+            else:
+                self.progress.say(f"attack {component.name}: trained generator found in the cache")
         self.facts = dict(artefact.facts)
         self.training_seconds = float(artefact.facts["training_seconds"])
         return (component.restore(artefact, **view.capabilities(component.restore), device=self.device),)

@@ -1,0 +1,31 @@
+"""A mean reaches a value."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fedleak.studies.claims.base import Check, Claim, above_zero, missing, where_text
+from fedleak.studies.measurements import Measurements, Place
+
+
+class AtLeast(Claim):
+    """Claims that the mean of a metric is at least a value, in every place that ``where`` names."""
+
+    kind: Literal["at_least"] = "at_least"
+    metric: str
+    value: float
+
+    def statement(self) -> str:
+        """The claim in words."""
+        return f"{self.metric} of {where_text(self.where) or 'every attack'} is at least {self.value:g}"
+
+    def check(self, measured: Measurements) -> list[Check]:
+        """One case for each place."""
+        return [self._place(measured, place) for place in measured.places(self.where)]
+
+    def _place(self, measured: Measurements, place: Place) -> Check:
+        label = f"{measured.describe(place)}: {self.metric} above {self.value:g}"
+        found = measured.estimate(place, self.metric)
+        if found is None:
+            return missing(f"{self.metric} at {measured.describe(place)}", label)
+        return above_zero(label, found.mean - self.value, found.draws - self.value if found.images > 1 else None)

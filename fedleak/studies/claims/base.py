@@ -1,0 +1,128 @@
+"""What every claim is: a statement, and the checks by which it stands or falls."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from fedleak.component import Component
+from fedleak.records import Record
+from fedleak.studies.bootstrap import Floats, limits
+from fedleak.studies.matrix import Label
+from fedleak.studies.measurements import Measurements
+
+Where = dict[str, Label]
+"""Axes (in full or by the last parts of their path) and ``attack`` -> label."""
+State = Literal["reproduced", "not_reproduced", "inconclusive"]
+
+
+class Check(Record):
+    """One comparison: the claim says that ``value`` is above zero.
+
+    Attributes:
+        label: what is compared.
+        value: the estimate, with its 95 % interval.
+        hint: what would decide it, where the interval does not.
+    """
+
+    label: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    state: State
+    hint: str = ""
+
+
+class Verdict(Record):
+    """What became of a claim."""
+
+    kind: str
+    statement: str
+    state: State
+    checks: tuple[Check, ...]
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """What would decide it, where it is open."""
+        if self.state != "inconclusive":
+            return ()
+        return tuple(dict.fromkeys(check.hint for check in self.checks if check.hint))
+
+
+class Claim(Component):
+    """A finding. It holds if it holds in every case: at every point of the axes that it does not name."""
+
+    says: str = ""
+    """The finding in words; made from the settings unless given."""
+    where: Where = {}
+    """Restricts the claim to these attacks and points."""
+
+    @abstractmethod
+    def check(self, measured: Measurements) -> list[Check]:
+        """Every case, checked."""
+
+    @abstractmethod
+    def statement(self) -> str:
+        """The claim in words."""
+
+    def axis(self) -> str | None:
+        """The axis along which it looks, if it does."""
+        return None
+
+    def selections(self) -> Mapping[str, Where]:
+        """Its fields that name attacks and points."""
+        return {"where": self.where}
+
+    def judge(self, measured: Measurements) -> Verdict:
+        """Reproduced if every check is; not reproduced if one is not; else inconclusive."""
+        checks = self.check(measured) or [missing("no finished cell matches", self.kind)]
+        return Verdict(
+            kind=self.kind, statement=self.says or self.statement(), state=worst(checks), checks=tuple(checks)
+        )
+
+
+def worst(checks: Iterable[Check]) -> State:
+    """The state of a claim with these checks."""
+    states = {check.state for check in checks}
+    if "not_reproduced" in states:
+        return "not_reproduced"
+    return "inconclusive" if "inconclusive" in states or not states else "reproduced"
+
+
+def missing(reason: str, label: str) -> Check:
+    """A check for which there are no values."""
+    return Check(label=label, value=None, state="inconclusive", hint=reason)
+
+
+def above_zero(label: str, value: float, draws: Floats | None) -> Check:
+    """Whether ``value`` is above zero by its interval; ``draws`` None where there are too few images for one."""
+    if draws is None:
+        hint = "a second image or seed: a single one has no interval"
+        return Check(label=label, value=value, state="inconclusive", hint=hint)
+    low, high = limits(draws)
+    if low > 0:
+        return Check(label=label, value=value, low=low, high=high, state="reproduced")
+    if high < 0:
+        return Check(label=label, value=value, low=low, high=high, state="not_reproduced")
+    hint = _what_would_decide(value, low, high)
+    return Check(label=label, value=value, low=low, high=high, state="inconclusive", hint=hint)
+
+
+def _what_would_decide(value: float, low: float, high: float) -> str:
+    """An interval shrinks with the square root of the number of images or seeds."""
+    reach = value - low if value > 0 else high - value
+    if value == 0 or reach <= 0:
+        return "no difference was measured; a larger effect, by a wider range of the axis, would decide it"
+    times = (reach / abs(value)) ** 2
+    way = "for" if value > 0 else "against"
+    if times > 1000:
+        return f"the difference is far inside its interval ({way} the claim); more images will hardly decide it"
+    more = max(2, math.ceil(times))
+    return f"about {more} times as many images or seeds, if the difference stays (it speaks {way} the claim)"
+
+
+def where_text(where: Mapping[str, Label]) -> str:
+    """``lti, pairs 100``."""
+    return ", ".join(str(label) if name == "attack" else f"{name} {label}" for name, label in where.items())

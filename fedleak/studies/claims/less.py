@@ -1,0 +1,50 @@
+"""One mean lies below another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from fedleak.studies.claims.base import Check, Claim, Where, above_zero, missing, where_text
+from fedleak.studies.measurements import Measurements, Place
+
+
+class Less(Claim):
+    """Claims that the mean of a metric is lower in one place than in another; the same images are compared in pairs."""
+
+    kind: Literal["less"] = "less"
+    metric: str
+    left: Where
+    """Where it is lower."""
+    right: Where
+    """Where it is higher."""
+    factor: float = Field(default=1.0, gt=0)
+    """``factor`` times the left mean is still lower."""
+
+    def statement(self) -> str:
+        """The claim in words."""
+        times = "" if self.factor == 1 else f"{self.factor:g} times "
+        return f"{times}{self.metric} of {where_text(self.left)} is lower than of {where_text(self.right)}"
+
+    def selections(self) -> Mapping[str, Where]:
+        """Its fields that name attacks and points."""
+        return {"where": self.where, "left": self.left, "right": self.right}
+
+    def check(self, measured: Measurements) -> list[Check]:
+        """One case for each place on the left; what the right does not name is as on the left."""
+        right = measured.resolved(self.right)
+        return [
+            self._compare(measured, place, measured.find(Place(tuple({**place.by_name, **right}.items()))))
+            for place in measured.places({**self.where, **self.left})
+        ]
+
+    def _compare(self, measured: Measurements, left: Place, right: Place | None) -> Check:
+        label = f"{measured.describe(left)} below {measured.describe(right) if right else where_text(self.right)}"
+        low = measured.estimate(left, self.metric)
+        high = measured.estimate(right, self.metric) if right else None
+        if low is None or high is None:
+            return missing(f"{self.metric} was not measured on both sides of: {label}", label)
+        draws = high.draws - self.factor * low.draws if min(low.images, high.images) > 1 else None
+        return above_zero(label, high.mean - self.factor * low.mean, draws)

@@ -1,0 +1,76 @@
+"""A metric rises or falls along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+from fedleak.studies.bootstrap import Estimate
+from fedleak.studies.claims.base import Check, Claim, above_zero, missing
+from fedleak.studies.matrix import Label, axis_name, label_text
+from fedleak.studies.measurements import Measurements, Place
+
+
+class Monotone(Claim):
+    """Claims that the mean of a metric rises or falls along an axis, for every attack and point of the other axes.
+
+    It is reproduced if the two ends differ as claimed and no step goes the other way, both by their intervals;
+    ``strict`` asks every single step to be established.
+    """
+
+    kind: Literal["monotone"] = "monotone"
+    metric: str
+    along: str
+    """An axis; its values in rising order if they are numbers, else as listed."""
+    direction: Literal["increasing", "decreasing"]
+    strict: bool = False
+
+    def statement(self) -> str:
+        """The claim in words."""
+        of = f" of {self.where['attack']}" if "attack" in self.where else ""
+        verb = "rises" if self.direction == "increasing" else "falls"
+        return f"{self.metric}{of} {verb}{' at every step' if self.strict else ''} along {self.along}"
+
+    def axis(self) -> str | None:
+        """The axis along which it looks."""
+        return self.along
+
+    def check(self, measured: Measurements) -> list[Check]:
+        """The ends of each line, and of its steps those that count."""
+        axis = axis_name(self.along, measured.axes) or self.along
+        lines: dict[Place, list[Place]] = {}
+        for place in measured.places(self.where):
+            lines.setdefault(place.without([axis]), []).append(place)
+        return [check for rest, places in lines.items() for check in self._line(measured, rest, places, axis)]
+
+    def _line(self, measured: Measurements, rest: Place, places: list[Place], axis: str) -> list[Check]:
+        name = measured.describe(rest)
+        points = [
+            (place.by_name[axis], value)
+            for place in ascending(places, axis)
+            if (value := measured.estimate(place, self.metric)) is not None
+        ]
+        if len(points) < 2:
+            return [missing(f"{self.metric} of {name} at two values of {axis} or more", name)]
+        steps = [self._step(name, *ends) for ends in pairwise(points)]
+        if len(points) == 2:
+            return steps
+        whole = self._step(name, points[0], points[-1])
+        counted = steps if self.strict else [step for step in steps if step.state == "not_reproduced"]
+        return [whole, *counted]
+
+    def _step(self, name: str, before: tuple[Label, Estimate], after: tuple[Label, Estimate]) -> Check:
+        sign = 1 if self.direction == "increasing" else -1
+        (start, first), (end, second) = before, after
+        draws = sign * (second.draws - first.draws) if min(first.images, second.images) > 1 else None
+        label = f"{name}: {label_text(start)} to {label_text(end)}"
+        return above_zero(label, sign * (second.mean - first.mean), draws)
+
+
+def ascending(places: Sequence[Place], axis: str) -> list[Place]:
+    """In order of the axis: by number where all labels are numbers, else as they are."""
+    labels = [place.by_name[axis] for place in places]
+    if all(isinstance(label, int | float) for label in labels):
+        return sorted(places, key=lambda place: float(place.by_name[axis] or 0))
+    return list(places)

@@ -1,0 +1,44 @@
+"""A mean lies between two values."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import model_validator
+
+from fedleak.studies.claims.base import Check, Claim, above_zero, missing, where_text
+from fedleak.studies.measurements import Measurements, Place
+
+
+class Within(Claim):
+    """Claims that the mean of a metric lies between two bounds, such as a published value give or take."""
+
+    kind: Literal["within"] = "within"
+    metric: str
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low = {self.low:g} must lie below high = {self.high:g}")
+        return self
+
+    def statement(self) -> str:
+        """The claim in words."""
+        return (
+            f"{self.metric} of {where_text(self.where) or 'every attack'} lies between {self.low:g} and {self.high:g}"
+        )
+
+    def check(self, measured: Measurements) -> list[Check]:
+        """One case for each place: the distance to the nearer bound, negative outside."""
+        return [self._place(measured, place) for place in measured.places(self.where)]
+
+    def _place(self, measured: Measurements, place: Place) -> Check:
+        label = f"{measured.describe(place)}: {self.metric} inside the bounds, by"
+        found = measured.estimate(place, self.metric)
+        if found is None:
+            return missing(f"{self.metric} at {measured.describe(place)}", label)
+        draws = np.minimum(found.draws - self.low, self.high - found.draws) if found.images > 1 else None
+        return above_zero(label, min(found.mean - self.low, self.high - found.mean), draws)

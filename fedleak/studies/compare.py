@@ -1,0 +1,115 @@
+"""Any finished runs side by side, as if they were the cells of a study. Torch-free but for the fingerprints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from fedleak.errors import InputError
+from fedleak.results.schema import Results, load_results
+from fedleak.studies.assess import measured_lines
+from fedleak.studies.matrix import Label, Point
+from fedleak.studies.measurements import Measurements
+from fedleak.studies.records import CellRecord, measure
+from fedleak.studies.results import CellLine, StudyResults
+
+IGNORED = ("name", "description", "seed", "budget", "federation.engine", "device", "bootstrap_resamples")
+MOST_AXES = 4
+"""Runs that differ in more are told apart by their names."""
+RUN = "run"
+RESAMPLES = 2000
+
+
+def compare_runs(roots: Sequence[Path]) -> StudyResults:
+    """Set runs beside each other. Runs that differ in their seed alone are pooled.
+
+    Raises:
+        InputError: if a directory holds no results, or is named twice.
+    """
+    if len(set(roots)) < len(roots):
+        raise InputError("RUN_DIR", [str(root) for root in roots], "a run is named twice")
+    results = [load_results(root) for root in roots]
+    points = _points(roots, results)
+    axes = tuple(points[0])
+    measured = Measurements(axes, RESAMPLES)
+    for root, point, result in zip(roots, points, results, strict=True):
+        measured.add(point, _seed(result), _record(root, result))
+    names = dict.fromkeys(name for result in results for s in result.attacks for name in s.metrics)
+    return StudyResults(
+        name="comparison",
+        description=f"{len(roots)} runs side by side.",
+        budget=None,
+        axes=axes,
+        seeds=tuple(dict.fromkeys(map(_seed, results))),
+        federations=len({_federation(root, result) for root, result in zip(roots, results, strict=True)}),
+        higher_is_better=tuple(dict.fromkeys(name for result in results for name in result.higher_is_better)),
+        metrics=tuple(names),
+        figure=None,
+        source="",
+        setting="",
+        published=(),
+        verdicts=(),
+        lines=tuple(measured_lines(measured, published=(), baselines=True)),
+        cells=tuple(
+            CellLine(key=str(root), point=point, seed=_seed(result), status="ok")
+            for root, point, result in zip(roots, points, results, strict=True)
+        ),
+        notes=(),
+        study="",
+    )
+
+
+def _record(root: Path, results: Results) -> CellRecord:
+    return CellRecord(
+        key=str(root),
+        federation=_federation(root, results),
+        status="ok",
+        seconds=0.0,
+        higher_is_better=results.higher_is_better,
+        attacks=measure(results),
+    )
+
+
+def _federation(root: Path, results: Results) -> str:
+    """Runs of one federation rebuilt the same images, which are then compared in pairs."""
+    from pydantic import ValidationError
+
+    from fedleak.run_directory import federation_fingerprint
+    from fedleak.scenario import Scenario
+
+    try:
+        return federation_fingerprint(Scenario.model_validate(results.scenario))
+    except ValidationError:  # a run of another version
+        return str(root.resolve())
+
+
+def _seed(results: Results) -> int:
+    seed = results.scenario.get("seed")
+    return seed if isinstance(seed, int) else 0
+
+
+def _points(roots: Sequence[Path], results: Sequence[Results]) -> list[Point]:
+    """What differs between the scenarios; the run's name where that tells too little or too much."""
+    settings = [dict(_flatten(result.scenario)) for result in results]
+    paths = list(dict.fromkeys(path for one in settings for path in one))
+    differing = [p for p in paths if len({repr(one.get(p)) for one in settings}) > 1]
+    points: list[Point] = [{path: one.get(path) for path in differing} for one in settings]
+    seeds = [_seed(result) for result in results]
+    distinct = {repr((point, seed)) for point, seed in zip(points, seeds, strict=True)}
+    if len(distinct) == len(points) and len(differing) <= MOST_AXES and differing:
+        return points
+    return [{RUN: str(root)} for root in roots]
+
+
+def _flatten(value: object, path: str = "") -> Iterator[tuple[str, Label]]:
+    if any(path == ignored or path.startswith(f"{ignored}.") for ignored in IGNORED):
+        return
+    if isinstance(value, Mapping):
+        for key, child in value.items():
+            yield from _flatten(child, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+        for i, item in enumerate(value):
+            name = (item.get("id") or item.get("kind") or i) if isinstance(item, Mapping) else i
+            yield from _flatten(item, f"{path}.{name}")
+    else:
+        yield path, value if isinstance(value, str | int | float | bool | None) else repr(value)

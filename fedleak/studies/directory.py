@@ -1,0 +1,96 @@
+"""Where a study keeps its files."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedleak.errors import InputError
+from fedleak.records import write_atomically
+from fedleak.run_directory import RunDirectory
+from fedleak.studies.records import CellRecord, load_cell
+
+STUDY_FILE = "study.yaml"
+LOCK = ".lock"
+TAIL_LINES = 12
+
+
+@dataclass(frozen=True)
+class StudyDirectory:
+    """The files of one study. Federations and cells lie under their content hashes, so that other budgets, more seeds
+    or a longer axis in the same directory find what is already there.
+    """
+
+    root: Path
+
+    def federation(self, key: str) -> RunDirectory:
+        """A federation that cells share."""
+        return RunDirectory(self.root / "federations" / key)
+
+    def cell(self, key: str) -> RunDirectory:
+        """A cell; a run directory whose transcript and truth are links to its federation's."""
+        return RunDirectory(self.root / "cells" / key)
+
+    def log(self, key: str) -> Path:
+        """The log of a cell or federation."""
+        return self.root / "logs" / f"{key}.log"
+
+    def record(self, key: str) -> CellRecord | None:
+        """A finished cell's record."""
+        return load_cell(self.cell(key).root)
+
+    def lock_file(self, key: str) -> Path:
+        """Held by whoever works on a cell or federation."""
+        return self.root / "locks" / key
+
+    def tail(self, key: str) -> tuple[str, ...]:
+        """The last lines of a log."""
+        try:
+            lines = self.log(key).read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return ()
+        return tuple(lines[-TAIL_LINES:])
+
+    @contextmanager
+    def claim(self, study_yaml: str) -> Iterator[None]:
+        """Make the directory and keep other drivers out of it while the block runs.
+
+        Raises:
+            InputError: if it holds other files, or another process is at work there.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise InputError("--out", str(self.root), "it is a file; expected a directory")
+        if self.root.is_dir() and not (self.root / STUDY_FILE).exists():
+            foreign = sorted(
+                p.name for p in self.root.iterdir() if p.name != LOCK and not p.name.startswith(f".{STUDY_FILE}")
+            )
+            if foreign:
+                raise InputError("--out", str(self.root), f"it holds other files ({foreign[0]}); choose another")
+        self.root.mkdir(parents=True, exist_ok=True)
+        with locked(self.root / LOCK, wait=False):
+            write_atomically(self.root / STUDY_FILE, study_yaml)
+            for folder in ("federations", "cells", "logs", "locks"):
+                (self.root / folder).mkdir(exist_ok=True)
+            yield
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool) -> Iterator[None]:
+    """Hold the lock of a file while the block runs; it is released however this process ends.
+
+    Raises:
+        InputError: if another process holds it and ``wait`` is false.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise InputError("--out", str(path.parent), "another fedleak process is working there") from None
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,161 @@
+"""Running a study: every cell that is not done yet, in parallel, whatever happens to some of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from fedleak.run_directory import federation_fingerprint
+from fedleak.stages.federate import is_finished
+from fedleak.studies.directory import StudyDirectory
+from fedleak.studies.pool import Pool, SerialPool, ray_pool
+from fedleak.studies.queue import Queue, distinct
+from fedleak.studies.study import Cell, Study
+from fedleak.studies.work import Outcome, Unit, record_failure
+
+POLL_SECONDS = 0.2
+
+
+@dataclass
+class Tally:
+    """How far a study is; what the live table shows."""
+
+    total: int
+    reused: int
+    jobs: int = 1
+    started: float = field(default_factory=time.monotonic)
+    done: int = 0
+    failed: int = 0
+    seconds: list[float] = field(default_factory=list)
+    running: tuple[tuple[Unit, float], ...] = ()
+
+    @property
+    def left(self) -> int:
+        """Cells not finished yet."""
+        return self.total - self.reused - self.done - self.failed
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds to go, by the mean pace so far."""
+        finished = self.done + self.failed
+        if not finished:
+            return None
+        return (time.monotonic() - self.started) / finished * self.left
+
+
+class Watcher(Protocol):
+    """Whoever is told how it goes."""
+
+    def begun(self, unit: Unit) -> None:
+        """A unit was given to a worker."""
+
+    def ended(self, outcome: Outcome, *, again: bool) -> None:
+        """A unit came back; ``again`` if it is tried once more."""
+
+    def refresh(self, tally: Tally) -> None:
+        """Some time has passed."""
+
+
+def execute(
+    study: Study,
+    directory: StudyDirectory,
+    watcher: Watcher,
+    *,
+    jobs: int | None = None,
+    address: str | None = None,
+    serial: bool = False,
+    retry_failed: bool = False,
+) -> Tally:
+    """Run what is not done. Nobody else may be at work in the directory.
+
+    Args:
+        study, directory, watcher: what, where, and who is told.
+        jobs: workers; as many as fit unless given.
+        address: of a Ray cluster to join.
+        serial: do it all in this process, without Ray.
+        retry_failed: forget earlier failures.
+    """
+    cells = distinct(_unit(cell) for cell in study.cells)
+    records = {cell.key: directory.record(cell.key) for cell in cells}
+    waiting = [c for c in cells if (r := records[c.key]) is None or (retry_failed and r.status == "failed")]
+    tally = Tally(total=len(cells), reused=len(cells) - len(waiting))
+    if not waiting:
+        return tally
+    queue = Queue(waiting, _finished_federations(study, directory))
+    units = len(waiting) + queue.federations_left
+    with _pool(study, directory, jobs=jobs, units=units, address=address, serial=serial) as pool:
+        tally.jobs = pool.idle
+        _Driver(queue, pool, directory, watcher, tally).run()
+    return tally
+
+
+def _unit(cell: Cell) -> Unit:
+    return Unit("cell", cell.key, cell.federation, cell.scenario.model_dump(mode="json"))
+
+
+def _finished_federations(study: Study, directory: StudyDirectory) -> set[str]:
+    first = {cell.federation: cell.scenario for cell in study.cells}
+    return {
+        key
+        for key, scenario in first.items()
+        if is_finished(directory.federation(key), federation_fingerprint(scenario))
+    }
+
+
+@contextmanager
+def _pool(
+    study: Study, directory: StudyDirectory, *, jobs: int | None, units: int, address: str | None, serial: bool
+) -> Iterator[Pool]:
+    if serial:
+        yield SerialPool(directory)
+        return
+    with ray_pool(directory, study.settings.resources, jobs=jobs, units=units, address=address) as pool:
+        yield pool
+
+
+class _Driver:
+    def __init__(self, queue: Queue, pool: Pool, directory: StudyDirectory, watcher: Watcher, tally: Tally) -> None:
+        self._queue, self._pool, self._directory = queue, pool, directory
+        self._watcher, self._tally = watcher, tally
+        self._since: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Until nothing is left."""
+        while not self._queue.finished:
+            self._fill()
+            for outcome in self._pool.wait(POLL_SECONDS):
+                self._settle(outcome)
+            running = tuple((unit, self._since[unit.key]) for unit in self._queue.running)
+            self._tally.running = running
+            self._watcher.refresh(self._tally)
+
+    def _fill(self) -> None:
+        while self._pool.idle and (unit := self._queue.take()) is not None:
+            self._since[unit.key] = time.monotonic()
+            self._watcher.begun(unit)
+            self._pool.submit(unit)
+
+    def _settle(self, outcome: Outcome) -> None:
+        unit = outcome.unit
+        again = outcome.lost and self._queue.lost(unit)
+        self._watcher.ended(outcome, again=again)
+        if again:
+            return
+        if outcome.reason:
+            for cell in self._queue.failed(unit):
+                self._tally.failed += 1
+                self._note_failure(outcome, cell)
+            return
+        self._queue.done(unit)
+        if unit.kind == "cell":
+            self._tally.done += 1
+            self._tally.seconds.append(outcome.seconds)
+
+    def _note_failure(self, outcome: Outcome, cell: str) -> None:
+        try:
+            record_failure(outcome, self._directory, cell)
+        except OSError as error:  # a full disk, say: without a record the cell is tried again next time
+            self._watcher.ended(Outcome(outcome.unit, 0.0, f"its failure could not be noted: {error}"), again=True)

@@ -1,0 +1,128 @@
+"""The measured values of a study, by place. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fedleak.results.schema import Interval
+from fedleak.studies.bootstrap import Estimate, SeedSample, estimate
+from fedleak.studies.matrix import Label, Point, axis_name, describe, matches, same, short_names
+from fedleak.studies.records import CellRecord, ImageKey, Measured
+
+ATTACK = "attack"
+
+
+@dataclass(frozen=True)
+class Place:
+    """An attack at a point of the matrix: axis -> label, and ``attack``."""
+
+    labels: tuple[tuple[str, Label], ...]
+
+    @classmethod
+    def of(cls, point: Point, attack: str) -> Place:
+        """The place of ``attack`` at ``point``."""
+        return cls((*point.items(), (ATTACK, attack)))
+
+    @property
+    def by_name(self) -> dict[str, Label]:
+        """Axis or ``attack`` -> label."""
+        return dict(self.labels)
+
+    def without(self, names: Iterable[str]) -> Place:
+        """The rest of the labels."""
+        left_out = set(names)
+        return Place(tuple((name, label) for name, label in self.labels if name not in left_out))
+
+
+@dataclass(frozen=True)
+class _Part:
+    seed: int
+    group: str
+    measured: Measured
+
+
+@dataclass
+class Measurements:
+    """Values of every finished cell.
+
+    Args:
+        axes: the axes' names.
+        resamples: of the bootstrap.
+    """
+
+    axes: tuple[str, ...]
+    resamples: int
+    _parts: dict[Place, list[_Part]] = field(default_factory=dict)
+    _images: dict[str, dict[ImageKey, int]] = field(default_factory=dict)
+    _estimates: dict[tuple[Place, str], Estimate | None] = field(default_factory=dict)
+
+    def add(self, point: Point, seed: int, record: CellRecord) -> None:
+        """Take in a finished cell, or the absence of one that failed."""
+        group = record.images or record.federation
+        known = self._images.setdefault(group, {})
+        for measured in record.attacks:
+            for key in measured.images:
+                known.setdefault(key, len(known))
+            part = _Part(seed, group, measured)
+            self._parts.setdefault(Place.of(point, measured.attack), []).append(part)
+
+    def places(self, where: Mapping[str, Label], *, baselines: bool = False) -> list[Place]:
+        """Every place that ``where`` matches; baselines only if asked for, or named."""
+        wanted = self.resolved(where)
+        named = ATTACK in wanted
+        return [
+            place
+            for place, parts in self._parts.items()
+            if matches(place.by_name, wanted) and (baselines or named or not parts[0].measured.is_baseline)
+        ]
+
+    def resolved(self, where: Mapping[str, Label]) -> dict[str, Label]:
+        """``where`` with the axes' full names."""
+        return {name if name == ATTACK else axis_name(name, self.axes) or name: label for name, label in where.items()}
+
+    def describe(self, place: Place) -> str:
+        """``lti at pairs=100``."""
+        labels = place.by_name
+        attack = labels.pop(ATTACK, None)
+        where = describe(labels, short_names(self.axes))
+        return " at ".join(text for text in (str(attack or ""), where) if text)
+
+    def measured(self, place: Place) -> Sequence[Measured]:
+        """What was measured there, one for each seed."""
+        return [part.measured for part in self._parts[place]]
+
+    def estimate(self, place: Place, metric: str) -> Estimate | None:
+        """Mean and resamples of a metric, kept for further claims; None where there are no values."""
+        if (place, metric) not in self._estimates:
+            self._estimates[place, metric] = self._estimate(place, metric)
+        return self._estimates[place, metric]
+
+    def intervals(self, place: Place) -> dict[str, Interval]:
+        """Mean and interval of every metric that has values; the resamples are not kept."""
+        names = dict.fromkeys(name for part in self._parts[place] for name in part.measured.metrics)
+        found = {name: self._estimate(place, name) for name in names}
+        return {name: value.interval for name, value in found.items() if value is not None}
+
+    def _estimate(self, place: Place, metric: str) -> Estimate | None:
+        parts = [part for part in self._parts.get(place, []) if metric in part.measured.metrics]
+        return estimate([self._sample(part, metric) for part in parts], resamples=self.resamples)
+
+    def _sample(self, part: _Part, metric: str) -> SeedSample:
+        index = self._images[part.group]
+        values = np.full(len(index), np.nan)
+        for key, value in zip(part.measured.images, part.measured.metrics[metric], strict=True):
+            if value is not None and np.isfinite(value):
+                values[index[key]] = value
+        return SeedSample(part.seed, part.group, values)
+
+    def find(self, place: Place) -> Place | None:
+        """The same place with its labels in the order of the study."""
+        wanted = place.by_name
+        return next((known for known in self._parts if _equal(known.by_name, wanted)), None)
+
+
+def _equal(left: Mapping[str, Label], right: Mapping[str, Label]) -> bool:
+    return left.keys() == right.keys() and all(same(left[name], right[name]) for name in left)

@@ -1,0 +1,94 @@
+"""What a finished cell leaves behind: small JSON, so that a thousand cells can be read in seconds. Torch-free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from fedleak.records import Record, write_atomically
+from fedleak.results.schema import AttackSummary, Picture, ResultRow, Results
+
+CELL = "cell.json"
+LABEL_ACCURACY = "label_accuracy"
+"""A metric of the study beside those of the images: 1 where the label was guessed, else 0."""
+
+PICTURES_KEPT = 6
+ImageKey = tuple[int, int, int]
+"""Victim, round, image."""
+
+
+class Measured(Record):
+    """One attack or baseline in one cell; each list of ``metrics`` runs along ``images``."""
+
+    attack: str
+    kind: str
+    is_baseline: bool
+    images: tuple[ImageKey, ...]
+    metrics: dict[str, list[float | None]]
+    failures: int = 0
+    training_seconds: float | None = None
+    training_cached: bool = False
+    pictures: tuple[Picture, ...] = ()
+    """Those of median rank, for the study's report; the files lie below ``pictures/`` of the cell."""
+
+
+class CellRecord(Record):
+    """A cell that is done, or has failed."""
+
+    key: str
+    federation: str
+    images: str = ""
+    """Content hash of the victims' images and which update they are behind: what can be compared image by image."""
+    status: Literal["ok", "failed"]
+    reason: str = ""
+    log_tail: tuple[str, ...] = ()
+    seconds: float
+    """Time of attacking, scoring and reporting; the federation's is its own."""
+    accuracy: float | None = None
+    """Of the global model after the last round."""
+    higher_is_better: tuple[str, ...] = ()
+    attacks: tuple[Measured, ...] = ()
+
+
+def save_cell(folder: Path, record: CellRecord) -> None:
+    """Write the record, the last thing that happens to a cell."""
+    write_atomically(folder / CELL, record.model_dump_json())
+
+
+def load_cell(folder: Path) -> CellRecord | None:
+    """The record of a cell; None if it is not finished."""
+    try:
+        return CellRecord.model_validate_json((folder / CELL).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def measure(results: Results) -> tuple[Measured, ...]:
+    """The rows of a run, by attack and in columns."""
+    rows: dict[str, list[ResultRow]] = {summary.attack: [] for summary in results.attacks}
+    for row in results.rows:
+        if row.status == "ok" and row.image is not None:
+            rows[row.attack].append(row)
+    return tuple(_columns(summary, rows[summary.attack]) for summary in results.attacks)
+
+
+def _columns(summary: AttackSummary, rows: list[ResultRow]) -> Measured:
+    names = dict.fromkeys(name for row in rows for name in row.metrics)
+    metrics: dict[str, list[float | None]] = {name: [row.metrics.get(name) for row in rows] for name in names}
+    if any(row.label_guess is not None for row in rows):
+        metrics[LABEL_ACCURACY] = [
+            None if row.label_guess is None else float(row.label_guess == row.label_true) for row in rows
+        ]
+    return Measured(
+        attack=summary.attack,
+        kind=summary.kind,
+        is_baseline=summary.is_baseline,
+        images=tuple((row.victim, row.round, row.image or 0) for row in rows),
+        metrics=metrics,
+        failures=summary.failures,
+        training_seconds=summary.training_seconds,
+        training_cached=summary.training_cached,
+        pictures=tuple(picture for picture in summary.pictures if picture.rank == "median")[:PICTURES_KEPT],
+    )

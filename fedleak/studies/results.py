@@ -1,0 +1,132 @@
+"""What a study found out: ``study.json`` and ``study.csv``. Torch-free, as whoever reports only reads."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from fedleak.errors import InputError
+from fedleak.records import Record, write_atomically
+from fedleak.results.schema import Interval
+from fedleak.studies.claims.base import Verdict
+from fedleak.studies.matrix import Label, Point
+from fedleak.studies.records import CellRecord
+
+STUDY_JSON = "study.json"
+STUDY_CSV = "study.csv"
+
+
+class PublishedNumber(Record):
+    """A number of the paper, resolved to a place of the study."""
+
+    metric: str
+    value: float
+    where: dict[str, Label]
+
+
+class Line(Record):
+    """One attack or baseline at one point, over all seeds."""
+
+    point: Point
+    attack: str
+    is_baseline: bool
+    images: int
+    seeds: int
+    failures: int
+    metrics: dict[str, Interval]
+    published: dict[str, float] = {}
+
+
+class CellLine(Record):
+    """One cell."""
+
+    key: str
+    point: Point
+    seed: int
+    status: Literal["ok", "failed", "waiting"]
+    seconds: float | None = None
+    reason: str = ""
+    log_tail: tuple[str, ...] = ()
+
+
+class FigureChoice(Record):
+    """What the figure shows."""
+
+    metric: str
+    along: str
+    logarithmic: bool = False
+
+
+class StudyResults(Record):
+    """Everything about a study but the values of single images."""
+
+    format: Literal["fedleak-study"] = "fedleak-study"
+    version: Literal[1] = 1
+    name: str
+    description: str
+    budget: str | None
+    axes: tuple[str, ...]
+    seeds: tuple[int, ...]
+    federations: int
+    higher_is_better: tuple[str, ...]
+    metrics: tuple[str, ...]
+    """Those of the table."""
+    figure: FigureChoice | None
+    source: str
+    setting: str
+    published: tuple[PublishedNumber, ...]
+    verdicts: tuple[Verdict, ...]
+    lines: tuple[Line, ...]
+    cells: tuple[CellLine, ...]
+    notes: tuple[str, ...]
+    study: str
+    """The study file as it was run, YAML."""
+
+
+def save_study(root: Path, results: StudyResults) -> None:
+    """Write ``study.json``."""
+    write_atomically(root / STUDY_JSON, results.model_dump_json(indent=1))
+
+
+def load_study_results(root: Path) -> StudyResults:
+    """Read ``study.json`` back.
+
+    Raises:
+        InputError: if it is missing or of another format.
+    """
+    path = root / STUDY_JSON
+    try:
+        return StudyResults.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError("STUDY_DIR", str(root), "it holds no study.json; run the study first") from None
+    except (OSError, ValidationError) as error:
+        raise InputError("STUDY_DIR", str(path), f"not a readable study ({str(error).splitlines()[0]})") from error
+
+
+def save_rows(root: Path, axes: tuple[str, ...], cells: list[tuple[Point, int, CellRecord]]) -> None:
+    """Write ``study.csv``: one line per image of every finished cell; absent values are empty cells.
+
+    Line by line, for there may be millions; readers see the old file or the new one.
+    """
+    measured = [m for _, _, record in cells for m in record.attacks]
+    names = list(dict.fromkeys(name for m in measured for name in m.metrics))
+    temporary = root / f".{STUDY_CSV}.{os.getpid()}"
+    with temporary.open("w", encoding="utf-8", errors="replace", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["cell", *axes, "seed", "attack", "kind", "victim", "round", "image", *names])
+        for point, seed, record in cells:
+            place = [record.key, *(point[axis] for axis in axes), seed]
+            writer.writerows([*place, *row] for row in _rows(record, names))  # None becomes an empty cell
+    temporary.replace(root / STUDY_CSV)
+
+
+def _rows(record: CellRecord, names: list[str]) -> Iterator[list[object]]:
+    for m in record.attacks:
+        columns = [m.metrics.get(name) or [None] * len(m.images) for name in names]
+        for i, image in enumerate(m.images):
+            yield [m.attack, m.kind, *image, *(column[i] for column in columns)]

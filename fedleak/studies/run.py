@@ -1,0 +1,46 @@
+"""A study from its file to its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fedleak.errors import FedleakError
+from fedleak.studies.assess import assess
+from fedleak.studies.directory import StudyDirectory
+from fedleak.studies.execute import Watcher, execute
+from fedleak.studies.results import StudyResults
+from fedleak.studies.study import Study, resolved_text
+
+
+def study_directory(study: Study, out: Path | None) -> StudyDirectory:
+    """``out``, or ``runs/<name>[-<budget>]``."""
+    name = f"{study.name}-{study.budget}" if study.budget else study.name
+    return StudyDirectory(out or Path("runs") / name)
+
+
+def run_study(
+    study: Study,
+    directory: StudyDirectory,
+    watcher: Watcher,
+    *,
+    jobs: int | None = None,
+    address: str | None = None,
+    serial: bool = False,
+    retry_failed: bool = False,
+) -> StudyResults:
+    """Run what is not done, judge the claims, write the report. The arguments are those of ``execute``.
+
+    Raises:
+        InputError: if the directory holds something else.
+        FedleakError: if results cannot be written, say on a full disk; finished cells stay.
+    """
+    from fedleak.report.study_build import write_study_report
+
+    try:
+        with directory.claim(resolved_text(study)):
+            execute(study, directory, watcher, jobs=jobs, address=address, serial=serial, retry_failed=retry_failed)
+            results = assess(study, directory)
+            write_study_report(directory.root)
+    except OSError as error:
+        raise FedleakError(f"{directory.root}: {error}; finished cells stay, the same command continues") from error
+    return results

@@ -1,0 +1,205 @@
+"""From a study file to checked cells."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from fedleak.errors import InputError, InputErrors, nearest
+from fedleak.run_directory import federation_fingerprint, scenario_fingerprint
+from fedleak.scenario import Scenario
+from fedleak.scenario_errors import translate
+from fedleak.scenario_file import Raw, load_scenario, parse_override, read_yaml, set_path
+from fedleak.studies.matrix import Axis, Matrix, Point, describe, parse_matrix
+from fedleak.studies.references import check_references
+from fedleak.studies.schema import STUDY_KEYS, StudySettings
+
+KEY_LENGTH = 16
+MAX_ERRORS = 5
+SERIAL = {"kind": "serial"}
+"""Inside a cell the clients run one after the other: Flower's own engine would start a second Ray in the worker."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One scenario of a study.
+
+    Attributes:
+        point: axis -> label.
+        seed: of the scenario.
+        scenario: complete.
+        key: content hash of the scenario; cells that are the same scenario share it and their work.
+        federation: content hash of everything that the transcript depends on.
+    """
+
+    point: Point
+    seed: int
+    scenario: Scenario
+    key: str
+    federation: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked study."""
+
+    name: str
+    description: str
+    budget: str | None
+    settings: StudySettings
+    axes: tuple[Axis, ...]
+    cells: tuple[Cell, ...]
+    raw: Raw
+    """The whole file, budget and overrides applied."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Each distinct cell once."""
+        return tuple(dict.fromkeys(cell.key for cell in self.cells))
+
+    @property
+    def resamples(self) -> int:
+        """Bootstrap resamples behind every interval."""
+        return self.cells[0].scenario.bootstrap_resamples
+
+
+def is_study(raw: Mapping[str, Any]) -> bool:
+    """Whether a YAML mapping is a study rather than a plain scenario."""
+    return any(key in raw for key in STUDY_KEYS)
+
+
+def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (), budget: str | None = None) -> Study:
+    """Read a study, apply budget and overrides, expand it, check every cell.
+
+    Raises:
+        InputError: naming the YAML path, the value and what is allowed.
+    """
+    raw = read_yaml(source) if isinstance(source, Path) else copy.deepcopy(dict(source))
+    if isinstance(source, Path):
+        raw.setdefault("name", source.stem)
+    _apply_budget(raw, budget)
+    for override in overrides:
+        path, value = parse_override(override)
+        set_study_path(raw, path, value)
+    _check_keys(raw)
+    settings = _settings({key: raw[key] for key in STUDY_KEYS if key in raw})
+    base = {key: value for key, value in raw.items() if key not in (*STUDY_KEYS, "budgets", "budget")}
+    matrix = parse_matrix(settings.matrix)
+    cells = _make_cells(base, matrix, settings.seeds)
+    first = cells[0].scenario
+    study = Study(first.name, first.description, budget, settings, matrix.axes, cells, raw)
+    check_references(settings, matrix.axes, {attack.name for cell in cells for attack in cell.scenario.attacks})
+    return study
+
+
+def set_study_path(raw: Raw, path: str, value: Any) -> None:
+    """As ``set_path``; what follows ``matrix.`` is one key, for it is itself a path."""
+    block, _, axis = path.partition(".")
+    if block != "matrix" or not axis:
+        set_path(raw, path, value)
+        return
+    matrix = raw.setdefault("matrix", {})
+    if not isinstance(matrix, dict):
+        raise InputError("matrix", matrix, "expected a mapping")
+    if value is None:
+        matrix.pop(axis, None)
+    else:
+        matrix[axis] = value
+
+
+def _apply_budget(raw: Raw, budget: str | None) -> None:
+    if budget is None:
+        return
+    budgets = raw.get("budgets") or {}
+    chosen = budgets.get(budget) if isinstance(budgets, dict) else None
+    if not isinstance(chosen, dict):
+        known = [str(name) for name in budgets] if isinstance(budgets, dict) else []
+        hint = nearest(budget, known)
+        raise InputError("--budget", budget, f"{hint}the study's budgets: {', '.join(known) or 'none'}")
+    for path, value in chosen.items():
+        set_study_path(raw, str(path), copy.deepcopy(value))
+    raw["budget"] = budget
+
+
+def _check_keys(raw: Mapping[str, Any]) -> None:
+    known = sorted({*Scenario.model_fields, *STUDY_KEYS})
+    unknown = [key for key in raw if key not in known]
+    if unknown:
+        key = str(unknown[0])
+        raise InputError(key, raw[unknown[0]], f"unknown key; {nearest(key, known)}known: {', '.join(known)}")
+
+
+def _settings(raw: Raw) -> StudySettings:
+    if isinstance(raw.get("claims"), list):
+        raw["claims"] = [_claim(item) for item in raw["claims"]]
+    try:
+        return StudySettings.model_validate(raw)
+    except ValidationError as error:
+        raise translate(error.errors(), raw, root=StudySettings) from None
+
+
+def _claim(raw: object) -> object:
+    """``{less: {...}}`` is short for ``{kind: less, ...}``; ``says`` may stand beside it."""
+    if not isinstance(raw, dict) or "kind" in raw:
+        return raw
+    rest = {key: value for key, value in raw.items() if key != "says"}
+    if len(rest) != 1:
+        return raw
+    ((kind, settings),) = rest.items()
+    said = {"says": raw["says"]} if "says" in raw else {}
+    return {"kind": kind, **said, **settings} if isinstance(settings, dict) else raw
+
+
+def _make_cells(base: Raw, matrix: Matrix, seeds: tuple[int, ...]) -> tuple[Cell, ...]:
+    cells: list[Cell] = []
+    errors: list[InputError] = []
+    for point, seed in _places(matrix, seeds):
+        try:
+            cells.append(_make_cell(base, matrix, point, seed))
+        except InputError as error:
+            errors += _in_cell(error, point)
+        if len(errors) >= MAX_ERRORS:
+            break
+    if errors:
+        raise InputErrors(list({str(error): error for error in errors}.values()))
+    if not cells:
+        raise InputError("matrix", "exclude", "no cell is left")
+    return tuple(cells)
+
+
+def _places(matrix: Matrix, seeds: tuple[int, ...]) -> Iterator[tuple[Point, int | None]]:
+    for point in matrix.points():
+        for seed in dict.fromkeys(seeds) or (None,):
+            yield point, seed
+
+
+def _make_cell(base: Raw, matrix: Matrix, point: Point, seed: int | None) -> Cell:
+    raw = copy.deepcopy(base)
+    for path, value in matrix.settings(point):
+        set_path(raw, path, copy.deepcopy(value))
+    federation = raw.setdefault("federation", {})
+    if isinstance(federation, dict):
+        federation["engine"] = SERIAL
+    scenario = load_scenario(raw, seed=seed)
+    key = scenario_fingerprint(scenario)[:KEY_LENGTH]
+    return Cell(point, scenario.seed, scenario, key, federation_fingerprint(scenario)[:KEY_LENGTH])
+
+
+def _in_cell(error: InputError, point: Point) -> list[InputError]:
+    """The error, or errors, with the cell in which they stand."""
+    if isinstance(error, InputErrors):
+        return [found for each in error.errors for found in _in_cell(each, point)]
+    if not point:
+        return [error]
+    return [InputError(f"{error.path} (in the cell {describe(point)})", error.value, error.allowed)]
+
+
+def resolved_text(study: Study) -> str:
+    """The study as it was run, for the record."""
+    return yaml.safe_dump(study.raw, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,174 @@
+"""The two kinds of work in a study, as functions that any process may call: one federation, one cell."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from fedleak.errors import FedleakError
+from fedleak.progress import QuietProgress
+from fedleak.records import write_atomically
+from fedleak.run_directory import RunDirectory
+from fedleak.scenario import Scenario
+from fedleak.studies.directory import StudyDirectory, locked
+from fedleak.studies.records import CellRecord, measure, save_cell
+from fedleak.transcript.manifest import digest_of, file_digest
+
+IMAGES_DIGEST = "images.sha256"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One piece of work.
+
+    Attributes:
+        kind: run a federation, or attack, score and report a cell.
+        key: of the federation or cell.
+        federation: key of the federation that a cell attacks; its own for a federation.
+        scenario: complete, JSON-ready.
+    """
+
+    kind: Literal["federation", "cell"]
+    key: str
+    federation: str
+    scenario: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a unit; no ``reason`` means that it worked."""
+
+    unit: Unit
+    seconds: float
+    reason: str = ""
+    lost: bool = False
+    """The worker died; the unit may be tried again."""
+
+
+class LogProgress(QuietProgress):
+    """Progress as lines of a log: what was begun, and what was said."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def task(self, description: str, total: int) -> Any:
+        """Note that it began."""
+        self.say(description)
+        return super().task(description, total)
+
+    def say(self, message: str) -> None:
+        """A line with the time."""
+        self._stream.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {message}\n")
+        self._stream.flush()
+
+
+def work(unit: Unit, directory: StudyDirectory) -> Outcome:
+    """Do a unit; whatever goes wrong becomes the outcome's reason, and a cell's record.
+
+    Another process that is still at it, such as a worker whose driver was killed, is waited for.
+    """
+    start = time.perf_counter()
+    with locked(directory.lock_file(unit.key), wait=True), _log(directory.log(unit.key)) as log:
+        if unit.kind == "cell" and (record := directory.record(unit.key)) is not None and record.status == "ok":
+            return Outcome(unit, record.seconds)
+        log.say(f"{unit.kind} {unit.key}: start in process {os.getpid()}")
+        try:
+            (_federate if unit.kind == "federation" else _attack)(unit, directory, log)
+        except Exception as error:  # one cell's bug, or a full disk, must not stop the others
+            reason = str(error) if isinstance(error, FedleakError) else f"{type(error).__name__}: {error}"
+            log.say(traceback.format_exc().rstrip())
+        else:
+            reason = ""
+            log.say(f"{unit.kind} {unit.key}: done in {time.perf_counter() - start:.2f} s")
+    return Outcome(unit, time.perf_counter() - start, reason)
+
+
+@contextmanager
+def _log(path: Path) -> Iterator[LogProgress]:
+    with path.open("a", encoding="utf-8", errors="replace") as stream:
+        yield LogProgress(stream)
+
+
+def _federate(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
+    from fedleak.stages.federate import federate, plan_federation
+
+    scenario = Scenario.model_validate(unit.scenario)
+    run = directory.federation(unit.key)
+    plan = plan_federation(scenario, run)
+    if plan is None:
+        log.say("federation: already done, transcript reused")
+        return
+    with run.lock():
+        run.store(scenario)
+        federate(plan, run, log)
+
+
+def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
+    from fedleak.pipeline import attack_run
+
+    start = time.perf_counter()
+    run = directory.cell(unit.key)
+    run.root.mkdir(parents=True, exist_ok=True)
+    _link(run, directory.federation(unit.federation))
+    run.store(Scenario.model_validate(unit.scenario))
+    results = attack_run(run, progress=log)
+    if results is None:
+        raise FedleakError(f"the truth of federation {unit.federation} is gone")
+    save_cell(
+        run.root,
+        CellRecord(
+            key=unit.key,
+            federation=unit.federation,
+            images=truth_digest(directory.federation(unit.federation)),
+            status="ok",
+            seconds=time.perf_counter() - start,
+            accuracy=results.federation[-1].accuracy if results.federation else None,
+            higher_is_better=results.higher_is_better,
+            attacks=measure(results),
+        ),
+    )
+
+
+def truth_digest(federation: RunDirectory) -> str:
+    """Content hash of a federation's truth, kept beside it once it is known."""
+    kept = federation.root / IMAGES_DIGEST
+    if kept.is_file():
+        return kept.read_text(encoding="utf-8")
+    files = sorted(path for path in federation.truth.rglob("*") if path.is_file())
+    digest = digest_of({path.relative_to(federation.truth).as_posix(): file_digest(path) for path in files})
+    write_atomically(kept, digest)
+    return digest
+
+
+def _link(run: RunDirectory, federation: RunDirectory) -> None:
+    """Let the cell's transcript and truth be those of the federation."""
+    for ours, theirs in ((run.transcript, federation.transcript), (run.truth, federation.truth)):
+        if not ours.is_symlink():
+            ours.symlink_to(os.path.relpath(theirs, ours.parent))
+
+
+def record_failure(outcome: Outcome, directory: StudyDirectory, cell: str) -> CellRecord:
+    """Note that a cell failed, by its own fault or its federation's.
+
+    Raises:
+        OSError: if it cannot be written; the cell then counts as not run.
+    """
+    record = CellRecord(
+        key=cell,
+        federation=outcome.unit.federation,
+        status="failed",
+        reason=outcome.reason if outcome.unit.kind == "cell" else f"its federation failed: {outcome.reason}",
+        log_tail=directory.tail(outcome.unit.key),
+        seconds=outcome.seconds,
+    )
+    folder = directory.cell(cell).root
+    folder.mkdir(parents=True, exist_ok=True)
+    save_cell(folder, record)
+    return record

@@ -1,0 +1,61 @@
+"""Small studies: raw files, and measurements with chosen values."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fedleak.studies.matrix import Label
+from fedleak.studies.measurements import Measurements
+from fedleak.studies.records import CellRecord, Measured
+from tests.scenarios import tiny
+
+RESAMPLES = 400
+
+
+def study(**blocks: Any) -> dict[str, Any]:
+    """A study of four cells and two federations: the tiny scenario, one attack; ``blocks`` replace top-level keys."""
+    raw = tiny()
+    raw["attacks"] = [{"kind": "lti", "hidden": 8, "training": {"epochs": 1}}]
+    raw["matrix"] = {"adversary.injection.pairs": [30, 60], "attacks.lti.hidden": [4, 8]}
+    raw["claims"] = [{"monotone": {"metric": "mse", "along": "pairs", "direction": "decreasing"}}]
+    raw["budgets"] = {"more": {"seeds": [0, 1], "matrix.attacks.lti.hidden": [8]}}
+    return {**raw, **copy.deepcopy(blocks)}
+
+
+def write_study(folder: Path, **blocks: Any) -> Path:
+    """The same, as a file."""
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(study(**blocks)))
+    return path
+
+
+def record(values: Mapping[str, Mapping[str, Sequence[float]]], *, group: str = "g") -> CellRecord:
+    """A finished cell: attack -> metric -> one value per image."""
+    attacks = []
+    for attack, metrics in values.items():
+        count = max(len(column) for column in metrics.values())
+        attacks.append(
+            Measured(
+                attack=attack,
+                kind=attack,
+                is_baseline=attack.startswith("baseline_"),
+                images=tuple((1, 1, i) for i in range(count)),
+                metrics={name: list(column) for name, column in metrics.items()},
+            )
+        )
+    return CellRecord(key="k", federation=group, images=group, status="ok", seconds=1.0, attacks=tuple(attacks))
+
+
+def measurements(
+    cells: Sequence[tuple[dict[str, Label], Mapping[str, Mapping[str, Sequence[float]]]]], *, seed: int = 0
+) -> Measurements:
+    """Measurements of one seed; every cell rebuilt the same images."""
+    measured = Measurements(tuple(cells[0][0]), RESAMPLES)
+    for point, values in cells:
+        measured.add(point, seed, record(values))
+    return measured

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from fedleak.studies.claims.base import State
+from fedleak.studies.claims.within import Within
+from tests.studies.builders import measurements
+
+MEASURED = measurements([({}, {"a": {"mse": [0.9, 1.1] * 20}})])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "state"),
+    [(0.5, 1.5, "reproduced"), (1.5, 2, "not_reproduced"), (0, 0.5, "not_reproduced"), (1.0, 2, "inconclusive")],
+)
+def test_by_hand(low: float, high: float, state: State) -> None:
+    assert Within(metric="mse", low=low, high=high).judge(MEASURED).state == state
+
+
+def test_the_margin_is_the_distance_to_the_nearer_bound() -> None:
+    (check,) = Within(metric="mse", low=0.8, high=2).check(MEASURED)
+    assert check.value == pytest.approx(0.2)
+
+
+def test_bounds_in_the_wrong_order_are_refused() -> None:
+    with pytest.raises(ValidationError, match="must lie below"):
+        Within(metric="mse", low=2, high=1)
+
+
+def test_an_absent_metric_leaves_it_open() -> None:
+    assert Within(metric="psnr", low=0, high=1).judge(MEASURED).state == "inconclusive"
+    assert Within(metric="psnr", low=0, high=1).statement() == "psnr of every attack lies between 0 and 1"
