@@ -53,6 +53,11 @@ class SharedUpdate(Capability):
     samples: int | None
     """Images that went into it, where the client says so."""
 
+    @property
+    def model_version(self) -> int:
+        """Version of the global model that the server broadcast in this round."""
+        return self.round - 1
+
     def flat(self) -> torch.Tensor:
         """All tensors laid end to end, ``(D,)``."""
         return torch.cat([tensor.flatten() for tensor in self.tensors.values()])
@@ -138,9 +143,17 @@ class InjectedPairs(Capability):
     protocol: Literal["fedsgd", "fedavg"]
     digest: str
     """Content hash of images, index and updates; names a cached generator."""
+    model_versions: tuple[int, ...] = (0,)
+    """Version of the global model behind each equal share of the pairs, in order."""
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def versions(self, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Model version behind each of the pairs ``(n,)``."""
+        shares = len(self.model_versions)
+        ends = [len(self) * (share + 1) // shares for share in range(shares)]
+        return np.asarray(self.model_versions)[np.searchsorted(ends, pairs, side="right")]
 
     def read_images(self, pairs: NDArray[np.int64]) -> torch.Tensor:
         """Images of the pairs ``(n,)``: float32 ``(n, B, C, H, W)`` in [0, 1]."""

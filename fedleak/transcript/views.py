@@ -126,6 +126,7 @@ class View:
             layout=manifest.parameters,
             protocol=manifest.protocol,
             digest=digest_of([manifest.checksums[name] for name in names]),
+            model_versions=manifest.pairs.model_versions if manifest.pairs else (0,),
         )
 
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from fedleak import seeds
 from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
 from fedleak.attacks.generative.chain import ChainLayer, trace_chain
-from fedleak.attacks.generative.features import GradientFeatures, OutputLayer, fit_features, layer_columns
+from fedleak.attacks.generative.features import GradientFeatures, OutputLayer, layer_columns
 from fedleak.attacks.generative.training import TrainingSettings, split_pairs, train_generator
+from fedleak.attacks.generative.versions import VersionedFeatures, fit_versions, restore_versions
 from fedleak.errors import AttackFailedError
 from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate
@@ -39,7 +40,7 @@ class TargetShape:
 class TrainedGenerator:
     """A generator ready for use."""
 
-    features: GradientFeatures
+    features: VersionedFeatures
     network: nn.Module
 
 
@@ -79,10 +80,10 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
         """
         layers, unfitted = self._features(architecture)
         rows = split_pairs(len(pairs), self.training.held_out, generator)
-        features = fit_features(pairs, rows[0], unfitted.layers, unfitted.scale_columns, unfitted.output)
+        features = fit_versions(pairs, rows[0], unfitted)
         target = TargetShape(pairs.index.shape[1], architecture.input_shape)
         with seeds.global_torch_seed(int(torch.randint(2**62, (1,), generator=generator))):
-            network = self.network(layers, features, target).to(device)
+            network = self.network(layers, unfitted, target).to(device)
             outcome = train_generator(
                 network,
                 pairs,
@@ -99,7 +100,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
             facts={
                 "images_per_update": target.images,
                 "parameters": sum(p.numel() for p in network.parameters()),
-                "features": features.size,
+                "features": unfitted.size,
                 "train_curve": outcome.train_curve,
                 "held_out_curve": outcome.held_out_curve,
                 "best_epoch": outcome.best_epoch,
@@ -111,10 +112,10 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
     def restore(self, artefact: Artefact, architecture: ModelArchitecture, *, device: torch.device) -> TrainedGenerator:
         """Rebuild the generator from its weights."""
         layers, unfitted = self._features(architecture)
-        features = unfitted.rebuilt(artefact.tensors)
+        features = restore_versions(unfitted, artefact.tensors)
         target = TargetShape(int(artefact.facts["images_per_update"]), architecture.input_shape)
         with seeds.global_torch_seed(0):  # the weights drawn here are replaced
-            network = self.network(layers, features, target)
+            network = self.network(layers, unfitted, target)
         prefix = "network."
         network.load_state_dict(
             {n.removeprefix(prefix): t for n, t in artefact.tensors.items() if n.startswith(prefix)}
@@ -131,7 +132,8 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
             AttackFailedError: if the update comes from another number of images than the generator was trained for.
         """
         parameter = next(trained.network.parameters())
-        images: Tensor = trained.network(trained.features(update.flat()[None].to(parameter.device)))[0]
+        features = trained.features.of(update.model_version)
+        images: Tensor = trained.network(features(update.flat()[None].to(parameter.device)))[0]
         if update.samples is not None and update.samples != len(images):
             raise AttackFailedError(
                 f"the update comes from {update.samples} images, the generator was trained for {len(images)}"

@@ -1,0 +1,76 @@
+"""Features under a moving model: every version of it has its own statistics.
+
+One step of the server shifts the gradients of all samples together, by many of their standard deviations where a
+network saturates. The adversary knows the version of every update and of every pair, so it standardises each update
+with its own pairs from the same version; where it gathered none, with those of the latest version before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fedleak.attacks.generative.features import GradientFeatures, fit_features
+from fedleak.threat import InjectedPairs
+
+PREFIX = "version"
+
+
+@dataclass(frozen=True)
+class VersionedFeatures:
+    """Model version -> the map from a flat update to a generator's input.
+
+    Attributes:
+        by_version: same layout, own statistics; at least one.
+    """
+
+    by_version: Mapping[int, GradientFeatures]
+
+    def of(self, version: int) -> GradientFeatures:
+        """The map for an update of ``version``: its own, the latest before it, or the earliest of all."""
+        known = sorted(self.by_version)
+        return self.by_version[max((v for v in known if v <= version), default=known[0])]
+
+    def __call__(self, updates: Tensor, versions: NDArray[np.int64]) -> Tensor:
+        """Flat updates ``(n, D)`` of ``versions`` ``(n,)`` -> standardised features ``(n, size)``."""
+        result = torch.empty(len(updates), self.of(0).size, device=updates.device)
+        for version in np.unique(versions):
+            rows = torch.from_numpy(np.flatnonzero(versions == version)).to(updates.device)
+            result[rows] = self.of(int(version))(updates[rows])
+        return result
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What must be kept to rebuild the maps."""
+        return {
+            f"{PREFIX}{version:05d}.{name}": tensor
+            for version, features in self.by_version.items()
+            for name, tensor in features.tensors().items()
+        }
+
+
+def fit_versions(pairs: InjectedPairs, rows: NDArray[np.int64], unfitted: GradientFeatures) -> VersionedFeatures:
+    """Statistics of the training pairs ``rows``, apart for each model version."""
+    versions = pairs.versions(rows)
+    return VersionedFeatures(
+        {
+            int(version): fit_features(
+                pairs, rows[versions == version], unfitted.layers, unfitted.scale_columns, unfitted.output
+            )
+            for version in np.unique(versions)
+        }
+    )
+
+
+def restore_versions(unfitted: GradientFeatures, tensors: Mapping[str, Tensor]) -> VersionedFeatures:
+    """The maps with the statistics kept in ``tensors``."""
+    kept: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(PREFIX):
+            version, rest = name.removeprefix(PREFIX).split(".", 1)
+            kept.setdefault(int(version), {})[rest] = tensor
+    return VersionedFeatures({version: unfitted.rebuilt(some) for version, some in kept.items()})
