@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedleak.scenario_file import load_scenario, read_yaml
+from fedleak.studies.study import is_study, load_study
 
 FOLDER = Path(__file__).parent.parent / "scenarios"
 FILES = sorted(FOLDER.rglob("*.yaml"))
@@ -15,9 +16,9 @@ BUDGETS = [(file, budget) for file in FILES for budget in [None, *read_yaml(file
 
 @pytest.mark.parametrize(("file", "budget"), BUDGETS, ids=lambda value: getattr(value, "stem", value))
 def test_it_is_valid(file: Path, budget: str | None) -> None:
-    scenario = load_scenario(file, budget=budget)
-    assert scenario.name == file.stem
-    assert scenario.description
+    loaded = load_study(file, budget=budget) if is_study(read_yaml(file)) else load_scenario(file, budget=budget)
+    assert loaded.name == file.stem
+    assert loaded.description
 
 
 def test_the_readme_names_every_scenario() -> None:

@@ -50,22 +50,45 @@ def _prepare(images: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=2)
 def _network(backbone: str) -> Any:
-    import lpips
-
-    if backbone != "alex":
-        network = _build(lpips, random_backbone=True)
-        _load_backbone(network, Path(backbone).expanduser())
-        return network
+    state = _fetch() if backbone == "alex" else _read(Path(backbone).expanduser())  # before the costly network
+    network = _build()
+    own = network.net.state_dict()  # 'slice2.3.weight' is torchvision's 'features.3.weight'
     try:
-        return _build(lpips, random_backbone=False)
+        network.net.load_state_dict({name: state["features." + name.split(".", 1)[1]] for name in own})
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise MetricUnavailableError(
+            f"metrics.lpips.backbone: {backbone} is no AlexNet state dict ({error})"
+        ) from error
+    return network
+
+
+def _fetch() -> Any:
+    from torchvision.models import AlexNet_Weights
+
+    try:
+        return torch.hub.load_state_dict_from_url(
+            AlexNet_Weights.IMAGENET1K_V1.url, progress=False, check_hash=True, map_location="cpu", weights_only=True
+        )
     except (OSError, RuntimeError) as error:  # no connection; a damaged download
         raise MetricUnavailableError(
             f"AlexNet's weights could not be fetched ({error}); name a local file in metrics.lpips.backbone"
         ) from error
 
 
-def _build(lpips: Any, *, random_backbone: bool) -> Any:
+def _read(file: Path) -> Any:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise MetricUnavailableError(f"metrics.lpips.backbone: {file} cannot be read ({error})") from error
+    except NO_WEIGHTS as error:
+        reason = type(error).__name__  # the messages run over many lines, and advise to trust the file
+        raise MetricUnavailableError(f"metrics.lpips.backbone: {file} holds no plain tensors ({reason})") from error
+
+
+def _build() -> Any:
     """The package prints, uses deprecated torchvision arguments and draws random weights; all three are contained."""
+    import lpips
+
     out = io.StringIO()
     with (
         contextlib.redirect_stdout(out),
@@ -74,19 +97,4 @@ def _build(lpips: Any, *, random_backbone: bool) -> Any:
         seeds.global_torch_seed(0),
     ):
         warnings.simplefilter("ignore", UserWarning)
-        return lpips.LPIPS(net="alex", pnet_rand=random_backbone, verbose=False).eval()
-
-
-def _load_backbone(network: Any, file: Path) -> None:
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise MetricUnavailableError(f"metrics.lpips.backbone: {file} cannot be read ({error})") from error
-    except NO_WEIGHTS as error:
-        reason = type(error).__name__  # the messages run over many lines, and advise to trust the file
-        raise MetricUnavailableError(f"metrics.lpips.backbone: {file} holds no plain tensors ({reason})") from error
-    own = network.net.state_dict()  # 'slice2.3.weight' is torchvision's 'features.3.weight'
-    try:
-        network.net.load_state_dict({name: state["features." + name.split(".", 1)[1]] for name in own})
-    except (KeyError, RuntimeError, TypeError) as error:
-        raise MetricUnavailableError(f"metrics.lpips.backbone: {file} is no AlexNet state dict ({error})") from error
+        return lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()

@@ -56,7 +56,7 @@ class Victim:
             digest = hashlib.sha256(path.read_bytes() + str(path.stat().st_mtime_ns).encode()).hexdigest()
             assert self.seen.setdefault(path.parent.name, digest) == digest, f"{path} was written again"
 
-    def wait(self, until: Callable[[], bool], *, seconds: float = 120) -> None:
+    def wait(self, until: Callable[[], bool], *, seconds: float = 240) -> None:
         """Look until something holds, or the driver ends."""
         end = time.monotonic() + seconds
         while not until() and self.driver is not None and self.driver.poll() is None:

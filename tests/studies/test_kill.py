@@ -17,7 +17,7 @@ from tests.studies.killing import Victim, rows
 SIX = {"adversary.injection.pairs": [30, 60], "attacks.lti.hidden": [4, 5, 6]}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_kills_of_workers_and_drivers_lose_and_double_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = write_study(tmp_path, matrix=SIX)
     victim = Victim(study, tmp_path / "killed", ("--jobs", "2"))
@@ -26,7 +26,7 @@ def test_kills_of_workers_and_drivers_lose_and_double_nothing(tmp_path: Path, mo
     assert victim.kill_worker(random.Random(0))  # noqa: S311 - nothing secret
     victim.wait(lambda: len(victim.seen) >= 3)
     victim.kill_driver()
-    assert victim.start().wait(timeout=120) == 0
+    assert victim.start().wait(timeout=300) == 0
     victim.look()
     assert len(victim.seen) == 6
     monkeypatch.setenv("FEDLEAK_CACHE", str(tmp_path / "fresh"))

@@ -68,7 +68,7 @@ def test_the_restored_generator_is_the_fitted_one(kind: type[GenerativeAttack], 
     rows = held_out_rows(pairs)[1]
     with torch.no_grad():
         loss = permutation_invariant_mse(
-            trained.network(trained.features(pairs.read_updates(rows))), pairs.read_images(rows)
+            trained.network(trained.features(pairs.read_updates(rows), pairs.versions(rows))), pairs.read_images(rows)
         )
     best = artefact.facts["held_out_curve"][artefact.facts["best_epoch"] - 1]
     assert float(loss) == pytest.approx(best, rel=1e-6)
@@ -116,7 +116,9 @@ def test_statistics_come_from_training_pairs_alone(kind: type[GenerativeAttack],
     attack = kind.model_validate(QUICK)
     artefact = fit(attack, pairs, architecture())
     raw = attack._features(architecture())[1].raw(pairs.read_updates(held_out_rows(pairs)[0])).double()
-    torch.testing.assert_close(artefact.tensors["features.mean"].double(), raw.mean(dim=0), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        artefact.tensors["version00000.features.mean"].double(), raw.mean(dim=0), atol=1e-6, rtol=1e-5
+    )
     assert artefact.facts["pairs"] + artefact.facts["held_out_pairs"] == len(pairs)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from fedleak.attacks.generative import features as features_module
 from fedleak.attacks.generative import training as module
-from fedleak.attacks.generative.features import GradientFeatures, fit_features, layer_columns
+from fedleak.attacks.generative.features import fit_features, layer_columns
 from fedleak.attacks.generative.training import (
     FeatureTable,
     TrainingOutcome,
@@ -19,6 +19,7 @@ from fedleak.attacks.generative.training import (
     split_pairs,
     train_generator,
 )
+from fedleak.attacks.generative.versions import VersionedFeatures
 from fedleak.attacks.matching import permutation_invariant_mse
 from fedleak.errors import AttackFailedError
 from fedleak.progress import QuietProgress
@@ -35,9 +36,9 @@ def pairs(tmp_path: Path) -> InjectedPairs:
     return injected_pairs(tmp_path, architecture(), pairs=COUNT)
 
 
-def features_of(pairs: InjectedPairs) -> GradientFeatures:
+def features_of(pairs: InjectedPairs) -> VersionedFeatures:
     columns = layer_columns(pairs.layout, [[slot.name] for slot in pairs.layout.slots], max_width=10_000, seed=0)
-    return fit_features(pairs, ROWS[0], columns, None)
+    return VersionedFeatures({0: fit_features(pairs, ROWS[0], columns, None)})
 
 
 class Linear(nn.Module):
@@ -56,7 +57,7 @@ def train(pairs: InjectedPairs, settings: TrainingSettings = QUICK) -> TrainingO
     features = features_of(pairs)
     torch.manual_seed(0)
     return train_generator(
-        Linear(features.size, pairs.index.shape[1]),
+        Linear(features.of(0).size, pairs.index.shape[1]),
         pairs,
         features,
         ROWS,
@@ -107,7 +108,7 @@ def test_features_read_from_disk_equal_those_kept_in_memory(
     assert kept._kept is not None
     assert streamed._kept is None
     assert torch.equal(streamed.read(rows), kept.read(rows))
-    torch.testing.assert_close(kept.read(rows), features(pairs.read_updates(rows)))
+    torch.testing.assert_close(kept.read(rows), features(pairs.read_updates(rows), pairs.versions(rows)))
 
 
 def test_training_from_disk_gives_the_same_generator(pairs: InjectedPairs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,12 +123,16 @@ def test_evaluation_equals_a_loop_over_pairs(tmp_path: Path) -> None:
     pairs = injected_pairs(tmp_path, architecture(), pairs=COUNT, batch=2, public=40)
     features = features_of(pairs)
     torch.manual_seed(1)
-    network = Linear(features.size, images=2)
+    network = Linear(features.of(0).size, images=2)
     nn.init.normal_(network.layer.weight, std=0.1)
     rows = ROWS[1][:7]
     with torch.no_grad():
         losses = [
-            float(permutation_invariant_mse(network(features(pairs.read_updates(r))), pairs.read_images(r)))
+            float(
+                permutation_invariant_mse(
+                    network(features(pairs.read_updates(r), pairs.versions(r))), pairs.read_images(r)
+                )
+            )
             for r in rows[:, None]
         ]
     assert evaluate(network, pairs, FeatureTable(pairs, features), rows, 3) == pytest.approx(np.mean(losses), rel=1e-5)
