@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from fedleak import seeds
+from fedleak.federation.per_batch import per_batch_gradients, weighted_layers
 
 State = dict[str, Tensor]
 
 VMAP_BYTES = 256 * 2**20
-VMAP_BATCHES = 100  # larger groups are no faster on CPUs and need more memory
+VMAP_BATCHES = 250  # larger groups are no faster on CPUs and need more memory
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,14 @@ def compute_updates(model: nn.Module, images: Tensor, labels: Tensor, training: 
     finally:
         model.train(was_training)
     return Updates(
-        tensors={name: torch.cat([part[0][name] for part in parts]) for name in parameters},
-        buffers={name: torch.cat([part[1][name] for part in parts]) for name in buffers},
-        losses=torch.cat([part[2] for part in parts]),
+        tensors={name: _joined([part[0][name] for part in parts]) for name in parameters},
+        buffers={name: _joined([part[1][name] for part in parts]) for name in buffers},
+        losses=_joined([part[2] for part in parts]),
     )
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)  # one group is spared the copy
 
 
 def _mini_batches(samples: int, training: LocalTraining, seed: int) -> list[Tensor]:
@@ -99,6 +104,12 @@ def _group(
     training: LocalTraining,
     order: list[Tensor],
 ) -> tuple[State, State, Tensor]:
+    layers = weighted_layers(model) if training.protocol == "fedsgd" and not training.train_mode else None
+    if layers and not buffers:
+        quick = per_batch_gradients(model, layers, images, labels)
+        if quick is not None:
+            return quick[0], {}, quick[1]
+
     def loss(p: State, b: State, x: Tensor, y: Tensor) -> tuple[Tensor, State]:
         # Normalisation layers write into the buffers they are given: these are this batch's own.
         logits = functional_call(model, (p, b), (x,))

@@ -1,0 +1,108 @@
+"""Gradients of many independent batches from one common model, layer by layer.
+
+One forward and one backward pass serve all batches; then each layer's weight gradients follow from its inputs and the
+gradients of its outputs, kept apart by batch (Goodfellow 2015, arXiv 1510.01799; for convolutions as one grouped
+convolution, Rochette et al. 2019, arXiv 1912.06015). Faster than ``torch.func.vmap`` for small networks on CPUs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What went into a layer and what came out, ``(n * B, ...)``."""
+
+    name: str
+    layer: nn.Linear | nn.Conv2d
+    inputs: Tensor
+    outputs: Tensor
+
+
+def weighted_layers(model: nn.Module) -> dict[str, nn.Linear | nn.Conv2d] | None:
+    """Layers by name, if linear and plain convolutional layers hold all of the model's parameters; else None."""
+    layers = {}
+    for name, module in model.named_modules():
+        if not list(module.parameters(recurse=False)):
+            continue
+        plain = isinstance(module, nn.Conv2d) and module.groups == 1 and module.padding_mode == "zeros"
+        if not (isinstance(module, nn.Linear) or (plain and not isinstance(module.padding, str))):
+            return None
+        layers[name] = module
+    return layers
+
+
+def per_batch_gradients(
+    model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d], images: Tensor, labels: Tensor
+) -> tuple[State, Tensor] | None:
+    """Gradients of each batch's mean cross-entropy.
+
+    Args:
+        model: in evaluation mode; left unchanged.
+        layers: from ``weighted_layers``.
+        images: ``(n, B, C, H, W)``.
+        labels: ``(n, B)``.
+
+    Returns:
+        Name -> ``(n, *shape)``, and the losses ``(n,)``; None if the model calls a layer not exactly once, or on
+        something other than plain feature vectors and maps.
+    """
+    count = len(images)
+    calls, logits = _forward(model, layers, images.flatten(0, 1))
+    shapes_fit = all(c.inputs.ndim == (2 if isinstance(c.layer, nn.Linear) else 4) for c in calls)
+    if sorted(c.name for c in calls) != sorted(layers) or not shapes_fit:
+        return None
+    losses = F.cross_entropy(logits, labels.flatten(), reduction="none").reshape(count, -1).mean(dim=1)
+    backward = torch.autograd.grad(losses.sum(), [call.outputs for call in calls])
+    gradients: State = {}
+    for call, d in zip(calls, backward, strict=True):
+        gradients[f"{call.name}.weight"] = _weight(call, d, count)
+        if call.layer.bias is not None:
+            positions = d if d.ndim == 2 else d.sum(dim=(2, 3))
+            gradients[f"{call.name}.bias"] = positions.reshape(count, -1, positions.shape[1]).sum(dim=1)
+    return {name: gradients[name] for name, _ in model.named_parameters()}, losses.detach()
+
+
+def _forward(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d], images: Tensor) -> tuple[list[_Call], Tensor]:
+    calls: list[_Call] = []
+    handles = []
+    for name, layer in layers.items():
+
+        def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
+            calls.append(_Call(name, layers[name], inputs[0].detach(), output))
+
+        handles.append(layer.register_forward_hook(note))
+    try:
+        return calls, model(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _weight(call: _Call, d: Tensor, count: int) -> Tensor:
+    """``(n, *weight shape)`` from the gradient of the outputs ``(n * B, ...)``."""
+    layer, inputs = call.layer, call.inputs
+    d, inputs = (t.reshape(count, -1, *t.shape[1:]) for t in (d, inputs))
+    if isinstance(layer, nn.Linear):
+        return torch.einsum("nbo,nbi->noi", d, inputs)
+    # Batches become groups of channels: (n, B, C, H, W) -> (B, n * C, H, W).
+    d, inputs = (t.transpose(0, 1).reshape(t.shape[1], -1, *t.shape[3:]) for t in (d, inputs))
+    weight = layer.weight.new_empty(count * layer.out_channels, *layer.weight.shape[1:])  # only its shape is read
+    stride, padding, dilation = list(layer.stride), _pair(layer.padding), list(layer.dilation)
+    gradient: Tensor = torch.ops.aten.convolution_backward(
+        d, inputs, weight, None, stride, padding, dilation, False, [0, 0], count, [False, True, False]
+    )[1]
+    return gradient.reshape(count, *layer.weight.shape)
+
+
+def _pair(padding: str | tuple[int, ...]) -> list[int]:
+    if isinstance(padding, str):
+        raise TypeError(f"padding {padding!r} has no numbers")
+    return list(padding)
