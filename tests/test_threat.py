@@ -123,8 +123,9 @@ def test_each_attack_gets_its_own_copies(view: View) -> None:
     assert not (next(iter(again.tensors.values())) == 7).all()
 
 
-def test_what_attacks_really_receive(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_attacks_really_receive(run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Walk every argument of every call that the attack stage makes, ``self`` and progress included."""
+    monkeypatch.setenv("FEDLEAK_CACHE", str(tmp_path / "cache"))  # nothing trained before, so that fit is called
     calls: list[str] = []
     checked = scenario()
 
