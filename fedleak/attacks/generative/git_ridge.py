@@ -1,0 +1,214 @@
+"""GIT in closed form: given the class of the output's error, the image is a linear function of the gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from itertools import groupby
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
+from fedleak.attacks.generative import ridge
+from fedleak.attacks.generative.features import GradientFeatures, OutputLayer, chunks, layer_columns
+from fedleak.attacks.generative.versions import VersionedFeatures, fit_versions, restore_versions
+from fedleak.errors import AttackFailedError
+from fedleak.progress import Progress
+from fedleak.threat import InjectedPairs, SharedUpdate
+from fedleak.transcript.layout import Layout, Slot
+
+GROUPED = tuple(field.name for field in fields(ridge.Grouped))
+
+
+@dataclass(frozen=True)
+class RidgeInverter:
+    """A solved attack, ready for use.
+
+    Attributes:
+        reader: how updates are read.
+        features: statistics of each model version.
+        grouped: the adversary's pairs, in groups of one class.
+        solution: their coefficients.
+        shape: of an image, ``(C, H, W)``.
+    """
+
+    reader: UpdateReader
+    features: VersionedFeatures
+    grouped: ridge.Grouped
+    solution: ridge.Solution
+    shape: tuple[int, ...]
+
+
+class GitRidge(TrainedAttack[RidgeInverter]):
+    """Ridge GIT: one linear inversion for each class of the output's error (ours, after arXiv 2505.20026, Eq. 3).
+
+    The exact recursion starts at ``d = dL/db_L``, and what it divides every gradient by follows from ``d`` and the
+    activations. For one image ``d`` points against the label and differs little within a class as long as the leaked
+    model is unsure; then ``G_{W_i} = d_i a_{i-1}^T`` is linear in ``a_{i-1}``, and, where the activations bend little,
+    in the image. So the pairs of a class determine its inversion by kernel ridge regression, without descent.
+    Regularisation and sharing between classes are those with the lowest leave-one-out error on the adversary's pairs.
+    Needs no architecture: the class is the largest entry of the last gradient, which for one image is the label.
+    """
+
+    kind: Literal["git_ridge"] = "git_ridge"
+    regularisation: tuple[float, ...] = Field(default=(1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0), min_length=1)
+    """Candidates, in units of the kernel's mean diagonal."""
+    sharing: tuple[float, ...] = Field(default=(0.0, 0.2), min_length=1)
+    """Candidates for the similarity of different classes; 0 solves every class on its own."""
+    largest_joint: int = Field(default=12_000, ge=2)
+    """Most pairs that are solved for together: time grows with their cube. Beyond it classes do not share."""
+    max_layer_features: int = Field(default=4096, ge=16)
+    """Wider layers are folded to this many features by hashing."""
+
+    def fit(
+        self,
+        pairs: InjectedPairs,
+        *,
+        generator: torch.Generator,
+        progress: Progress,
+        device: torch.device,
+    ) -> Artefact:
+        """Solve for the coefficients of all pairs.
+
+        Raises:
+            AttackFailedError: if the pairs hold more than one image each, or a class too many of them.
+        """
+        if pairs.index.shape[1] != 1:
+            raise AttackFailedError(f"git_ridge needs one image per update, the pairs hold {pairs.index.shape[1]}")
+        reader = self._reader(pairs.layout)
+        rows = np.arange(len(pairs))
+        features = fit_versions(pairs, rows, reader.unfitted)
+        table = torch.empty(len(pairs), reader.unfitted.size)
+        groups = torch.empty(len(pairs), dtype=torch.int64)
+        for part in chunks(rows, pairs.layout.size):
+            updates = pairs.read_updates(part)
+            table[part] = features(updates, pairs.versions(part))
+            groups[part] = reader.classes_of(updates)
+        self._check_sizes(groups)
+        targets = pairs.read_images(rows).flatten(1).to(device)
+        grouped = ridge.Grouped.of(table.to(device), targets, groups.to(device), reader.weights.to(device))
+        outcome = ridge.solve(
+            grouped,
+            targets,
+            regularisation=self.regularisation,
+            sharing=self.sharing if len(pairs) <= self.largest_joint else (),
+            progress=progress,
+            name=self.name,
+        )
+        return _artefact(pairs, features, grouped, outcome)
+
+    def restore(self, artefact: Artefact, pairs: InjectedPairs, *, device: torch.device) -> RidgeInverter:
+        """Put the attack together from what was solved for."""
+        tensors = {name: tensor.to(device) for name, tensor in artefact.tensors.items()}
+        reader = self._reader(pairs.layout)
+        return RidgeInverter(
+            reader,
+            restore_versions(reader.unfitted, artefact.tensors),
+            ridge.Grouped(**{field: tensors[field] for field in GROUPED}),
+            ridge.Solution(
+                tensors["coefficients"], float(artefact.facts["regularisation"]), float(artefact.facts["sharing"])
+            ),
+            tuple(artefact.facts["shape"]),
+        )
+
+    def reconstruct(
+        self, trained: RidgeInverter, update: SharedUpdate, *, generator: torch.Generator
+    ) -> Reconstruction:
+        """Products with the pairs of the update's class.
+
+        Raises:
+            AttackFailedError: if the update is known to come from more than one image.
+        """
+        if update.samples not in (None, 1):
+            raise AttackFailedError(f"the update comes from {update.samples} images, git_ridge rebuilds one")
+        flat = update.flat()[None]
+        features = trained.features.of(update.model_version)(flat)
+        group = int(trained.reader.classes_of(flat)[0])
+        image = trained.grouped.predict(trained.solution, features[0], group)
+        return Reconstruction(images=image.clamp(0, 1).reshape(1, *trained.shape).cpu())
+
+    def _reader(self, layout: Layout) -> UpdateReader:
+        return UpdateReader.of(layout, max_width=self.max_layer_features)
+
+    def _check_sizes(self, groups: Tensor) -> None:
+        largest = int(torch.bincount(groups).max())
+        if largest > self.largest_joint:
+            raise AttackFailedError(
+                f"one class has {largest} pairs, more than largest_joint = {self.largest_joint}; take git_spatial"
+            )
+
+
+@dataclass(frozen=True)
+class UpdateReader:
+    """How a flat update becomes features and a class.
+
+    Attributes:
+        unfitted: layout of the features, without statistics.
+        weights: of each feature in the kernel, in standard deviations; every layer counts the same.
+        output: columns of the last weight, and its shape ``(classes, inputs)``.
+    """
+
+    unfitted: GradientFeatures
+    weights: Tensor
+    output: Slot
+
+    @classmethod
+    def of(cls, layout: Layout, *, max_width: int) -> UpdateReader:
+        """Layers are found by the names of their parameters; the last one must be linear.
+
+        Raises:
+            AttackFailedError: if it is not.
+        """
+        *_, last = (slot for slot in layout.slots if len(slot.shape) > 1)
+        following = layout.slots[layout.slots.index(last) + 1 :]
+        if len(last.shape) != 2 or len(following) > 1 or any(slot.shape != last.shape[:1] for slot in following):
+            raise AttackFailedError("the update does not end with the gradient of a linear layer")
+        bias = (following[0].start, following[0].stop) if following else None
+        layers = [[s.name for s in slots] for _, slots in groupby(layout.slots, key=_module_of)]
+        output = None
+        if bias is not None:  # its input in closed form says all that the last gradient does
+            output = OutputLayer(weight=(last.start, last.stop), bias=bias)
+            layers = layers[:-1]
+        columns = layer_columns(layout, layers, max_width=max_width, seed=0)
+        empty = torch.zeros(0)
+        unfitted = GradientFeatures(columns, bias, empty, empty, output)
+        widths = [*unfitted.widths, *([output.inputs] if output else [])]
+        weights = torch.cat([torch.full((width,), width**-0.5) for width in widths])
+        return cls(unfitted, weights, last)
+
+    def classes_of(self, updates: Tensor) -> Tensor:
+        """Row of the last weight's gradient with the largest norm ``(n,)``.
+
+        For one image the rows are multiples of the error ``p - y``, whose entries sum to zero and of which one only is
+        negative: the label's, as large as all others together. Neither the sign nor the scale of the update matters.
+        """
+        rows = updates[:, self.output.start : self.output.stop].reshape(len(updates), *self.output.shape)
+        norms: Tensor = torch.linalg.vector_norm(rows, dim=2)
+        return norms.argmax(dim=1)
+
+
+def _module_of(slot: Slot) -> str:
+    return slot.name.rpartition(".")[0]
+
+
+def _artefact(
+    pairs: InjectedPairs, features: VersionedFeatures, grouped: ridge.Grouped, outcome: ridge.Outcome
+) -> Artefact:
+    solution = outcome.solution
+    tensors = {field: getattr(grouped, field) for field in GROUPED} | {"coefficients": solution.coefficients}
+    return Artefact(
+        tensors={name: tensor.cpu().contiguous() for name, tensor in tensors.items()} | features.tensors(),
+        facts={
+            "images_per_update": 1,
+            "parameters": solution.coefficients.numel(),
+            "features": grouped.features.shape[1],
+            "pairs": len(pairs),
+            "regularisation": solution.regularisation,
+            "sharing": solution.sharing,
+            "leave_one_out": outcome.error,
+            "shape": list(pairs.images.shape[1:]),
+        },
+    )

@@ -1,0 +1,207 @@
+"""Ridge regression within groups of pairs, with its leave-one-out error in closed form.
+
+Kernel ridge regression (Saunders, Gammerman & Vovk 1998) with a free intercept for each group and the kernel
+``k(i, j) = (sharing + [same group]) <f_i, f_j>`` on features centred within the groups. The leave-one-out residual of
+a linear smoother ``H`` is ``r_i / (1 - H_ii)`` (Allen 1974, PRESS), so no pair is held out to choose the settings.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fedleak.errors import AttackFailedError
+from fedleak.progress import Progress
+
+NEIGHBOURS = (1.0, 10.0)
+"""With sharing, these multiples of the best regularisation without it are tried."""
+ROWS = 2048
+"""Rows that are worked on at a time."""
+SMALLEST = 1e-3
+"""Features whose deviation is below this share of the median one carry nothing."""
+EPSILON = 1e-12
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Inputs and targets of the pairs, centred within their groups.
+
+    Attributes:
+        features: centred and scaled ``(P, F)``, float16.
+        groups: ``(P,)``.
+        scales: factor of each centred feature, ``(F,)``.
+        centres, means: what was taken off features ``(G, F)`` and targets ``(G, O)``: the mean of the group, or of all
+            pairs for a group with fewer than two.
+    """
+
+    features: Tensor
+    groups: Tensor
+    scales: Tensor
+    centres: Tensor
+    means: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor, targets: Tensor, groups: Tensor, weights: Tensor) -> Grouped:
+        """Centre within groups, and scale every feature to its weight in standard deviations about the centres.
+
+        Args:
+            features: ``(P, F)``, overwritten.
+            targets: ``(P, O)``.
+            groups: ``(P,)``.
+            weights: ``(F,)``.
+        """
+        count = int(groups.max()) + 1
+        centres, means = group_means(features, groups, count), group_means(targets, groups, count)
+        for start in range(0, len(features), ROWS):
+            features[start : start + ROWS] -= centres[groups[start : start + ROWS]]
+        deviation = features.square().mean(dim=0).sqrt()
+        scales = weights / deviation.clamp_min(float(deviation.median()) * SMALLEST + EPSILON)
+        return cls((features.mul_(scales)).to(torch.float16), groups, scales, centres, means)
+
+    def members(self) -> Iterator[Tensor]:
+        """Numbers of the pairs of each group that has any."""
+        for group in self.groups.unique():
+            yield (self.groups == group).nonzero()[:, 0]
+
+    def predict(self, solution: Solution, features: Tensor, group: int) -> Tensor:
+        """Target of one input ``(F,)`` of ``group``: ``(O,)``."""
+        same = self.groups == group
+        rows = same.nonzero()[:, 0] if solution.sharing == 0 else torch.arange(len(same), device=same.device)
+        centred = (features - self.centres[group]) * self.scales
+        products = self.features[rows].to(centred.dtype) @ centred
+        kernel = (solution.sharing + same[rows].to(centred.dtype)) * products
+        return self.means[group] + kernel @ solution.coefficients[rows]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What was solved for.
+
+    Attributes:
+        coefficients: of the pairs, ``(P, O)``.
+        regularisation: in units of the kernel's mean diagonal.
+        sharing: similarity of different groups.
+    """
+
+    coefficients: Tensor
+    regularisation: float
+    sharing: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A solution, what all other pairs predict for each pair ``(P, O)``, and the mean squared error of that."""
+
+    solution: Solution
+    leave_one_out: Tensor
+    error: float
+
+
+def group_means(values: Tensor, groups: Tensor, count: int) -> Tensor:
+    """Mean of ``(P, D)`` over each of ``count`` groups, ``(count, D)``; over all for a group with fewer than two."""
+    means = values.mean(dim=0).repeat(count, 1)
+    for group in (torch.bincount(groups, minlength=count) > 1).nonzero()[:, 0]:
+        means[group] = values[groups == group].mean(dim=0)
+    return means
+
+
+def solve(
+    grouped: Grouped,
+    targets: Tensor,
+    *,
+    regularisation: Sequence[float],
+    sharing: Sequence[float],
+    progress: Progress,
+    name: str,
+) -> Outcome:
+    """The solution with the lowest leave-one-out error.
+
+    Args:
+        targets: ``(P, O)``.
+        regularisation: candidates, in units of the mean of the kernel's diagonal.
+        sharing: candidates; others than 0 are tried near the best regularisation without sharing.
+
+    Raises:
+        AttackFailedError: if no candidate has a finite error.
+    """
+    diagonal = float(grouped.features.to(torch.float32).square().sum(dim=1).mean())
+    residual = (targets - grouped.means[grouped.groups]).to(torch.float64)
+    joint = list(itertools.product([value for value in sharing if value > 0], NEIGHBOURS))
+    bar = progress.task(f"solving {name}", len(regularisation) + len(joint))
+    spectra = [_Spectrum.of(grouped, residual, rows) for rows in grouped.members()]
+    best = Outcome(Solution(residual, 0.0, 0.0), targets, math.inf)
+    for candidate in sorted(regularisation):
+        coefficients, left_out = torch.empty_like(residual), torch.empty_like(residual)
+        for spectrum in spectra:
+            coefficients[spectrum.rows], left_out[spectrum.rows] = spectrum.solve(candidate * diagonal)
+        best = _better(best, Solution(coefficients, candidate, 0.0), left_out, targets)
+        bar.advance(note=f"leave-one-out mse {best.error:.5f}")
+    apart = best.solution.regularisation
+    for similarity, factor in joint:
+        penalty = apart * factor * diagonal * (1 + similarity)
+        coefficients, left_out = _solve_jointly(grouped, residual, similarity, penalty)
+        best = _better(best, Solution(coefficients, apart * factor, similarity), left_out, targets)
+        bar.advance(note=f"leave-one-out mse {best.error:.5f}")
+    if not math.isfinite(best.error):
+        raise AttackFailedError("the pairs admit no finite solution; raise the regularisation")
+    return best
+
+
+def _better(best: Outcome, solution: Solution, left_out: Tensor, targets: Tensor) -> Outcome:
+    error = float(left_out.square().mean())
+    if not error < best.error:
+        return best
+    kept = Solution(solution.coefficients.to(torch.float32), solution.regularisation, solution.sharing)
+    return Outcome(kept, targets - left_out.to(targets.dtype), error)
+
+
+@dataclass(frozen=True)
+class _Spectrum:
+    """The kernel of one group, taken apart once for all regularisations."""
+
+    rows: Tensor
+    values: Tensor
+    vectors: Tensor
+    rotated: Tensor
+
+    @classmethod
+    def of(cls, grouped: Grouped, residual: Tensor, rows: Tensor) -> _Spectrum:
+        features = grouped.features[rows].to(torch.float64)
+        values, vectors = torch.linalg.eigh(features @ features.T)
+        return cls(rows, values.clamp_min(0), vectors, vectors.T @ residual[rows])
+
+    def solve(self, penalty: float) -> tuple[Tensor, Tensor]:
+        """Coefficients and leave-one-out residuals ``(n, O)``."""
+        inverse = 1 / (self.values + penalty)
+        coefficients = self.vectors @ (self.rotated * inverse[:, None])
+        diagonal = self.vectors.square() @ inverse
+        return coefficients, _left_out(coefficients, diagonal, penalty, torch.full_like(diagonal, len(self.rows)))
+
+
+def _solve_jointly(grouped: Grouped, residual: Tensor, sharing: float, penalty: float) -> tuple[Tensor, Tensor]:
+    """Coefficients and leave-one-out residuals ``(P, O)`` where groups learn from each other."""
+    kernel = residual.new_empty(len(residual), len(residual))
+    features = grouped.features.to(torch.float32)
+    for start in range(0, len(residual), ROWS):
+        stop = start + ROWS
+        same = grouped.groups[start:stop, None] == grouped.groups
+        kernel[start:stop] = (features[start:stop] @ features.T) * (sharing + same.to(torch.float32))
+    kernel.diagonal().add_(penalty)
+    factor, failed = torch.linalg.cholesky_ex(kernel)
+    if failed:
+        return residual, torch.full_like(residual, torch.inf)
+    coefficients = torch.cholesky_solve(residual, factor)
+    sizes = torch.bincount(grouped.groups)[grouped.groups].to(residual.dtype)
+    return coefficients, _left_out(coefficients, torch.cholesky_inverse(factor).diagonal(), penalty, sizes)
+
+
+def _left_out(coefficients: Tensor, inverse_diagonal: Tensor, penalty: float, sizes: Tensor) -> Tensor:
+    """``r_i / (1 - H_ii)``: the smoother is that of the kernel plus, where the group has one, the group's own mean."""
+    means = torch.where(sizes > 1, 1 / sizes, 0.0)
+    influence = (penalty * inverse_diagonal - means).clamp_min(torch.finfo(sizes.dtype).eps)
+    return penalty * coefficients / influence[:, None]
