@@ -11,8 +11,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape
-from fedleak.attacks.generative.chain import ChainLayer
 from fedleak.attacks.generative.features import GradientFeatures
+from fedleak.attacks.generative.graph import Layer, LayerGraph
 from fedleak.errors import AttackFailedError
 
 GROUPS = 8
@@ -37,10 +37,11 @@ class GitSpatial(GenerativeAttack):
     depth: int = Field(default=1, ge=0)
     """Residual convolutions after each step back."""
 
-    def network(self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape) -> nn.Module:
+    def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:
         """Convolutions mirror convolutions; the share of ``parameters`` they leave widens the projected maps."""
+        layers = graph.layers
         head = layers[-1].map_shape
-        if any(len(layer.map_shape) != 3 for layer in layers) or len(layers) < 2:
+        if not graph.is_chain or any(len(layer.map_shape) != 3 for layer in layers) or len(layers) < 2:
             raise AttackFailedError("git_spatial needs convolutions and one linear layer at the end; try coarse_git")
         projected = 1
         fixed = _count(self._build(layers, features, target, head, projected))
@@ -50,7 +51,7 @@ class GitSpatial(GenerativeAttack):
 
     def _build(
         self,
-        layers: tuple[ChainLayer, ...],
+        layers: tuple[Layer, ...],
         features: GradientFeatures,
         target: TargetShape,
         head: tuple[int, ...],
@@ -66,7 +67,7 @@ class GitSpatial(GenerativeAttack):
             dropout=self.dropout,
         )
 
-    def _channels(self, layer: ChainLayer, head: tuple[int, ...]) -> int:
+    def _channels(self, layer: Layer, head: tuple[int, ...]) -> int:
         growth = max(1.0, layer.map_shape[1] / head[1])
         wanted = self.channels / float(2 ** round(math.log2(growth)))
         return max(MIN_CHANNELS, GROUPS * int(wanted / GROUPS + 0.5))
@@ -91,7 +92,7 @@ class GitSpatialNetwork(nn.Module):
 
     def __init__(
         self,
-        layers: tuple[ChainLayer, ...],
+        layers: tuple[Layer, ...],
         features: GradientFeatures,
         target: TargetShape,
         *,
