@@ -43,7 +43,8 @@ class Attack(Component):
     """An attack on shared updates.
 
     A concrete attack defines ``reconstruct(self, <capabilities>, *, generator) -> Reconstruction``; it is called once
-    for each victim's update. Parameters annotated with a class of ``fedleak.threat`` are its threat model.
+    for each victim's update. Parameters annotated with a class of ``fedleak.threat`` are its threat model; one that is
+    annotated ``<capability> | None`` is given only where ``wanted`` says that the settings ask for it.
     """
 
     id: Slug | None = None
@@ -61,8 +62,17 @@ class Attack(Component):
 
     @classmethod
     def capabilities(cls) -> frozenset[type[Capability]]:
-        """Everything the attack asks for."""
+        """Everything the attack asks for whatever its settings."""
         return frozenset(c for m in cls.entry_methods() for c in required_capabilities(m).values())
+
+    @property
+    def starts_from(self) -> str | None:
+        """Id or kind of the scenario's attack whose reconstructions this one starts from."""
+        return None
+
+    def wanted(self) -> frozenset[type[Capability]]:
+        """What the attack asks for with these settings; of the optional capabilities only those that they choose."""
+        return self.capabilities()
 
     @abstractmethod
     def reconstruct(self, *args: Any, **kwargs: Any) -> Reconstruction:
