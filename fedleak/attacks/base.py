@@ -13,6 +13,10 @@ from pydantic import StringConstraints
 from fedleak.component import Component
 from fedleak.threat import Capability, required_capabilities
 
+SNAPSHOTS = "snapshots."
+"""Tensors of an artefact under this prefix and the name of a leaked parameter are the attack's estimates of it in the
+course of its training, ``(steps, *shape)``; scoring compares them with the leaked model's."""
+
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 

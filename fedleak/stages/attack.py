@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from fedleak import seeds
-from fedleak.attacks.base import Attack, Reconstruction, TrainedAttack
+from fedleak.attacks.base import Artefact, Attack, Reconstruction, TrainedAttack
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.attacks.order import in_order, source_of
 from fedleak.errors import AttackFailedError, InputError
@@ -21,6 +21,7 @@ from fedleak.stages.attack_record import AttackRecord, Attempt, PartFiles, finis
 from fedleak.stages.fingerprints import artefact_key, attack_fingerprint
 from fedleak.stages.memory import PeakMemory
 from fedleak.stages.starts import Starts
+from fedleak.stages.weights import save_snapshots
 from fedleak.transcript.manifest import MANIFEST, UpdateRecord, file_digest
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.transcript.views import View
@@ -82,6 +83,7 @@ class _Session:
         self.scenario, self.component, self.reader = scenario, component, reader
         self.device, self.progress, self.starts = device, progress, starts
         self.facts: dict[str, Any] = {}
+        self.artefact: Artefact | None = None
         self.training_seconds: float | None = None
         self.cached = False
         self.label_source: Literal["inferred", "attack", "none"] = "inferred" if self._label_inference else "none"
@@ -97,6 +99,7 @@ class _Session:
             failure = str(error)
             self.progress.say(f"attack {self.component.name}: failed: {failure}")
         self._attack_all(updates, trained, parts, failure)
+        save_snapshots(parts.folder, self.artefact)
         finish(
             parts.folder,
             AttackRecord(
@@ -162,7 +165,7 @@ class _Session:
                 artefacts.store(key, artefact)
             else:
                 self.progress.say(f"attack {component.name}: trained generator found in the cache")
-        self.facts = dict(artefact.facts)
+        self.artefact, self.facts = artefact, dict(artefact.facts)
         self.training_seconds = float(artefact.facts["training_seconds"])
         return (component.restore(artefact, **self._known(view, component.restore), device=self.device),)
 
