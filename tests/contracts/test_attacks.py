@@ -31,6 +31,7 @@ CPU = torch.device("cpu")
 BATCH, VICTIMS = 2, 2
 TINY = {"parameters": 20_000, "training": {"epochs": 2, "batch_size": 8}, "iterations": 3, "restarts": 2}
 NEEDS_LINEAR_FIRST_LAYER = {"linear_layer"}
+NEEDS_PATCHES = {"april"}
 
 
 def tiny(kind: str) -> dict[str, Any]:
@@ -50,7 +51,7 @@ SCENARIO: dict[str, Any] = {
         "engine": {"kind": "serial"},
     },
     "adversary": {"level": 5, "public_images": 60, "injection": {"pairs": 24}},
-    "attacks": [tiny(kind) for kind in KINDS if kind not in NEEDS_LINEAR_FIRST_LAYER],
+    "attacks": [tiny(kind) for kind in KINDS if kind not in NEEDS_LINEAR_FIRST_LAYER | NEEDS_PATCHES],
     "metrics": {"lpips": None},
     "bootstrap_resamples": 100,
     "device": "cpu",
@@ -72,20 +73,25 @@ LINEAR_SCENARIO = SCENARIO | {
 }
 
 
+PATCHES_SCENARIO = SCENARIO | {
+    "model": {"kind": "vit", "patch": 2, "width": 32, "mlp_width": 8, "blocks": 1},
+    "attacks": [tiny(kind) for kind in sorted(NEEDS_PATCHES)],
+}
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
-    """On a convolutional network, and on one that starts with a linear layer."""
-    folders = [tmp_path_factory.mktemp("contract") / "run" for _ in range(2)]
-    first, second = (
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """On a convolutional network, on one that starts with a linear layer, on one that starts with patches."""
+    return [
         Run(load_scenario(scenario), folder, fedleak.run(scenario, out=folder))
-        for scenario, folder in zip((SCENARIO, LINEAR_SCENARIO), folders, strict=True)
-    )
-    return first, second
+        for scenario in (SCENARIO, LINEAR_SCENARIO, PATCHES_SCENARIO)
+        for folder in [tmp_path_factory.mktemp("contract") / "run"]
+    ]
 
 
 @pytest.fixture
-def run(runs: tuple[Run, Run], kind: str) -> Run:
-    return runs[kind in NEEDS_LINEAR_FIRST_LAYER]
+def run(runs: list[Run], kind: str) -> Run:
+    return runs[1 if kind in NEEDS_LINEAR_FIRST_LAYER else 2 if kind in NEEDS_PATCHES else 0]
 
 
 def attack(kind: str) -> Attack:

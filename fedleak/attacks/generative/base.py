@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fedleak import seeds
 from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
+from fedleak.attacks.generative.embedding import embedding_layer
 from fedleak.attacks.generative.features import GradientFeatures, OutputLayer, layer_columns
 from fedleak.attacks.generative.graph import LayerGraph
 from fedleak.attacks.generative.tracing import trace_layers
@@ -50,6 +51,9 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
 
     solves_output_layer: ClassVar[bool] = False
     """Whether the last layer's input, solved in closed form, is one of the features."""
+
+    solves_embedding: ClassVar[bool] = False
+    """Whether a patch embedding's input, solved in closed form, is another."""
 
     parameters: int = Field(default=4_000_000, ge=1000)
     """Trainable parameters to come near to; the hidden width follows from it."""
@@ -155,8 +159,9 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
         output = None
         if self.solves_output_layer and scale is not None and last and last.weight:
             output = OutputLayer(weight=slots[last.weight], bias=scale)
+        embedding = embedding_layer(graph, layout) if self.solves_embedding else None
         empty = torch.zeros(0)
-        return graph, GradientFeatures(columns, scale, empty, empty, output)
+        return graph, GradientFeatures(columns, scale, empty, empty, output, embedding)
 
 
 def integer_root(quadratic: float, linear: float, budget: float) -> int:
