@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from fedleak.attacks.base import Attack
+from fedleak.attacks.order import sources
 from fedleak.errors import InputError, InputErrors
 from fedleak.scenario import Scenario
 from fedleak.threat import Capability, InferredLabels, InjectedPairs, required_capabilities
@@ -89,15 +91,23 @@ def _check_attacks(scenario: Scenario) -> Iterator[InputError]:
             yield InputError(f"{path}.id", attack.name, "another attack has this id; give each its own")
         if attack.name.startswith("baseline_"):
             yield InputError(f"{path}.id", attack.name, "ids that start with baseline_ are taken")
-        yield from _check_grants(scenario, path, attack.name, attack.capabilities())
-        if InjectedPairs in attack.capabilities() and adversary.injection is None:
+        yield from _check_grants(scenario, path, attack.name, attack.wanted())
+        yield from _check_start(scenario, path, attack)
+        if InjectedPairs in attack.wanted() and adversary.injection is None:
             yield InputError("adversary.injection", None, f"{attack.name} needs injected pairs; say how many")
-        if InferredLabels in attack.capabilities() and adversary.label_inference is None:
+        if InferredLabels in attack.wanted() and adversary.label_inference is None:
             yield InputError("adversary.label_inference", None, f"{attack.name} needs inferred labels; name a kind")
     labels = adversary.label_inference
     if labels is not None:
         needed = frozenset(required_capabilities(type(labels).infer).values())
         yield from _check_grants(scenario, "adversary.label_inference", labels.kind, needed)
+
+
+def _check_start(scenario: Scenario, path: str, attack: Attack) -> Iterator[InputError]:
+    try:
+        sources(attack, scenario.attacks)
+    except LookupError as error:
+        yield InputError(f"{path}.init.from", attack.starts_from, str(error))
 
 
 def _check_grants(

@@ -11,7 +11,8 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_type_hints
+from types import NoneType
+from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
 import numpy as np
 import torch
@@ -129,6 +130,18 @@ class InferredLabels(Capability):
 
 
 @dataclass(frozen=True)
+class StartingImages(Capability):
+    """What another attack of the scenario made of the same update: where a search starts; never the true images."""
+
+    images: torch.Tensor
+    """float32 ``(B, C, H, W)`` in [0, 1], in any order."""
+    labels: torch.Tensor | None
+    """int64 ``(B,)`` in the order of the images, where the other attack guessed them itself."""
+    attack: str
+    """Name of the other attack."""
+
+
+@dataclass(frozen=True)
 class InjectedPairs(Capability):
     """Input-update pairs from the one client whose channel the adversary controls."""
 
@@ -174,6 +187,18 @@ GRANTABLE = tuple(sorted(name for name, cls in CAPABILITIES.items() if cls.level
 def granted_by_level(level: int) -> frozenset[str]:
     """Names of all capabilities up to a threat level of the SoK (0 to 5)."""
     return frozenset(n for n, c in CAPABILITIES.items() if c.level is not None and c.level <= level)
+
+
+def optional_capabilities(method: Callable[..., Any]) -> dict[str, type[Capability]]:
+    """Parameter name -> capability, of parameters annotated ``Capability | None``: asked for by some settings only."""
+    found = {}
+    for name, hint in get_type_hints(method).items():
+        given = [item for item in get_args(hint) if item is not NoneType]
+        if name == "return" or len(given) != 1 or len(get_args(hint)) != 2:
+            continue
+        if isinstance(given[0], type) and issubclass(given[0], Capability):
+            found[name] = given[0]
+    return found
 
 
 def required_capabilities(method: Callable[..., Any]) -> dict[str, type[Capability]]:

@@ -13,6 +13,10 @@ from pydantic import StringConstraints
 from fedleak.component import Component
 from fedleak.threat import Capability, required_capabilities
 
+SNAPSHOTS = "snapshots."
+"""Tensors of an artefact under this prefix and the name of a leaked parameter are the attack's estimates of it in the
+course of its training, ``(steps, *shape)``; scoring compares them with the leaked model's."""
+
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
@@ -43,7 +47,8 @@ class Attack(Component):
     """An attack on shared updates.
 
     A concrete attack defines ``reconstruct(self, <capabilities>, *, generator) -> Reconstruction``; it is called once
-    for each victim's update. Parameters annotated with a class of ``fedleak.threat`` are its threat model.
+    for each victim's update. Parameters annotated with a class of ``fedleak.threat`` are its threat model; one that is
+    annotated ``<capability> | None`` is given only where ``wanted`` says that the settings ask for it.
     """
 
     id: Slug | None = None
@@ -61,8 +66,17 @@ class Attack(Component):
 
     @classmethod
     def capabilities(cls) -> frozenset[type[Capability]]:
-        """Everything the attack asks for."""
+        """Everything the attack asks for whatever its settings."""
         return frozenset(c for m in cls.entry_methods() for c in required_capabilities(m).values())
+
+    @property
+    def starts_from(self) -> str | None:
+        """Id or kind of the scenario's attack whose reconstructions this one starts from."""
+        return None
+
+    def wanted(self) -> frozenset[type[Capability]]:
+        """What the attack asks for with these settings; of the optional capabilities only those that they choose."""
+        return self.capabilities()
 
     @abstractmethod
     def reconstruct(self, *args: Any, **kwargs: Any) -> Reconstruction:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedleak import seeds
 from fedleak.federation.per_batch import per_batch_gradients, weighted_layers
@@ -127,4 +128,5 @@ def _group(
         return {name: p[name] - parameters[name] for name in p}, b, torch.stack(losses).mean()
 
     own_buffers = {name: b.unsqueeze(0).repeat(len(images), *[1] * b.ndim) for name, b in buffers.items()}
-    return vmap(one, randomness="different")(own_buffers, images, labels)
+    with sdpa_kernel(SDPBackend.MATH):  # vmap has no rule for the fused kernels and would loop
+        return vmap(one, randomness="different")(own_buffers, images, labels)

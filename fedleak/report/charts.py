@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fedleak.report.format import shorten_name
 from fedleak.report.marks import Mark
 from fedleak.report.svg import INK, MUTED, PAPER, SERIES, canvas, logarithmic, to_svg, whole_numbers
-from fedleak.results.schema import FederationRound, RoundSummary
+from fedleak.results.schema import WEIGHT_DISTANCE, FederationRound, RoundSummary
 
 SMALL = (360.0, 230.0)
 """Pixels of a chart that stands beside others."""
@@ -106,7 +106,7 @@ def _round_axis(axes: Axes, limits: tuple[float, float]) -> None:
 def learning_curves(
     name: str, curves: dict[str, list[float]], *, mark: Mark, bounds: tuple[float, float], epochs: int
 ) -> str:
-    """Error per epoch on pairs it learns from (thin) and on pairs held out (bold)."""
+    """Error per epoch on pairs it learns from (thin) and on pairs held out (bold); distance of weights (dotted)."""
     with canvas(f"learning-{name}", width=SMALL[0], height=SMALL[1]) as chart:
         for key, values in curves.items():
             held_out = key == "held_out"
@@ -115,6 +115,7 @@ def learning_curves(
                 [max(value, TINY) if math.isfinite(value) else math.nan for value in values],
                 color=SERIES[mark.colour] if held_out else MUTED,
                 linewidth=1.8 if held_out else 1.2,
+                linestyle=_DASHES["dotted" if key == WEIGHT_DISTANCE else "solid"],
                 marker="o" if len(values) == 1 else "",
                 markersize=4,
             )

@@ -16,6 +16,8 @@ from fedleak.records import Record, write_atomically
 RESULTS_JSON = "results.json"
 RESULTS_CSV = "results.csv"
 PICTURES = "pictures"
+WEIGHT_DISTANCE = "weight_distance"
+"""Curve of an attack that estimates the leaked weights: their relative distance over its training."""
 CORE_METRICS = ("mse", "psnr", "ssim", "lpips")
 
 
@@ -90,7 +92,7 @@ class AttackSummary(Record):
     peak_memory_bytes: int | None = None
     parameters: int | None = None
     curves: dict[str, list[float]] = {}
-    """Learning curves: ``train`` and ``held_out`` mean squared error per epoch."""
+    """Learning curves: ``train`` and ``held_out`` mean squared error per epoch, and ``weight_distance`` where known."""
     rounds: tuple[RoundSummary, ...] = ()
     pictures: tuple[Picture, ...] = ()
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 
 from fedleak import seeds
-from fedleak.attacks.base import Attack, Reconstruction, TrainedAttack
+from fedleak.attacks.base import Artefact, Attack, Reconstruction, TrainedAttack
 from fedleak.attacks.labels.base import LabelInference
+from fedleak.attacks.order import in_order, source_of
 from fedleak.errors import AttackFailedError, InputError
 from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario import Scenario
 from fedleak.stages import artefacts
 from fedleak.stages.attack_record import AttackRecord, Attempt, PartFiles, finish, load_record
+from fedleak.stages.fingerprints import artefact_key, attack_fingerprint
 from fedleak.stages.memory import PeakMemory
-from fedleak.transcript.manifest import MANIFEST, UpdateRecord, digest_of, file_digest
+from fedleak.stages.starts import Starts
+from fedleak.stages.weights import save_snapshots
+from fedleak.transcript.manifest import MANIFEST, UpdateRecord, file_digest
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.transcript.views import View
 
@@ -51,29 +56,16 @@ def attack(scenario: Scenario, run: RunDirectory, progress: Progress) -> None:
         torch.set_num_threads(scenario.threads)
     reader = TranscriptReader(run.transcript)
     transcript_digest = file_digest(run.transcript / MANIFEST)
-    for component in scenario.attacks:
-        fingerprint = attack_fingerprint(scenario, component, transcript_digest)
+    for component in in_order(scenario.attacks):
+        fingerprint = attack_fingerprint(scenario, component, transcript_digest, device)
         record = load_record(run.attacks / component.name)
         parts = PartFiles(run.attacks / component.name, fingerprint)
         if record is not None and record.fingerprint == fingerprint and record.rows <= parts.attempts.keys():
             progress.say(f"attack {component.name}: already done, reconstructions reused")
             continue
-        _Session(scenario, component, reader, device, progress).run(parts, fingerprint)
-
-
-def attack_fingerprint(scenario: Scenario, component: Attack, transcript_digest: str) -> str:
-    """Content hash of everything that an attack's reconstructions depend on."""
-    labels = scenario.adversary.label_inference
-    return digest_of(
-        {
-            "transcript": transcript_digest,
-            "attack": component.model_dump(mode="json"),
-            "labels": labels.model_dump(mode="json") if labels else None,
-            "seed": scenario.seed,
-            "device": choose_device(scenario.device).type,
-            "threads": scenario.threads,
-        }
-    )
+        source = source_of(component, scenario.attacks)
+        starts = Starts(run.attacks / source.name) if source is not None else None
+        _Session(scenario, component, reader, device, progress, starts).run(parts, fingerprint)
 
 
 class _Session:
@@ -86,10 +78,12 @@ class _Session:
         reader: TranscriptReader,
         device: torch.device,
         progress: Progress,
+        starts: Starts | None,
     ) -> None:
         self.scenario, self.component, self.reader = scenario, component, reader
-        self.device, self.progress = device, progress
+        self.device, self.progress, self.starts = device, progress, starts
         self.facts: dict[str, Any] = {}
+        self.artefact: Artefact | None = None
         self.training_seconds: float | None = None
         self.cached = False
         self.label_source: Literal["inferred", "attack", "none"] = "inferred" if self._label_inference else "none"
@@ -105,6 +99,7 @@ class _Session:
             failure = str(error)
             self.progress.say(f"attack {self.component.name}: failed: {failure}")
         self._attack_all(updates, trained, parts, failure)
+        save_snapshots(parts.folder, self.artefact)
         finish(
             parts.folder,
             AttackRecord(
@@ -113,7 +108,7 @@ class _Session:
                 kind=self.component.kind,
                 description=type(self.component).summary(),
                 settings=self.component.model_dump(mode="json", exclude={"id"}),
-                capabilities=tuple(sorted(c.capability_name() for c in self.component.capabilities())),
+                capabilities=self._capabilities(),
                 label_source=self.label_source,
                 training_seconds=self.training_seconds,
                 training_cached=self.cached,
@@ -123,6 +118,11 @@ class _Session:
                 attempts=tuple(parts.attempts[row] for row in sorted(parts.attempts)),
             ),
         )
+
+    def _capabilities(self) -> tuple[str, ...]:
+        """Names of what it was given, and of what the attack that it starts from was given."""
+        own = {capability.capability_name() for capability in self.component.wanted()}
+        return tuple(sorted(own | set(self.starts.record.capabilities if self.starts else ())))
 
     @property
     def _label_inference(self) -> LabelInference | None:
@@ -135,16 +135,24 @@ class _Session:
             update,
             inference=self._label_inference,
             device=self.device,
+            starts=self.starts.of if self.starts else None,
         )
+
+    def _known(self, view: View, method: Callable[..., Any]) -> dict[str, Any]:
+        return dict(view.capabilities(method, wanted=self.component.wanted()))
 
     def _trained(self) -> tuple[Any, ...]:
         """What goes before the capabilities in a call of ``reconstruct``: nothing, or the trained object."""
         component = self.component
+        if self.starts is not None:  # the generator's training belongs to the hybrid too
+            record = self.starts.record
+            self.training_seconds, self.cached = record.training_seconds, record.training_cached
+            self.facts = {"parameters": record.parameters}
         if not isinstance(component, TrainedAttack):
             return ()
         view = self._view(None)
-        known = view.capabilities(component.fit)
-        key = self._artefact_key()
+        known = self._known(view, component.fit)
+        key = artefact_key(self.scenario, component, self.reader.manifest, self.device)
         with artefacts.exclusive(key):  # whoever comes second waits, and finds what the first has trained
             artefact = artefacts.find(key)
             self.cached = artefact is not None
@@ -157,25 +165,9 @@ class _Session:
                 artefacts.store(key, artefact)
             else:
                 self.progress.say(f"attack {component.name}: trained generator found in the cache")
-        self.facts = dict(artefact.facts)
+        self.artefact, self.facts = artefact, dict(artefact.facts)
         self.training_seconds = float(artefact.facts["training_seconds"])
-        return (component.restore(artefact, **view.capabilities(component.restore), device=self.device),)
-
-    def _artefact_key(self) -> str:
-        manifest = self.reader.manifest
-        data = {n: d for n, d in manifest.checksums.items() if n.startswith(("pairs/", "public/"))}
-        return digest_of(
-            {
-                "attack": self.component.model_dump(mode="json", exclude={"id"}),
-                "data": data,
-                "model": manifest.model,
-                "shape": [*manifest.input_shape, manifest.classes],
-                "seed": self.scenario.seed,
-                "device": self.device.type,
-                "threads": self.scenario.threads,
-                "torch": torch.__version__,
-            }
-        )
+        return (component.restore(artefact, **self._known(view, component.restore), device=self.device),)
 
     def _attack_all(
         self, updates: list[UpdateRecord], trained: tuple[Any, ...], parts: PartFiles, failure: str
@@ -206,10 +198,12 @@ class _Session:
         )
         start = time.perf_counter()
         try:
-            known = view.capabilities(self.component.reconstruct)
+            known = self._known(view, self.component.reconstruct)
             start = time.perf_counter()  # reading the transcript is not part of the attack
             reconstruction = self.component.reconstruct(*trained, **known, generator=generator)
             seconds = time.perf_counter() - start
+            if self.starts is not None:
+                seconds += self.starts.attempt(update.row).seconds
             _check(reconstruction, self.reader.manifest.input_shape)
         except AttackFailedError as error:
             seconds = time.perf_counter() - start

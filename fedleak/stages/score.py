@@ -28,6 +28,7 @@ from fedleak.results.summary import label_accuracy, summarise_metrics, summarise
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario import Scenario
 from fedleak.stages.attack_record import AttackRecord, load_images, load_record
+from fedleak.stages.weights import weight_course
 from fedleak.threat import CAPABILITIES, GRANTABLE
 from fedleak.transcript.manifest import digest_of
 from fedleak.transcript.reader import TranscriptReader
@@ -116,7 +117,7 @@ class _Scorer:
                     "seconds_per_reconstruction": sum(worked) / len(worked) if worked else None,
                     "peak_memory_bytes": record.peak_memory_bytes,
                     "parameters": record.parameters,
-                    "curves": record.curves,
+                    "curves": dict(record.curves) | weight_course(self.run.attacks / record.attack, self.reader),
                 }
             )
         )

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from fedleak.records import Record, write_atomically
-from fedleak.results.schema import AttackSummary, Picture, ResultRow, Results
+from fedleak.results.schema import WEIGHT_DISTANCE, AttackSummary, Picture, ResultRow, Results
 
 CELL = "cell.json"
 LABEL_ACCURACY = "label_accuracy"
@@ -81,6 +81,8 @@ def _columns(summary: AttackSummary, rows: list[ResultRow]) -> Measured:
         metrics[LABEL_ACCURACY] = [
             None if row.label_guess is None else float(row.label_guess == row.label_true) for row in rows
         ]
+    if summary.curves.get(WEIGHT_DISTANCE):
+        metrics[WEIGHT_DISTANCE] = [_distance(summary)] * len(rows)
     return Measured(
         attack=summary.attack,
         kind=summary.kind,
@@ -92,3 +94,10 @@ def _columns(summary: AttackSummary, rows: list[ResultRow]) -> Measured:
         training_cached=summary.training_cached,
         pictures=tuple(picture for picture in summary.pictures if picture.rank == "median")[:PICTURES_KEPT],
     )
+
+
+def _distance(summary: AttackSummary) -> float:
+    """Of the estimates that the attack used: those of the epoch with the least held-out error."""
+    distances, errors = summary.curves[WEIGHT_DISTANCE], summary.curves.get("held_out", [])
+    best = min(range(len(errors)), key=errors.__getitem__) if len(errors) == len(distances) else -1
+    return distances[best]

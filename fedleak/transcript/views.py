@@ -31,6 +31,7 @@ class View:
     Args:
         inference: how labels are inferred, for attacks that ask for them.
         device: where the update and the model lie; computation follows them.
+        starts: what another attack made of the update in a row, for attacks that start from it.
     """
 
     def __init__(
@@ -41,22 +42,38 @@ class View:
         *,
         inference: LabelInference | None = None,
         device: torch.device = CPU,
+        starts: Callable[[int], threat.StartingImages] | None = None,
     ) -> None:
         self._reader, self._grants, self._update = reader, grants, update
-        self._inference, self._device = inference, device
+        self._inference, self._device, self._starts = inference, device, starts
 
-    def capabilities(self, method: Callable[..., Any]) -> dict[str, threat.Capability]:
+    def capabilities(
+        self, method: Callable[..., Any], *, wanted: frozenset[type[threat.Capability]] = frozenset()
+    ) -> dict[str, threat.Capability]:
         """Arguments for ``method``, one for each parameter annotated with a capability.
+
+        Args:
+            wanted: the optional ones among them that are asked for.
 
         Raises:
             CapabilityNotGrantedError: if it asks for more than is granted.
         """
-        needed = threat.required_capabilities(method)
-        granted = self._grants | ({threat.InferredLabels.capability_name()} if self._inference else frozenset())
+        optional = {n: c for n, c in threat.optional_capabilities(method).items() if c in wanted}
+        needed = threat.required_capabilities(method) | optional
+        granted = self._grants | self._derived
         missing = sorted(c.capability_name() for c in needed.values() if c.capability_name() not in granted)
         if missing:
             raise CapabilityNotGrantedError(", ".join(missing))
         return {name: _BUILDERS[kind](self) for name, kind in needed.items()}
+
+    @property
+    def _derived(self) -> frozenset[str]:
+        """Names of the derived capabilities that there are."""
+        derived: dict[type[threat.Capability], object] = {
+            threat.InferredLabels: self._inference,
+            threat.StartingImages: self._starts,
+        }
+        return frozenset(kind.capability_name() for kind, source in derived.items() if source is not None)
 
     def _record(self) -> UpdateRecord:
         if self._update is None:
@@ -115,6 +132,13 @@ class View:
         known: dict[str, Any] = dict(self.capabilities(inference.infer))
         return threat.InferredLabels(inference.infer(**known, count=samples).to(self._device), inference.kind)
 
+    def _starting_images(self) -> threat.StartingImages:
+        if self._starts is None:
+            raise CapabilityNotGrantedError("starting_images")
+        start = self._starts(self._record().row)
+        labels = start.labels.clone() if start.labels is not None else None
+        return threat.StartingImages(start.images.clone().to(self._device), labels, start.attack)
+
     def _injected_pairs(self) -> threat.InjectedPairs:
         manifest = self._reader.manifest
         images, _ = self._reader.public()
@@ -138,5 +162,6 @@ _BUILDERS: dict[type[threat.Capability], Callable[[View], threat.Capability]] = 
     threat.PublicData: View._public_data,
     threat.TrainingDetails: View._training_details,
     threat.InferredLabels: View._inferred_labels,
+    threat.StartingImages: View._starting_images,
     threat.InjectedPairs: View._injected_pairs,
 }

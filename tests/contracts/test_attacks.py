@@ -30,8 +30,15 @@ KINDS = list(kinds("attack"))
 CPU = torch.device("cpu")
 BATCH, VICTIMS = 2, 2
 TINY = {"parameters": 20_000, "training": {"epochs": 2, "batch_size": 8}, "iterations": 3, "restarts": 2}
-NEEDS_LINEAR_FIRST_LAYER = {"linear_layer"}
-NEEDS_ONE_IMAGE = {"git_ridge"}
+SETTINGS = {
+    "usual": [],
+    "linear first layer": ["model={kind: mlp, hidden: [8]}"],
+    "one image": ["federation.client.batch_size=1"],
+    "patches": ["model={kind: vit, patch: 2, width: 32, mlp_width: 8, blocks: 1}"],
+}
+"""Changes to the scenario for attacks that need another one."""
+NEEDS = {"linear_layer": "linear first layer", "git_ridge": "one image", "april": "patches"}
+"""Attack -> the setting that it needs; the usual one for all others."""
 
 
 def tiny(kind: str) -> dict[str, Any]:
@@ -51,7 +58,6 @@ SCENARIO: dict[str, Any] = {
         "engine": {"kind": "serial"},
     },
     "adversary": {"level": 5, "public_images": 60, "injection": {"pairs": 24}},
-    "attacks": [tiny(kind) for kind in KINDS if kind not in NEEDS_LINEAR_FIRST_LAYER | NEEDS_ONE_IMAGE],
     "metrics": {"lpips": None},
     "bootstrap_resamples": 100,
     "device": "cpu",
@@ -72,34 +78,25 @@ class Run:
         return self.scenario.federation.client.batch_size
 
 
-LINEAR_SCENARIO = SCENARIO | {
-    "model": {"kind": "mlp", "hidden": [8]},
-    "attacks": [tiny(kind) for kind in sorted(NEEDS_LINEAR_FIRST_LAYER)],
-}
-
-
-ONE_IMAGE_SCENARIO = SCENARIO | {
-    "federation": SCENARIO["federation"] | {"client": {"batch_size": 1}},
-    "attacks": [tiny(kind) for kind in sorted(NEEDS_ONE_IMAGE)],
-}
+def scenario_for(setting: str) -> Scenario:
+    """With all attacks that belong there."""
+    attacks = [tiny(kind) for kind in KINDS if NEEDS.get(kind, "usual") == setting]
+    return load_scenario(SCENARIO | {"attacks": attacks}, overrides=SETTINGS[setting])
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, ...]:
-    """On a convolutional network, on one that starts with a linear layer, and with one image in an update."""
-    scenarios = (SCENARIO, LINEAR_SCENARIO, ONE_IMAGE_SCENARIO)
-    folders = [tmp_path_factory.mktemp("contract") / "run" for _ in scenarios]
-    return tuple(
-        Run(load_scenario(scenario), folder, fedleak.run(scenario, out=folder))
-        for scenario, folder in zip(scenarios, folders, strict=True)
-    )
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """One for each setting."""
+    made = {}
+    for setting in SETTINGS:
+        scenario, folder = scenario_for(setting), tmp_path_factory.mktemp("contract") / "run"
+        made[setting] = Run(scenario, folder, fedleak.run(scenario, out=folder))
+    return made
 
 
 @pytest.fixture
-def run(runs: tuple[Run, ...], kind: str) -> Run:
-    if kind in NEEDS_LINEAR_FIRST_LAYER:
-        return runs[1]
-    return runs[2] if kind in NEEDS_ONE_IMAGE else runs[0]
+def run(runs: dict[str, Run], kind: str) -> Run:
+    return runs[NEEDS.get(kind, "usual")]
 
 
 def attack(kind: str) -> Attack:
@@ -173,7 +170,7 @@ def test_every_image_has_a_row_with_scores(run: Run, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_results_state_what_it_was_given(run: Run, kind: str) -> None:
     (summary,) = [summary for summary in run.results.attacks if summary.attack == kind]
-    assert set(summary.capabilities) == {c.capability_name() for c in attack(kind).capabilities()}
+    assert set(summary.capabilities) == {c.capability_name() for c in attack(kind).wanted()}
     assert summary.failures == 0
     assert summary.description == kinds("attack")[kind].summary()
 
@@ -195,6 +192,7 @@ def test_every_parameter_of_its_methods_is_a_capability_or_offered_by_the_framew
         if isinstance(component, TrainedAttack) and method.__name__ == "reconstruct":
             parameters.pop(next(iter(parameters)))
         names = {c.__name__ for c in CAPABILITIES.values()}
+        names |= {f"{name} | None" for name in names}
         rest = {name for name, p in parameters.items() if p.annotation not in names}
         assert rest <= offered.get(method.__name__, {"generator"}), method.__name__
 

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from fedleak import seeds
 from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
-from fedleak.attacks.generative.chain import ChainLayer, trace_chain
+from fedleak.attacks.generative.embedding import embedding_layer
 from fedleak.attacks.generative.features import GradientFeatures, OutputLayer, layer_columns
+from fedleak.attacks.generative.graph import LayerGraph
+from fedleak.attacks.generative.tracing import trace_layers
 from fedleak.attacks.generative.training import TrainingSettings, split_pairs, train_generator
 from fedleak.attacks.generative.versions import VersionedFeatures, fit_versions, restore_versions
 from fedleak.errors import AttackFailedError
@@ -50,16 +52,19 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
     solves_output_layer: ClassVar[bool] = False
     """Whether the last layer's input, solved in closed form, is one of the features."""
 
+    solves_embedding: ClassVar[bool] = False
+    """Whether a patch embedding's input, solved in closed form, is another."""
+
     parameters: int = Field(default=4_000_000, ge=1000)
     """Trainable parameters to come near to; the hidden width follows from it."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """On the features of the update."""
     max_layer_features: int = Field(default=16_384, ge=16)
-    """Wider layers are folded to this many features by hashing."""
+    """Wider layers are folded to this many features by hashing; wider estimates are kept to so many values."""
     training: TrainingSettings = TrainingSettings()
 
     @abstractmethod
-    def network(self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape) -> nn.Module:
+    def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:
         """The untrained generator: features ``(n, F)`` -> images ``(n, B, C, H, W)`` in [0, 1]."""
 
     def fit(
@@ -78,12 +83,12 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
             generator: of the split, the initial weights and the order of the pairs.
             device: where to train.
         """
-        layers, unfitted = self._features(architecture)
+        graph, unfitted = self._features(architecture)
         rows = split_pairs(len(pairs), self.training.held_out, generator)
         features = fit_versions(pairs, rows[0], unfitted)
         target = TargetShape(pairs.index.shape[1], architecture.input_shape)
         with seeds.global_torch_seed(int(torch.randint(2**62, (1,), generator=generator))):
-            network = self.network(layers, unfitted, target).to(device)
+            network = self.network(graph, unfitted, target).to(device)
             outcome = train_generator(
                 network,
                 pairs,
@@ -111,11 +116,11 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
 
     def restore(self, artefact: Artefact, architecture: ModelArchitecture, *, device: torch.device) -> TrainedGenerator:
         """Rebuild the generator from its weights."""
-        layers, unfitted = self._features(architecture)
+        graph, unfitted = self._features(architecture)
         features = restore_versions(unfitted, artefact.tensors)
         target = TargetShape(int(artefact.facts["images_per_update"]), architecture.input_shape)
         with seeds.global_torch_seed(0):  # the weights drawn here are replaced
-            network = self.network(layers, unfitted, target)
+            network = self.network(graph, unfitted, target)
         prefix = "network."
         network.load_state_dict(
             {n.removeprefix(prefix): t for n, t in artefact.tensors.items() if n.startswith(prefix)}
@@ -140,22 +145,23 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
             )
         return Reconstruction(images=images.cpu())
 
-    def _features(self, architecture: ModelArchitecture) -> tuple[tuple[ChainLayer, ...], GradientFeatures]:
+    def _features(self, architecture: ModelArchitecture) -> tuple[LayerGraph, GradientFeatures]:
         """Layers of the leaked model, and how its updates are read; statistics are still to be fitted."""
         model = architecture.build(seed=0)
-        layers = trace_chain(model, architecture.input_shape)
+        graph = trace_layers(model, architecture.input_shape)
         layout = Layout.of(model.named_parameters())
         columns = layer_columns(
-            layout, [layer.parameters for layer in layers], max_width=self.max_layer_features, seed=0
+            layout, [layer.parameters for layer in graph.layers], max_width=self.max_layer_features, seed=0
         )
         slots = {slot.name: (slot.start, slot.stop) for slot in layout.slots}
-        last = layers[-1]
-        scale = slots[last.bias] if last.bias else None
+        last = graph.last
+        scale = slots[last.bias] if last and last.bias else None
         output = None
-        if self.solves_output_layer and scale is not None and len(last.input_shape) == 1:
-            output = OutputLayer(weight=slots[last.parameters[0]], bias=scale)
+        if self.solves_output_layer and scale is not None and last and last.weight:
+            output = OutputLayer(weight=slots[last.weight], bias=scale)
+        embedding = embedding_layer(graph, layout) if self.solves_embedding else None
         empty = torch.zeros(0)
-        return layers, GradientFeatures(columns, scale, empty, empty, output)
+        return graph, GradientFeatures(columns, scale, empty, empty, output, embedding)
 
 
 def integer_root(quadratic: float, linear: float, budget: float) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -11,15 +10,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape, integer_root
-from fedleak.attacks.generative.chain import ChainLayer
 from fedleak.attacks.generative.features import GradientFeatures
+from fedleak.attacks.generative.graph import LayerGraph, Step
 
 
 class CoarseGit(GenerativeAttack):
     """Coarse Gradient Inversion Transcript: a shallow MLP per leaked layer (Chen & Liu 2025, arXiv 2505.20026).
 
     From the last layer to the first, ``a_{i-1} = h_i(G_{W_i}, G_{W_{i+1}}, a_i)``: the MLP ``h_i`` stands for the
-    right-hand side of their Eq. 3 and takes everything that stands there; ``a_0`` are the images. It starts from the
+    right-hand side of their Eq. 3 and takes everything that stands there; ``a_0`` are the images. An estimate that
+    feeds a shortcut also takes the gradients and the estimate at the shortcut's end (Eq. 11). It starts from the
     gradient of the last bias, with which the last layer's input is solved in closed form: for one image that is
     ``a_{L-1}`` itself, for a batch it is one more input of ``h_L``. Without a bias both are estimated from the gradient
     of the last weight. Trained end to end on the images alone.
@@ -31,81 +31,125 @@ class CoarseGit(GenerativeAttack):
     hidden: int | None = Field(default=None, ge=1)
     """Hidden width of every ``h_i``; chosen to come near ``parameters`` unless given."""
 
-    def network(self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape) -> nn.Module:
-        """Derived from the traced chain."""
-        plan = _plan(layers, features, target)
-        shapes = [shape for shape in (*plan.steps, plan.bootstrap) if shape is not None]
-        per_hidden = sum(inputs + outputs + 3 for inputs, outputs in shapes)
-        fixed = sum(outputs for _, outputs in shapes)  # biases of the outputs
-        hidden = self.hidden or integer_root(0, per_hidden, self.parameters - fixed)
-        return CoarseGitNetwork(plan, target, hidden=hidden, dropout=self.dropout)
+    def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:
+        """One ``h`` per point of the leaked model's graph."""
+        plan = make_plan(graph, graph.steps(), features, target, widest=self.max_layer_features)
+        return mlp_walk(plan, target, parameters=self.parameters, hidden=self.hidden, dropout=self.dropout)
+
+
+def mlp_walk(
+    plan: WalkPlan, target: TargetShape, *, parameters: int, hidden: int | None, dropout: float
+) -> CoarseGitNetwork:
+    """The generator whose MLPs have ``hidden`` units, or as many as come near to ``parameters``."""
+    shapes = [shape for shape in (*plan.shapes, plan.bootstrap) if shape is not None]
+    per_hidden = sum(inputs + outputs + 3 for inputs, outputs in shapes)
+    fixed = sum(outputs for _, outputs in shapes)  # biases of the outputs
+    hidden = hidden or integer_root(0, per_hidden, parameters - fixed)
+    return CoarseGitNetwork(plan, target, hidden=hidden, dropout=dropout)
 
 
 @dataclass(frozen=True)
-class CoarseGitPlan:
+class WalkPlan:
     """What goes into and out of each part of the generator.
 
     Attributes:
-        widths: features of each layer's gradient, first layer first.
-        classes: width of the leaked model's output.
+        widths: features of each layer's gradient, in the order of the graph.
         solved: width of the last layer's input as solved in closed form; 0 where it cannot be.
-        bootstrap: inputs and outputs of the MLP that estimates the output; None where the last bias tells it.
-        steps: inputs and outputs of each ``h_i``; None where the closed form leaves nothing to estimate.
+        entering: layers whose output is the leaked model's.
+        output: width of that output.
+        bias_kept: whether the last features of the only such layer are its bias, which tells the output.
+        bootstrap: inputs and outputs of the MLP that estimates the output; None where it is known, or not used.
+        steps: from the image to the point before the output.
+        shapes: inputs and outputs of each step's ``h``; None where the closed form leaves nothing to estimate.
     """
 
     widths: tuple[int, ...]
-    classes: int
     solved: int
+    entering: tuple[int, ...]
+    output: int
+    bias_kept: bool
     bootstrap: tuple[int, int] | None
-    steps: tuple[tuple[int, int] | None, ...]
+    steps: tuple[Step, ...]
+    shapes: tuple[tuple[int, int] | None, ...]
 
 
-def _plan(layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape) -> CoarseGitPlan:
+def make_plan(
+    graph: LayerGraph, steps: tuple[Step, ...], features: GradientFeatures, target: TargetShape, *, widest: int
+) -> WalkPlan:
+    """Widths for a walk in these steps.
+
+    Args:
+        graph, steps: the leaked model, and one step per estimate.
+        features: how updates are laid out.
+        target: shape of the output.
+        widest: estimates inside the leaked model are kept to so many values per image.
+    """
     widths = features.widths
-    classes = math.prod(layers[-1].output_shape)
     solved = features.output.inputs if features.output else 0
-    # The last features are the last bias (weight first, bias last) unless the layer has been folded.
-    bias_kept = layers[-1].bias is not None and widths[-1] == math.prod(layers[-1].input_shape) * classes + classes
-    outputs = [target.images * math.prod(layer.input_shape) for layer in layers]
-    steps: list[tuple[int, int] | None] = [
-        (widths[i] + widths[i + 1] + outputs[i + 1], outputs[i]) for i in range(len(layers) - 1)
+    output = graph.points[-1]
+    last = graph.last
+    end = len(graph.points) - 1
+    unfolded = last is not None and features.layers[output.inputs[0]].bins is None
+    bias_kept = last is not None and unfolded and last.bias is not None and last.parameters[-1] == last.bias
+    estimates = {s.point: target.images * min(graph.points[s.point].values, widest) for s in steps}
+    estimates[0] = target.values
+    exact = solved > 0 and target.images == 1 and steps[-1].point > 0 and steps[-1].own == output.inputs
+    if exact:
+        estimates[steps[-1].point] = solved
+    estimates[end] = output.values + solved
+    shapes: list[tuple[int, int] | None] = [
+        (sum(widths[i] for i in (*s.own, *s.above)) + sum(estimates[e] for e in s.ends), estimates[s.point])
+        for s in steps
     ]
-    exact = solved > 0 and target.images == 1 and len(layers) > 1
-    steps.append(None if exact else (widths[-1] + classes + solved, outputs[-1]))
-    bootstrap = None if bias_kept or exact else (widths[-1], classes)
-    return CoarseGitPlan(tuple(widths), classes, solved, bootstrap, tuple(steps))
+    if exact:
+        shapes[-1] = None
+    entering = sum(widths[i] for i in output.inputs)
+    bootstrap = None if bias_kept or exact else (entering, output.values)
+    return WalkPlan(tuple(widths), solved, output.inputs, output.values, bias_kept, bootstrap, steps, tuple(shapes))
 
 
 class CoarseGitNetwork(nn.Module):
     """The generator.
 
     Args:
-        plan: widths of its parts.
+        plan: its parts and their widths.
         target: shape of the output.
-        hidden: hidden width of every ``h_i``.
+        hidden: hidden width of every ``h``.
         dropout: on the features.
     """
 
-    def __init__(self, plan: CoarseGitPlan, target: TargetShape, *, hidden: int, dropout: float) -> None:
+    def __init__(self, plan: WalkPlan, target: TargetShape, *, hidden: int, dropout: float) -> None:
         super().__init__()
         self._plan = plan
         self._shape = (target.images, *target.image)
         self.dropout = nn.Dropout(dropout)
         self.bootstrap = _mlp(*plan.bootstrap, hidden=hidden) if plan.bootstrap else None
-        self.steps = nn.ModuleList(_mlp(*shape, hidden=hidden) for shape in plan.steps if shape is not None)
+        self.steps = nn.ModuleList(_mlp(*shape, hidden=hidden) for shape in plan.shapes if shape is not None)
 
     def forward(self, features: Tensor) -> Tensor:
         """``(n, F)`` -> ``(n, B, C, H, W)``."""
         plan = self._plan
         *gradients, solved = self.dropout(features).split([*plan.widths, plan.solved], dim=1)
-        estimate = solved
-        if plan.steps[-1] is not None:
-            bias = gradients[-1][:, -plan.classes :]
-            output = bias if self.bootstrap is None else self.bootstrap(gradients[-1])
-            estimate = self.steps[-1](torch.cat([gradients[-1], output, solved], dim=1))
-        for i in reversed(range(len(plan.widths) - 1)):
-            estimate = self.steps[i](torch.cat([gradients[i], gradients[i + 1], estimate], dim=1))
-        return torch.sigmoid(estimate).reshape(len(features), *self._shape)
+        estimates: dict[int, Tensor] = {}
+        for i, step in reversed(list(enumerate(plan.steps))):
+            if plan.shapes[i] is None:
+                estimates[step.point] = solved
+                continue
+            known = [gradients[layer] for layer in (*step.own, *step.above)]
+            for end in step.ends:
+                if end not in estimates:  # the leaked model's output
+                    estimates[end] = torch.cat([self._output(gradients), solved], dim=1)
+                known.append(estimates[end])
+            estimates[step.point] = self.steps[i](torch.cat(known, dim=1))
+        return torch.sigmoid(estimates[0]).reshape(len(features), *self._shape)
+
+    def _output(self, gradients: list[Tensor]) -> Tensor:
+        """The gradient of the last bias, or what the gradients of the last weights tell of it, ``(n, classes)``."""
+        plan = self._plan
+        if self.bootstrap is None:
+            return gradients[plan.entering[0]][:, -plan.output :]
+        estimate: Tensor = self.bootstrap(torch.cat([gradients[i] for i in plan.entering], dim=1))
+        return estimate
 
 
 def _mlp(inputs: int, outputs: int, *, hidden: int) -> nn.Module:

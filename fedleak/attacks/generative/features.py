@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedleak import seeds
+from fedleak.attacks.generative.embedding import EmbeddingLayer
 from fedleak.threat import InjectedPairs
 from fedleak.transcript.layout import Layout
 
@@ -103,6 +104,7 @@ class GradientFeatures:
         scale_columns: range of the last bias; None to scale by the norm of the whole update.
         mean, std: of the concatenated features, ``(size,)``.
         output: append the closed-form input of this layer as further features.
+        embedding: append the closed-form input of the patch embedding, behind them.
     """
 
     layers: tuple[LayerColumns, ...]
@@ -110,6 +112,7 @@ class GradientFeatures:
     mean: Tensor
     std: Tensor
     output: OutputLayer | None = None
+    embedding: EmbeddingLayer | None = None
 
     @property
     def widths(self) -> list[int]:
@@ -119,11 +122,21 @@ class GradientFeatures:
     @property
     def size(self) -> int:
         """All features of one update."""
-        return sum(self.widths) + (self.output.inputs if self.output else 0)
+        return sum(self.widths) + self.solved + self.embedded
+
+    @property
+    def solved(self) -> int:
+        """Features that are the last layer's input."""
+        return self.output.inputs if self.output else 0
+
+    @property
+    def embedded(self) -> int:
+        """Features that are the patch embedding's input."""
+        return self.embedding.values if self.embedding else 0
 
     def raw(self, updates: Tensor) -> Tensor:
         """Scaled and folded, not standardised: ``(n, D)`` -> ``(n, size)``."""
-        return raw_features(updates, self.layers, self.scale_columns, self.output)
+        return raw_features(updates, self.layers, self.scale_columns, self.output, self.embedding)
 
     def __call__(self, updates: Tensor) -> Tensor:
         """Flat updates ``(n, D)`` -> standardised features ``(n, size)``."""
@@ -144,12 +157,14 @@ def raw_features(
     layers: Sequence[LayerColumns],
     scale_columns: tuple[int, int] | None,
     output: OutputLayer | None = None,
+    embedding: EmbeddingLayer | None = None,
 ) -> Tensor:
-    """Scale each update to unit norm of its last bias (or of itself), fold its layers, append the solved input."""
+    """Scale each update to unit norm of its last bias (or of itself), fold its layers, append the solved inputs."""
     reference = updates[:, slice(*scale_columns)] if scale_columns else updates
     norm = torch.linalg.vector_norm(reference, dim=1, keepdim=True).clamp_min(EPSILON)
     values: Tensor = torch.cat([layer.select(updates) for layer in layers], dim=1) / norm
-    return values if output is None else torch.cat([values, output.solve(updates)], dim=1)
+    solved = [layer.solve(updates) for layer in (output, embedding) if layer is not None]
+    return torch.cat([values, *solved], dim=1) if solved else values
 
 
 def chunks(rows: NDArray[np.int64], values: int) -> Iterator[NDArray[np.int64]]:
@@ -165,13 +180,14 @@ def fit_features(
     layers: tuple[LayerColumns, ...],
     scale_columns: tuple[int, int] | None,
     output: OutputLayer | None = None,
+    embedding: EmbeddingLayer | None = None,
 ) -> GradientFeatures:
     """Statistics over the training pairs ``rows``, in one pass over the disk."""
-    width = sum(layer.width for layer in layers) + (output.inputs if output else 0)
+    width = GradientFeatures(layers, scale_columns, torch.zeros(0), torch.zeros(0), output, embedding).size
     total, squares = torch.zeros(width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64)
     shift: Tensor | None = None  # the first row; keeps the one-pass variance accurate
     for part in chunks(rows, pairs.layout.size):
-        values = raw_features(pairs.read_updates(part), layers, scale_columns, output).to(torch.float64)
+        values = raw_features(pairs.read_updates(part), layers, scale_columns, output, embedding).to(torch.float64)
         shift = values[0].clone() if shift is None else shift
         values -= shift
         total += values.sum(dim=0)
@@ -182,6 +198,5 @@ def fit_features(
     variance = (squares / len(rows) - mean.square()).clamp_min(0)
     std = variance.sqrt()
     floor = float(std.median()) * 1e-6 + EPSILON  # constant coordinates carry nothing
-    return GradientFeatures(
-        layers, scale_columns, (mean + shift).to(torch.float32), std.clamp_min(floor).to(torch.float32), output
-    )
+    center, deviation = (mean + shift).to(torch.float32), std.clamp_min(floor).to(torch.float32)
+    return GradientFeatures(layers, scale_columns, center, deviation, output, embedding)

@@ -11,8 +11,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape
-from fedleak.attacks.generative.chain import ChainLayer
 from fedleak.attacks.generative.features import GradientFeatures
+from fedleak.attacks.generative.graph import Layer, LayerGraph
 from fedleak.errors import AttackFailedError
 
 GROUPS = 8
@@ -26,10 +26,13 @@ class GitSpatial(GenerativeAttack):
     The recursion is Coarse-GIT's, ``a_{i-1} = h_i(G_{W_i}, G_{W_{i+1}}, a_i)``, but every ``a_i`` keeps its height and
     width. A gradient enters as a linearly projected map beside the estimate, and as a scale and shift of every channel
     (feature-wise modulation, Perez et al. 2018, arXiv 1709.07871), which starts at the identity: the exact
-    recursion multiplies and divides by gradients, which an MLP on concatenated vectors can hardly learn.
+    recursion multiplies and divides by gradients, which an MLP on concatenated vectors can hardly learn. Models with
+    shortcuts are walked module by module; tokens of a vision transformer lie on the grid of their patches, and its
+    patch embedding, where the positions are learned, is solved in closed form first (Lu et al., arXiv 2112.14087).
     """
 
     solves_output_layer: ClassVar[bool] = True
+    solves_embedding: ClassVar[bool] = True
 
     kind: Literal["git_spatial"] = "git_spatial"
     channels: int = Field(default=64, ge=MIN_CHANNELS, multiple_of=GROUPS)
@@ -37,8 +40,21 @@ class GitSpatial(GenerativeAttack):
     depth: int = Field(default=1, ge=0)
     """Residual convolutions after each step back."""
 
-    def network(self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape) -> nn.Module:
+    def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:
         """Convolutions mirror convolutions; the share of ``parameters`` they leave widens the projected maps."""
+        layers = graph.layers
+        if not graph.is_chain:
+            from fedleak.attacks.generative.spatial_walk import spatial_walk  # it is made of this module's steps
+
+            return spatial_walk(
+                graph,
+                features,
+                target,
+                parameters=self.parameters,
+                channels=self.channels,
+                depth=self.depth,
+                dropout=self.dropout,
+            )
         head = layers[-1].map_shape
         if any(len(layer.map_shape) != 3 for layer in layers) or len(layers) < 2:
             raise AttackFailedError("git_spatial needs convolutions and one linear layer at the end; try coarse_git")
@@ -50,7 +66,7 @@ class GitSpatial(GenerativeAttack):
 
     def _build(
         self,
-        layers: tuple[ChainLayer, ...],
+        layers: tuple[Layer, ...],
         features: GradientFeatures,
         target: TargetShape,
         head: tuple[int, ...],
@@ -66,7 +82,7 @@ class GitSpatial(GenerativeAttack):
             dropout=self.dropout,
         )
 
-    def _channels(self, layer: ChainLayer, head: tuple[int, ...]) -> int:
+    def _channels(self, layer: Layer, head: tuple[int, ...]) -> int:
         growth = max(1.0, layer.map_shape[1] / head[1])
         wanted = self.channels / float(2 ** round(math.log2(growth)))
         return max(MIN_CHANNELS, GROUPS * int(wanted / GROUPS + 0.5))
@@ -91,7 +107,7 @@ class GitSpatialNetwork(nn.Module):
 
     def __init__(
         self,
-        layers: tuple[ChainLayer, ...],
+        layers: tuple[Layer, ...],
         features: GradientFeatures,
         target: TargetShape,
         *,

@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape, integer_root
-from fedleak.attacks.generative.chain import ChainLayer
 from fedleak.attacks.generative.features import GradientFeatures
+from fedleak.attacks.generative.graph import LayerGraph
 
 
 class Lti(GenerativeAttack):
@@ -23,7 +23,7 @@ class Lti(GenerativeAttack):
     hidden: int | None = Field(default=None, ge=1)
     """Width of the hidden layers (3,000 in the paper); chosen to come near ``parameters`` unless given."""
 
-    def network(self, layers: tuple[ChainLayer, ...], features: GradientFeatures, target: TargetShape) -> nn.Module:
+    def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:
         """The structure of the leaked model is ignored."""
         width = features.size
         hidden = self.hidden or integer_root(2, width + target.values, self.parameters)

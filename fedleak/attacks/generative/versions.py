@@ -59,7 +59,12 @@ def fit_versions(pairs: InjectedPairs, rows: NDArray[np.int64], unfitted: Gradie
     return VersionedFeatures(
         {
             int(version): fit_features(
-                pairs, rows[versions == version], unfitted.layers, unfitted.scale_columns, unfitted.output
+                pairs,
+                rows[versions == version],
+                unfitted.layers,
+                unfitted.scale_columns,
+                unfitted.output,
+                unfitted.embedding,
             )
             for version in np.unique(versions)
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -19,51 +18,15 @@ from fedleak.attacks.inversion.engine import Engine, Inversion
 from fedleak.attacks.inversion.objective import Known, Objective
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors, mean_consensus, registered_consensus
-from fedleak.attacks.inversion.replay import LocalSteps, Tensors, assumed_order, replica, split_state
-from fedleak.component import Settings
+from fedleak.attacks.inversion.problem import Problem
+from fedleak.attacks.inversion.replay import LocalSteps, Tensors, replica, split_state
+from fedleak.attacks.inversion.settings import Group, Init, StartFrom
+from fedleak.attacks.inversion.start import by_labels, by_matching, noise_start, normalised, perturbed
 from fedleak.errors import AttackFailedError
-from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, SharedUpdate
+from fedleak.threat import Capability, ModelArchitecture, PixelPrior, StartingImages
 
 WORTH_COMPILING = 2000
 """Iterations from which ``compile: auto`` compiles; a rule by count keeps results reproducible."""
-
-
-class LocalTrainingGuess(Settings):
-    """How the client trains, as the attacker assumes without knowing."""
-
-    learning_rate: float = Field(gt=0)
-    epochs: int = Field(default=1, ge=1)
-    batch_size: int | None = Field(default=None, ge=1)
-    """All images at once unless given."""
-
-    def steps(self, samples: int) -> LocalSteps:
-        """The local steps on a batch of ``samples`` images."""
-        order = assumed_order(samples, batch_size=self.batch_size or samples, epochs=self.epochs)
-        return LocalSteps(self.learning_rate, order)
-
-
-class Group(Settings):
-    """How restarts agree on one image (GradInversion, arXiv 2104.07586, section 3.3)."""
-
-    consensus: Literal["lazy", "registered"] = "lazy"
-    """The pixel mean; or the mean after shifting every candidate onto it."""
-    start: int = Field(default=5000, ge=0)
-    """Iteration from which candidates are registered."""
-    refresh: int = Field(default=100, ge=1)
-    largest_shift: int = Field(default=2, ge=1)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One update with everything that is known about it."""
-
-    update: SharedUpdate
-    architecture: ModelArchitecture
-    model: GlobalModel
-    pixels: PixelPrior
-    labels: Tensor | None
-    """``(B,)``; None to optimise them jointly."""
-    steps: LocalSteps | None
 
 
 class InversionAttack(Attack):
@@ -72,8 +35,8 @@ class InversionAttack(Attack):
     iterations: int = Field(default=4000, ge=1)
     restarts: int = Field(default=1, ge=1)
     """Trials from independent starts, run together; the lowest matching loss wins."""
-    init: Literal["normal", "uniform", "grey"] = "normal"
-    """Standard normal or uniform noise in normalised space, or mid-grey."""
+    init: Init = "normal"
+    """Standard normal or uniform noise in normalised space, or mid-grey; or ``{from: ATTACK}``."""
     distance: Distance = Distance()
     priors: Priors = Priors()
     optimiser: Optimiser = Optimiser()
@@ -86,18 +49,24 @@ class InversionAttack(Attack):
     compile: Literal["auto", "always", "never"] = "auto"
     """Pass the iteration through ``torch.compile``; ``auto``: from 2,000 iterations on."""
 
+    @property
+    def starts_from(self) -> str | None:
+        """The attack named in ``init``."""
+        return self.init.from_ if isinstance(self.init, StartFrom) else None
+
+    def wanted(self) -> frozenset[type[Capability]]:
+        """Starting images only where ``init`` names an attack."""
+        return self.capabilities() | (frozenset({StartingImages}) if self.starts_from else frozenset())
+
     def invert(self, problem: Problem, generator: torch.Generator) -> Reconstruction:
         """Search, and return the best trial's best iterate.
 
         Raises:
             AttackFailedError: if the update cannot be matched, or no trial ever had a finite loss.
         """
-        samples = len(problem.labels) if problem.labels is not None else problem.update.samples
-        if samples is None:
-            raise AttackFailedError("the client does not say how many images the update comes from")
         engine = self._engine(problem)
         known = self._known(problem)
-        variables = self._start(problem, samples, generator)
+        variables = self._start(problem, known, engine.objective, generator)
         outcome = engine.run(
             variables,
             known,
@@ -146,21 +115,39 @@ class InversionAttack(Attack):
     def _repeat(self, tensor: Tensor) -> Tensor:
         return tensor.expand(self.restarts, *tensor.shape).contiguous()
 
-    def _start(self, problem: Problem, samples: int, generator: torch.Generator) -> Tensors:
+    def _start(self, problem: Problem, known: Known, objective: Objective, generator: torch.Generator) -> Tensors:
+        """Where all trials start, ``(T, B, ...)``."""
         like = next(iter(problem.update.tensors.values()))
-        shape = (self.restarts, samples, *self.decoder.code_shape(problem.architecture.input_shape))
-        if self.init == "normal":
-            code = torch.randn(shape, generator=generator)
-        elif self.init == "uniform":
-            code = 2 * torch.rand(shape, generator=generator) - 1
+        shape = (self.restarts, problem.samples, *self.decoder.code_shape(problem.architecture.input_shape))
+        if isinstance(self.init, StartFrom):
+            code = self._from_images(self.init, problem, known, objective, generator)
         else:
-            mean, std = (torch.tensor(v).reshape(-1, 1, 1) for v in (problem.pixels.mean, problem.pixels.std))
-            code = ((0.5 - mean) / std).expand(shape).contiguous()
+            code = noise_start(self.init, shape, problem.pixels, generator)
         variables = {"code": code.to(like)}
         if problem.labels is None:
-            logits = torch.randn(self.restarts, samples, problem.architecture.classes, generator=generator)
+            logits = torch.randn(*shape[:2], problem.architecture.classes, generator=generator)
             variables["logits"] = logits.to(like)
         return variables
+
+    def _from_images(
+        self, init: StartFrom, problem: Problem, known: Known, objective: Objective, generator: torch.Generator
+    ) -> Tensor:
+        """Another attack's images, in the order of the labels."""
+        if problem.start is None:
+            raise AttackFailedError(f"there are no images of {init.from_} to start from")
+        images = normalised(problem.start, problem.samples, problem.pixels)
+        if problem.labels is not None and problem.samples > 1:
+            if problem.start.labels is not None:
+                images = by_labels(images, problem.start.labels, problem.labels)
+            images = by_matching(images, problem.labels, lambda some: self._matching(objective, some, known))
+        std = torch.tensor(problem.pixels.std).to(images).reshape(-1, 1, 1)
+        code = self.decoder.encode(images)
+        return perturbed(code, restarts=self.restarts, noise=init.noise / std, generator=generator)
+
+    def _matching(self, objective: Objective, images: Tensor, known: Known) -> Tensor:
+        """Matching loss of one candidate ``(1, B, C, H, W)``, ``(1,)``."""
+        matching, _ = objective.over_trials({"code": torch.stack([self.decoder.encode(images[0])])}, known.of(0))
+        return matching
 
     def _regroup(self, architecture: ModelArchitecture) -> Callable[[Tensors, Known, int], Known]:
         """Keeps the consensus of the group; a registered one is refreshed now and then."""

@@ -8,11 +8,13 @@ import torch
 from pydantic import Field
 
 from fedleak.attacks.base import Reconstruction
-from fedleak.attacks.inversion.base import InversionAttack, LocalTrainingGuess, Problem
+from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.optimisers import Optimiser
+from fedleak.attacks.inversion.problem import Problem
+from fedleak.attacks.inversion.settings import LocalTrainingGuess
 from fedleak.errors import AttackFailedError
-from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, SharedUpdate
+from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, SharedUpdate, StartingImages
 
 LBFGS = Optimiser(kind="lbfgs", learning_rate=1.0, schedule="constant", inner_steps=20, line_search=True)
 """Steps of 20 iterations at rate 1, as in the code of Zhu et al. 2019, which takes them without a line search and
@@ -40,6 +42,7 @@ class Dlg(InversionAttack):
         architecture: ModelArchitecture,
         model: GlobalModel,
         pixels: PixelPrior,
+        start: StartingImages | None = None,
         *,
         generator: torch.Generator,
     ) -> Reconstruction:
@@ -48,4 +51,4 @@ class Dlg(InversionAttack):
             raise AttackFailedError("the client does not say how many images the update comes from")
         guess = self.local_training if update.protocol == "fedavg" else None
         steps = guess.steps(update.samples) if guess else None
-        return self.invert(Problem(update, architecture, model, pixels, None, steps), generator)
+        return self.invert(Problem(update, architecture, model, pixels, None, steps, start), generator)

@@ -141,7 +141,7 @@ class Engine:
     def _run_lbfgs(self, variables: Tensors, known: Known, iterations: int) -> Inversion:
         """Trials one after the other: each has its own history and line search."""
         count = len(variables["code"])
-        trials = [self._one_lbfgs(_trial(variables, i), _known_of(known, i), iterations) for i in range(count)]
+        trials = [self._one_lbfgs(_trial(variables, i), known.of(i), iterations) for i in range(count)]
         best, losses, traces = zip(*((t.variables, t.losses, t.trace) for t in trials), strict=True)
         length = max(len(trace) for trace in traces)
         padded = [torch.cat([t, t.new_full((length - len(t), 1), torch.nan)]) for t in traces]
@@ -186,16 +186,6 @@ class Engine:
 
 def _trial(tensors: Tensors, index: int) -> Tensors:
     return {name: value[index : index + 1] for name, value in tensors.items()}
-
-
-def _known_of(known: Known, index: int) -> Known:
-    """What is known about one trial."""
-    return known._replace(
-        target=_trial(known.target, index),
-        mask=_trial(known.mask, index),
-        labels=_trial(known.labels, index),
-        consensus=_trial(known.consensus, index),
-    )
 
 
 def _nothing_yet(variables: Tensors) -> Best:

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from fedleak.attacks.inversion.base import Group
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.labelled import LabelledInversion
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors
+from fedleak.attacks.inversion.settings import Group
 
 
 class GradInversion(LabelledInversion):

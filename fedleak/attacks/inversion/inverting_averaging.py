@@ -7,12 +7,21 @@ from typing import Literal
 import torch
 
 from fedleak.attacks.base import Reconstruction
-from fedleak.attacks.inversion.base import InversionAttack, Problem
+from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors
+from fedleak.attacks.inversion.problem import Problem
 from fedleak.attacks.inversion.replay import LocalSteps, assumed_order
-from fedleak.threat import GlobalModel, InferredLabels, ModelArchitecture, PixelPrior, SharedUpdate, TrainingDetails
+from fedleak.threat import (
+    GlobalModel,
+    InferredLabels,
+    ModelArchitecture,
+    PixelPrior,
+    SharedUpdate,
+    StartingImages,
+    TrainingDetails,
+)
 
 
 class InvertingAveraging(InversionAttack):
@@ -35,6 +44,7 @@ class InvertingAveraging(InversionAttack):
         pixels: PixelPrior,
         labels: InferredLabels,
         training: TrainingDetails,
+        start: StartingImages | None = None,
         *,
         generator: torch.Generator,
     ) -> Reconstruction:
@@ -43,4 +53,4 @@ class InvertingAveraging(InversionAttack):
         if update.protocol == "fedavg":
             order = assumed_order(len(labels.labels), batch_size=training.batch_size, epochs=training.local_epochs)
             steps = LocalSteps(training.local_learning_rate, order)
-        return self.invert(Problem(update, architecture, model, pixels, labels.labels, steps), generator)
+        return self.invert(Problem(update, architecture, model, pixels, labels.labels, steps, start), generator)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 
 from fedleak.attacks.base import Reconstruction
-from fedleak.attacks.inversion.base import InversionAttack, LocalTrainingGuess, Problem
-from fedleak.threat import GlobalModel, InferredLabels, ModelArchitecture, PixelPrior, SharedUpdate
+from fedleak.attacks.inversion.base import InversionAttack
+from fedleak.attacks.inversion.problem import Problem
+from fedleak.attacks.inversion.settings import LocalTrainingGuess
+from fedleak.threat import GlobalModel, InferredLabels, ModelArchitecture, PixelPrior, SharedUpdate, StartingImages
 
 
 class LabelledInversion(InversionAttack):
@@ -22,10 +24,11 @@ class LabelledInversion(InversionAttack):
         model: GlobalModel,
         pixels: PixelPrior,
         labels: InferredLabels,
+        start: StartingImages | None = None,
         *,
         generator: torch.Generator,
     ) -> Reconstruction:
         """Images of one update, image ``i`` of class ``labels[i]``."""
         guess = self.local_training if update.protocol == "fedavg" else None
         steps = guess.steps(len(labels.labels)) if guess else None
-        return self.invert(Problem(update, architecture, model, pixels, labels.labels, steps), generator)
+        return self.invert(Problem(update, architecture, model, pixels, labels.labels, steps, start), generator)

@@ -36,6 +36,12 @@ class Known(NamedTuple):
     consensus: Tensors
     box: Tensors
 
+    def of(self, trial: int) -> Known:
+        """What is known about one trial."""
+        own = (self.target, self.mask, self.labels, self.consensus)
+        target, mask, labels, consensus = ({n: t[trial : trial + 1] for n, t in tensors.items()} for tensors in own)
+        return self._replace(target=target, mask=mask, labels=labels, consensus=consensus)
+
 
 @dataclass(frozen=True)
 class Objective:

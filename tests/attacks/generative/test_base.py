@@ -12,6 +12,7 @@ from fedleak.attacks.generative.base import GenerativeAttack, TrainedGenerator, 
 from fedleak.attacks.generative.coarse_git import CoarseGit
 from fedleak.attacks.generative.git_spatial import GitSpatial
 from fedleak.attacks.generative.lti import Lti
+from fedleak.attacks.generative.module_git import ModuleGit
 from fedleak.attacks.generative.training import split_pairs
 from fedleak.attacks.matching import permutation_invariant_mse
 from fedleak.errors import AttackFailedError
@@ -19,6 +20,8 @@ from fedleak.models.base import Model
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
 from fedleak.models.mlp import Mlp
+from fedleak.models.resnet15 import ResNet15
+from fedleak.models.vit import ViT
 from fedleak.progress import QuietProgress
 from fedleak.threat import InjectedPairs, ModelArchitecture
 from tests.builders import architecture, digits, injected_pairs, shared_update
@@ -162,13 +165,15 @@ MODELS = [
     Mlp(hidden=(12,)),
     Mlp(hidden=()),
     ConvNet(widths=(4, 4)),
+    ResNet15(widths=(4, 4, 6, 6)),
+    ViT(width=8, mlp_width=6, blocks=1),
 ]
 
 
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("model", MODELS, ids=repr)
-@pytest.mark.parametrize("kind", [Lti, CoarseGit])
-def test_every_chain_can_be_attacked(tmp_path: Path, kind: type[GenerativeAttack], model: Model, batch: int) -> None:
+@pytest.mark.parametrize("kind", [Lti, CoarseGit, ModuleGit])
+def test_every_model_can_be_attacked(tmp_path: Path, kind: type[GenerativeAttack], model: Model, batch: int) -> None:
     leaked = architecture(model)
     attack = kind.model_validate(QUICK)
     artefact = fit(attack, injected_pairs(tmp_path, leaked, pairs=24, batch=batch), leaked)

@@ -77,7 +77,7 @@ def test_refinement_starts_as_the_identity() -> None:
 
 
 def test_channels_halve_with_every_doubling_of_the_side_down_to_sixteen() -> None:
-    layers, _ = GitSpatial()._features(architecture(LeNet(), shape=(3, 64, 64)))
+    layers = GitSpatial()._features(architecture(LeNet(), shape=(3, 64, 64)))[0].layers
     attack = GitSpatial(channels=64)
     assert [layer.map_shape[1] for layer in layers] == [64, 32, 16, 16]
     assert [attack._channels(layer, layers[-1].map_shape) for layer in layers] == [16, 32, 64, 64]

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fedleak.attacks.inversion.base import Problem, _engine
+from fedleak.attacks.inversion.base import _engine
 from fedleak.attacks.inversion.dlg import Dlg
 from fedleak.attacks.inversion.engine import Inversion
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
+from fedleak.attacks.inversion.problem import Problem
 from fedleak.errors import AttackFailedError
 from fedleak.federation.local_training import LocalTraining
 from fedleak.threat import InferredLabels, InjectedPairs, PublicData, TrainingDetails

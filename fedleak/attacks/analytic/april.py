@@ -1,0 +1,44 @@
+"""Exact recovery of the input of a vision transformer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from fedleak.attacks.analytic.linear_layer import to_pixels
+from fedleak.attacks.base import Attack, Reconstruction
+from fedleak.attacks.generative.embedding import embedding_layer
+from fedleak.attacks.generative.tracing import trace_layers
+from fedleak.errors import AttackFailedError
+from fedleak.threat import ModelArchitecture, PixelPrior, SharedUpdate
+from fedleak.transcript.layout import Layout
+
+
+class April(Attack):
+    """Patches of a vision transformer from the gradients of patch and position embedding (Lu et al., arXiv 2112.14087).
+
+    Needs neither weights nor training. Exact for one image as long as there are fewer patches than a token has values;
+    of a batch every image gets the same mixture.
+    """
+
+    kind: Literal["april"] = "april"
+
+    def reconstruct(
+        self, update: SharedUpdate, architecture: ModelArchitecture, pixels: PixelPrior, *, generator: torch.Generator
+    ) -> Reconstruction:
+        """One linear system.
+
+        Raises:
+            AttackFailedError: if the network does not start with a patch embedding whose positions are learned, or
+                there are too few equations.
+        """
+        graph = trace_layers(architecture.build(seed=0), architecture.input_shape)
+        embedding = embedding_layer(graph, Layout.of(update.tensors.items()))
+        if embedding is None:
+            raise AttackFailedError("the network does not start with a patch embedding with learned positions")
+        width, *grid = graph.layers[0].output_shape
+        if grid[0] * grid[1] >= width:
+            raise AttackFailedError(f"{grid[0] * grid[1]} patches need tokens of more than {width} values")
+        images = to_pixels(embedding.solve(update.flat()[None]), architecture.input_shape, pixels)
+        return Reconstruction(images=images.repeat(update.samples or 1, 1, 1, 1))

@@ -1,0 +1,78 @@
+"""The input of a patch embedding with learned positions, in closed form.
+
+The gradient of the position embeddings *is* the gradient ``d`` of the embedding's output, so Eq. 3 of Chen & Liu 2025
+(arXiv 2505.20026) needs nothing unknown at this layer: ``G_W = sum_t d_t patch_t^T`` gives ``patches = (d^T)^+ G_W``,
+exact for one image as long as there are fewer patches than a token has values (layer norm takes one away; Lu et al.
+2022, arXiv 2112.14087). Of a batch it is a mixture. A factor common to both gradients cancels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fedleak.attacks.generative.graph import LayerGraph
+from fedleak.transcript.layout import Layout
+
+GUARD = 1e-10
+"""Weight of Tikhonov's term, relative to the mean eigenvalue of ``d d^T``."""
+TINY = 1e-30
+
+
+@dataclass(frozen=True)
+class EmbeddingLayer:
+    """Where the weight ``(D, C, p, q)`` of the patch embedding and the positions ``(T, D)`` lie in a flat update.
+
+    Attributes:
+        weight, positions: half-open ranges.
+        first: row of the first patch among the positions; learned tokens come before.
+        image: ``(C, H, W)``.
+        patch: ``(p, q)``, height and width of a patch.
+    """
+
+    weight: tuple[int, int]
+    positions: tuple[int, int]
+    first: int
+    image: tuple[int, int, int]
+    patch: tuple[int, int]
+
+    @property
+    def values(self) -> int:
+        """Numbers of one solution."""
+        return math.prod(self.image)
+
+    def solve(self, updates: Tensor) -> Tensor:
+        """Flat updates ``(n, D)`` -> the normalised image ``(n, C * H * W)``, float32; zeros for a zero update."""
+        channels, height, width = self.image
+        p, q = self.patch
+        rows, columns = height // p, width // q
+        weight = updates[:, slice(*self.weight)].double().reshape(len(updates), -1, channels * p * q)
+        d = updates[:, slice(*self.positions)].double().reshape(len(updates), -1, weight.shape[1])[:, self.first :]
+        normal = d @ d.transpose(1, 2)
+        level = GUARD * normal.diagonal(dim1=1, dim2=2).mean(dim=1) + TINY
+        identity = torch.eye(rows * columns, dtype=d.dtype, device=d.device)
+        solution, _ = torch.linalg.solve_ex(normal + level[:, None, None] * identity, d @ weight)
+        patches: Tensor = solution.nan_to_num(posinf=0.0, neginf=0.0)  # a zero update has no solution
+        tiles = patches.reshape(-1, rows, columns, channels, p, q).permute(0, 3, 1, 4, 2, 5)
+        return tiles.reshape(len(updates), -1).to(torch.float32)
+
+
+def embedding_layer(graph: LayerGraph, layout: Layout) -> EmbeddingLayer | None:
+    """The leaked model's patch embedding; None if it has none whose positions are learned."""
+    slots = {slot.name: (slot.start, slot.stop) for slot in layout.slots}
+    for layer in graph.layers:
+        if layer.kind != "patch_embedding" or layer.source != 0 or not (layer.weight and layer.offset):
+            continue
+        channels, height, width = layer.input_shape
+        rows, columns = layer.output_shape[1:]
+        return EmbeddingLayer(
+            weight=slots[layer.weight],
+            positions=slots[layer.offset],
+            first=layer.offset_start,
+            image=(channels, height, width),
+            patch=(height // rows, width // columns),
+        )
+    return None

@@ -1,0 +1,98 @@
+"""Exact-GIT: the leaked model's backpropagation, inverted layer by layer, with the unknown weights as parameters."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from fedleak.attacks.base import SNAPSHOTS, Artefact, Reconstruction, TrainedAttack
+from fedleak.attacks.generative.exact_chain import exact_chain
+from fedleak.attacks.generative.exact_network import ExactNetwork
+from fedleak.attacks.generative.exact_training import train_exactly
+from fedleak.attacks.generative.training import TrainingSettings
+from fedleak.progress import Progress
+from fedleak.threat import InjectedPairs, ModelArchitecture, PixelPrior, SharedUpdate
+
+WEIGHT = "weight."
+
+
+class ExactGit(TrainedAttack[ExactNetwork]):
+    """Exact Gradient Inversion Transcript: Eq. 3 itself, from the last layer to the first (arXiv 2505.20026).
+
+    ``a_{i-1} = [(W_{i+1}^T d_{i+1}) * s'(a_i)]^+ G_{W_i}`` with ``d_{i+1} = G_{W_{i+1}} (a_i^T)^+``; its parameters are
+    estimates of the leaked weights ``W_2 .. W_L``, which start at random weights of the adversary's own and are trained
+    end to end on the injected pairs. Their course is kept, so that scoring can tell how near they come (Figure 3). For
+    multi-layer perceptrons and small convolutional chains without pooling or normalisation, whose last layer has a
+    bias. Exact for one image; of a batch every image gets the same estimate.
+    """
+
+    kind: Literal["exact_git"] = "exact_git"
+    use_bias_gradients: bool = True
+    """Read ``d`` off the gradient of a linear layer's bias where it has one, which needs no weights at all; without,
+    only the last bias is read, as in the paper."""
+    tikhonov: float = Field(default=1e-9, ge=0, le=1)
+    """Guard of the pseudo-inverses, relative to the mean eigenvalue of what is inverted."""
+    training: TrainingSettings = TrainingSettings(epochs=100, batch_size=64, learning_rate=1e-2, patience=100)
+    """Plain Adam; ``weight_decay`` is not used."""
+
+    def fit(
+        self,
+        pairs: InjectedPairs,
+        architecture: ModelArchitecture,
+        pixels: PixelPrior,
+        *,
+        generator: torch.Generator,
+        progress: Progress,
+        device: torch.device,
+    ) -> Artefact:
+        """Train the weights on the pairs; an early-stopping share of them is never trained on.
+
+        Args:
+            pairs, architecture, pixels: what the adversary knows.
+            generator: of the split, the initial weights and the order of the pairs.
+            device: where to train.
+        """
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        network = self._network(architecture, pixels, seed=seed).to(device)
+        course = train_exactly(network, pairs, self.training, generator=generator, progress=progress, name=self.name)
+        tensors = {f"{WEIGHT}{name}": tensor for name, tensor in course.best.items()}
+        tensors |= {f"{SNAPSHOTS}{name}": torch.stack(values) for name, values in course.weights.items()}
+        return Artefact(
+            tensors=tensors,
+            facts={
+                "parameters": sum(p.numel() for p in network.parameters()),
+                "train_curve": course.train_curve,
+                "held_out_curve": course.held_out_curve,
+                "best_epoch": course.best_epoch,
+                "pairs": course.pairs,
+                "held_out_pairs": course.held_out_pairs,
+            },
+        )
+
+    def restore(
+        self, artefact: Artefact, architecture: ModelArchitecture, pixels: PixelPrior, *, device: torch.device
+    ) -> ExactNetwork:
+        """Put the trained weights back."""
+        network = self._network(architecture, pixels, seed=0)  # the weights drawn here are replaced
+        network.load({n.removeprefix(WEIGHT): t for n, t in artefact.tensors.items() if n.startswith(WEIGHT)})
+        return network.to(device).eval()
+
+    @torch.no_grad()
+    def reconstruct(self, trained: ExactNetwork, update: SharedUpdate, *, generator: torch.Generator) -> Reconstruction:
+        """The recursion, once.
+
+        Raises:
+            AttackFailedError: if a layer's system has no solution.
+        """
+        image = trained({name: tensor[None] for name, tensor in update.tensors.items()})
+        pixels = image.clamp(0, 1).to(torch.float32).cpu()
+        return Reconstruction(images=pixels.repeat(update.samples or 1, 1, 1, 1))
+
+    def _network(self, architecture: ModelArchitecture, pixels: PixelPrior, *, seed: int) -> ExactNetwork:
+        model = architecture.build(seed=seed)
+        chain = exact_chain(model, architecture.input_shape)
+        return ExactNetwork(
+            chain, pixels, architecture.input_shape, read_biases=self.use_bias_gradients, guard=self.tikhonov
+        )

@@ -1,0 +1,107 @@
+"""Eq. 3 of Chen & Liu 2025 (arXiv 2505.20026), layer by layer, as pure functions on batches of single-sample updates.
+
+``d`` is the gradient of the loss for a layer's pre-activations, ``a`` the layer's input. A linear layer shares ``G = d
+a^T``; a convolution shares ``G = D P^T``, with ``D`` ``(out, positions)`` and ``P`` the unfolded input ``(in * k * k,
+positions)``. Each is solved for ``a`` given ``d`` and for ``d`` given ``a``. Pseudo-inverses are guarded by Tikhonov's
+term, relative to the size of what is inverted.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.grad import conv2d_input
+
+from fedleak.errors import AttackFailedError
+
+Linear = nn.Linear | nn.Conv2d
+TINY = 1e-30
+LARGEST = 50_000_000
+"""Numbers in the system of a convolution, per sample; beyond, exact inversion is not affordable."""
+
+
+def solve_input(layer: Linear, gradient: Tensor, d: Tensor, shape: tuple[int, ...], guard: float) -> Tensor:
+    """``a = d^+ G``: the layer's input.
+
+    Args:
+        layer: its geometry.
+        gradient: of its weight, ``(n, *weight shape)``.
+        d: gradient of its pre-activations, ``(n, *output shape)``.
+        shape: of its input, per sample.
+        guard: weight of Tikhonov's term.
+    """
+    if isinstance(layer, nn.Linear):
+        size = d.square().sum(dim=1, keepdim=True)
+        return torch.einsum("no,noi->ni", d, gradient) / (size * (1 + guard)).clamp_min(TINY)
+    matrix = kernel_map(layer, d, shape)
+    flat = gradient.flatten(1)[:, :, None]
+    normal = matrix.transpose(1, 2) @ matrix
+    return _regularised_solve(normal, matrix.transpose(1, 2) @ flat, guard)[:, :, 0].reshape(-1, *shape)
+
+
+def solve_output(layer: Linear, gradient: Tensor, a: Tensor, shape: tuple[int, ...], guard: float) -> Tensor:
+    """``d = G (a^T)^+``: the gradient of the layer's pre-activations.
+
+    Args:
+        layer, gradient, guard: as for ``solve_input``.
+        a: the layer's input, ``(n, *input shape)``.
+        shape: of its output, per sample.
+    """
+    if isinstance(layer, nn.Linear):
+        size = a.square().sum(dim=1, keepdim=True)
+        return torch.einsum("noi,ni->no", gradient, a) / (size * (1 + guard)).clamp_min(TINY)
+    patches = _unfold(layer, a)
+    normal = patches.transpose(1, 2) @ patches
+    right = patches.transpose(1, 2) @ gradient.flatten(2).transpose(1, 2)
+    return _regularised_solve(normal, right, guard).transpose(1, 2).reshape(-1, *shape)
+
+
+def pull_back(layer: Linear, weight: Tensor, d: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """``W^T d``: the gradient for the layer's input ``(n, *shape)``, given (an estimate of) its weight."""
+    if isinstance(layer, nn.Linear):
+        return (d @ weight).reshape(-1, *shape)
+    back: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
+        (len(d), *shape), weight, d, stride=layer.stride, padding=layer.padding, dilation=layer.dilation
+    )
+    return back
+
+
+def kernel_map(layer: nn.Conv2d, d: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The linear map from a convolution's input to the gradient of its kernel, ``(n, kernel values, input values)``.
+
+    Raises:
+        AttackFailedError: if it is too large to be written out.
+    """
+    inputs = int(torch.Size(shape).numel())
+    if inputs * layer.weight.numel() > LARGEST:
+        raise AttackFailedError(
+            f"exact_git writes out a map of {layer.weight.numel():,} x {inputs:,} numbers for each convolution; "
+            f"at most {LARGEST:,}; try coarse_git"
+        )
+    basis = torch.eye(inputs, dtype=d.dtype, device=d.device).reshape(inputs, *shape)
+    return torch.einsum("nop,ikp->noki", d.flatten(2), _unfold(layer, basis)).flatten(1, 2)
+
+
+def _unfold(layer: nn.Conv2d, a: Tensor) -> Tensor:
+    """Patches ``(n, in * k * k, positions)``."""
+    padding = layer.padding
+    if isinstance(padding, str):
+        raise AttackFailedError(f"exact_git needs padding in numbers, got {padding!r}")
+    return F.unfold(a, layer.kernel_size, dilation=layer.dilation, padding=padding, stride=layer.stride)
+
+
+def _regularised_solve(normal: Tensor, right: Tensor, guard: float) -> Tensor:
+    """``(N + guard * mean eigenvalue)^{-1} right`` for symmetric ``N`` of ``(n, k, k)``.
+
+    Raises:
+        AttackFailedError: if a system is singular all the same.
+    """
+    size = normal.shape[-1]
+    level = guard * normal.diagonal(dim1=1, dim2=2).mean(dim=1) + TINY
+    identity = torch.eye(size, dtype=normal.dtype, device=normal.device)
+    solution, failed = torch.linalg.solve_ex(normal + level[:, None, None] * identity, right)
+    if failed.any():
+        raise AttackFailedError("a layer's system is singular: its gradient does not determine its input")
+    result: Tensor = solution
+    return result

@@ -1,0 +1,87 @@
+"""Where a search starts: noise, grey, or the images that another attack has made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from fedleak.errors import AttackFailedError
+from fedleak.threat import PixelPrior, StartingImages
+
+SWEEPS = 3
+"""How often, at most, every pair of images is tried in exchange to fit the order of the labels."""
+
+Losses = Callable[[Tensor], Tensor]
+"""One candidate ``(1, B, C, H, W)`` -> its matching loss ``(1,)``."""
+
+
+def noise_start(kind: str, shape: tuple[int, ...], pixels: PixelPrior, generator: torch.Generator) -> Tensor:
+    """Variables ``(T, B, C, h, w)`` in normalised space: ``normal``, ``uniform`` in (-1, 1) or ``grey``."""
+    if kind == "normal":
+        return torch.randn(shape, generator=generator)
+    if kind == "uniform":
+        return 2 * torch.rand(shape, generator=generator) - 1
+    mean, std = (torch.tensor(v).reshape(-1, 1, 1) for v in (pixels.mean, pixels.std))
+    return ((0.5 - mean) / std).expand(shape).contiguous()
+
+
+def normalised(start: StartingImages, samples: int, pixels: PixelPrior) -> Tensor:
+    """The images ``(B, C, H, W)`` in normalised space.
+
+    Raises:
+        AttackFailedError: if there are not ``samples`` of them.
+    """
+    if len(start.images) != samples:
+        raise AttackFailedError(f"{start.attack} gives {len(start.images)} images to start from, needed are {samples}")
+    mean, std = (torch.tensor(v).to(start.images).reshape(-1, 1, 1) for v in (pixels.mean, pixels.std))
+    normal: Tensor = (start.images - mean) / std
+    return normal
+
+
+def by_labels(images: Tensor, own: Tensor, labels: Tensor) -> Tensor:
+    """``images`` ``(B, ...)`` of guessed classes ``own`` ``(B,)`` in an order that fits ``labels`` ``(B,)`` best."""
+    disagree = (labels.cpu()[:, None] != own.cpu()[None, :]).to(torch.float32)
+    _, order = linear_sum_assignment(disagree.numpy())
+    return images[torch.from_numpy(order).to(images.device)]
+
+
+def by_matching(images: Tensor, labels: Tensor, losses: Losses) -> Tensor:
+    """``images`` ``(B, C, H, W)`` in the order that matches the update best, found by exchanging pairs.
+
+    Image ``i`` is taken to be of class ``labels[i]``; only the update is asked whether that fits. An exchange that
+    lowers the loss is kept; after a sweep without one the order stands.
+    """
+    count, order = len(labels), torch.arange(len(labels))
+    exchanges = [(i, j) for i in range(count) for j in range(i) if int(labels[i]) != int(labels[j])]
+    lowest, before = float(losses(images[None])), math.inf
+    for _ in range(SWEEPS):
+        if lowest >= before:
+            break
+        before = lowest
+        for first, second in exchanges:
+            changed = _exchanged(order, first, second)
+            found = float(losses(images[changed][None]))
+            if found < lowest:
+                order, lowest = changed, found
+    return images[order]
+
+
+def _exchanged(order: Tensor, first: int, second: int) -> Tensor:
+    changed = order.clone()
+    changed[[first, second]] = order[[second, first]]
+    return changed
+
+
+def perturbed(code: Tensor, *, restarts: int, noise: Tensor, generator: torch.Generator) -> Tensor:
+    """One start ``(B, C, h, w)`` -> ``(T, B, C, h, w)``: the first trial as it is, the others with Gaussian noise.
+
+    Args:
+        noise: standard deviation, ``(C, 1, 1)`` in normalised space.
+    """
+    shape = (restarts - 1, *code.shape)
+    others = code + noise * torch.randn(shape, generator=generator).to(code)
+    return torch.cat([code[None], others])

@@ -1,0 +1,43 @@
+"""Content hashes by which finished work of the attack stage is found again."""
+
+from __future__ import annotations
+
+import torch
+
+from fedleak.attacks.base import Attack
+from fedleak.attacks.order import source_of
+from fedleak.scenario import Scenario
+from fedleak.transcript.manifest import Manifest, digest_of
+
+
+def attack_fingerprint(scenario: Scenario, component: Attack, transcript_digest: str, device: torch.device) -> str:
+    """Content hash of everything that an attack's reconstructions depend on, another attack that it starts from too."""
+    labels, source = scenario.adversary.label_inference, source_of(component, scenario.attacks)
+    parts = {
+        "transcript": transcript_digest,
+        "attack": component.model_dump(mode="json"),
+        "labels": labels.model_dump(mode="json") if labels else None,
+        "seed": scenario.seed,
+        "device": device.type,
+        "threads": scenario.threads,
+    }
+    if source is not None:
+        parts["source"] = attack_fingerprint(scenario, source, transcript_digest, device)
+    return digest_of(parts)
+
+
+def artefact_key(scenario: Scenario, component: Attack, manifest: Manifest, device: torch.device) -> str:
+    """Content hash of everything that a trained generator depends on."""
+    data = {name: digest for name, digest in manifest.checksums.items() if name.startswith(("pairs/", "public/"))}
+    return digest_of(
+        {
+            "attack": component.model_dump(mode="json", exclude={"id"}),
+            "data": data,
+            "model": manifest.model,
+            "shape": [*manifest.input_shape, manifest.classes],
+            "seed": scenario.seed,
+            "device": device.type,
+            "threads": scenario.threads,
+            "torch": torch.__version__,
+        }
+    )
