@@ -37,7 +37,12 @@ SETTINGS = {
     "patches": ["model={kind: vit, patch: 2, width: 32, mlp_width: 8, blocks: 1}"],
 }
 """Changes to the scenario for attacks that need another one."""
-NEEDS = {"linear_layer": "linear first layer", "git_ridge": "one image", "april": "patches"}
+NEEDS = {
+    "linear_layer": "linear first layer",
+    "git_ridge": "one image",
+    "git_identified": "one image",
+    "april": "patches",
+}
 """Attack -> the setting that it needs; the usual one for all others."""
 
 

@@ -40,6 +40,17 @@ class Activation:
             return a * (1 - a)
         return 1 - a.square() if self.kind == "tanh" else torch.ones_like(a)
 
+    def inverse(self, a: Tensor) -> Tensor:
+        """``z`` from ``a = s(z)``, any shape; not a number where ``a`` does not tell (a ReLU's zeros, saturation)."""
+        unknown = torch.full_like(a, torch.nan)
+        if self.kind == "relu" or (self.kind == "leaky_relu" and self.slope == 0):
+            return torch.where(a > 0, a, unknown)
+        if self.kind == "leaky_relu":
+            return torch.where(a > 0, a, a / self.slope)
+        if self.kind == "sigmoid":
+            return torch.where((a > 0) & (a < 1), torch.logit(a.clamp(0, 1)), unknown)
+        return torch.where(a.abs() < 1, torch.atanh(a.clamp(-1, 1)), unknown) if self.kind == "tanh" else a
+
 
 @dataclass(frozen=True)
 class ExactLayer:

@@ -34,10 +34,10 @@ def solve_input(layer: Linear, gradient: Tensor, d: Tensor, shape: tuple[int, ..
     if isinstance(layer, nn.Linear):
         size = d.square().sum(dim=1, keepdim=True)
         return torch.einsum("no,noi->ni", d, gradient) / (size * (1 + guard)).clamp_min(TINY)
-    matrix = kernel_map(layer, d, shape)
-    flat = gradient.flatten(1)[:, :, None]
+    matrix = kernel_map(layer, d, shape[1:])
+    right = gradient.flatten(3).transpose(2, 3).flatten(1, 2)  # one column for each input channel
     normal = matrix.transpose(1, 2) @ matrix
-    return _regularised_solve(normal, matrix.transpose(1, 2) @ flat, guard)[:, :, 0].reshape(-1, *shape)
+    return _regularised_solve(normal, matrix.transpose(1, 2) @ right, guard).transpose(1, 2).reshape(-1, *shape)
 
 
 def solve_output(layer: Linear, gradient: Tensor, a: Tensor, shape: tuple[int, ...], guard: float) -> Tensor:
@@ -51,7 +51,7 @@ def solve_output(layer: Linear, gradient: Tensor, a: Tensor, shape: tuple[int, .
     if isinstance(layer, nn.Linear):
         size = a.square().sum(dim=1, keepdim=True)
         return torch.einsum("noi,ni->no", gradient, a) / (size * (1 + guard)).clamp_min(TINY)
-    patches = _unfold(layer, a)
+    patches = unfold(layer, a)
     normal = patches.transpose(1, 2) @ patches
     right = patches.transpose(1, 2) @ gradient.flatten(2).transpose(1, 2)
     return _regularised_solve(normal, right, guard).transpose(1, 2).reshape(-1, *shape)
@@ -67,23 +67,31 @@ def pull_back(layer: Linear, weight: Tensor, d: Tensor, shape: tuple[int, ...]) 
     return back
 
 
-def kernel_map(layer: nn.Conv2d, d: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The linear map from a convolution's input to the gradient of its kernel, ``(n, kernel values, input values)``.
+def kernel_map(layer: nn.Conv2d, d: Tensor, side: tuple[int, ...]) -> Tensor:
+    """The linear map from one input channel to the gradient of its kernels; it is the same for every input channel.
+
+    Args:
+        layer: its geometry.
+        d: gradient of its pre-activations, ``(n, out, *positions)``.
+        side: height and width of its input.
+
+    Returns:
+        ``(n, out * k * k, H * W)``.
 
     Raises:
         AttackFailedError: if it is too large to be written out.
     """
-    inputs = int(torch.Size(shape).numel())
-    if inputs * layer.weight.numel() > LARGEST:
+    inputs, values = int(torch.Size(side).numel()), layer.weight[:, 0].numel()
+    if inputs * values > LARGEST:
         raise AttackFailedError(
-            f"exact_git writes out a map of {layer.weight.numel():,} x {inputs:,} numbers for each convolution; "
+            f"exact inversion writes out a map of {values:,} x {inputs:,} numbers for each convolution; "
             f"at most {LARGEST:,}; try coarse_git"
         )
-    basis = torch.eye(inputs, dtype=d.dtype, device=d.device).reshape(inputs, *shape)
-    return torch.einsum("nop,ikp->noki", d.flatten(2), _unfold(layer, basis)).flatten(1, 2)
+    basis = torch.eye(inputs, dtype=d.dtype, device=d.device).reshape(inputs, 1, *side)
+    return torch.einsum("nop,ikp->noki", d.flatten(2), unfold(layer, basis)).flatten(1, 2)
 
 
-def _unfold(layer: nn.Conv2d, a: Tensor) -> Tensor:
+def unfold(layer: nn.Conv2d, a: Tensor) -> Tensor:
     """Patches ``(n, in * k * k, positions)``."""
     padding = layer.padding
     if isinstance(padding, str):

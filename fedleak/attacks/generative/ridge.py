@@ -65,7 +65,7 @@ class Grouped:
 
     def members(self) -> Iterator[Tensor]:
         """Numbers of the pairs of each group that has any."""
-        for group in self.groups.unique():
+        for group in torch.bincount(self.groups).nonzero()[:, 0]:
             yield (self.groups == group).nonzero()[:, 0]
 
     def predict(self, solution: Solution, features: Tensor, group: int) -> Tensor:
@@ -171,7 +171,7 @@ class _Spectrum:
 
     @classmethod
     def of(cls, grouped: Grouped, residual: Tensor, rows: Tensor) -> _Spectrum:
-        features = grouped.features[rows].to(torch.float64)
+        features = _centred(grouped.features[rows].to(torch.float64))
         values, vectors = torch.linalg.eigh(features @ features.T)
         return cls(rows, values.clamp_min(0), vectors, vectors.T @ residual[rows])
 
@@ -187,6 +187,8 @@ def _solve_jointly(grouped: Grouped, residual: Tensor, sharing: float, penalty: 
     """Coefficients and leave-one-out residuals ``(P, O)`` where groups learn from each other."""
     kernel = residual.new_empty(len(residual), len(residual))
     features = grouped.features.to(torch.float32)
+    for rows in grouped.members():
+        features[rows] = _centred(features[rows])
     for start in range(0, len(residual), ROWS):
         stop = start + ROWS
         same = grouped.groups[start:stop, None] == grouped.groups
@@ -200,8 +202,52 @@ def _solve_jointly(grouped: Grouped, residual: Tensor, sharing: float, penalty: 
     return coefficients, _left_out(coefficients, torch.cholesky_inverse(factor).diagonal(), penalty, sizes)
 
 
+def _centred(features: Tensor) -> Tensor:
+    """Once more about their mean, which float16 has shifted: the intercept must be orthogonal to the kernel."""
+    return features - features.mean(dim=0) if len(features) > 1 else features
+
+
 def _left_out(coefficients: Tensor, inverse_diagonal: Tensor, penalty: float, sizes: Tensor) -> Tensor:
     """``r_i / (1 - H_ii)``: the smoother is that of the kernel plus, where the group has one, the group's own mean."""
     means = torch.where(sizes > 1, 1 / sizes, 0.0)
     influence = (penalty * inverse_diagonal - means).clamp_min(torch.finfo(sizes.dtype).eps)
     return penalty * coefficients / influence[:, None]
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """``(n, F)`` -> ``(n, O)``: ``features @ weights + intercept``."""
+
+    weights: Tensor
+    intercept: Tensor
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """In the precision of the map."""
+        result: Tensor = features.to(self.weights.dtype) @ self.weights + self.intercept
+        return result
+
+
+def solve_map(features: Tensor, targets: Tensor, *, regularisation: Sequence[float]) -> tuple[LinearMap, float]:
+    """Ridge regression of targets ``(P, O)`` on features ``(P, F)``, and its mean squared leave-one-out error.
+
+    Args:
+        regularisation: candidates, in units of the mean of the features' second moments; the best is taken.
+
+    Raises:
+        AttackFailedError: if no candidate has a finite error.
+    """
+    centre, mean = features.to(torch.float64).mean(dim=0), targets.to(torch.float64).mean(dim=0)
+    inputs, residual = features.to(torch.float64) - centre, targets.to(torch.float64) - mean
+    values, vectors = torch.linalg.eigh(inputs.T @ inputs)
+    rotated, scores = vectors.T @ (inputs.T @ residual), (inputs @ vectors).square()
+    best, weights = math.inf, torch.zeros_like(rotated)
+    for candidate in sorted(regularisation):
+        inverse = 1 / (values.clamp_min(0) + candidate * values.clamp_min(0).mean() + EPSILON)
+        solution = vectors @ (rotated * inverse[:, None])
+        influence = scores @ inverse + 1 / len(inputs)
+        error = float(((residual - inputs @ solution) / (1 - influence).clamp_min(EPSILON)[:, None]).square().mean())
+        if error < best:
+            best, weights = error, solution
+    if not math.isfinite(best):
+        raise AttackFailedError("the pairs admit no finite map to the image")
+    return LinearMap(weights.to(torch.float32), (mean - centre @ weights).to(torch.float32)), best

@@ -47,8 +47,9 @@ def test_the_output_gradient_of_a_convolution_needs_as_many_kernel_values_as_pos
 @pytest.mark.parametrize("layer", CONVOLUTIONS, ids=repr)
 def test_the_kernel_map_is_the_linear_map_that_autograd_applies(layer: nn.Conv2d) -> None:
     a, d, weight, _ = case(layer)
-    mapped = torch.einsum("nki,ni->nk", kernel_map(layer, d, tuple(a.shape[1:])), a.flatten(1))
-    torch.testing.assert_close(mapped, weight.flatten(1))
+    """Of one input channel; with all of them it has a block for each."""
+    mapped = torch.einsum("nki,nci->nck", kernel_map(layer, d, tuple(a.shape[2:])), a.flatten(2))
+    torch.testing.assert_close(mapped, weight.transpose(1, 2).flatten(2))
 
 
 @pytest.mark.parametrize("layer", [nn.Linear(7, 3), nn.Conv2d(2, 6, 3, padding=1)], ids=repr)
@@ -67,5 +68,5 @@ def test_the_guard_shrinks_the_answer() -> None:
 
 def test_a_convolution_that_is_too_large_is_a_failed_attack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exact_inverse, "LARGEST", 1000)
-    with pytest.raises(AttackFailedError, match=r"108 x 72 numbers .*try coarse_git"):
-        kernel_map(nn.Conv2d(2, 6, 3, padding=1), torch.zeros(1, 6, 6, 6), (2, 6, 6))
+    with pytest.raises(AttackFailedError, match=r"54 x 36 numbers .*try coarse_git"):
+        kernel_map(nn.Conv2d(2, 6, 3, padding=1), torch.zeros(1, 6, 6, 6), (6, 6))

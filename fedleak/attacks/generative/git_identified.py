@@ -1,0 +1,150 @@
+"""Exact-GIT without descent: weights identified from the pairs, and a linear map from the first activations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fedleak.attacks.base import SNAPSHOTS, Artefact, Reconstruction, TrainedAttack
+from fedleak.attacks.generative import ridge
+from fedleak.attacks.generative.exact_chain import exact_chain
+from fedleak.attacks.generative.features import chunks
+from fedleak.attacks.generative.identification import Walk, identify
+from fedleak.errors import AttackFailedError
+from fedleak.progress import Progress
+from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate
+
+WEIGHT = "weight."
+
+
+@dataclass(frozen=True)
+class IdentifiedInverter:
+    """A solved attack, ready for use.
+
+    Attributes:
+        walk: the recursion over the layers.
+        weights: of the later layers, identified, by model version.
+        first: linear map from the second layer's input to the image.
+        shape: of an image, ``(C, H, W)``.
+    """
+
+    walk: Walk
+    weights: dict[int, dict[str, Tensor]]
+    first: ridge.LinearMap
+    shape: tuple[int, int, int]
+
+    def weights_of(self, version: int) -> dict[str, Tensor]:
+        """Those of the version, or of the latest before it, or of the earliest."""
+        if not self.weights:
+            return {}  # of two layers none has to be identified
+        known = sorted(self.weights)
+        return self.weights[max((v for v in known if v <= version), default=known[0])]
+
+
+class GitIdentified(TrainedAttack[IdentifiedInverter]):
+    """Identified GIT: Eq. 3 with weights solved for, not trained (ours, after Chen & Liu 2025, arXiv 2505.20026).
+
+    For one image the last layer's gradients give its input and the logits; many pairs then determine its weight, which
+    gives the layer before it, and so on (``identification.py``). Down to the second layer's input nothing of the image
+    is lost, apart from what ReLU and strides hide. The first convolution has too few kernel values to be solved for
+    its input; its input is estimated by ridge regression on the adversary's own images instead, whose regularisation
+    has the lowest leave-one-out error. For chains of convolutions and linear layers without pooling or normalisation.
+    Needs activations that vary: where a sigmoid network saturates or hardly moves, float32 gradients say too little,
+    and ``git_ridge`` is the better choice.
+    """
+
+    kind: Literal["git_identified"] = "git_identified"
+    tikhonov: float = Field(default=1e-6, ge=0, le=1)
+    """Guard of the inverses, relative to the mean eigenvalue of what is inverted."""
+    identification_pairs: int = Field(default=1000, ge=2)
+    """Pairs of each model version behind the weights; all of them behind the map to the image."""
+    regularisation: tuple[float, ...] = Field(default=(1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0), min_length=1)
+    """Candidates for the map to the image, in units of the features' mean variance."""
+
+    def fit(
+        self,
+        pairs: InjectedPairs,
+        architecture: ModelArchitecture,
+        *,
+        generator: torch.Generator,
+        progress: Progress,
+        device: torch.device,
+    ) -> Artefact:
+        """Identify the weights of every model version, walk back through all pairs, solve for the map to the image.
+
+        Raises:
+            AttackFailedError: if the pairs hold several images or weight deltas, or the model is not such a chain.
+        """
+        if pairs.index.shape[1] != 1 or pairs.protocol != "fedsgd":
+            raise AttackFailedError("git_identified needs gradients of one image; take git_spatial")
+        walk = self._walk(architecture)
+        rows = np.arange(len(pairs))
+        versions = pairs.versions(rows)
+        weights: dict[int, dict[str, Tensor]] = {}
+        for version in np.unique(versions):
+            chosen = rows[versions == version][: self.identification_pairs]
+            weights[int(version)] = identify(walk, pairs.layout.unflatten(pairs.read_updates(chosen).to(device)))
+        bar = progress.task(f"walking back for {self.name}", len(pairs))
+        activations = []
+        for part in chunks(rows, pairs.layout.size):
+            for version in np.unique(versions[part]):
+                some = part[versions[part] == version]
+                update = pairs.layout.unflatten(pairs.read_updates(some).to(device))
+                activations.append(walk(update, weights[int(version)]).flatten(1))
+                bar.advance(len(some))
+        targets = pairs.read_images(rows).flatten(1).to(device)
+        first, error = ridge.solve_map(torch.cat(activations), targets, regularisation=self.regularisation)
+        return self._artefact(architecture, weights, first, facts={"pairs": len(pairs), "leave_one_out": error})
+
+    def restore(
+        self, artefact: Artefact, architecture: ModelArchitecture, *, device: torch.device
+    ) -> IdentifiedInverter:
+        """Put the attack together from what was solved for."""
+        weights: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in artefact.tensors.items():
+            if name.startswith(WEIGHT):
+                version, rest = name.removeprefix(WEIGHT).split(".", 1)
+                weights.setdefault(int(version), {})[rest] = tensor.to(device)
+        first = ridge.LinearMap(artefact.tensors["map"].to(device), artefact.tensors["intercept"].to(device))
+        return IdentifiedInverter(self._walk(architecture), weights, first, architecture.input_shape)
+
+    def reconstruct(
+        self, trained: IdentifiedInverter, update: SharedUpdate, *, generator: torch.Generator
+    ) -> Reconstruction:
+        """The recursion once, and the map.
+
+        Raises:
+            AttackFailedError: if the update is no gradient of one image.
+        """
+        if update.samples not in (None, 1) or update.protocol != "fedsgd":
+            raise AttackFailedError("git_identified rebuilds one image from its gradient; take git_spatial")
+        batch = {name: tensor[None] for name, tensor in update.tensors.items()}
+        activations = trained.walk(batch, trained.weights_of(update.model_version)).flatten(1)
+        image = trained.first(activations).clamp(0, 1)
+        return Reconstruction(images=image.reshape(1, *trained.shape).to(torch.float32).cpu())
+
+    def _walk(self, architecture: ModelArchitecture) -> Walk:
+        return Walk(exact_chain(architecture.build(seed=0), architecture.input_shape), guard=self.tikhonov)
+
+    def _artefact(
+        self,
+        architecture: ModelArchitecture,
+        weights: dict[int, dict[str, Tensor]],
+        first: ridge.LinearMap,
+        *,
+        facts: dict[str, object],
+    ) -> Artefact:
+        """The last layer's rows are known up to what they share, so snapshots leave it out."""
+        tensors = {f"{WEIGHT}{v}.{n}": t.cpu().contiguous() for v, some in weights.items() for n, t in some.items()}
+        start = dict(architecture.build(seed=0).named_parameters())
+        for name, tensor in list(weights[min(weights)].items())[1:]:
+            steps = [start[name].detach(), tensor.cpu().to(torch.float32)]
+            tensors[f"{SNAPSHOTS}{name}"] = torch.stack(steps)
+        count = first.weights.numel() + sum(t.numel() for t in weights[min(weights)].values())
+        tensors |= {"map": first.weights.cpu().contiguous(), "intercept": first.intercept.cpu()}
+        return Artefact(tensors=tensors, facts={"images_per_update": 1, "parameters": count} | facts)

@@ -1,0 +1,140 @@
+"""Weights of a leaked chain from pairs of inputs and gradients, layer by layer from the last, by least squares.
+
+For one image, ``dL/db_L = p - y`` gives the probabilities ``p`` and ``a_{L-1}`` exactly (Chen & Liu 2025, arXiv
+2505.20026, section 4), hence logits for many known inputs of the last layer: a linear system for ``W_L``. With it
+``d_{L-1} = (W_L^T d_L) * s'(a_{L-1})`` is known, Eq. 3 gives ``a_{L-2}``, and where ``s`` can be undone ``a_{L-1}``
+gives the layer's pre-activations: the next linear system. What Exact-GIT learns by descent is solved for here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fedleak.attacks.generative.exact_chain import ExactLayer
+from fedleak.attacks.generative.exact_inverse import pull_back, solve_input, unfold
+from fedleak.errors import AttackFailedError
+
+DTYPE = torch.float64
+"""The inverses lose digits."""
+SILENT = 1e-3
+"""Activations below this share of their root mean square are taken for zero: a ReLU's derivative jumps there."""
+CHUNK = 64
+"""Updates that are worked on at a time."""
+RIDGE = 1e-9
+"""Guard of the least squares, relative to the mean eigenvalue."""
+
+
+class Walk:
+    """From the last layer's gradient back to the input of the second layer.
+
+    Args:
+        chain: layers of the leaked model; weights do not matter.
+        guard: weight of Tikhonov's term in the inverses.
+    """
+
+    def __init__(self, chain: tuple[ExactLayer, ...], *, guard: float) -> None:
+        last = chain[-1]
+        if len(chain) < 2 or not (isinstance(last.module, nn.Linear) and last.bias):
+            raise AttackFailedError("git_identified needs two layers or more, the last of them linear with a bias")
+        self.chain, self._guard = chain, guard
+
+    def start(self, update: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """``d`` and input of the last layer, ``(n, classes)`` and ``(n, width)``."""
+        d = update[f"{self.chain[-1].name}.bias"].to(DTYPE)
+        return d, self._input(len(self.chain) - 1, update, d)
+
+    def step(
+        self, index: int, update: Mapping[str, Tensor], weight: Tensor, d: Tensor, a: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """From ``d`` and input ``a`` of layer ``index``, whose weight is given, to those of the layer before it."""
+        layer, before = self.chain[index], self.chain[index - 1]
+        back = pull_back(layer.module, weight, d, layer.input_shape).reshape(a.shape)
+        earlier = (back * before.activation.derivative(a)).reshape(-1, *before.output_shape)
+        return earlier, self._input(index - 1, update, earlier)
+
+    def _input(self, index: int, update: Mapping[str, Tensor], d: Tensor) -> Tensor:
+        layer = self.chain[index]
+        gradient = update[f"{layer.name}.weight"].to(DTYPE)
+        a = solve_input(layer.module, gradient, d, layer.input_shape, self._guard)
+        if index == 0 or self.chain[index - 1].activation.kind != "relu":
+            return a
+        threshold = SILENT * a.square().flatten(1).mean(dim=1).sqrt()
+        return torch.where(a > threshold.reshape(-1, *[1] * (a.ndim - 1)), a, torch.zeros_like(a))
+
+    def __call__(self, update: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Tensor:
+        """Tensors ``(n, *shape)`` -> input of the second layer, as the weights of the later layers give it."""
+        return torch.cat([self._walked(part, weights) for part in _parts(update)])
+
+    def _walked(self, update: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Tensor:
+        d, a = self.start(update)
+        for index in range(len(self.chain) - 1, 1, -1):
+            d, a = self.step(index, update, weights[f"{self.chain[index].name}.weight"], d, a)
+        return a
+
+
+def identify(walk: Walk, update: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of all layers but the first two, by name, float64.
+
+    The last layer's is known but for a vector that all its rows share, which no gradient depends on: they sum to zero.
+
+    Args:
+        update: tensors ``(n, *shape)`` of many images, one in each update; gradients, not weight deltas.
+    """
+    chain = walk.chain
+    starts = [walk.start(part) for part in _parts(update)]
+    d, a = (torch.cat(values) for values in zip(*starts, strict=True))
+    weights: dict[str, Tensor] = {}
+    outputs: Tensor | None = None
+    for index in range(len(chain) - 1, 1, -1):
+        layer = chain[index]
+        weight = _output_weight(d, a) if outputs is None else _weight(layer, a, outputs)
+        weights[f"{layer.name}.weight"] = weight
+        outputs = a.reshape(-1, *chain[index - 1].output_shape)
+        steps = [
+            walk.step(index, part, weight, d[i : i + CHUNK], a[i : i + CHUNK])
+            for part, i in zip(_parts(update), range(0, len(a), CHUNK), strict=True)
+        ]
+        d, a = (torch.cat(values) for values in zip(*steps, strict=True))
+    return weights
+
+
+def _output_weight(d: Tensor, a: Tensor) -> Tensor:
+    """From ``d = p - y`` ``(n, classes)`` and inputs ``(n, width)`` to the weight, up to what all rows share."""
+    label = F.one_hot(d.abs().argmax(dim=1), d.shape[1]).to(d.dtype)
+    logits = (d + label).clamp_min(torch.finfo(torch.float32).tiny).log()
+    return _least_squares(a, logits - logits.mean(dim=1, keepdim=True))
+
+
+def _weight(layer: ExactLayer, a: Tensor, outputs: Tensor) -> Tensor:
+    """From inputs and activated outputs of a layer to its weight."""
+    z = layer.activation.inverse(outputs)
+    if isinstance(layer.module, nn.Linear):
+        patches, targets = a.flatten(1), z.flatten(1)
+    else:
+        patches = unfold(layer.module, a).transpose(1, 2).flatten(0, 1)
+        targets = z.flatten(2).transpose(1, 2).flatten(0, 1)
+    rows = []
+    for target in targets.unbind(dim=1):
+        known = target.isfinite()
+        rows.append(_least_squares(patches[known], target[known, None])[0])
+    return torch.stack(rows).reshape(layer.module.weight.shape)
+
+
+def _least_squares(inputs: Tensor, targets: Tensor) -> Tensor:
+    """``targets = inputs @ W^T + b`` solved for ``W`` ``(outputs, inputs)``."""
+    if not len(inputs):
+        return inputs.new_zeros(targets.shape[1], inputs.shape[1])
+    centred = inputs - inputs.mean(dim=0)
+    normal = centred.T @ centred
+    normal.diagonal().add_(RIDGE * normal.diagonal().mean() + torch.finfo(normal.dtype).tiny)
+    weight: Tensor = torch.linalg.solve(normal, centred.T @ (targets - targets.mean(dim=0))).T
+    return weight
+
+
+def _parts(update: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    count = len(next(iter(update.values())))
+    return [{n: t[i : i + CHUNK] for n, t in update.items()} for i in range(0, count, CHUNK)]
