@@ -64,7 +64,8 @@ class Table:
 
 CellOf = Callable[[AttackSummary], Cell]
 _COSTS: tuple[tuple[Column, CellOf], ...] = (
-    (Column("Labels", "accuracy"), lambda s: Cell(percent(s.label_accuracy), _label_source(s))),
+    (Column("Labels", "by image"), lambda s: Cell(percent(s.label_accuracy), _label_source(s))),
+    (Column("Labels", "by class"), lambda s: Cell(percent(s.label_accuracy_class))),
     (
         Column("Training", "time"),
         lambda s: Cell(duration(s.training_seconds), "cached" if s.training_cached else ""),

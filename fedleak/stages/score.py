@@ -24,7 +24,7 @@ from fedleak.results.schema import (
     save_results,
 )
 from fedleak.results.scoring import ScoredImages, add_update, evaluate_metrics
-from fedleak.results.summary import label_accuracy, summarise_metrics, summarise_rounds
+from fedleak.results.summary import label_accuracy, label_accuracy_class, summarise_metrics, summarise_rounds
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario import Scenario
 from fedleak.stages.attack_record import AttackRecord, load_images, load_record
@@ -110,6 +110,7 @@ class _Scorer:
                     "capabilities": record.capabilities,
                     "failures": len(failed),
                     "label_accuracy": label_accuracy(rows),
+                    "label_accuracy_class": label_accuracy_class(rows),
                     "label_source": record.label_source,
                     "training_seconds": record.training_seconds,
                     "training_cached": record.training_cached,

@@ -9,10 +9,13 @@ from pydantic import ValidationError
 
 from fedleak.records import Record, write_atomically
 from fedleak.results.schema import AttackSummary, Picture, ResultRow, Results
+from fedleak.results.summary import class_accuracies
 
 CELL = "cell.json"
 LABEL_ACCURACY = "label_accuracy"
 """A metric of the study beside those of the images: 1 where the label was guessed, else 0."""
+LABEL_ACCURACY_CLASS = "label_accuracy_class"
+"""And the same at class level: every image carries the value of its update."""
 
 PICTURES_KEPT = 6
 ImageKey = tuple[int, int, int]
@@ -81,6 +84,8 @@ def _columns(summary: AttackSummary, rows: list[ResultRow]) -> Measured:
         metrics[LABEL_ACCURACY] = [
             None if row.label_guess is None else float(row.label_guess == row.label_true) for row in rows
         ]
+        by_update = class_accuracies(rows)
+        metrics[LABEL_ACCURACY_CLASS] = [by_update.get((row.victim, row.round)) for row in rows]
     return Measured(
         attack=summary.attack,
         kind=summary.kind,
