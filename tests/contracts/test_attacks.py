@@ -31,6 +31,7 @@ CPU = torch.device("cpu")
 BATCH, VICTIMS = 2, 2
 TINY = {"parameters": 20_000, "training": {"epochs": 2, "batch_size": 8}, "iterations": 3, "restarts": 2}
 NEEDS_LINEAR_FIRST_LAYER = {"linear_layer"}
+NEEDS_ONE_IMAGE = {"r_gap"}
 
 
 def tiny(kind: str) -> dict[str, Any]:
@@ -50,7 +51,7 @@ SCENARIO: dict[str, Any] = {
         "engine": {"kind": "serial"},
     },
     "adversary": {"level": 5, "public_images": 60, "injection": {"pairs": 24}},
-    "attacks": [tiny(kind) for kind in KINDS if kind not in NEEDS_LINEAR_FIRST_LAYER],
+    "attacks": [tiny(kind) for kind in KINDS if kind not in NEEDS_LINEAR_FIRST_LAYER | NEEDS_ONE_IMAGE],
     "metrics": {"lpips": None},
     "bootstrap_resamples": 100,
     "device": "cpu",
@@ -65,6 +66,11 @@ class Run:
     folder: Path
     results: Results
 
+    @property
+    def batch(self) -> int:
+        """Images behind an update."""
+        return self.scenario.federation.client.batch_size
+
 
 LINEAR_SCENARIO = SCENARIO | {
     "model": {"kind": "mlp", "hidden": [8]},
@@ -72,20 +78,26 @@ LINEAR_SCENARIO = SCENARIO | {
 }
 
 
+ONE_IMAGE_SCENARIO = SCENARIO | {
+    "federation": SCENARIO["federation"] | {"client": {"batch_size": 1}},
+    "attacks": [tiny(kind) for kind in sorted(NEEDS_ONE_IMAGE)],
+}
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
-    """On a convolutional network, and on one that starts with a linear layer."""
-    folders = [tmp_path_factory.mktemp("contract") / "run" for _ in range(2)]
-    first, second = (
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, ...]:
+    """On a convolutional network, on one that starts with a linear layer, and with one image behind each update."""
+    scenarios = (SCENARIO, LINEAR_SCENARIO, ONE_IMAGE_SCENARIO)
+    folders = [tmp_path_factory.mktemp("contract") / "run" for _ in scenarios]
+    return tuple(
         Run(load_scenario(scenario), folder, fedleak.run(scenario, out=folder))
-        for scenario, folder in zip((SCENARIO, LINEAR_SCENARIO), folders, strict=True)
+        for scenario, folder in zip(scenarios, folders, strict=True)
     )
-    return first, second
 
 
 @pytest.fixture
-def run(runs: tuple[Run, Run], kind: str) -> Run:
-    return runs[kind in NEEDS_LINEAR_FIRST_LAYER]
+def run(runs: tuple[Run, ...], kind: str) -> Run:
+    return runs[1 if kind in NEEDS_LINEAR_FIRST_LAYER else 2 if kind in NEEDS_ONE_IMAGE else 0]
 
 
 def attack(kind: str) -> Attack:
@@ -138,7 +150,7 @@ def test_it_rebuilds_finite_images_in_range_for_every_victim(run: Run, kind: str
     images = load_images(run.folder / "attacks" / kind)
     assert sorted(images) == list(range(VICTIMS))
     for batch in images.values():
-        assert batch.shape == (BATCH, 1, 8, 8)
+        assert batch.shape == (run.batch, 1, 8, 8)
         assert batch.dtype == torch.float32
         assert batch.isfinite().all()
         assert batch.min() >= 0
@@ -148,7 +160,9 @@ def test_it_rebuilds_finite_images_in_range_for_every_victim(run: Run, kind: str
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_image_has_a_row_with_scores(run: Run, kind: str) -> None:
     rows = [row for row in csv.DictReader((run.folder / "results.csv").open()) if row["attack"] == kind]
-    assert [(row["victim"], row["image"]) for row in rows] == [("1", "0"), ("1", "1"), ("2", "0"), ("2", "1")]
+    assert [(row["victim"], row["image"]) for row in rows] == [
+        (str(victim), str(image)) for victim in (1, 2) for image in range(run.batch)
+    ]
     for row in rows:
         assert row["status"] == "ok"
         assert all(np.isfinite(float(row[name])) for name in ("mse", "psnr", "ssim", "seconds"))
