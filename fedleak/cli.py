@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fedleak import __version__, cli_studies
+from fedleak import __version__, cli_doctor, cli_studies
 from fedleak.errors import FedleakError
 from fedleak.progress import Progress, QuietProgress, terminal_progress
 
@@ -29,6 +29,7 @@ app = typer.Typer(
     add_completion=False,
 )
 cli_studies.register(app)
+cli_doctor.register(app)
 
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario YAML.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of an earlier run.")]

@@ -40,10 +40,18 @@ def _cells(summary: AttackSummary, names: list[str], *, intervals: bool) -> list
         summary.attack,
         f"{summary.images}{failed}",
         *(_interval(name, summary.metrics.get(name), bounds=intervals) for name in names),
-        "" if summary.label_accuracy is None else f"{summary.label_accuracy:.0%}",
+        _labels(summary),
         training + (" (cached)" if summary.training_cached else ""),
         "" if seconds is None else f"{1000 * seconds:.1f} ms",
     ]
+
+
+def _labels(summary: AttackSummary) -> str:
+    """Accuracy by image and, where it is known and differs, by class."""
+    if summary.label_accuracy is None:
+        return ""
+    by_image, by_class = f"{summary.label_accuracy:.0%}", summary.label_accuracy_class
+    return by_image if by_class is None or f"{by_class:.0%}" == by_image else f"{by_image} ({by_class:.0%} by class)"
 
 
 def _interval(name: str, interval: Interval | None, *, bounds: bool) -> str:

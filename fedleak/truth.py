@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fedleak.federation.plan import Plan
 
 UPDATES = "updates.json"
+MOST_PEERS = 20_000
+"""Images that are read to compare with, at most."""
 
 
 @dataclass(frozen=True)
@@ -77,3 +79,13 @@ class TruthReader:
         images = np.load(data / "images.npy", mmap_mode="r", allow_pickle=False)[index]
         labels = np.load(data / "labels.npy", mmap_mode="r", allow_pickle=False)[index]
         return Truth(torch.from_numpy(images.astype(np.float32) / 255), torch.from_numpy(labels.astype(np.int64)))
+
+    def peers(self) -> Truth:
+        """The images of all clients, one of each client in turn: ``(N, C, H, W)`` and ``(N,)``."""
+        folders = sorted(path for path in self._folder.iterdir() if path.is_dir())
+        images = [np.load(path / "images.npy", mmap_mode="r", allow_pickle=False) for path in folders]
+        labels = [np.load(path / "labels.npy", mmap_mode="r", allow_pickle=False) for path in folders]
+        order = sorted((i, client) for client, held in enumerate(labels) for i in range(len(held)))[:MOST_PEERS]
+        chosen = np.stack([images[client][i] for i, client in order])
+        own = np.array([labels[client][i] for i, client in order], dtype=np.int64)
+        return Truth(torch.from_numpy(chosen.astype(np.float32) / 255), torch.from_numpy(own))

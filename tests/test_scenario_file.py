@@ -83,7 +83,11 @@ BAD_SETTINGS = [
     ("attacks.99999999999999999999.id=x", "attacks.99999999999999999999.id", "below 2"),
     ("adversary.grants=[shared_updat]", "adversary.grants", "did you mean 'shared_update'?"),
     ("adversary.label_inference=greedy", "adversary.label_inference.kind", "did you mean 'greedy_bias'?"),
-    ("adversary.label_inference.kind=7", "adversary.label_inference.kind", "known kinds: greedy_bias"),
+    (
+        "adversary.label_inference.kind=7",
+        "adversary.label_inference.kind",
+        "known kinds: calibrated_counts, calibrated_counts_public, greedy_bias",
+    ),
     ("adversary.shift={kind: class_overlap, public_class: [1]}", "adversary.shift.public_class", "'public_classes'"),
     ("adversary.victims.clients=all", "adversary.victims.clients", "expected 'others', or a list"),
     ("adversary.injection.rounds=[]", "adversary.injection.rounds", "expected at least 1"),

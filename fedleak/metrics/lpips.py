@@ -50,7 +50,10 @@ def _prepare(images: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=2)
 def _network(backbone: str) -> Any:
-    state = _fetch() if backbone == "alex" else _read(Path(backbone).expanduser())  # before the costly network
+    from torchvision.models import AlexNet_Weights
+
+    url = AlexNet_Weights.IMAGENET1K_V1.url
+    state = read_weights(backbone, name="alex", url=url, setting="metrics.lpips.backbone")  # before the costly network
     network = _build()
     own = network.net.state_dict()  # 'slice2.3.weight' is torchvision's 'features.3.weight'
     try:
@@ -62,27 +65,36 @@ def _network(backbone: str) -> Any:
     return network
 
 
-def _fetch() -> Any:
-    from torchvision.models import AlexNet_Weights
+def read_weights(source: str, *, name: str, url: str, setting: str) -> Any:
+    """A state dict: torchvision's from ``url`` where ``source`` is ``name``, else a local file.
 
+    Raises:
+        MetricUnavailableError: if it cannot be had, naming the ``setting``.
+    """
+    if source == name:
+        return _fetch(name, url, setting)
+    return _read(Path(source).expanduser(), setting)
+
+
+def _fetch(name: str, url: str, setting: str) -> Any:
     try:
         return torch.hub.load_state_dict_from_url(
-            AlexNet_Weights.IMAGENET1K_V1.url, progress=False, check_hash=True, map_location="cpu", weights_only=True
+            url, progress=False, check_hash=True, map_location="cpu", weights_only=True
         )
     except (OSError, RuntimeError) as error:  # no connection; a damaged download
         raise MetricUnavailableError(
-            f"AlexNet's weights could not be fetched ({error}); name a local file in metrics.lpips.backbone"
+            f"the weights of {name} could not be fetched ({error}); name a local file in {setting}"
         ) from error
 
 
-def _read(file: Path) -> Any:
+def _read(file: Path, setting: str) -> Any:
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise MetricUnavailableError(f"metrics.lpips.backbone: {file} cannot be read ({error})") from error
+        raise MetricUnavailableError(f"{setting}: {file} cannot be read ({error})") from error
     except NO_WEIGHTS as error:
         reason = type(error).__name__  # the messages run over many lines, and advise to trust the file
-        raise MetricUnavailableError(f"metrics.lpips.backbone: {file} holds no plain tensors ({reason})") from error
+        raise MetricUnavailableError(f"{setting}: {file} holds no plain tensors ({reason})") from error
 
 
 def _build() -> Any:

@@ -64,7 +64,9 @@ class Table:
 
 CellOf = Callable[[AttackSummary], Cell]
 _COSTS: tuple[tuple[Column, CellOf], ...] = (
-    (Column("Labels", "accuracy"), lambda s: Cell(percent(s.label_accuracy), _label_source(s))),
+    (Column("Labels", "by image"), lambda s: Cell(percent(s.label_accuracy), _label_source(s))),
+    (Column("Labels", "by class"), lambda s: Cell(percent(s.label_accuracy_class))),
+    (Column("WSRR", "worst sample"), lambda s: Cell(_worst_sample(s), next(iter(s.worst_sample), ""))),
     (
         Column("Training", "time"),
         lambda s: Cell(duration(s.training_seconds), "cached" if s.training_cached else ""),
@@ -133,6 +135,10 @@ def _best_mean(name: str, results: Results) -> float | None:
 
 def _direction(name: str, results: Results) -> str:
     return "↑" if name in results.higher_is_better else "↓"
+
+
+def _worst_sample(summary: AttackSummary) -> str:
+    return percent(next(iter(summary.worst_sample.values()), None))
 
 
 def _label_source(summary: AttackSummary) -> str:

@@ -84,6 +84,11 @@ class AttackSummary(Record):
     failures: int = 0
     metrics: dict[str, Interval]
     label_accuracy: float | None = None
+    """Instance level: share of images whose label was guessed right."""
+    label_accuracy_class: float | None = None
+    """Class level: Jaccard index of the classes guessed and those in the batch, mean over updates."""
+    worst_sample: dict[str, float] = {}
+    """``wsrr`` or ``wsrr_ssim``: the worst-sample reconstruction rate over initialisations, mean over updates."""
     label_source: Literal["inferred", "attack", "none"] = "none"
     training_seconds: float | None = None
     training_cached: bool = False

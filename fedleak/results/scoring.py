@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from fedleak.attacks.matching import pairwise_squared_distance
-from fedleak.metrics.base import Metric, MetricUnavailableError
+from fedleak.metrics.base import Metric, MetricUnavailableError, PeerMetric, Peers
 from fedleak.results.schema import ResultRow
 from fedleak.transcript.manifest import UpdateRecord
 from fedleak.truth import Truth
@@ -98,13 +98,19 @@ def add_update(
         scored.originals.append(truth.images[original])
 
 
-def evaluate_metrics(scored: ScoredImages, metrics: Sequence[Metric], unavailable: dict[str, str]) -> list[ResultRow]:
-    """The rows with their metric values; a metric that cannot be had is None and noted once in ``unavailable``."""
+def evaluate_metrics(
+    scored: ScoredImages, metrics: Sequence[Metric], unavailable: dict[str, str], *, peers: Peers | None = None
+) -> list[ResultRow]:
+    """The rows with their metric values; a metric that cannot be had is None and noted once in ``unavailable``.
+
+    Args:
+        peers: what metrics that need other images compare with; the originals unless given.
+    """
     values: dict[str, list[float | None]] = {}
     for metric in metrics:
         if metric.kind not in unavailable:
             try:
-                values[metric.kind] = list(_evaluate(metric, scored))
+                values[metric.kind] = list(_evaluate(metric, scored, peers))
                 continue
             except MetricUnavailableError as error:
                 unavailable[metric.kind] = str(error)
@@ -115,10 +121,14 @@ def evaluate_metrics(scored: ScoredImages, metrics: Sequence[Metric], unavailabl
     ]
 
 
-def _evaluate(metric: Metric, scored: ScoredImages) -> list[float]:
+def _evaluate(metric: Metric, scored: ScoredImages, peers: Peers | None) -> list[float]:
     result: list[float] = []
     for start in range(0, len(scored.rows), METRIC_BATCH):
         some = slice(start, start + METRIC_BATCH)
-        value = metric.evaluate(torch.stack(scored.reconstructions[some]), torch.stack(scored.originals[some]))
+        guesses, originals = torch.stack(scored.reconstructions[some]), torch.stack(scored.originals[some])
+        if isinstance(metric, PeerMetric) and peers is not None:
+            value = metric.evaluate_among(guesses, originals, peers)
+        else:
+            value = metric.evaluate(guesses, originals)
         result += [float(v) for v in value]
     return result

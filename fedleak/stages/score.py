@@ -10,9 +10,11 @@ import torch
 from fedleak import seeds
 from fedleak.environment import describe_environment
 from fedleak.errors import InputError
+from fedleak.metrics.base import PeerMetric, Peers
 from fedleak.progress import Progress, Task
 from fedleak.records import write_atomically
 from fedleak.results.baselines import BASELINES, PublicImages
+from fedleak.results.leakage import worst_samples
 from fedleak.results.pictures import save_pictures
 from fedleak.results.schema import (
     PICTURES,
@@ -24,7 +26,7 @@ from fedleak.results.schema import (
     save_results,
 )
 from fedleak.results.scoring import ScoredImages, add_update, evaluate_metrics
-from fedleak.results.summary import label_accuracy, summarise_metrics, summarise_rounds
+from fedleak.results.summary import label_accuracy, label_accuracy_class, summarise_metrics, summarise_rounds
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario import Scenario
 from fedleak.stages.attack_record import AttackRecord, load_images, load_record
@@ -70,6 +72,8 @@ class _Scorer:
         self.summaries: list[AttackSummary] = []
         self.rows: list[ResultRow] = []
         self.unavailable: dict[str, str] = {}
+        self.metrics = scenario.metrics.enabled()
+        self.peers = _peers(truth) if any(isinstance(metric, PeerMetric) for metric in self.metrics) else None
 
     def add_attack(self, record: AttackRecord, bar: Task) -> None:
         """Score one attack."""
@@ -101,7 +105,7 @@ class _Scorer:
                 labels_ordered=record.label_source == "attack",
                 seconds=attempt.seconds,
             )
-        rows = evaluate_metrics(scored, self.scenario.metrics.enabled(), self.unavailable)
+        rows = evaluate_metrics(scored, self.metrics, self.unavailable, peers=self.peers)
         worked = [attempt.seconds for attempt in record.attempts if attempt.status == "ok"]
         summary = self._summary(record.attack, record.kind, record.description, scored, rows)
         self.summaries.append(
@@ -111,6 +115,7 @@ class _Scorer:
                     "capabilities": record.capabilities,
                     "failures": len(failed),
                     "label_accuracy": label_accuracy(rows),
+                    "label_accuracy_class": label_accuracy_class(rows),
                     "label_source": record.label_source,
                     "training_seconds": record.training_seconds,
                     "training_cached": record.training_cached,
@@ -135,7 +140,7 @@ class _Scorer:
                 generator = seeds.torch_generator(self.scenario.seed, "baseline", name, row)
                 guessed = guess(public, truth, generator)
                 add_update(scored, attack=name, kind=name, update=update, images=guessed, truth=truth)
-            rows = evaluate_metrics(scored, self.scenario.metrics.enabled(), self.unavailable)
+            rows = evaluate_metrics(scored, self.metrics, self.unavailable, peers=self.peers)
             description = (guess.__doc__ or "").split("\n", maxsplit=1)[0]
             self.summaries.append(self._summary(name, name, description, scored, rows))
             self.rows += rows
@@ -170,24 +175,47 @@ class _Scorer:
             pairs=manifest.pairs.count if manifest.pairs else None,
             capabilities=_capability_notes(scenario.adversary.granted, records),
             withheld=_capability_notes(frozenset(GRANTABLE) - scenario.adversary.granted, []),
-            higher_is_better=tuple(m.kind for m in scenario.metrics.enabled() if m.higher_is_better),
+            higher_is_better=tuple(m.kind for m in self.metrics if m.higher_is_better),
             federation=tuple(
                 FederationRound(round=r.round, accuracy=r.accuracy, loss=r.loss, failures=r.failures)
                 for r in manifest.rounds
             ),
-            attacks=tuple(self.summaries),
+            attacks=tuple(self._with_worst_samples()),
             notes=self._notes(),
             rows=tuple(self.rows),
         )
 
+    def _with_worst_samples(self) -> list[AttackSummary]:
+        rows: dict[str, list[ResultRow]] = {}
+        for row in self.rows:
+            rows.setdefault(row.attack, []).append(row)
+        rates = worst_samples(self.summaries, rows)
+        return [
+            summary.model_copy(
+                update={
+                    "worst_sample": {
+                        name: sum(by_update.values()) / len(by_update)
+                        for name, by_update in rates.get(summary.attack, {}).items()
+                    }
+                }
+            )
+            for summary in self.summaries
+        ]
+
     def _notes(self) -> tuple[str, ...]:
         notes = [f"{name} is absent: {reason}" for name, reason in self.unavailable.items()]
+        notes += [note for metric in self.metrics if metric.kind not in self.unavailable and (note := metric.note())]
         notes += [
             f"round {u.round}, client {u.client}: update not attacked ({u.status}): {u.reason}"
             for u in self.reader.manifest.updates
             if u.status != "ok"
         ]
         return tuple(notes)
+
+
+def _peers(truth: TruthReader) -> Peers:
+    everyone = truth.peers()
+    return Peers(everyone.images, everyone.labels)
 
 
 def _capability_notes(names: frozenset[str], records: list[AttackRecord]) -> tuple[CapabilityNote, ...]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
 from fedleak.records import Record, write_atomically
+from fedleak.results.leakage import worst_samples
 from fedleak.results.schema import WEIGHT_DISTANCE, AttackSummary, Picture, ResultRow, Results
+from fedleak.results.summary import class_accuracies
 
 CELL = "cell.json"
 LABEL_ACCURACY = "label_accuracy"
 """A metric of the study beside those of the images: 1 where the label was guessed, else 0."""
+LABEL_ACCURACY_CLASS = "label_accuracy_class"
+"""And the same at class level: every image carries the value of its update."""
 
 PICTURES_KEPT = 6
 ImageKey = tuple[int, int, int]
@@ -71,10 +76,13 @@ def measure(results: Results) -> tuple[Measured, ...]:
     for row in results.rows:
         if row.status == "ok" and row.image is not None:
             rows[row.attack].append(row)
-    return tuple(_columns(summary, rows[summary.attack]) for summary in results.attacks)
+    rates = worst_samples(results.attacks, rows)
+    return tuple(_columns(s, rows[s.attack], rates.get(s.attack, {})) for s in results.attacks)
 
 
-def _columns(summary: AttackSummary, rows: list[ResultRow]) -> Measured:
+def _columns(
+    summary: AttackSummary, rows: list[ResultRow], worst: Mapping[str, Mapping[tuple[int, int], float]]
+) -> Measured:
     names = dict.fromkeys(name for row in rows for name in row.metrics)
     metrics: dict[str, list[float | None]] = {name: [row.metrics.get(name) for row in rows] for name in names}
     if any(row.label_guess is not None for row in rows):
@@ -83,6 +91,10 @@ def _columns(summary: AttackSummary, rows: list[ResultRow]) -> Measured:
         ]
     if summary.curves.get(WEIGHT_DISTANCE):
         metrics[WEIGHT_DISTANCE] = [_distance(summary)] * len(rows)
+        by_update = class_accuracies(rows)
+        metrics[LABEL_ACCURACY_CLASS] = [by_update.get((row.victim, row.round)) for row in rows]
+    for name, rates in worst.items():  # of the update, on each of its images
+        metrics[name] = [rates.get((row.victim, row.round)) for row in rows]
     return Measured(
         attack=summary.attack,
         kind=summary.kind,

@@ -41,6 +41,7 @@ NEEDS = {
     "linear_layer": "linear first layer",
     "git_ridge": "one image",
     "git_identified": "one image",
+    "r_gap": "one image",
     "april": "patches",
 }
 """Attack -> the setting that it needs; the usual one for all others."""

@@ -12,16 +12,25 @@ from fedleak.attacks.labels.base import LabelInference
 from fedleak.errors import AttackFailedError
 from fedleak.families import kinds
 from fedleak.models.lenet import LeNet
-from fedleak.threat import CAPABILITIES, SharedUpdate, required_capabilities
-from tests.builders import Protocol, architecture, digits, shared_update, with_required
+from fedleak.threat import CAPABILITIES, GlobalModel, SharedUpdate, required_capabilities
+from tests.attacks.labels.recovery import known
+from tests.builders import MODEL_SEED, Protocol, architecture, digits, shared_update, with_required
 
 KINDS = list(kinds("label_inference"))
+NEEDS_BIAS = {"ilrg"}
 
 
 def inference(kind: str) -> LabelInference:
     cls = kinds("label_inference")[kind]
     assert issubclass(cls, LabelInference)
     return with_required(cls)
+
+
+def infer(kind: str, update: SharedUpdate, *, count: int, last_bias: bool = True) -> torch.Tensor:
+    """What the kind makes of an update, given what it asks for and no more."""
+    made, leaked = inference(kind), architecture(LeNet(last_bias=last_bias))
+    model = GlobalModel(leaked.build(seed=MODEL_SEED).state_dict(), version=0)
+    return made.infer(**known(made, update, leaked, model), count=count)
 
 
 def update_of(count: int, protocol: Protocol = "fedsgd", *, last_bias: bool = True) -> SharedUpdate:
@@ -38,7 +47,12 @@ def update_of(count: int, protocol: Protocol = "fedsgd", *, last_bias: bool = Tr
 def test_labels_are_as_many_as_asked_sorted_and_classes(
     kind: str, count: int, protocol: Protocol, last_bias: bool
 ) -> None:
-    labels = inference(kind).infer(update_of(count, protocol, last_bias=last_bias), count=count)
+    update = update_of(count, protocol, last_bias=last_bias)
+    if kind in NEEDS_BIAS and not last_bias:
+        with pytest.raises(AttackFailedError, match="bias"):
+            infer(kind, update, count=count, last_bias=False)
+        return
+    labels = infer(kind, update, count=count, last_bias=last_bias)
     assert labels.shape == (count,)
     assert labels.dtype == torch.int64
     assert labels.tolist() == sorted(labels.tolist())
@@ -49,7 +63,7 @@ def test_labels_are_as_many_as_asked_sorted_and_classes(
 def test_the_update_stays_as_it_was_and_the_answer_is_the_same_twice(kind: str) -> None:
     update = update_of(4)
     kept = {name: tensor.clone() for name, tensor in update.tensors.items()}
-    first, second = (inference(kind).infer(update, count=4) for _ in range(2))
+    first, second = (infer(kind, update, count=4) for _ in range(2))
     assert torch.equal(first, second)
     assert all(torch.equal(update.tensors[name], tensor) for name, tensor in kept.items())
 
@@ -67,7 +81,7 @@ def test_an_update_that_cannot_be_read_is_a_failed_attack(
 ) -> None:
     update = update_of(2)
     with pytest.raises(AttackFailedError):
-        inference(kind).infer(replace(update, tensors=spoil(update)), count=2)
+        infer(kind, replace(update, tensors=spoil(update)), count=2)
 
 
 @pytest.mark.parametrize("kind", KINDS)

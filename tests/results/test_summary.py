@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 
 from fedleak.results.schema import ResultRow
-from fedleak.results.summary import label_accuracy, summarise_metrics, summarise_rounds
+from fedleak.results.summary import (
+    class_accuracies,
+    label_accuracy,
+    label_accuracy_class,
+    summarise_metrics,
+    summarise_rounds,
+)
 
 
 def row(round_number: int = 1, *, guess: int | None = None, **metrics: float | None) -> ResultRow:
@@ -35,3 +41,23 @@ def test_label_accuracy_counts_guessed_rows_only() -> None:
 
 def test_label_accuracy_is_absent_without_guesses() -> None:
     assert label_accuracy([row(), row()]) is None
+
+
+def labelled(victim: int, true: list[int], guessed: list[int]) -> list[ResultRow]:
+    rows = zip(true, guessed, strict=True)
+    return [ResultRow(attack="a", kind="k", victim=victim, round=1, label_true=t, label_guess=g) for t, g in rows]
+
+
+def test_class_accuracy_by_hand() -> None:
+    """Classes 0, 1, 2 were there; 0, 1, 3 were named: 2 of 4."""
+    rows = [*labelled(1, [0, 0, 1, 2], [0, 1, 1, 3]), *labelled(2, [4, 4], [4, 4])]
+    assert class_accuracies(rows) == {(1, 1): 0.5, (2, 1): 1.0}
+    assert label_accuracy_class(rows) == 0.75
+
+
+def test_naming_every_class_is_no_success() -> None:
+    assert label_accuracy_class(labelled(1, [0] * 10, list(range(10)))) == pytest.approx(0.1)
+
+
+def test_class_accuracy_is_absent_without_guesses() -> None:
+    assert label_accuracy_class([row(), row()]) is None

@@ -13,8 +13,9 @@ from fedleak.attacks.inversion.priors import Priors
 class FedLeak(LabelledInversion):
     """FedLeak: partial gradient matching with gradient regularisation (Fan et al. 2025, arXiv 2506.08435).
 
-    Our reading of both parts: only the largest coordinates of each layer's shared gradient are matched, and every step
-    mixes in the gradient from a point slightly uphill, which penalises the gradient's norm.
+    From the paper: only a subset of the gradient's elements is matched, and the gradient at the dummy images is
+    penalised, both by approximations. Our readings: the subset is the largest coordinates of each layer's shared
+    gradient, and the penalty mixes in the gradient from a point slightly uphill; share, blend and step are our choices.
     """
 
     kind: Literal["fedleak"] = "fedleak"

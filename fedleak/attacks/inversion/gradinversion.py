@@ -18,14 +18,16 @@ class GradInversion(LabelledInversion):
 
     Defaults are the paper's (section 4): L2 per layer times 1e-3, TV 1e-4, L2 1e-6, batch norm 0.1, group 0.01, eight
     seeds, Adam at 0.1 with 50 iterations of warm-up and a cosine schedule, noise of 0.2 learning rates, 20,000
-    iterations. Statistics are the broadcast running ones (the paper's approximate case); registration is by whole-pixel
-    shifts. The paper's own label rule is the label inference ``min_rule``.
+    iterations. Our readings, where the paper is silent: image priors in the form of DeepInversion's code, to which it
+    refers for them (arXiv 1912.08795); pixels kept in their bounds; the seed of lowest matching loss is the answer;
+    Adam's usual momenta. Statistics are the broadcast running ones (the paper's approximate case); registration is by
+    whole-pixel shifts. The paper's own label rule is the label inference ``min_rule``.
     """
 
     kind: Literal["gradinversion"] = "gradinversion"
     iterations: int = Field(default=20_000, ge=1)
     restarts: int = Field(default=8, ge=1)
     distance: Distance = Distance(kind="l2_per_layer", scale=1e-3)
-    priors: Priors = Priors(total_variation=1e-4, l2=1e-6, batch_norm=0.1, group=0.01)
+    priors: Priors = Priors(total_variation=1e-4, total_variation_kind="norms", l2=1e-6, batch_norm=0.1, group=0.01)
     optimiser: Optimiser = Optimiser(kind="adam", learning_rate=0.1, schedule="cosine", warm_up=50, langevin=0.2)
     group: Group = Group(consensus="registered", start=5000, refresh=100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 
@@ -12,10 +13,14 @@ from fedleak.threat import SharedUpdate
 
 
 class LabelInference(Component):
-    """Guesses the labels behind one update."""
+    """Guesses the labels behind one update.
+
+    A concrete kind defines ``infer(self, <capabilities>, *, count) -> Tensor``; parameters annotated with a class of
+    ``fedleak.threat`` are its threat model, as in an attack.
+    """
 
     @abstractmethod
-    def infer(self, update: SharedUpdate, *, count: int) -> torch.Tensor:
+    def infer(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """``count`` labels, sorted, repeats allowed.
 
         Raises:

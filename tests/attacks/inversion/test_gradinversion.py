@@ -25,5 +25,6 @@ def test_the_papers_settings_are_the_defaults() -> None:
     attack = GradInversion()
     priors = attack.priors
     assert (priors.total_variation, priors.l2, priors.batch_norm, priors.group) == (1e-4, 1e-6, 0.1, 0.01)
+    assert priors.total_variation_kind == "norms"
     assert (attack.iterations, attack.restarts, attack.distance.scale) == (20_000, 8, 1e-3)
     assert (attack.optimiser.warm_up, attack.optimiser.langevin, attack.optimiser.schedule) == (50, 0.2, "cosine")

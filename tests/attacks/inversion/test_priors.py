@@ -17,6 +17,7 @@ from fedleak.attacks.inversion.priors import (
     registered_consensus,
     total_variation_anisotropic,
     total_variation_isotropic,
+    total_variation_norms,
 )
 
 IMAGE = torch.tensor([[[[0.0, 3.0], [4.0, 0.0]]]])
@@ -32,12 +33,18 @@ def test_isotropic_total_variation_by_hand() -> None:
     assert float(total_variation_isotropic(IMAGE)) == pytest.approx(5)
 
 
+def test_total_variation_by_norms_by_hand() -> None:
+    """Down (4, -3): 5; right (3, -4): 5; falling diagonal 0 - 0; rising 4 - 3. Two such images: root two as much."""
+    assert float(total_variation_norms(IMAGE)) == pytest.approx(5 + 5 + 0 + 1, abs=1e-5)
+    assert float(total_variation_norms(torch.cat([IMAGE, IMAGE]))) == pytest.approx(11 * math.sqrt(2), abs=1e-5)
+
+
 def test_l2_norm_by_hand() -> None:
     """Lengths 5 and 0."""
     assert float(l2_norm(torch.cat([IMAGE, torch.zeros_like(IMAGE)]))) == pytest.approx(2.5, abs=1e-5)
 
 
-@pytest.mark.parametrize("variation", [total_variation_anisotropic, total_variation_isotropic])
+@pytest.mark.parametrize("variation", [total_variation_anisotropic, total_variation_isotropic, total_variation_norms])
 def test_a_flat_image_has_no_variation_and_a_finite_gradient(variation: object) -> None:
     flat = torch.full((1, 1, 3, 3), 0.3, requires_grad=True)
     value = variation(flat)  # type: ignore[operator]

@@ -1,0 +1,111 @@
+"""Recursive gradient attack on privacy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fedleak.attacks.analytic.chain import Link, chain_of, gradient_rows, invert_activation, weight_rows
+from fedleak.attacks.analytic.last_layer import LastLayer, solve_last_layer
+from fedleak.attacks.analytic.linear_layer import to_pixels
+from fedleak.attacks.base import Attack, Reconstruction
+from fedleak.errors import AttackFailedError
+from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, SharedUpdate
+
+Tensors = dict[str, Tensor]
+
+
+class RGap(Attack):
+    """R-GAP: from the last layer to the first, each input solves a linear system (Zhu & Blaschko 2021).
+
+    arXiv 2010.07733. For one image and a chain of linear and convolutional layers with invertible activations. A
+    layer's input ``x`` obeys its weight constraints ``W x = z - b``, where ``z`` follows from the input of the next
+    layer through the inverse activation, and its gradient constraints ``K x = dL/dW``, where ``K`` is made of
+    ``dL/dz``, propagated back (section 3). A ReLU that is off leaves its weight constraint out. Both blocks are scaled
+    to equal size and solved together in least squares of least norm, in double precision. The scale of a shared update
+    is found at the last layer, so a weight delta is taken as one step.
+    ``curve.rank_share`` gives, from the last layer to the first, the share of its inputs that the constraints
+    determine: below one the image is one of many that fit (the rank analysis of section 4).
+    """
+
+    kind: Literal["r_gap"] = "r_gap"
+    most_unknowns: int = Field(default=8192, ge=1)
+    """Layers with more inputs are refused: a dense system grows with their square."""
+    tolerance: float = Field(default=1e-12, gt=0, lt=1)
+    """Directions weaker than this share of the strongest count as undetermined."""
+
+    def reconstruct(
+        self,
+        update: SharedUpdate,
+        architecture: ModelArchitecture,
+        model: GlobalModel,
+        pixels: PixelPrior,
+        *,
+        generator: torch.Generator,
+    ) -> Reconstruction:
+        """The image ``(1, C, H, W)`` and its label.
+
+        Raises:
+            AttackFailedError: if there is more than one image, a layer that cannot be inverted or is too large, or an
+                update that is zero or not finite.
+        """
+        if (update.samples or 1) != 1:
+            raise AttackFailedError(f"R-GAP rebuilds a single image; the update comes from {update.samples}")
+        links = chain_of(architecture.build(seed=0), architecture.input_shape)
+        self._check_sizes(links)
+        sign = 1.0 if update.protocol == "fedsgd" else -1.0
+        shared = {name: sign * tensor.double().cpu() for name, tensor in update.tensors.items()}
+        weights = {name: model.state[name].double().cpu() for name in shared}
+        last = solve_last_layer(shared, weights, links[-1].name)
+        inputs, shares = self._walk_back(links, shared, weights, last)
+        images = to_pixels(inputs.float().reshape(1, -1), architecture.input_shape, pixels)
+        if not torch.isfinite(images).all():
+            raise AttackFailedError("the linear systems have no finite solution")
+        return Reconstruction(images=images, labels=torch.tensor([last.label]), curve={"rank_share": shares})
+
+    def _check_sizes(self, links: tuple[Link, ...]) -> None:
+        for link in links:
+            size = torch.Size(link.shape).numel()
+            if size > self.most_unknowns:
+                raise AttackFailedError(
+                    f"{link.name} has {size} inputs, more than most_unknowns = {self.most_unknowns}"
+                )
+
+    def _walk_back(
+        self, links: tuple[Link, ...], shared: Tensors, weights: Tensors, last: LastLayer
+    ) -> tuple[Tensor, list[float]]:
+        """Input of the first layer, flat, and the share of each layer's inputs that is determined."""
+        outputs = last.features
+        backward = weights[f"{links[-1].name}.weight"].T @ last.output_gradient
+        shares = [1.0]
+        for link in reversed(links[:-1]):
+            if link.activation is None:
+                before, known, slope = outputs, torch.ones_like(outputs, dtype=torch.bool), torch.ones_like(outputs)
+            else:
+                before, known, slope = invert_activation(link.activation, outputs)
+            weight = weights[f"{link.name}.weight"]
+            gradient = (backward * slope).reshape(len(weight), -1)
+            bias = weights.get(f"{link.name}.bias", torch.zeros(len(weight), dtype=torch.float64))
+            target = before.reshape(len(weight), -1) - bias[:, None]
+            rows = weight_rows(link, weight)
+            outputs, share = self._solve(
+                (rows[known], target.flatten()[known]),
+                (gradient_rows(link, gradient), shared[f"{link.name}.weight"].flatten() / last.scale),
+            )
+            shares.append(share)
+            backward = rows.T @ gradient.flatten()
+        return outputs, shares
+
+    def _solve(self, *blocks: tuple[Tensor, Tensor]) -> tuple[Tensor, float]:
+        """Least squares of least norm over blocks of equations, each scaled to unit size; and the share determined."""
+        scaled = [(a / size, b / size) for a, b in blocks if (size := float(torch.linalg.matrix_norm(a))) > 0]
+        if not scaled:
+            raise AttackFailedError("a layer has neither gradient nor active units: nothing is left to solve")
+        system, target = (torch.cat(part) for part in zip(*scaled, strict=True))
+        if not (torch.isfinite(system).all() and torch.isfinite(target).all()):
+            raise AttackFailedError("the linear systems are not finite")
+        solved = torch.linalg.lstsq(system, target[:, None], rcond=self.tolerance, driver="gelsy")
+        return solved.solution[:, 0], float(solved.rank) / system.shape[1]

@@ -1,0 +1,46 @@
+"""Label counts calibrated on public images."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fedleak.attacks.labels.calibration import Calibrated
+from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, PublicData, SharedUpdate
+
+
+class CalibratedCountsPublic(Calibrated):
+    """Label counts, repeats included, calibrated class by class on the adversary's own images (LLG+).
+
+    A trained model answers differently to every class: the softmax expected of each is measured apart and the counts
+    solve a linear system (after Wainakh et al. 2021, arXiv 2105.09369, and Ma et al. 2023, ICLR). Classes without
+    public images take the mean of all.
+    """
+
+    kind: Literal["calibrated_counts_public"] = "calibrated_counts_public"
+    images_per_class: int = Field(default=32, ge=1)
+
+    def infer(
+        self,
+        update: SharedUpdate,
+        architecture: ModelArchitecture,
+        model: GlobalModel,
+        pixels: PixelPrior,
+        public: PublicData,
+        *,
+        count: int,
+    ) -> Tensor:
+        """Sorted labels ``(count,)``."""
+        chosen = first_of_each(public.labels, self.images_per_class)
+        mean, std = (torch.tensor(value).reshape(-1, 1, 1) for value in (pixels.mean, pixels.std))
+        images = (public.images[chosen].float() / 255 - mean) / std
+        return self.counted(update, architecture, model, images, public.labels[chosen], count)
+
+
+def first_of_each(labels: Tensor, limit: int) -> Tensor:
+    """Places of the first ``limit`` images of every class among ``labels`` ``(N,)``, sorted."""
+    places = [torch.nonzero(labels == label).flatten()[:limit] for label in sorted(set(labels.tolist()))]
+    return torch.cat(places).sort().values

@@ -1,0 +1,124 @@
+"""Label counts corrected by what the broadcast model answers to images of the attacker's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from fedleak.attacks.inversion.replay import Tensors, replica, split_state
+from fedleak.attacks.labels.base import output_gradient
+from fedleak.attacks.labels.counting import linear_bayes
+from fedleak.attacks.labels.solved import SolvedCounts
+from fedleak.errors import AttackFailedError
+from fedleak.threat import GlobalModel, ModelArchitecture, SharedUpdate
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a model answers to N images: softmax ``(N, K)`` and inputs of its last linear layer ``(N, M)``."""
+
+    softmax: Tensor
+    features: Tensor
+
+
+class Calibrated(SolvedCounts):
+    """Base of label counts ``n = B (p - dL/db)``, where ``p`` is the softmax expected of the broadcast model.
+
+    ``dL/db = (1/B) sum_k softmax(z_k) - y_k`` holds exactly; ``p`` stands for the unknown mean softmax of the batch.
+    The correction is that of Wainakh et al. 2021 (arXiv 2105.09369, LLG* and LLG+); the counts are the whole numbers
+    nearest to the best linear estimate rather than their greedy choice. For a weight delta, ``p`` is the mean over both
+    ends of local training. Without a bias its gradient is estimated from the weight's, by the mean feature vector.
+    """
+
+    train_mode: bool = False
+    """Assume that clients normalise with the statistics of their batch."""
+
+    def counted(
+        self,
+        update: SharedUpdate,
+        architecture: ModelArchitecture,
+        model: GlobalModel,
+        images: Tensor,
+        classes: Tensor | None,
+        count: int,
+    ) -> Tensor:
+        """Sorted labels ``(count,)`` of one update.
+
+        Args:
+            images: the attacker's own, normalised, ``(N, C, H, W)``.
+            classes: of the images, ``(N,)``; None where they have none.
+
+        Raises:
+            AttackFailedError: if the update does not end with a linear layer, or is not finite.
+        """
+        weight, bias = output_gradient(update)
+        response = self._response(update, architecture, model, images.to(weight))
+        gradient = bias if bias is not None else project(weight, response.features.mean(dim=0))
+        expected = expected_softmax(response.softmax, classes)
+        spread = softmax_spread(response.softmax, expected, classes)
+        return self.solved(update, linear_bayes(expected, spread, count), gradient, count)
+
+    def _response(
+        self, update: SharedUpdate, architecture: ModelArchitecture, model: GlobalModel, images: Tensor
+    ) -> Response:
+        module = replica(architecture.build(seed=0), train_mode=self.train_mode).to(images.device)
+        parameters, buffers = split_state(module, model.state)
+        ends = [parameters]
+        if update.protocol == "fedavg":
+            ends.append({name: value + update.tensors[name] for name, value in parameters.items()})
+        responses = [respond(module, end, buffers, images) for end in ends]
+        return Response(
+            softmax=torch.stack([r.softmax for r in responses]).mean(dim=0),
+            features=torch.stack([r.features for r in responses]).mean(dim=0),
+        )
+
+
+def respond(module: nn.Module, parameters: Tensors, buffers: Tensors, images: Tensor) -> Response:
+    """Softmax and last features of ``images`` ``(N, C, H, W)`` under the given state.
+
+    Raises:
+        AttackFailedError: if the network has no linear layer.
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    if not layers:
+        raise AttackFailedError("the network has no linear layer to read labels from")
+    seen: list[Tensor] = []
+    handle = layers[-1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        with torch.no_grad():
+            logits = functional_call(module, (parameters, buffers), (images,))
+    finally:
+        handle.remove()
+    return Response(logits.softmax(dim=-1), seen[-1].flatten(1))
+
+
+def expected_softmax(softmax: Tensor, classes: Tensor | None) -> Tensor:
+    """Row ``j``: the mean softmax of images of class ``j``, or of all where there is none: ``(N, K)`` -> ``(K, K)``."""
+    count = softmax.shape[1]
+    rows = softmax.mean(dim=0).expand(count, count).clone()
+    for label in set() if classes is None else set(classes.tolist()):
+        rows[label] = softmax[classes == label].mean(dim=0)
+    return rows
+
+
+def softmax_spread(softmax: Tensor, expected: Tensor, classes: Tensor | None) -> Tensor:
+    """Covariance of single images' softmax ``(N, K)`` around what is expected of their class, ``(K, K)``."""
+    rows = expected[classes] if classes is not None else expected[0]
+    deviation = (softmax - rows).double()
+    return deviation.T @ deviation / len(softmax)
+
+
+def project(weight: Tensor, feature: Tensor) -> Tensor:
+    """The vector ``g`` for which ``g f^T`` is nearest to a gradient ``(K, M)`` of the last weight, ``(K,)``.
+
+    Raises:
+        AttackFailedError: if the mean feature vector ``f`` ``(M,)`` is zero.
+    """
+    size = feature.square().sum()
+    if not size > 0:
+        raise AttackFailedError("the last layer sees nothing but zeros")
+    estimate: Tensor = weight @ feature / size
+    return estimate

@@ -1,0 +1,54 @@
+"""Instance-wise label restoration."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fedleak.attacks.labels.base import output_gradient
+from fedleak.attacks.labels.counting import least_squares
+from fedleak.attacks.labels.solved import SolvedCounts
+from fedleak.errors import AttackFailedError
+from fedleak.threat import GlobalModel, SharedUpdate
+
+LARGEST_RATIO = 1e10
+"""Bound of an embedding's entries, where the bias gradient of its class is nearly zero."""
+
+
+class Ilrg(SolvedCounts):
+    """Numbers of images per class by way of class-wise embeddings: iLRG (Ma et al. 2023, ICLR).
+
+    ``h_j = dL/dW_j / dL/db_j`` approximates the mean input of the last layer over the images of class ``j`` (exact
+    where all images look alike to that layer), ``P_j = softmax(alpha (W h_j + b))`` the softmax expected of them, and
+    the numbers solve ``sum_j n_j (P_j - e_j) = B dL/db``, ``sum_j n_j = B`` by the pseudo-inverse. We round to the
+    nearest whole numbers in one step where the authors' code rounds first and then mends the sum. Needs a bias in the
+    last layer. Paper: OpenReview FIrQfNSOoTr.
+    """
+
+    kind: Literal["ilrg"] = "ilrg"
+    alpha: float = Field(default=1.0, gt=0)
+    """Scale of the logits; the authors' code also takes 0.01, which amounts to a uniform softmax."""
+
+    def infer(self, update: SharedUpdate, model: GlobalModel, *, count: int) -> Tensor:
+        """Sorted labels ``(count,)``.
+
+        Raises:
+            AttackFailedError: if the update does not end with a linear layer with bias, or is not finite.
+        """
+        weight_gradient, bias_gradient = output_gradient(update)
+        if bias_gradient is None:
+            raise AttackFailedError("iLRG divides by the gradient of the last layer's bias, which the update lacks")
+        weight, bias = (model.state[name] for name in list(update.tensors)[-2:])
+        embeddings = class_embeddings(weight_gradient, bias_gradient)
+        expected = (self.alpha * (embeddings @ weight.double().T + bias.double())).softmax(dim=1)
+        return self.solved(update, least_squares(expected, count), bias_gradient, count)
+
+
+def class_embeddings(weight: Tensor, bias: Tensor) -> Tensor:
+    """``dL/dW_j / dL/db_j`` for every class: ``(K, M)`` and ``(K,)`` -> ``(K, M)``, double precision."""
+    smallest = torch.finfo(torch.float32).tiny
+    divisor = torch.where(bias.abs() < smallest, torch.full_like(bias, smallest), bias).double()
+    return (weight.double() / divisor[:, None]).clamp(-LARGEST_RATIO, LARGEST_RATIO)

@@ -1,0 +1,1 @@
+"""Preflight: the mistakes behind most attacks that seem to fail."""

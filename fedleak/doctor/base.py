@@ -1,0 +1,118 @@
+"""What every check is, what it may look at, and what it finds."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from fedleak.component import Component
+from fedleak.models.base import InputShape
+from fedleak.records import Record
+from fedleak.scenario import Scenario
+from fedleak.transcript.reader import TranscriptReader
+
+Severity = Literal["error", "warning", "note"]
+
+
+class Finding(Record):
+    """One thing that is wrong, or may be.
+
+    Attributes:
+        check: kind of the check.
+        severity: ``error``: it cannot work as it stands; ``warning``: it will work worse than it could; ``note``.
+        what: what was found.
+        why: why it matters.
+        remedy: what to do.
+    """
+
+    check: str
+    severity: Severity
+    what: str
+    why: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Constants of the data set: shape of an image, number of classes, normalisation."""
+
+    input_shape: InputShape
+    classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A scenario, with its transcript where it has been run.
+
+    Attributes:
+        facts: None where the data could not be read.
+        reader: None for a scenario that was not run.
+    """
+
+    scenario: Scenario
+    facts: Facts | None
+    reader: TranscriptReader | None = None
+
+    @cached_property
+    def module(self) -> nn.Module | None:
+        """The network with fresh weights; None without facts."""
+        if self.facts is None:
+            return None
+        return self.scenario.model.build(self.facts.input_shape, self.facts.classes, seed=0)
+
+    def layers(self, *kinds: type[nn.Module]) -> list[str]:
+        """Names of the network's layers of these kinds."""
+        return [name for name, layer in self.module.named_modules() if isinstance(layer, kinds)] if self.module else []
+
+    @property
+    def samples(self) -> int | None:
+        """Images behind an update, where the scenario says so."""
+        client = self.scenario.federation.client
+        return client.batch_size if client.protocol == "fedsgd" else client.samples
+
+    @property
+    def recorded_updates(self) -> int:
+        """How many usable updates the transcript holds."""
+        if self.reader is None:
+            return 0
+        return sum(update.status == "ok" for update in self.reader.manifest.updates)
+
+    def updates(self, limit: int) -> Iterator[tuple[int, int | None, dict[str, Tensor]]]:
+        """Row, images behind it and tensors of the first usable updates."""
+        if self.reader is None:
+            return
+        manifest = self.reader.manifest
+        usable = [update for update in manifest.updates if update.status == "ok"]
+        for update in usable[:limit]:
+            yield update.row, update.samples, manifest.parameters.unflatten(self.reader.update(update.row))
+
+    @cached_property
+    def last_bias(self) -> bool | None:
+        """Whether the last linear layer has a bias; None if that is not known."""
+        linear = [layer for layer in self.module.modules() if isinstance(layer, nn.Linear)] if self.module else []
+        return linear[-1].bias is not None if linear else None
+
+
+class Check(Component):
+    """Looks at one thing."""
+
+    @abstractmethod
+    def examine(self, patient: Patient) -> Iterator[Finding]:
+        """Everything that it finds; nothing where all is well or it cannot tell."""
+
+    def found(self, severity: Severity, what: str, *, why: str, remedy: str) -> Finding:
+        """A finding of this check."""
+        return Finding(check=self.kind, severity=severity, what=what, why=why, remedy=remedy)
+
+
+def is_cuda_there() -> bool:
+    """Whether this machine offers a CUDA device."""
+    return torch.cuda.is_available()

@@ -1,0 +1,108 @@
+"""Whether labels can be inferred, and local training replayed, as the scenario asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from fedleak.attacks.inversion.base import InversionAttack
+from fedleak.attacks.inversion.settings import LocalTrainingGuess
+from fedleak.doctor.base import Check, Finding, Patient
+from fedleak.threat import TrainingDetails
+
+NEED_BIAS = {"ilrg"}
+USE_BIAS = {"greedy_bias"}
+NO_REPEATS = {"min_rule", "row_sum"}
+
+
+class LastBias(Check):
+    """The last layer has the bias that label inference reads."""
+
+    kind: Literal["last_bias"] = "last_bias"
+
+    def examine(self, patient: Patient) -> Iterator[Finding]:
+        """One finding if it has none."""
+        inference = patient.scenario.adversary.label_inference
+        if patient.last_bias is not False or inference is None or inference.kind not in NEED_BIAS | USE_BIAS:
+            return
+        needed = inference.kind in NEED_BIAS
+        yield self.found(
+            "error" if needed else "warning",
+            f"the last layer has no bias, which label inference {inference.kind} "
+            + ("divides by" if needed else "is most exact with"),
+            why="without it the gradient of the weight has to stand in, which mixes labels with features",
+            remedy="take label_inference: calibrated_counts, or a model with a bias in the last layer",
+        )
+
+
+class Repeats(Check):
+    """Rules that find every class once need batches without repeats."""
+
+    kind: Literal["repeats"] = "repeats"
+
+    def examine(self, patient: Patient) -> Iterator[Finding]:
+        """One finding where a batch must, or probably will, repeat classes."""
+        inference, samples = patient.scenario.adversary.label_inference, patient.samples
+        if inference is None or inference.kind not in NO_REPEATS or patient.facts is None or not samples:
+            return
+        classes = patient.facts.classes
+        if samples > classes:
+            yield self._finding("error", inference.kind, f"a batch of {samples} must repeat some of {classes} classes")
+        elif samples * (samples - 1) > classes and patient.scenario.federation.partition.kind != "one_per_class":
+            yield self._finding(
+                "warning", inference.kind, f"a random batch of {samples} probably repeats some of {classes} classes"
+            )
+
+    def _finding(self, severity: Literal["error", "warning"], kind: str, what: str) -> Finding:
+        return self.found(
+            severity,
+            what,
+            why=f"label inference {kind} names every class once at most",
+            remedy="take label_inference: calibrated_counts or greedy_bias, which count",
+        )
+
+
+class LocalRate(Check):
+    """Weight deltas need the local learning rate, or a distance that does not mind it."""
+
+    kind: Literal["local_rate"] = "local_rate"
+
+    def examine(self, patient: Patient) -> Iterator[Finding]:
+        """One finding for each attack that lacks or mistakes it."""
+        client = patient.scenario.federation.client
+        if client.protocol != "fedavg":
+            return
+        for attack in patient.scenario.attacks:
+            if not isinstance(attack, InversionAttack) or TrainingDetails in attack.capabilities():
+                continue
+            guess = getattr(attack, "local_training", None)
+            if isinstance(guess, LocalTrainingGuess):
+                yield from self._compare(attack.name, guess, patient)
+            elif not attack.distance.is_scale_free:
+                yield self.found(
+                    "error",
+                    f"attack {attack.name} does not know the local learning rate, and its distance "
+                    f"{attack.distance.kind} minds the size of an update",
+                    why="a weight delta is the gradient times an unknown number: nothing can be matched",
+                    remedy="give the attack local_training, or distance: {kind: cosine}",
+                )
+            else:
+                yield self.found(
+                    "warning",
+                    f"attack {attack.name} takes local training for one full-batch step",
+                    why="with more steps the delta is a sum of gradients at different weights",
+                    remedy="give the attack local_training, or use inverting_averaging with training_details granted",
+                )
+
+    def _compare(self, name: str, guess: LocalTrainingGuess, patient: Patient) -> Iterator[Finding]:
+        client = patient.scenario.federation.client
+        actual = {"learning_rate": client.local_learning_rate, "epochs": client.local_epochs}
+        assumed = {"learning_rate": guess.learning_rate, "epochs": guess.epochs}
+        wrong = [f"{key} {assumed[key]:g} for {actual[key]:g}" for key in actual if assumed[key] != actual[key]]
+        if wrong:
+            yield self.found(
+                "warning",
+                f"attack {name} assumes {', '.join(wrong)}",
+                why="trial updates then differ from the shared one even for the true images",
+                remedy="correct local_training, unless the mistake is what you study",
+            )

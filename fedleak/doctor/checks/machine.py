@@ -1,0 +1,67 @@
+"""What this machine has: devices and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from fedleak.doctor.base import Check, Finding, Patient, is_cuda_there
+from fedleak.errors import InputError
+
+
+class Device(Check):
+    """The devices that the scenario asks for are there."""
+
+    kind: Literal["device"] = "device"
+
+    def examine(self, patient: Patient) -> Iterator[Finding]:
+        """One finding for each that is not."""
+        from fedleak.stages.attack import choose_device
+
+        try:
+            choose_device(patient.scenario.device)
+        except InputError as error:
+            yield self.found(
+                "error",
+                f"device {patient.scenario.device} is not there: {error.allowed}",
+                why="the attack stage refuses to start",
+                remedy="set device: auto or cpu",
+            )
+        engine = patient.scenario.federation.engine
+        if engine.client_gpus and engine.address is None and not is_cuda_there():
+            yield self.found(
+                "error",
+                f"clients want {engine.client_gpus:g} of a GPU each, and there is none",
+                why="Ray waits for resources that never come",
+                remedy="set federation.engine.client_gpus: 0",
+            )
+
+
+class LpipsWeights(Check):
+    """The weights behind LPIPS are on this machine."""
+
+    kind: Literal["lpips_weights"] = "lpips_weights"
+
+    def examine(self, patient: Patient) -> Iterator[Finding]:
+        """One finding for each metric that lacks them; nothing is fetched."""
+        for metric in patient.scenario.metrics.enabled():
+            backbone = getattr(metric, "backbone", None)
+            if isinstance(backbone, str) and not _weights(backbone).is_file():
+                yield self.found(
+                    "warning",
+                    f"metric {metric.kind} finds no weights at {_weights(backbone)}",
+                    why="they are fetched on first use; without internet its values will be absent",
+                    remedy=f"name a local file in metrics.{metric.kind}.backbone, or set metrics.{metric.kind}: null",
+                )
+
+
+def _weights(backbone: str) -> Path:
+    if backbone != "alex":
+        return Path(backbone).expanduser()
+    from torchvision.models import AlexNet_Weights
+
+    name = str(AlexNet_Weights.IMAGENET1K_V1.url).rsplit("/", 1)[-1]
+    return Path(torch.hub.get_dir()) / "checkpoints" / name

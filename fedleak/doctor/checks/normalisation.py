@@ -1,0 +1,110 @@
+"""Normalisation layers, dropout, buffers and the normalisation of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from torch import nn
+
+from fedleak.attacks.inversion.base import InversionAttack
+from fedleak.doctor.base import Check, Finding, Patient
+
+
+class TrainMode(Check):
+    """Clients and attacks must run batch normalisation in the same mode."""
+
+    kind: Literal["train_mode"] = "train_mode"
+
+    def examine(self, patient: Patient) -> Iterator[Finding]:
+        """One finding for each attack in the other mode."""
+        if not patient.layers(nn.modules.batchnorm._BatchNorm):
+            return
+        clients = patient.scenario.federation.client.batch_norm != "eval"
+        for attack in patient.scenario.attacks:
+            if isinstance(attack, InversionAttack) and attack.train_mode != clients:
+                own, theirs = (("eval", "train"), ("train", "eval"))[attack.train_mode]
+                yield self.found(
+                    "warning",
+                    f"attack {attack.name} replays batch normalisation in {own} mode, clients run it in {theirs} mode",
+                    why="the trial gradients are of another function than the shared ones and never match them",
+                    remedy=f"set train_mode: {str(clients).lower()} in the attack, or federation.client.batch_norm",
+                )
+
+
+class Dropout(Check):
+    """Dropout that is on hides part of the network."""
+
+    kind: Literal["dropout"] = "dropout"
+
+    def examine(self, patient: Patient) -> Iterator[Finding]:
+        """One finding if clients train with dropout."""
+        layers = patient.layers(nn.modules.dropout._DropoutNd)
+        if layers and patient.scenario.federation.client.batch_norm != "eval":
+            yield self.found(
+                "warning",
+                f"clients train with dropout on ({', '.join(layers[:3])})",
+                why="its masks are the client's secret: attacks replay the network without it",
+                remedy="set federation.client.batch_norm: eval to switch training mode off, or expect less leakage",
+            )
+
+
+class LocalBuffers(Check):
+    """Running statistics that never leave the clients cannot be replayed."""
+
+    kind: Literal["local_buffers"] = "local_buffers"
+
+    def examine(self, patient: Patient) -> Iterator[Finding]:
+        """Buffers that are kept, or that differ between network and transcript."""
+        client = patient.scenario.federation.client
+        if client.batch_norm == "train_local" and patient.layers(nn.modules.batchnorm._BatchNorm):
+            yield self.found(
+                "warning",
+                "running statistics stay with the clients (batch_norm: train_local)",
+                why="the broadcast ones, which attacks and their batch-norm prior use, stay as they were initialised",
+                remedy="batch_norm: train_shared shares them",
+            )
+        yield from self._mismatch(patient)
+
+    def _mismatch(self, patient: Patient) -> Iterator[Finding]:
+        if patient.reader is None or patient.module is None:
+            return
+        own = {name: tuple(t.shape) for name, t in patient.module.state_dict().items()}
+        for version in sorted({u.model_version for u in patient.reader.manifest.updates}):
+            theirs = {name: tuple(t.shape) for name, t in patient.reader.model(version).items()}
+            differing = sorted(name for name in own.keys() | theirs.keys() if own.get(name) != theirs.get(name))
+            if differing:
+                yield self.found(
+                    "error",
+                    f"model version {version} of the transcript does not fit the architecture: {differing[0]}",
+                    why="parameters and buffers must have the names and shapes of the scenario's model",
+                    remedy="attack the transcript with the model that it was recorded with",
+                )
+                return
+
+
+class PixelNormalisation(Check):
+    """Images are normalised to about zero mean and unit deviation."""
+
+    kind: Literal["pixel_normalisation"] = "pixel_normalisation"
+
+    def examine(self, patient: Patient) -> Iterator[Finding]:
+        """One finding if they are not, or cannot be."""
+        facts = patient.facts
+        if facts is None:
+            return
+        channels = facts.input_shape[0]
+        if min(facts.std) <= 0 or not len(facts.mean) == len(facts.std) == channels:
+            yield self.found(
+                "error",
+                f"normalisation by mean {facts.mean} and deviation {facts.std} of {channels} channels",
+                why="reconstructions cannot be turned back into pixels",
+                remedy="give one mean and one positive deviation for each channel",
+            )
+        elif all(mean == 0 for mean in facts.mean) and all(std == 1 for std in facts.std):
+            yield self.found(
+                "warning",
+                "images are not normalised (mean 0, deviation 1)",
+                why="networks train badly on raw pixels, and the attacks' starts and priors expect normalised ones",
+                remedy="normalise with the data set's mean and deviation",
+            )

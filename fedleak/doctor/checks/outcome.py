@@ -1,0 +1,36 @@
+"""What a finished run says about itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Literal
+
+from fedleak.doctor.base import Check, Finding, Patient
+from fedleak.results.schema import RESULTS_JSON, load_results
+
+
+class FailedAttacks(Check):
+    """Attacks worked on the updates that they were given."""
+
+    kind: Literal["failed_attacks"] = "failed_attacks"
+
+    def examine(self, patient: Patient) -> Iterator[Finding]:
+        """One finding for each attack that did not, with its most frequent reason."""
+        folder = patient.reader.folder.parent if patient.reader else None
+        if folder is None or not (folder / RESULTS_JSON).is_file():
+            return
+        results = load_results(folder)
+        failed: dict[str, Counter[str]] = {}
+        for row in results.rows:
+            if row.status == "failed":
+                failed.setdefault(row.attack, Counter())[row.reason] += 1
+        for attack, reasons in failed.items():
+            (reason, _), total = reasons.most_common(1)[0], reasons.total()
+            everything = total >= patient.recorded_updates
+            yield self.found(
+                "error" if everything else "warning",
+                f"attack {attack} failed on {total} of {patient.recorded_updates} updates: {reason}",
+                why="they have no reconstruction and no score",
+                remedy="mend what the reason names, then run the attack stage again",
+            )

@@ -1,0 +1,42 @@
+"""Whether there is enough to train generators on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from fedleak.attacks.base import TrainedAttack
+from fedleak.doctor.base import Check, Finding, Patient
+
+FEW = 500
+"""Below so many pairs generators hardly beat the mean image (``git-t7`` shows the curve)."""
+
+
+class Pairs(Check):
+    """Generators have pairs enough, of the model versions that they are used on."""
+
+    kind: Literal["pairs"] = "pairs"
+
+    def examine(self, patient: Patient) -> Iterator[Finding]:
+        """Too few pairs, or pairs of other model versions than the victims'."""
+        adversary, federation = patient.scenario.adversary, patient.scenario.federation
+        trained = [attack.name for attack in patient.scenario.attacks if isinstance(attack, TrainedAttack)]
+        injection = adversary.injection
+        if injection is None or not trained:
+            return
+        if injection.pairs < FEW:
+            yield self.found(
+                "warning",
+                f"{injection.pairs} pairs for {', '.join(trained)}",
+                why=f"with fewer than {FEW} generators learn little more than the mean image",
+                remedy="raise adversary.injection.pairs",
+            )
+        victims = range(1, federation.rounds + 1) if adversary.victims.rounds == "all" else adversary.victims.rounds
+        strange = [number for number in victims if int(number) not in injection.rounds]
+        if strange and federation.rounds > 1:
+            yield self.found(
+                "note",
+                f"pairs are of rounds {list(injection.rounds)}; victims of {len(strange)} other rounds are attacked",
+                why="gradients change with the model: a generator knows the versions that it was trained on best",
+                remedy="gather an equal share of the pairs in every attacked round (adversary.injection.rounds)",
+            )

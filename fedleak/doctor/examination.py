@@ -1,0 +1,85 @@
+"""From a path to findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from fedleak.component import discover
+from fedleak.doctor.base import Check, Facts, Finding, Patient, Severity
+from fedleak.errors import InputError, InputErrors
+from fedleak.run_directory import RunDirectory
+from fedleak.scenario import Scenario
+from fedleak.scenario_file import load_scenario, read_yaml
+from fedleak.studies.study import is_study, load_study
+from fedleak.transcript.reader import TranscriptReader
+
+ORDER: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+def examine(path: Path, *, budget: str | None = None, overrides: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+    """Everything that the checks find in a scenario, in each cell of a study, or in a run directory; errors first.
+
+    Settings that are refused, data that cannot be read and damaged transcripts are findings, too.
+
+    Raises:
+        InputError: if there is nothing at ``path``.
+    """
+    if not path.exists():
+        raise InputError("SCENARIO|RUN_DIR", str(path), "there is no such file or directory")
+    try:
+        patients, found = _patients(path, budget, overrides)
+    except InputError as error:
+        return tuple(_refused(each) for each in (error.errors if isinstance(error, InputErrors) else [error]))
+    checks = [kind() for kind in discover(Check, "fedleak.doctor.checks").values()]  # type: ignore[type-abstract]
+    found += [finding for patient in patients for check in checks for finding in check.examine(patient)]
+    distinct = dict.fromkeys(found)
+    return tuple(sorted(distinct, key=lambda finding: ORDER.index(finding.severity)))
+
+
+def _patients(path: Path, budget: str | None, overrides: tuple[str, ...]) -> tuple[list[Patient], list[Finding]]:
+    if path.is_dir():
+        return _from_run(RunDirectory(path), overrides)
+    if is_study(read_yaml(path)):
+        cells = load_study(path, overrides=overrides, budget=budget).cells
+        return _from_scenarios(cell.scenario for cell in cells)
+    return _from_scenarios([load_scenario(path, overrides=overrides, budget=budget)])
+
+
+def _from_run(run: RunDirectory, overrides: tuple[str, ...]) -> tuple[list[Patient], list[Finding]]:
+    reader = TranscriptReader(run.transcript)
+    manifest = reader.manifest
+    facts = Facts(manifest.input_shape, manifest.classes, manifest.mean, manifest.std)
+    return [Patient(run.scenario(overrides=overrides), facts, reader)], []
+
+
+def _from_scenarios(scenarios: Iterable[Scenario]) -> tuple[list[Patient], list[Finding]]:
+    """Data sets are read once each, however many cells use them."""
+    known: dict[str, Facts | None] = {}
+    patients, found = [], []
+    for scenario in scenarios:
+        key = scenario.dataset.model_dump_json()
+        if key not in known:
+            try:
+                known[key] = _facts(scenario)
+            except InputError as error:
+                known[key] = None
+                found.append(_refused(error))
+        patients.append(Patient(scenario, known[key]))
+    return patients, found
+
+
+def _facts(scenario: Scenario) -> Facts:
+    splits = scenario.dataset.load()
+    normalisation = splits.normalisation
+    return Facts(splits.input_shape, len(splits.class_names), normalisation.mean, normalisation.std)
+
+
+def _refused(error: InputError) -> Finding:
+    return Finding(
+        check="settings",
+        severity="error",
+        what=str(error),
+        why="fedleak refuses to run it",
+        remedy=f"change {error.path}: {error.allowed}",
+    )

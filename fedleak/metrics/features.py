@@ -1,0 +1,114 @@
+"""Feature extractors for nearest neighbours: random, trained here, or pretrained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from fedleak import seeds
+from fedleak.component import Settings
+from fedleak.metrics.base import MetricUnavailableError, Peers
+from fedleak.metrics.lpips import read_weights
+
+WIDTHS = (32, 64, 128)
+BATCH = 256
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Normalisation of torchvision's ImageNet networks."""
+SIDE = 224
+Extractor = Callable[[Tensor], Tensor]
+
+
+class FeatureSettings(Settings):
+    """Whose average-pooled features are compared."""
+
+    kind: Literal["trained", "random", "pretrained"] = "trained"
+    """A small network trained here to classify the peers; the same with random weights; or torchvision's ResNet-18,
+    enlarged images. The first two stand in where no weights are to be had."""
+    weights: str = "resnet18"
+    """Of ``pretrained``: ``resnet18`` (torchvision's, fetched on first use) or a local file with its state dict."""
+    steps: int = Field(default=300, ge=1)
+    """Of training, 64 images each."""
+    seed: int = Field(default=0, ge=0)
+
+    def describe(self) -> str:
+        """In words, for the report."""
+        if self.kind == "pretrained":
+            return f"features of a pretrained ResNet-18 ({Path(self.weights).name})"
+        how = "random weights" if self.kind == "random" else f"weights trained here in {self.steps} steps"
+        return f"features of a small convolutional network with {how}, which stands in for a pretrained one"
+
+
+def extractor(settings: FeatureSettings, peers: Peers) -> Extractor:
+    """Images ``(N, C, H, W)`` in [0, 1] -> features ``(N, D)``.
+
+    Args:
+        peers: what a network is trained on, where it is trained here.
+
+    Raises:
+        MetricUnavailableError: if weights are not to be had.
+    """
+    if settings.kind == "pretrained":
+        return _pretrained(settings.weights)
+    classes = int(peers.labels.max()) + 1
+    body = _small_network(peers.images.shape[1], seed=settings.seed)
+    if settings.kind == "trained":
+        _train(body, peers, classes, settings)
+    body.eval()
+    return lambda images: _in_batches(body, images * 2 - 1)
+
+
+def _small_network(channels: int, *, seed: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    with seeds.global_torch_seed(seed):
+        for width in WIDTHS:
+            layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.ReLU()]
+            channels = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def _train(body: nn.Module, peers: Peers, classes: int, settings: FeatureSettings) -> None:
+    """Adam at 1e-3 on cross-entropy; the head is dropped afterwards."""
+    with seeds.global_torch_seed(settings.seed + 1):
+        head = nn.Linear(WIDTHS[-1], classes)
+    generator = torch.Generator().manual_seed(settings.seed)
+    optimiser = torch.optim.Adam([*body.parameters(), *head.parameters()], lr=1e-3)
+    for _ in range(settings.steps):
+        some = torch.randint(len(peers.images), (64,), generator=generator)
+        loss = F.cross_entropy(head(body(peers.images[some].float() * 2 - 1)), peers.labels[some])
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+
+def _in_batches(network: nn.Module, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([network(part) for part in torch.split(images, BATCH)])
+
+
+def _pretrained(weights: str) -> Extractor:
+    from torchvision.models import ResNet18_Weights, resnet18
+
+    state = read_weights(weights, name="resnet18", url=ResNet18_Weights.IMAGENET1K_V1.url, setting="metrics.iip")
+    with seeds.global_torch_seed(0):
+        network: Any = resnet18(weights=None)
+    try:
+        network.load_state_dict(state)
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise MetricUnavailableError(f"metrics.iip: {weights} is no ResNet-18 state dict") from error
+    network.fc = nn.Identity()
+    network.eval()
+    mean, std = (torch.tensor(values).reshape(-1, 1, 1) for values in (MEAN, STD))
+
+    def features(images: Tensor) -> Tensor:
+        parts = torch.split(images.expand(-1, 3, -1, -1), 32)
+        large = (F.interpolate(p, size=(SIDE, SIDE), mode="bilinear", align_corners=False) for p in parts)
+        with torch.no_grad():
+            return torch.cat([network((part - mean) / std) for part in large])
+
+    return features

@@ -1,0 +1,56 @@
+"""The SoK's worst-sample reconstruction rate: how surely the most vulnerable image of a batch leaks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from fedleak.results.schema import AttackSummary, ResultRow
+
+Update = tuple[int, int]
+"""Victim and round."""
+WSRR: Mapping[str, str] = {"leaked": "wsrr", "leaked_ssim": "wsrr_ssim"}
+"""Indicator -> name of the rate over it."""
+
+
+def repeats(summaries: Sequence[AttackSummary]) -> list[tuple[str, ...]]:
+    """Ids of the attacks that differ in nothing but their id: independent initialisations of one attack."""
+    groups: dict[str, list[str]] = {}
+    for summary in summaries:
+        if not summary.is_baseline:
+            groups.setdefault(json.dumps([summary.kind, summary.settings], sort_keys=True), []).append(summary.attack)
+    return [tuple(names) for names in groups.values()]
+
+
+def worst_sample_rates(repeated: Sequence[Sequence[ResultRow]], indicator: str) -> dict[Update, float]:
+    """For each update, the largest share of initialisations in which one and the same image of the batch leaks.
+
+    WSRR of Du et al. 2025 (arXiv 2404.05403, Appendix C); which image is the most vulnerable is our reading.
+
+    Args:
+        repeated: rows of each initialisation; an image that one of them failed on did not leak there.
+        indicator: name of a metric of zeros and ones.
+    """
+    leaks: dict[Update, dict[int, float]] = {}
+    for rows in repeated:
+        for row in rows:
+            value = row.metrics.get(indicator)
+            if row.image is not None and value is not None:
+                images = leaks.setdefault((row.victim, row.round), {})
+                images[row.image] = images.get(row.image, 0.0) + value
+    return {update: max(images.values()) / len(repeated) for update, images in leaks.items()}
+
+
+def worst_samples(
+    summaries: Sequence[AttackSummary], rows: Mapping[str, Sequence[ResultRow]]
+) -> dict[str, dict[str, dict[Update, float]]]:
+    """Attack -> ``wsrr`` (``wsrr_ssim``) -> update -> rate, for attacks with two initialisations or more."""
+    found: dict[str, dict[str, dict[Update, float]]] = {}
+    for names in repeats(summaries):
+        if len(names) < 2:
+            continue
+        for indicator, rate in WSRR.items():
+            rates = worst_sample_rates([rows[name] for name in names], indicator)
+            for name in names if rates else ():
+                found.setdefault(name, {})[rate] = rates
+    return found

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fedleak.attacks.inversion.settings import LocalTrainingGuess
+from fedleak.attacks.labels.calibrated_counts import CalibratedCounts
+from fedleak.attacks.labels.calibration import expected_softmax, project, softmax_spread
+from fedleak.attacks.labels.greedy_bias import GreedyBias
+from fedleak.errors import AttackFailedError
+from fedleak.models.convnet import ConvNet
+from fedleak.models.lenet import LeNet
+from fedleak.models.mlp import Mlp
+from tests.attacks.labels.recovery import Setting, share_recovered
+
+MODELS = [LeNet(), LeNet(activation="relu"), ConvNet(widths=(8, 8)), Mlp()]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_untrained_networks_give_away_every_label_of_a_batch_with_repeats(model: LeNet) -> None:
+    assert share_recovered(CalibratedCounts(), Setting(model), batch=16) >= 0.99
+
+
+def test_it_corrects_what_the_greedy_choice_gets_wrong() -> None:
+    setting = Setting(LeNet())
+    assert share_recovered(GreedyBias(), setting, batch=16) < share_recovered(CalibratedCounts(), setting, batch=16)
+
+
+def test_without_a_bias_the_mean_features_stand_in() -> None:
+    assert share_recovered(CalibratedCounts(), Setting(LeNet(last_bias=False)), batch=16) >= 0.95
+
+
+def test_one_local_step_of_unknown_rate() -> None:
+    assert share_recovered(CalibratedCounts(), Setting(LeNet(), "fedavg"), batch=16) >= 0.9
+
+
+def test_several_local_steps_of_known_rate() -> None:
+    setting = Setting(LeNet(), "fedavg", epochs=2, batch_size=4, rate=0.01)
+    guess = LocalTrainingGuess(learning_rate=0.01, epochs=2, batch_size=4)
+    assert share_recovered(CalibratedCounts(local_training=guess), setting, batch=16) >= 0.95
+
+
+def test_a_wrong_rate_costs_labels() -> None:
+    setting = Setting(LeNet(), "fedavg", epochs=2, batch_size=4, rate=0.01)
+    right, wrong = (LocalTrainingGuess(learning_rate=r, epochs=2, batch_size=4) for r in (0.01, 0.05))
+    shares = [share_recovered(CalibratedCounts(local_training=guess), setting, batch=16) for guess in (right, wrong)]
+    assert shares[0] > shares[1]
+
+
+def test_expected_softmax_by_class_and_overall() -> None:
+    softmax = torch.tensor([[0.2, 0.8], [0.4, 0.6], [1.0, 0.0]])
+    rows = expected_softmax(softmax, torch.tensor([0, 0, 0]))
+    torch.testing.assert_close(rows[0], torch.tensor([1.6 / 3, 1.4 / 3]))
+    torch.testing.assert_close(rows[1], softmax.mean(dim=0))  # no image of class 1
+    torch.testing.assert_close(
+        expected_softmax(softmax, torch.tensor([0, 0, 1])), torch.tensor([[0.3, 0.7], [1.0, 0.0]])
+    )
+
+
+def test_the_spread_is_the_covariance_within_classes() -> None:
+    softmax, classes = torch.tensor([[0.2, 0.8], [0.4, 0.6], [1.0, 0.0]]), torch.tensor([0, 0, 1])
+    within = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).double() * (0.01 + 0.01) / 3
+    torch.testing.assert_close(softmax_spread(softmax, expected_softmax(softmax, classes), classes), within)
+
+
+def test_a_bias_gradient_comes_back_out_of_an_outer_product() -> None:
+    bias, feature = torch.tensor([0.5, -0.5]), torch.tensor([1.0, 3.0])
+    torch.testing.assert_close(project(torch.outer(bias, feature), feature), bias)
+
+
+def test_features_of_nothing_but_zeros_are_a_failed_attack() -> None:
+    with pytest.raises(AttackFailedError, match="zeros"):
+        project(torch.ones(2, 2), torch.zeros(2))
