@@ -53,11 +53,22 @@ class ClientSettings(Settings):
     """Use the broadcast running statistics; or batch statistics, whose running averages are shared or kept."""
     postprocess: tuple[PostProcessChoice, ...] = ()
     """Applied to every update before it leaves the client, in this order."""
+    error_feedback: bool = False
+    """Each client adds what the compressors of ``postprocess`` left out of its last update to its next one. Injected
+    batches are answered without it and leave it alone: a pair depends on its images, not on the client's past."""
 
     @model_validator(mode="after")
     def _fits_protocol(self) -> Self:
         if self.protocol == "fedsgd" and (self.local_epochs != 1 or self.samples is not None):
             raise ValueError("local_epochs and samples belong to protocol fedavg; fedsgd shares one gradient")
+        return self
+
+    @model_validator(mode="after")
+    def _feeds_errors_of_compressors_back(self) -> Self:
+        others = [step.kind for step in self.postprocess if not step.compresses]
+        if self.error_feedback and (others or not self.postprocess):
+            found = ", ".join(others) or "nothing"
+            raise ValueError(f"error_feedback corrects what compressors leave out; postprocess holds {found}")
         return self
 
 

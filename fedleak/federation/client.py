@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -21,10 +21,12 @@ from fedleak.federation.sampling import draw_images
 from fedleak.federation.task import ClientTask, unpack
 from fedleak.models.base import InputShape, Model
 from fedleak.postprocess.base import apply_chain
+from fedleak.postprocess.error_feedback import share_with_feedback
 
 app = ClientApp()
 
 LOCAL_BUFFERS = "local-buffers"
+RESIDUAL = "residual"
 INJECT = "query.inject"
 WHOAMI = "query.whoami"
 BUFFER_PREFIX = "buffers/"  # a reply may carry one ArrayRecord only, so shared buffers travel under this name
@@ -83,6 +85,7 @@ def postprocess_mod(message: Message, context: Context, call_next: Callable[[Mes
     if not steps:
         return reply
     origin = message.metadata.message_type  # an injected batch must not get the noise of the client's own update
+    feedback = task.client.error_feedback and origin == MessageType.TRAIN
     arrays: dict[str, Tensor] = reply.content.array_records["arrays"].to_torch_state_dict()
     stacked = {name: tensor for name, tensor in arrays.items() if not name.startswith(BUFFER_PREFIX)}
     count = len(next(iter(stacked.values())))
@@ -91,10 +94,26 @@ def postprocess_mod(message: Message, context: Context, call_next: Callable[[Mes
         generator = seeds.torch_generator(
             task.seed, "postprocess", origin, context_id(context), task.round, task.first_pair + i
         )
-        shared.append(apply_chain(steps, {n: t[i] for n, t in stacked.items()}, generator=generator))
+        update = {name: tensor[i] for name, tensor in stacked.items()}
+        if feedback:
+            shared.append(_share_with_feedback(task, context, update, generator))
+        else:
+            shared.append(apply_chain(steps, update, generator=generator))
     result = {name: torch.stack([update[name] for update in shared]) for name in stacked}
     reply.content["arrays"] = ArrayRecord(torch_state_dict=arrays | result)
     return reply
+
+
+def _share_with_feedback(
+    task: ClientTask, context: Context, update: dict[str, Tensor], generator: torch.Generator
+) -> dict[str, Tensor]:
+    """The compressed update; what it leaves out stays with the node, unless the update is not finite."""
+    held = context.state.array_records.get(RESIDUAL)
+    residual = held.to_torch_state_dict() if held is not None else {}
+    shared, left_over = share_with_feedback(task.client.postprocess, update, residual, generator=generator)
+    if all(tensor.isfinite().all() for tensor in left_over.values()):
+        context.state[RESIDUAL] = ArrayRecord(torch_state_dict=left_over)
+    return shared
 
 
 def context_id(context: Context) -> int:

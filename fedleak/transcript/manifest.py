@@ -64,6 +64,7 @@ class TrainingRecord(Record):
     samples: int | None
     batch_norm: str
     postprocess: tuple[dict[str, Any], ...]
+    error_feedback: bool = False
 
 
 class Manifest(Record):
