@@ -26,5 +26,9 @@ class MagnitudePruning(PostProcess):
         count = int(self.rate * tensor.numel() + 1e-9)  # 0.29 * 100 is a little less than 29
         if count == 0:
             return tensor.clone()
-        smallest = tensor.abs().flatten().topk(count, largest=False).indices
-        return tensor.flatten().index_fill(0, smallest, 0.0).reshape(tensor.shape)
+        flat, kept = tensor.flatten(), tensor.numel() - count
+        if kept < count:  # the smaller of the two selections is the faster one
+            largest = flat.abs().topk(kept, sorted=False).indices
+            return torch.zeros_like(flat).index_copy_(0, largest, flat[largest]).reshape(tensor.shape)
+        smallest = flat.abs().topk(count, largest=False, sorted=False).indices
+        return flat.index_fill(0, smallest, 0.0).reshape(tensor.shape)

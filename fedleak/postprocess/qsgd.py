@@ -35,7 +35,7 @@ class Qsgd(PostProcess):
         step = largest * (relative / levels)
         position = tensor.abs().div_(largest).mul_(levels / relative.clamp(min=1))
         position.add_(uniform_like(tensor, generator)).floor_().clamp_(max=levels)
-        return within_range(position.mul_(step).copysign_(tensor))
+        return within_range(position.mul_(step).copysign_(tensor).add_(0.0))  # no negative zeros
 
 
 def _largest(tensor: Tensor) -> Tensor:

@@ -37,4 +37,4 @@ class UniformQuantisation(PostProcess):
             position.round_()
         else:
             position.add_(uniform_like(tensor, generator)).floor_().clamp_(-levels, levels)
-        return within_range(position.mul_(largest / levels))
+        return within_range(position.mul_(largest / levels).add_(0.0))  # no negative zeros
