@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fedleak.attacks.base import Attack as AttackChoice
     from fedleak.attacks.labels.base import LabelInference as LabelChoice
     from fedleak.datasets.base import Dataset as DatasetChoice
+    from fedleak.guard.base import Guard as GuardChoice
     from fedleak.metrics.base import MetricSettings as MetricsChoice
     from fedleak.models.base import Model
     from fedleak.partition.base import Partition as PartitionChoice
@@ -29,6 +30,7 @@ else:
     AttackChoice = choice(*families.ATTACKS)
     LabelChoice = choice(*families.LABEL_INFERENCES)
     DatasetChoice = choice(*families.DATASETS)
+    GuardChoice = choice(*families.GUARDS)
     ModelChoice = choice(*families.MODELS)
     PartitionChoice = choice(*families.PARTITIONS)
     PostProcessChoice = choice(*families.POST_PROCESSES)
@@ -51,6 +53,8 @@ class ClientSettings(Settings):
     local_learning_rate: float = Field(default=0.01, gt=0)
     batch_norm: Literal["eval", "train_shared", "train_local"] = "eval"
     """Use the broadcast running statistics; or batch statistics, whose running averages are shared or kept."""
+    guards: tuple[GuardChoice, ...] = ()
+    """Checks of the broadcast model; a client that finds it crafted trains nothing and says so."""
     postprocess: tuple[PostProcessChoice, ...] = ()
     """Applied to every update before it leaves the client, in this order."""
     error_feedback: bool = False

@@ -19,6 +19,7 @@ from fedleak import seeds
 from fedleak.federation.local_training import LocalTraining, Updates, compute_updates
 from fedleak.federation.sampling import draw_images
 from fedleak.federation.task import ClientTask, unpack
+from fedleak.guard.base import check_model
 from fedleak.models.base import InputShape, Model
 from fedleak.postprocess.base import apply_chain
 from fedleak.postprocess.error_feedback import share_with_feedback
@@ -43,7 +44,11 @@ def _module(model: Model, input_shape: InputShape, classes: int) -> nn.Module:
 
 
 def _prepare(message: Message, context: Context) -> tuple[ClientTask, nn.Module, torch.device]:
-    """The task, and the model with the broadcast weights (and the client's own buffers, where it keeps them)."""
+    """The task, and the model with the broadcast weights (and the client's own buffers, where it keeps them).
+
+    Raises:
+        CraftedModelError: if one of the client's guards finds the model crafted.
+    """
     task = ClientTask.model_validate_json(str(message.content.config_records["config"]["task"]))
     device = torch.device("cuda" if task.gpu else "cpu")
     if device.type == "cpu":
@@ -53,6 +58,7 @@ def _prepare(message: Message, context: Context) -> tuple[ClientTask, nn.Module,
     if task.client.batch_norm == "train_local" and LOCAL_BUFFERS in context.state:
         state |= context.state.array_records[LOCAL_BUFFERS].to_torch_state_dict()
     model.load_state_dict(state)
+    check_model(task.client.guards, model)
     return task, model, device
 
 
