@@ -85,7 +85,7 @@ class Frontier(Record):
     metric: str
     """Of leakage."""
     metrics: tuple[str, ...]
-    """All that were measured."""
+    """All that were measured, that of leakage first."""
     higher_leaks_more: tuple[str, ...]
     accuracy_loss: float
     cases: tuple[Case, ...]
@@ -122,7 +122,7 @@ def find_frontier(
     return Frontier(
         study=results.name,
         metric=chosen,
-        metrics=tuple(dict.fromkeys(name for settings in found.values() for s in settings for name in s.leaks)),
+        metrics=_in_order(chosen, {name for settings in found.values() for s in settings for name in s.leaks}),
         higher_leaks_more=higher,
         accuracy_loss=accuracy_loss,
         cases=tuple(_judge(name, settings, chosen, higher, accuracy_loss) for name, settings in found.items()),
@@ -204,6 +204,11 @@ def _metric(wanted: str | None, settings: Iterable[Setting]) -> str:
     if chosen is None:
         raise InputError("STUDY_DIR", sorted(everywhere), f"expected one of {', '.join(LEAKAGE)} in every setting")
     return chosen
+
+
+def _in_order(chosen: str, measured: set[str]) -> tuple[str, ...]:
+    rest = measured - {chosen}
+    return (chosen, *(name for name in LEAKAGE if name in rest), *sorted(rest - set(LEAKAGE)))
 
 
 def _judge(name: str, settings: list[Setting], metric: str, higher: Sequence[str], loss: float) -> Case:
