@@ -6,6 +6,7 @@ from typing import Any
 
 from fedleak.attacks.base import Attack
 from fedleak.attacks.labels.base import LabelInference
+from fedleak.augment.base import Augmentation
 from fedleak.component import Component, discover
 from fedleak.datasets.base import Dataset
 from fedleak.guard.base import Guard
@@ -18,6 +19,7 @@ from fedleak.studies.claims.base import Claim
 
 ATTACKS = (Attack, "fedleak.attacks")
 LABEL_INFERENCES = (LabelInference, "fedleak.attacks.labels")
+AUGMENTATIONS = (Augmentation, "fedleak.augment")
 GUARDS = (Guard, "fedleak.guard")
 DATASETS = (Dataset, "fedleak.datasets")
 METRICS = (Metric, "fedleak.metrics")
@@ -35,6 +37,7 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "partition": PARTITIONS,
     "shift": SHIFTS,
     "postprocess": POST_PROCESSES,
+    "augment": AUGMENTATIONS,
     "guard": GUARDS,
     "metric": METRICS,
     "claim": CLAIMS,

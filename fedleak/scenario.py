@@ -16,6 +16,7 @@ from fedleak.metrics.base import metric_settings
 if TYPE_CHECKING:
     from fedleak.attacks.base import Attack as AttackChoice
     from fedleak.attacks.labels.base import LabelInference as LabelChoice
+    from fedleak.augment.base import Augmentation as AugmentationChoice
     from fedleak.datasets.base import Dataset as DatasetChoice
     from fedleak.guard.base import Guard as GuardChoice
     from fedleak.metrics.base import MetricSettings as MetricsChoice
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 else:
     MetricsChoice = metric_settings(families.kinds("metric"))
     AttackChoice = choice(*families.ATTACKS)
+    AugmentationChoice = choice(*families.AUGMENTATIONS)
     LabelChoice = choice(*families.LABEL_INFERENCES)
     DatasetChoice = choice(*families.DATASETS)
     GuardChoice = choice(*families.GUARDS)
@@ -53,6 +55,8 @@ class ClientSettings(Settings):
     local_learning_rate: float = Field(default=0.01, gt=0)
     batch_norm: Literal["eval", "train_shared", "train_local"] = "eval"
     """Use the broadcast running statistics; or batch statistics, whose running averages are shared or kept."""
+    augment: tuple[AugmentationChoice, ...] = ()
+    """Done to a client's images, once per update, before it trains on them; injected batches are treated alike."""
     guards: tuple[GuardChoice, ...] = ()
     """Checks of the broadcast model; a client that finds it crafted trains nothing and says so."""
     postprocess: tuple[PostProcessChoice, ...] = ()

@@ -67,6 +67,7 @@ class TrainingRecord(Record):
     batch_norm: str
     postprocess: tuple[dict[str, Any], ...]
     error_feedback: bool = False
+    augment: tuple[dict[str, Any], ...] = ()
     guards: tuple[dict[str, Any], ...] = ()
 
 
