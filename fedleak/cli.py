@@ -202,6 +202,7 @@ class Benchmark(StrEnum):
     FEDERATION = "federation"
     TRAINING = "training"
     INVERSION = "inversion"
+    POSTPROCESS = "postprocess"
 
 
 @app.command()

@@ -45,7 +45,7 @@ class Request:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (study, verify, studies, compare):
+    for command in (study, verify, studies, compare, frontier):
         app.command()(command)
 
 
@@ -120,6 +120,31 @@ def compare(
     if out is not None:
         write_atomically(out, render_study(compared, out.parent))
         _wide_console().print(f"report: {out}", highlight=False, markup=False, soft_wrap=True)
+
+
+def frontier(
+    study_dir: Annotated[Path, typer.Argument(metavar="STUDY_DIR", help="Directory of a study that was run.")],
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="Of leakage [default: lpips, or a stand-in where it is absent].")
+    ] = None,
+    accuracy_loss: Annotated[
+        float, typer.Option("--accuracy-loss", min=0, max=1, help="What a recommended setting may lose, in [0, 1].")
+    ] = 0.05,
+) -> None:
+    """Compare a study's settings by accuracy, leakage and bytes per round, and recommend one."""
+    from fedleak.report.frontier_page import recommendation, write_frontier
+    from fedleak.studies.directory import StudyDirectory
+    from fedleak.studies.frontier import find_frontier
+    from fedleak.studies.results import load_study_results
+    from fedleak.studies.tables import frontier_table
+
+    results = load_study_results(study_dir)
+    found = find_frontier(results, StudyDirectory(study_dir), metric=metric, accuracy_loss=accuracy_loss)
+    console = _wide_console()
+    for case in found.cases:
+        console.print(frontier_table(case, found))
+        console.print(recommendation(case, found), highlight=False, markup=False, soft_wrap=True)
+    console.print(f"report: {write_frontier(study_dir, found)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _run(request: Request) -> StudyResults:

@@ -6,8 +6,10 @@ from typing import Any
 
 from fedleak.attacks.base import Attack
 from fedleak.attacks.labels.base import LabelInference
+from fedleak.augment.base import Augmentation
 from fedleak.component import Component, discover
 from fedleak.datasets.base import Dataset
+from fedleak.guard.base import Guard
 from fedleak.metrics.base import Metric
 from fedleak.models.base import Model
 from fedleak.partition.base import Partition
@@ -17,6 +19,8 @@ from fedleak.studies.claims.base import Claim
 
 ATTACKS = (Attack, "fedleak.attacks")
 LABEL_INFERENCES = (LabelInference, "fedleak.attacks.labels")
+AUGMENTATIONS = (Augmentation, "fedleak.augment")
+GUARDS = (Guard, "fedleak.guard")
 DATASETS = (Dataset, "fedleak.datasets")
 METRICS = (Metric, "fedleak.metrics")
 MODELS = (Model, "fedleak.models")
@@ -33,6 +37,8 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "partition": PARTITIONS,
     "shift": SHIFTS,
     "postprocess": POST_PROCESSES,
+    "augment": AUGMENTATIONS,
+    "guard": GUARDS,
     "metric": METRICS,
     "claim": CLAIMS,
 }

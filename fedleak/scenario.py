@@ -16,7 +16,9 @@ from fedleak.metrics.base import metric_settings
 if TYPE_CHECKING:
     from fedleak.attacks.base import Attack as AttackChoice
     from fedleak.attacks.labels.base import LabelInference as LabelChoice
+    from fedleak.augment.base import Augmentation as AugmentationChoice
     from fedleak.datasets.base import Dataset as DatasetChoice
+    from fedleak.guard.base import Guard as GuardChoice
     from fedleak.metrics.base import MetricSettings as MetricsChoice
     from fedleak.models.base import Model
     from fedleak.partition.base import Partition as PartitionChoice
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 else:
     MetricsChoice = metric_settings(families.kinds("metric"))
     AttackChoice = choice(*families.ATTACKS)
+    AugmentationChoice = choice(*families.AUGMENTATIONS)
     LabelChoice = choice(*families.LABEL_INFERENCES)
     DatasetChoice = choice(*families.DATASETS)
+    GuardChoice = choice(*families.GUARDS)
     ModelChoice = choice(*families.MODELS)
     PartitionChoice = choice(*families.PARTITIONS)
     PostProcessChoice = choice(*families.POST_PROCESSES)
@@ -51,13 +55,28 @@ class ClientSettings(Settings):
     local_learning_rate: float = Field(default=0.01, gt=0)
     batch_norm: Literal["eval", "train_shared", "train_local"] = "eval"
     """Use the broadcast running statistics; or batch statistics, whose running averages are shared or kept."""
+    augment: tuple[AugmentationChoice, ...] = ()
+    """Done to a client's images, once per update, before it trains on them; injected batches are treated alike."""
+    guards: tuple[GuardChoice, ...] = ()
+    """Checks of the broadcast model; a client that finds it crafted trains nothing and says so."""
     postprocess: tuple[PostProcessChoice, ...] = ()
     """Applied to every update before it leaves the client, in this order."""
+    error_feedback: bool = False
+    """Each client adds what the compressors of ``postprocess`` left out of its last update to its next one. Injected
+    batches are answered without it and leave it alone: a pair depends on its images, not on the client's past."""
 
     @model_validator(mode="after")
     def _fits_protocol(self) -> Self:
         if self.protocol == "fedsgd" and (self.local_epochs != 1 or self.samples is not None):
             raise ValueError("local_epochs and samples belong to protocol fedavg; fedsgd shares one gradient")
+        return self
+
+    @model_validator(mode="after")
+    def _feeds_errors_of_compressors_back(self) -> Self:
+        others = [step.kind for step in self.postprocess if not step.compresses]
+        if self.error_feedback and (others or not self.postprocess):
+            found = ", ".join(others) or "nothing"
+            raise ValueError(f"error_feedback corrects what compressors leave out; postprocess holds {found}")
         return self
 
 

@@ -23,7 +23,7 @@ from fedleak.transcript.rows import RowFile, create_rows
 Protocol = Literal["fedsgd", "fedavg"]
 C = TypeVar("C", bound=Component)
 MODEL_SEED = 7
-REQUIRED_VALUES: dict[Any, Any] = {float: 0.5, int: 2, bool: True}
+REQUIRED_VALUES: dict[Any, Any] = {float: 0.5, int: 2, bool: True, tuple[str, ...]: ("*.weight", "w")}
 
 
 @lru_cache(maxsize=1)

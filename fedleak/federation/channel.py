@@ -14,6 +14,7 @@ from flwr.serverapp.strategy import Strategy
 from fedleak.errors import FederationError
 from fedleak.federation.failures import WorkerLostError, client_failure, is_lost_worker
 from fedleak.federation.plan import PlannedUpdate
+from fedleak.postprocess.encoding.update import encode_update
 from fedleak.transcript.manifest import Status, UpdateRecord
 
 RecordUpdate = Callable[[PlannedUpdate, Mapping[str, torch.Tensor]], None]
@@ -51,6 +52,7 @@ class ChannelTap(Strategy):
     ) -> None:
         self._inner, self._clients, self._planned, self._record = inner, clients, planned, record
         self._expected: list[int] = []
+        self._bytes: dict[int, int] = {}
         self.deliveries: list[Delivery] = []
 
     def configure_train(
@@ -78,10 +80,13 @@ class ChannelTap(Strategy):
             kind = WorkerLostError if any(d.lost for d in self.deliveries) else FederationError
             raise kind(f"round {server_round}: no client delivered a usable update ({reasons})")
         ok = {d.client for d in self.deliveries if d.status == "ok"}
+        self._bytes = {}
         for update in self._planned(server_round):
             if update.client in ok:
-                tensors = by_client[update.client].content.array_records["arrays"].to_torch_state_dict()
-                self._record(update, {name: tensor[0] for name, tensor in tensors.items()})
+                stacked = by_client[update.client].content.array_records["arrays"].to_torch_state_dict()
+                tensors = {name: tensor[0] for name, tensor in stacked.items()}
+                self._bytes[update.client] = len(encode_update(tensors))
+                self._record(update, tensors)
         return self._inner.aggregate_train(server_round, usable)
 
     def update_records(self, server_round: int) -> tuple[UpdateRecord, ...]:
@@ -94,6 +99,7 @@ class ChannelTap(Strategy):
                 client=update.client,
                 model_version=server_round - 1,
                 samples=by_client[update.client].samples,
+                bytes=self._bytes.get(update.client),
                 status=by_client[update.client].status,
                 reason=by_client[update.client].reason,
             )

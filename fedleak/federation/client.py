@@ -10,21 +10,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+import torch.nn.functional as F
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fedleak import seeds
+from fedleak.augment.base import Batch, apply_augmentations
 from fedleak.federation.local_training import LocalTraining, Updates, compute_updates
 from fedleak.federation.sampling import draw_images
 from fedleak.federation.task import ClientTask, unpack
+from fedleak.guard.base import check_model
 from fedleak.models.base import InputShape, Model
 from fedleak.postprocess.base import apply_chain
+from fedleak.postprocess.error_feedback import share_with_feedback
 
 app = ClientApp()
 
 LOCAL_BUFFERS = "local-buffers"
+RESIDUAL = "residual"
 INJECT = "query.inject"
 WHOAMI = "query.whoami"
 BUFFER_PREFIX = "buffers/"  # a reply may carry one ArrayRecord only, so shared buffers travel under this name
@@ -41,7 +46,11 @@ def _module(model: Model, input_shape: InputShape, classes: int) -> nn.Module:
 
 
 def _prepare(message: Message, context: Context) -> tuple[ClientTask, nn.Module, torch.device]:
-    """The task, and the model with the broadcast weights (and the client's own buffers, where it keeps them)."""
+    """The task, and the model with the broadcast weights (and the client's own buffers, where it keeps them).
+
+    Raises:
+        CraftedModelError: if one of the client's guards finds the model crafted.
+    """
     task = ClientTask.model_validate_json(str(message.content.config_records["config"]["task"]))
     device = torch.device("cuda" if task.gpu else "cpu")
     if device.type == "cpu":
@@ -51,28 +60,56 @@ def _prepare(message: Message, context: Context) -> tuple[ClientTask, nn.Module,
     if task.client.batch_norm == "train_local" and LOCAL_BUFFERS in context.state:
         state |= context.state.array_records[LOCAL_BUFFERS].to_torch_state_dict()
     model.load_state_dict(state)
+    check_model(task.client.guards, model)
     return task, model, device
 
 
+def _augment(task: ClientTask, images: Tensor, labels: Tensor, *, origin: str, client: int) -> tuple[Tensor, Tensor]:
+    """What the client trains on instead of images ``(n, M, C, H, W)`` in [0, 1] with labels ``(n, M)``."""
+    steps = task.client.augment
+    if not steps:
+        return images, labels
+    pixels, classes = (torch.from_numpy(np.array(values)) for values in _data(task.public))
+    public = _as_batch(pixels, classes, task.classes)
+    batches = []
+    for i in range(len(images)):
+        generator = seeds.numpy_generator(task.seed, "augment", origin, client, task.round, task.first_pair + i)
+        batch = Batch(images[i], F.one_hot(labels[i], task.classes).to(images.dtype))
+        batches.append(apply_augmentations(steps, batch, public, generator=generator))
+    return torch.stack([batch.images for batch in batches]), torch.stack([batch.targets for batch in batches])
+
+
+def _as_batch(images: Tensor, labels: Tensor, classes: int) -> Batch:
+    return Batch(images.to(torch.float32) / 255, F.one_hot(labels, classes).to(torch.float32))
+
+
 def _compute(
-    task: ClientTask, model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int
+    task: ClientTask,
+    model: nn.Module,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    *,
+    seed: int,
+    origin: str,
+    client: int,
 ) -> Updates:
     """Updates for raw images ``(n, M, C, H, W)`` uint8 and labels ``(n, M)``."""
     device = next(model.parameters()).device
     shape = (-1, 1, 1)
     mean = torch.tensor(task.mean, device=device).reshape(shape)
     std = torch.tensor(task.std, device=device).reshape(shape)
-    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device, torch.float32) / 255
-    client = task.client
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(torch.float32) / 255
+    targets = torch.from_numpy(np.ascontiguousarray(labels))
+    pixels, targets = _augment(task, pixels, targets, origin=origin, client=client)
+    settings = task.client
     training = LocalTraining(
-        protocol=client.protocol,
-        batch_size=client.batch_size,
-        epochs=client.local_epochs,
-        learning_rate=client.local_learning_rate,
-        train_mode=client.batch_norm != "eval",
+        protocol=settings.protocol,
+        batch_size=settings.batch_size,
+        epochs=settings.local_epochs,
+        learning_rate=settings.local_learning_rate,
+        train_mode=settings.batch_norm != "eval",
     )
-    targets = torch.from_numpy(np.ascontiguousarray(labels)).to(device)
-    return compute_updates(model, (pixels - mean) / std, targets, training, seed=seed)
+    return compute_updates(model, (pixels.to(device) - mean) / std, targets.to(device), training, seed=seed)
 
 
 def postprocess_mod(message: Message, context: Context, call_next: Callable[[Message, Context], Message]) -> Message:
@@ -83,6 +120,7 @@ def postprocess_mod(message: Message, context: Context, call_next: Callable[[Mes
     if not steps:
         return reply
     origin = message.metadata.message_type  # an injected batch must not get the noise of the client's own update
+    feedback = task.client.error_feedback and origin == MessageType.TRAIN
     arrays: dict[str, Tensor] = reply.content.array_records["arrays"].to_torch_state_dict()
     stacked = {name: tensor for name, tensor in arrays.items() if not name.startswith(BUFFER_PREFIX)}
     count = len(next(iter(stacked.values())))
@@ -91,10 +129,26 @@ def postprocess_mod(message: Message, context: Context, call_next: Callable[[Mes
         generator = seeds.torch_generator(
             task.seed, "postprocess", origin, context_id(context), task.round, task.first_pair + i
         )
-        shared.append(apply_chain(steps, {n: t[i] for n, t in stacked.items()}, generator=generator))
+        update = {name: tensor[i] for name, tensor in stacked.items()}
+        if feedback:
+            shared.append(_share_with_feedback(task, context, update, generator))
+        else:
+            shared.append(apply_chain(steps, update, generator=generator))
     result = {name: torch.stack([update[name] for update in shared]) for name in stacked}
     reply.content["arrays"] = ArrayRecord(torch_state_dict=arrays | result)
     return reply
+
+
+def _share_with_feedback(
+    task: ClientTask, context: Context, update: dict[str, Tensor], generator: torch.Generator
+) -> dict[str, Tensor]:
+    """The compressed update; what it leaves out stays with the node, unless the update is not finite."""
+    held = context.state.array_records.get(RESIDUAL)
+    residual = held.to_torch_state_dict() if held is not None else {}
+    shared, left_over = share_with_feedback(task.client.postprocess, update, residual, generator=generator)
+    if all(tensor.isfinite().all() for tensor in left_over.values()):
+        context.state[RESIDUAL] = ArrayRecord(torch_state_dict=left_over)
+    return shared
 
 
 def context_id(context: Context) -> int:
@@ -127,7 +181,9 @@ def train(message: Message, context: Context) -> Message:
     images, labels = _data(str(Path(task.data) / f"{client:05d}"))
     chosen = draw_images(task.client, seed=task.seed, round_number=task.round, client=client, held=len(labels))
     seed = seeds.derive(task.seed, "client", task.round, client)
-    updates = _compute(task, model, images[chosen][None], labels[chosen][None], seed)
+    updates = _compute(
+        task, model, images[chosen][None], labels[chosen][None], seed=seed, origin=MessageType.TRAIN, client=client
+    )
     tensors = {name: tensor.cpu() for name, tensor in updates.tensors.items()}
     if task.fault == "nan":
         tensors = {name: torch.full_like(tensor, torch.nan) for name, tensor in tensors.items()}
@@ -147,6 +203,6 @@ def inject(message: Message, context: Context) -> Message:
     task, model, _ = _prepare(message, context)
     images, labels = unpack(message.content.array_records["injected"])
     seed = seeds.derive(task.seed, "inject", task.round, task.first_pair)
-    updates = _compute(task, model, images, labels, seed)
+    updates = _compute(task, model, images, labels, seed=seed, origin=INJECT, client=context_id(context))
     tensors = {name: tensor.cpu() for name, tensor in updates.tensors.items()}
     return Message(RecordDict({"arrays": ArrayRecord(torch_state_dict=tensors)}), reply_to=message)

@@ -55,7 +55,7 @@ def compute_updates(model: nn.Module, images: Tensor, labels: Tensor, training: 
     Args:
         model: architecture, parameters and buffers; left unchanged.
         images: normalised, ``(n, M, C, H, W)``.
-        labels: ``(n, M)``.
+        labels: ``(n, M)``, or class probabilities ``(n, M, classes)``.
         training: what to compute.
         seed: of mini-batch order and dropout.
     """

@@ -48,7 +48,7 @@ def per_batch_gradients(
         model: in evaluation mode; left unchanged.
         layers: from ``weighted_layers``.
         images: ``(n, B, C, H, W)``.
-        labels: ``(n, B)``.
+        labels: ``(n, B)``, or class probabilities ``(n, B, classes)``.
 
     Returns:
         Name -> ``(n, *shape)``, and the losses ``(n,)``; None if the model calls a layer not exactly once, or on
@@ -59,7 +59,7 @@ def per_batch_gradients(
     shapes_fit = all(c.inputs.ndim == (2 if isinstance(c.layer, nn.Linear) else 4) for c in calls)
     if sorted(c.name for c in calls) != sorted(layers) or not shapes_fit:
         return None
-    losses = F.cross_entropy(logits, labels.flatten(), reduction="none").reshape(count, -1).mean(dim=1)
+    losses = F.cross_entropy(logits, labels.flatten(0, 1), reduction="none").reshape(count, -1).mean(dim=1)
     backward = torch.autograd.grad(losses.sum(), [call.outputs for call in calls])
     gradients: State = {}
     for call, d in zip(calls, backward, strict=True):

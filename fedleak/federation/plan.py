@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from fedleak import seeds
 from fedleak.datasets.base import DatasetSplits, LabelledImages
 from fedleak.errors import InputError
 from fedleak.federation.sampling import draw_images, images_per_update
+from fedleak.postprocess.gradient_masking import GradientMasking
 from fedleak.scenario import Scenario
 
 Indices = NDArray[np.int64]
@@ -90,9 +92,15 @@ def make_plan(scenario: Scenario) -> Plan:
 
 def _check_model(scenario: Scenario, splits: DatasetSplits) -> None:
     try:
-        scenario.model.build(splits.input_shape, len(splits.class_names), seed=0)
+        model = scenario.model.build(splits.input_shape, len(splits.class_names), seed=0)
     except (ValueError, RuntimeError) as error:
         raise InputError("model", scenario.model.kind, f"it does not fit the images: {error}") from error
+    names = [name for name, _ in model.named_parameters()]
+    for i, step in enumerate(scenario.federation.client.postprocess):
+        for pattern in step.layers if isinstance(step, GradientMasking) else ():
+            if not fnmatch.filter(names, pattern):
+                path = f"federation.client.postprocess.{i}.layers"
+                raise InputError(path, pattern, f"it fits no parameter of the model: {', '.join(names)}")
 
 
 def _public_count(scenario: Scenario, available: int) -> int:

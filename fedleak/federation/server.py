@@ -156,6 +156,7 @@ class Server:
             std=splits.normalisation.std,
             client=scenario.federation.client,
             data=str(self.data.resolve()),
+            public=str((self.writer.folder / "public").resolve()),
             gpu=scenario.federation.engine.client_gpus > 0,
             timeout=scenario.federation.engine.timeout,
             fault=faults[0] if faults else None,

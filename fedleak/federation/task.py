@@ -28,6 +28,8 @@ class ClientTask(Settings):
     client: ClientSettings
     data: str
     """Folder with one sub-folder of private images per client."""
+    public: str = ""
+    """Folder with the public images, ``images.npy`` and ``labels.npy``; read where ``client.augment`` asks for them."""
     gpu: bool = False
     """Compute on the GPU that the engine has given to this client."""
     threads: int = Field(default=1, ge=1)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 
 from fedleak.component import Component
+from fedleak.postprocess.tensors import scaled_norm
 
 Update = Mapping[str, torch.Tensor]
 
 
 class PostProcess(Component):
     """A transformation of one update: name -> tensor, gradients or weight deltas, never buffers."""
+
+    compresses: ClassVar[bool] = False
+    """It loses part of the update to save bandwidth, and error feedback may send the lost part later."""
 
     @abstractmethod
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -29,7 +34,6 @@ def apply_chain(steps: Sequence[PostProcess], update: Update, *, generator: torc
 
 
 def global_norm(update: Update) -> torch.Tensor:
-    """Euclidean norm over all tensors together, a scalar."""
-    norms = torch.stack([torch.linalg.vector_norm(tensor) for tensor in update.values()])
-    total: torch.Tensor = torch.linalg.vector_norm(norms)
-    return total
+    """Euclidean norm over all tensors together, a scalar; infinite only where the norm itself is out of range."""
+    largest, relative = scaled_norm(update.values())
+    return largest * relative

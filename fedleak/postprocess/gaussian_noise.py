@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 
 from fedleak.postprocess.base import PostProcess, Update
+from fedleak.postprocess.tensors import add_noise, normal_like
 
 
 class GaussianNoise(PostProcess):
@@ -15,11 +16,10 @@ class GaussianNoise(PostProcess):
 
     kind: Literal["gaussian_noise"] = "gaussian_noise"
     std: float = Field(ge=0)
-    """Absolute standard deviation, in the update's own unit."""
+    """Standard deviation, in the update's own unit unless ``relative_to`` says otherwise."""
+    relative_to: Literal["nothing", "tensor", "update"] = "nothing"
+    """``std`` is absolute, or a multiple of the root mean square of each tensor, or of the whole update."""
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Every tensor gets its own draw, in the order of the mapping."""
-        return {
-            name: tensor + self.std * torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
-            for name, tensor in update.items()
-        }
+        return add_noise(update, lambda t: normal_like(t, generator), std=self.std, relative_to=self.relative_to)

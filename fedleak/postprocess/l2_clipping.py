@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from fedleak.postprocess.base import PostProcess, Update, global_norm
+from fedleak.postprocess.base import PostProcess, Update
+from fedleak.postprocess.tensors import each_floating, scaled_norm
 
 
 class L2Clipping(PostProcess):
@@ -17,7 +18,8 @@ class L2Clipping(PostProcess):
     max_norm: float = Field(gt=0)
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """A zero update stays zero."""
-        norm = global_norm(update)
-        scale = torch.clamp(self.max_norm / torch.clamp(norm, min=torch.finfo(norm.dtype).tiny), max=1.0)
-        return {name: tensor * scale for name, tensor in update.items()}
+        """A short update stays as it is; a long one is scaled without overflow, however large its values are."""
+        largest, relative = scaled_norm(update.values())
+        short = largest * relative <= self.max_norm
+        factor = self.max_norm / relative.clamp(min=1.0)
+        return each_floating(update, lambda tensor: torch.where(short, tensor, tensor / largest * factor))

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 
 from fedleak.postprocess.base import PostProcess, Update
+from fedleak.postprocess.tensors import each_floating
 
 
 class MagnitudePruning(PostProcess):
     """Zero the share ``rate`` of each tensor with the smallest magnitude (Chen & Liu 2025, arXiv 2505.20026, D.1)."""
 
     kind: Literal["magnitude_pruning"] = "magnitude_pruning"
+    compresses: ClassVar[bool] = True
     rate: float = Field(ge=0, lt=1)
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Exactly ``floor(rate * n)`` values of each tensor become zero."""
-        return {name: self._prune(tensor) for name, tensor in update.items()}
+        return each_floating(update, self._prune)
 
     def _prune(self, tensor: torch.Tensor) -> torch.Tensor:
         count = int(self.rate * tensor.numel() + 1e-9)  # 0.29 * 100 is a little less than 29
         if count == 0:
             return tensor.clone()
-        smallest = tensor.abs().flatten().topk(count, largest=False).indices
-        return tensor.flatten().index_fill(0, smallest, 0.0).reshape(tensor.shape)
+        flat, kept = tensor.flatten(), tensor.numel() - count
+        if kept < count:  # the smaller of the two selections is the faster one
+            largest = flat.abs().topk(kept, sorted=False).indices
+            return torch.zeros_like(flat).index_copy_(0, largest, flat[largest]).reshape(tensor.shape)
+        smallest = flat.abs().topk(count, largest=False, sorted=False).indices
+        return flat.index_fill(0, smallest, 0.0).reshape(tensor.shape)

@@ -41,6 +41,8 @@ class ResultRow(Record):
     label_true: int | None = None
     label_guess: int | None = None
     seconds: float | None = None
+    bytes_per_update: int | None = None
+    """What the update behind the image took on the wire."""
     status: Literal["ok", "failed"] = "ok"
     reason: str = ""
 
@@ -139,6 +141,8 @@ class Results(Record):
     """Attacks in the order of the scenario, then baselines."""
     higher_is_better: tuple[str, ...]
     """Metrics of which more means a better reconstruction."""
+    bytes_per_update: float | None = None
+    """Mean over the recorded updates of what one took on the wire, in its shortest exact encoding."""
     withheld: tuple[CapabilityNote, ...] = ()
     """What the adversary was not granted."""
     notes: tuple[str, ...]
@@ -161,11 +165,15 @@ def to_csv(rows: tuple[ResultRow, ...]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     keys = ["attack", "kind", "victim", "round", "image"]
-    writer.writerow([*keys, *core, "label_true", "label_guess", "seconds", *further, "status", "reason"])
+    writer.writerow(
+        [*keys, *core, "label_true", "label_guess", "seconds", *further, "bytes_per_update", "status", "reason"]
+    )
     for row in rows:
         cells = [row.attack, row.kind, row.victim, row.round, row.image, *(row.metrics.get(n) for n in core)]
         cells += [row.label_true, row.label_guess, row.seconds, *(row.metrics.get(n) for n in further)]
-        writer.writerow(["" if cell is None else cell for cell in [*cells, row.status, row.reason]])
+        writer.writerow(
+            ["" if cell is None else cell for cell in [*cells, row.bytes_per_update, row.status, row.reason]]
+        )
     return out.getvalue()
 
 

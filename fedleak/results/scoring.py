@@ -92,6 +92,7 @@ def add_update(
                 label_true=true_labels[position],
                 label_guess=guessed[position] if guessed is not None else None,
                 seconds=seconds,
+                bytes_per_update=update.bytes,
             )
         )
         scored.reconstructions.append(images[place].clamp(0, 1))

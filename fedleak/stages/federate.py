@@ -104,4 +104,5 @@ def is_finished(run: RunDirectory, fingerprint: str) -> bool:
 
 def _keeps_client_state(scenario: Scenario) -> bool:
     """Clients that keep something from round to round lose it with their process: such a run starts over."""
-    return scenario.federation.client.batch_norm == "train_local"
+    client = scenario.federation.client
+    return client.batch_norm == "train_local" or client.error_feedback

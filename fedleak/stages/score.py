@@ -89,6 +89,7 @@ class _Scorer:
                         victim=update.client,
                         round=update.round,
                         seconds=attempt.seconds,
+                        bytes_per_update=update.bytes,
                         status="failed",
                         reason=attempt.reason,
                     )
@@ -181,6 +182,7 @@ class _Scorer:
                 for r in manifest.rounds
             ),
             attacks=tuple(self._with_worst_samples()),
+            bytes_per_update=self._bytes_per_update(),
             notes=self._notes(),
             rows=tuple(self.rows),
         )
@@ -201,6 +203,10 @@ class _Scorer:
             )
             for summary in self.summaries
         ]
+
+    def _bytes_per_update(self) -> float | None:
+        sizes = [update.bytes for update in self.updates.values() if update.bytes is not None]
+        return sum(sizes) / len(sizes) if sizes else None
 
     def _notes(self) -> tuple[str, ...]:
         notes = [f"{name} is absent: {reason}" for name, reason in self.unavailable.items()]

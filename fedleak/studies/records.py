@@ -53,6 +53,10 @@ class CellRecord(Record):
     """Time of attacking, scoring and reporting; the federation's is its own."""
     accuracy: float | None = None
     """Of the global model after the last round."""
+    bytes_per_update: float | None = None
+    """Mean size on the wire."""
+    bytes_per_round: float | None = None
+    """Of all clients that take part in a round."""
     higher_is_better: tuple[str, ...] = ()
     attacks: tuple[Measured, ...] = ()
 

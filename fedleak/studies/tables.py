@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from fedleak.report.format import interval_range, metric_title, metric_value
+from fedleak.report.format import DASH, count, interval_range, metric_title, metric_value, percent
+from fedleak.studies.frontier import Case, Frontier, Setting
 from fedleak.studies.matrix import label_text, short_names
 from fedleak.studies.results import Line, StudyResults
 
@@ -36,6 +37,34 @@ def _cells(line: Line, metric: str, *, published: bool) -> list[str]:
     interval = line.metrics.get(metric)
     measured = "-" if interval is None else f"{metric_value(metric, interval.mean)} {interval_range(metric, interval)}"
     return [metric_value(metric, line.published.get(metric)), measured] if published else [measured]
+
+
+def frontier_table(case: Case, frontier: Frontier) -> Table:
+    """A line for each setting: accuracy, the strongest attack's closeness, bytes per round, and what dominates it."""
+    table = Table(title=case.name or frontier.study, title_justify="left")
+    metrics = (frontier.metric, *(name for name in ("psnr",) if name in frontier.metrics and name != frontier.metric))
+    for heading in ("#", "setting", "accuracy", *map(metric_title, metrics), "strongest attack", "bytes per round", ""):
+        table.add_column(heading, justify="left" if heading in ("setting", "strongest attack", "") else "right")
+    for setting in case.settings:
+        dominated = setting.dominated_by is not None
+        table.add_row(*_setting_cells(setting, case, frontier, metrics), style="dim" if dominated else None)
+    return table
+
+
+def _setting_cells(setting: Setting, case: Case, frontier: Frontier, metrics: tuple[str, ...]) -> list[str]:
+    leaks = [setting.leaks.get(name) for name in metrics]
+    state = "recommended" if setting.number == case.recommended else ""
+    if setting.dominated_by is not None:
+        state = f"dominated by {setting.dominated_by}"
+    return [
+        str(setting.number),
+        setting.name,
+        percent(setting.accuracy.mean if setting.accuracy else None),
+        *(metric_value(name, leak.interval.mean if leak else None) for name, leak in zip(metrics, leaks, strict=True)),
+        leaks[0].attack if leaks[0] else DASH,
+        DASH if setting.bytes_per_round is None else count(round(setting.bytes_per_round)),
+        state,
+    ]
 
 
 def verdicts_text(results: StudyResults) -> Text:

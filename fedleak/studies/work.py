@@ -15,6 +15,7 @@ from typing import IO, Any, Literal
 from fedleak.errors import FedleakError
 from fedleak.progress import QuietProgress
 from fedleak.records import write_atomically
+from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario import Scenario
 from fedleak.studies.directory import StudyDirectory, locked
@@ -130,10 +131,19 @@ def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
             status="ok",
             seconds=time.perf_counter() - start,
             accuracy=results.federation[-1].accuracy if results.federation else None,
+            bytes_per_update=results.bytes_per_update,
+            bytes_per_round=bytes_per_round(results),
             higher_is_better=results.higher_is_better,
             attacks=measure(results),
         ),
     )
+
+
+def bytes_per_round(results: Results) -> float | None:
+    """Mean size of an update times the clients that share one in a round; None where no size is known."""
+    federation = Scenario.model_validate(results.scenario).federation
+    clients = federation.clients_per_round or federation.clients
+    return None if results.bytes_per_update is None else clients * results.bytes_per_update
 
 
 def truth_digest(federation: RunDirectory) -> str:

@@ -31,6 +31,8 @@ class UpdateRecord(Record):
     model_version: NonNegativeInt
     """Rounds that had been aggregated into the model it was computed on."""
     samples: NonNegativeInt | None = None
+    bytes: NonNegativeInt | None = None
+    """What it took on the wire in its shortest exact encoding, shared buffers included; unknown for foreign ones."""
     status: Status
     reason: str = ""
 
@@ -64,6 +66,9 @@ class TrainingRecord(Record):
     samples: int | None
     batch_norm: str
     postprocess: tuple[dict[str, Any], ...]
+    error_feedback: bool = False
+    augment: tuple[dict[str, Any], ...] = ()
+    guards: tuple[dict[str, Any], ...] = ()
 
 
 class Manifest(Record):

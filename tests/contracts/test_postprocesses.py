@@ -31,6 +31,13 @@ UPDATES = {
     "odd shapes": {"scalar": torch.tensor(-2.0), "empty": torch.zeros(0, 3), "one": torch.tensor([[[3.0]]])},
     "double": {name: tensor.double() for name, tensor in gradient().items()},
     "tiny": {"w": torch.full((5,), 1e-30), "b": torch.tensor([-1e-38])},
+    "huge": {"w": torch.tensor([3e38, -2e38, 1e38]), "b": torch.tensor([-3e38, 0.0])},
+    "counters": {
+        "w": torch.tensor([0.5, -1.5]),
+        "count": torch.tensor([3, -7]),
+        "none": torch.zeros(0, dtype=torch.int64),
+    },
+    "empty": {"w": torch.zeros(0), "b": torch.zeros(2, 0)},
     "not contiguous": {"w": torch.arange(12.0).reshape(3, 4).T},
 }
 
@@ -64,6 +71,13 @@ def test_names_shapes_and_types_are_kept(kind: str, name: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_result_is_finite(kind: str, name: str) -> None:
     assert all(tensor.isfinite().all() for tensor in applied(kind, UPDATES[name]).values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_counters_pass_through(kind: str) -> None:
+    result = applied(kind, {"count": torch.tensor([3, -7]), "flag": torch.tensor([True])})
+    assert torch.equal(result["count"], torch.tensor([3, -7]))
+    assert result["flag"].item() is True
 
 
 @pytest.mark.parametrize("kind", KINDS)

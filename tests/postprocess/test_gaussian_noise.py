@@ -30,3 +30,18 @@ def test_std_is_required_and_not_negative() -> None:
     for settings in ({}, {"std": -0.1}):
         with pytest.raises(ValidationError):
             GaussianNoise.model_validate(settings)
+
+
+def test_relative_to_the_tensor_or_to_the_whole_update() -> None:
+    """Root mean squares: of ``a`` sqrt(12.5), of ``b`` 0, of all four values 2.5."""
+    update = {"a": torch.tensor([3.0, -4.0]), "b": torch.zeros(2)}
+    draws = torch.Generator().manual_seed(0)
+    noise = {name: torch.randn(2, generator=draws) for name in update}
+    own, common = (
+        GaussianNoise(std=0.1, relative_to=relative_to).apply(update, generator=torch.Generator().manual_seed(0))
+        for relative_to in ("tensor", "update")
+    )
+    torch.testing.assert_close(own["a"], update["a"] + 0.1 * 12.5**0.5 * noise["a"])
+    assert torch.equal(own["b"], update["b"])
+    torch.testing.assert_close(common["a"], update["a"] + 0.25 * noise["a"])
+    torch.testing.assert_close(common["b"], 0.25 * noise["b"])

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedleak.postprocess.base import global_norm
+from fedleak.postprocess.base import Update, global_norm
 from fedleak.postprocess.l2_clipping import L2Clipping
+from tests.postprocess.updates import floats, updates
 
 UPDATE = {"a": torch.tensor([3.0, 0.0]), "b": torch.tensor([[-4.0]])}  # norm 5
 NO_DRAW = torch.Generator()
@@ -30,3 +33,12 @@ def test_norm_never_exceeds_the_bound(bound: float, scale: float) -> None:
     update = {name: scale * tensor for name, tensor in UPDATE.items()}
     norm = float(global_norm(L2Clipping(max_norm=bound).apply(update, generator=NO_DRAW)))
     assert norm == pytest.approx(min(bound, 5 * scale), rel=1e-5)
+
+
+@given(update=updates(), bound=st.sampled_from([1e-30, 0.01, 1.0, 1e30]))
+def test_huge_and_tiny_values_against_double_precision(update: Update, bound: float) -> None:
+    norm = math.hypot(*floats(update))
+    factor = min(1.0, bound / norm) if norm else 1.0
+    result = L2Clipping(max_norm=bound).apply(update, generator=NO_DRAW)
+    for before, after in zip(floats(update), floats(result), strict=True):
+        assert after == pytest.approx(before * factor, rel=1e-5, abs=1e-37 * max(1, bound))

@@ -37,8 +37,8 @@ def results(*rows: ResultRow) -> Results:
 
 
 def test_columns_are_exactly_the_documented_ones() -> None:
-    assert to_csv((GOOD,)).splitlines()[0] == f"{STABLE},status,reason"
-    assert to_csv(()) == f"{STABLE},status,reason\n"
+    assert to_csv((GOOD,)).splitlines()[0] == f"{STABLE},bytes_per_update,status,reason"
+    assert to_csv(()) == f"{STABLE},bytes_per_update,status,reason\n"
 
 
 def test_further_metrics_append_columns_in_order_of_appearance() -> None:
@@ -46,14 +46,20 @@ def test_further_metrics_append_columns_in_order_of_appearance() -> None:
         GOOD.model_copy(update={"metrics": {"iip": 1.0, "mse": 0.5}}),
         GOOD.model_copy(update={"metrics": {"fft": 2.0}}),
     )
-    assert to_csv(rows).splitlines()[0] == f"{STABLE},iip,fft,status,reason"
+    assert to_csv(rows).splitlines()[0] == f"{STABLE},iip,fft,bytes_per_update,status,reason"
     assert [(c["mse"], c["iip"], c["fft"]) for c in cells(*rows)] == [("0.5", "1.0", ""), ("", "", "2.0")]
     assert metric_names(rows) == ["mse", "psnr", "ssim", "lpips", "iip", "fft"]
 
 
 def test_absent_values_are_empty_and_zeros_are_zeros() -> None:
     row = cells(GOOD)[0]
-    assert {name for name, cell in row.items() if cell == ""} == {"ssim", "lpips", "label_guess", "reason"}
+    assert {name for name, cell in row.items() if cell == ""} == {
+        "ssim",
+        "lpips",
+        "label_guess",
+        "bytes_per_update",
+        "reason",
+    }
     assert (row["mse"], row["image"], row["label_true"]) == ("0.0", "0", "0")
 
 

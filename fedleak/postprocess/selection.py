@@ -1,0 +1,34 @@
+"""What sparsifiers share: one selection per tensor, or one over the whole update."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fedleak.postprocess.tensors import each_floating
+
+
+def kept_count(share: float, values: int) -> int:
+    """``ceil(share * values)``, unmoved by rounding errors such as ``0.29 * 100 > 29``."""
+    return min(values, max(1, math.ceil(share * values - 1e-9)))
+
+
+def select(
+    update: Mapping[str, Tensor], keep: Callable[[Tensor], Tensor], *, scope: Literal["tensor", "global"]
+) -> dict[str, Tensor]:
+    """Apply ``keep``, which zeroes part of a flat tensor ``(n,)``, to each tensor or to all laid end to end.
+
+    Integer and empty tensors are copied. Over the whole update, tensors of different types are compared in the widest.
+    """
+    if scope == "tensor":
+        return each_floating(update, lambda tensor: keep(tensor.flatten()).reshape(tensor.shape))
+    floating = [tensor for tensor in update.values() if tensor.is_floating_point() and tensor.numel()]
+    if not floating:
+        return {name: tensor.clone() for name, tensor in update.items()}
+    joined = keep(torch.cat([tensor.flatten() for tensor in floating]))
+    parts = iter(torch.split(joined, [tensor.numel() for tensor in floating]))
+    return each_floating(update, lambda tensor: next(parts).reshape(tensor.shape).to(tensor.dtype, copy=True))

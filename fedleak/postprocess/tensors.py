@@ -1,0 +1,89 @@
+"""Pieces that several steps share: norms that neither overflow nor vanish, draws on the generator's device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+
+def scaled_norm(tensors: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Euclidean norm over all values as two factors that stay in range where their product or its square would not.
+
+    Returns:
+        The largest magnitude ``m`` (the smallest normal number if all values are zero), and the norm of the values
+        divided by ``m``: at least 1, or 0 if all values are zero. Integer and empty tensors count as absent.
+    """
+    values = [t for t in tensors if t.is_floating_point() and t.numel()]
+    if not values:
+        return torch.tensor(torch.finfo(torch.float32).tiny), torch.tensor(0.0)
+    tiny = torch.finfo(values[0].dtype).tiny
+    largest = torch.stack([t.detach().abs().amax() for t in values]).amax().clamp(min=tiny)
+    norms = torch.stack([torch.linalg.vector_norm(t / largest) for t in values])
+    relative: Tensor = torch.linalg.vector_norm(norms)
+    return largest, relative
+
+
+def root_mean_square(tensors: Iterable[Tensor]) -> Tensor:
+    """``sqrt(mean(x^2))`` over all values together, a scalar; 0 without values."""
+    values = list(tensors)
+    count = sum(t.numel() for t in values if t.is_floating_point())
+    largest, relative = scaled_norm(values)
+    mean: Tensor = largest * (relative / max(count, 1) ** 0.5)
+    return mean
+
+
+def each_floating(update: Mapping[str, Tensor], change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """Apply ``change`` to every floating-point tensor that holds values; counters and empty tensors are copied."""
+    return {
+        name: change(tensor) if tensor.is_floating_point() and tensor.numel() else tensor.clone()
+        for name, tensor in update.items()
+    }
+
+
+def within_range(tensor: Tensor) -> Tensor:
+    """Cut infinities off at the ends of the type's range, in place."""
+    limit = torch.finfo(tensor.dtype).max
+    return tensor.clamp_(-limit, limit)
+
+
+def uniform_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    """Draws from U[0, 1) of the tensor's shape and type, made on the generator's device."""
+    draws = torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype, device=generator.device)
+    return draws.to(tensor.device)
+
+
+def normal_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    """Draws from N(0, 1) of the tensor's shape and type, made on the generator's device."""
+    draws = torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype, device=generator.device)
+    return draws.to(tensor.device)
+
+
+def laplace_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    """Draws from the Laplace distribution with mean 0 and variance 1, by inversion of uniform draws."""
+    centred = uniform_like(tensor, generator).mul_(2).sub_(1)
+    rest = torch.finfo(tensor.dtype).eps / 2
+    magnitude = (1 - centred.abs()).clamp_(min=rest).log_().mul_(-(0.5**0.5))
+    return torch.copysign(magnitude, centred)
+
+
+def add_noise(
+    update: Mapping[str, Tensor], draw: Callable[[Tensor], Tensor], *, std: float, relative_to: str
+) -> dict[str, Tensor]:
+    """Add ``draw(tensor)`` times a standard deviation to every tensor, in the order of the mapping.
+
+    Args:
+        update: name -> tensor.
+        draw: noise of unit variance in the shape of its argument.
+        std: the standard deviation.
+        relative_to: what it is a multiple of. ``nothing``: one; ``tensor``: the root mean square of each tensor;
+            ``update``: that of all values together.
+    """
+    common = root_mean_square(update.values()) if relative_to == "update" else 1.0
+
+    def noisy(tensor: Tensor) -> Tensor:
+        scale = root_mean_square([tensor]) if relative_to == "tensor" else common
+        return tensor + std * scale * draw(tensor)
+
+    return each_floating(update, noisy)

@@ -1,0 +1,239 @@
+"""What each setting of a study costs and saves: accuracy, leakage and bandwidth side by side. Torch-free.
+
+A setting is better where the model is more accurate, the strongest attack rebuilds less and a round takes fewer bytes.
+One that another setting beats or equals in all three, and beats in one, is dominated; the rest are the frontier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import yaml
+
+from fedleak.errors import InputError
+from fedleak.records import Record
+from fedleak.results.schema import Interval
+from fedleak.studies.directory import StudyDirectory
+from fedleak.studies.matrix import Label, Point, describe, short_names
+from fedleak.studies.measurements import Measurements
+from fedleak.studies.records import CellRecord
+from fedleak.studies.results import StudyResults
+
+CLIENT = "federation.client"
+LEAKAGE = ("lpips", "ssim", "psnr", "mse")
+"""The metric of leakage, unless one is chosen: the first of these that every setting has."""
+ACCURACY_LOSS = 0.05
+"""Loss of accuracy that a defense may cost: the line drawn by the SoK (section 6)."""
+RESAMPLES = 2000
+
+
+class Spread(Record):
+    """A mean over seeds, with the lowest and highest seed."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Leak(Record):
+    """How close the attack that came closest comes, on average over images and seeds."""
+
+    attack: str
+    interval: Interval
+
+
+class Setting(Record):
+    """One setting of the clients."""
+
+    number: int
+    """From 1, in the order of the study."""
+    name: str
+    seeds: int
+    accuracy: Spread | None
+    bytes_per_round: float | None
+    leaks: dict[str, Leak]
+    """Metric -> the strongest attack by it."""
+    dominated_by: int | None = None
+    """Number of a setting that is at least as good in everything; None on the frontier, or where a value is absent."""
+
+    def measures(self, metric: str) -> tuple[float, float, float] | None:
+        """Accuracy, leakage by ``metric`` and bytes; None where one was not measured."""
+        leak = self.leaks.get(metric)
+        if self.accuracy is None or leak is None or self.bytes_per_round is None:
+            return None
+        return self.accuracy.mean, leak.interval.mean, self.bytes_per_round
+
+
+class Case(Record):
+    """The settings under one model, data set or whatever else the study varies."""
+
+    name: str
+    settings: tuple[Setting, ...]
+    recommended: int | None = None
+    """Number of the setting that leaks least at an acceptable loss of accuracy."""
+    most_accurate: int | None = None
+    missing: int = 0
+    """Settings of which something was not measured."""
+
+
+class Frontier(Record):
+    """``frontier.json``."""
+
+    format: str = "fedleak-frontier"
+    version: int = 1
+    study: str
+    metric: str
+    """Of leakage."""
+    metrics: tuple[str, ...]
+    """All that were measured, that of leakage first."""
+    higher_leaks_more: tuple[str, ...]
+    accuracy_loss: float
+    cases: tuple[Case, ...]
+
+
+def find_frontier(
+    results: StudyResults,
+    directory: StudyDirectory,
+    *,
+    metric: str | None = None,
+    accuracy_loss: float = ACCURACY_LOSS,
+) -> Frontier:
+    """Compare the settings of a finished study.
+
+    Args:
+        results, directory: the study and where its cells lie.
+        metric: of leakage; LPIPS where every setting has it, else a stand-in.
+        accuracy_loss: what the recommended setting may lose against the most accurate one, in [0, 1].
+
+    Raises:
+        InputError: if the metric was not measured, or no cell holds accuracy and bytes.
+    """
+    cells = [(c.point, c.seed, r) for c in results.cells if (r := directory.record(c.key)) and r.status == "ok"]
+    if not any(r.accuracy is not None and r.bytes_per_round is not None for _, _, r in cells):
+        raise InputError("STUDY_DIR", str(directory.root), "no finished cell holds accuracy and bytes; run it again")
+    ours = _client_axes(results)
+    cases: dict[str, list[tuple[Point, int, CellRecord]]] = {}
+    for point, seed, record in cells:
+        rest = {axis: label for axis, label in point.items() if axis not in ours}
+        cases.setdefault(describe(rest, short_names(results.axes)), []).append((point, seed, record))
+    higher = results.higher_is_better
+    found = {name: _settings(results.axes, ours, members, higher) for name, members in cases.items()}
+    chosen = _metric(metric, [setting for settings in found.values() for setting in settings])
+    return Frontier(
+        study=results.name,
+        metric=chosen,
+        metrics=_in_order(chosen, {name for settings in found.values() for s in settings for name in s.leaks}),
+        higher_leaks_more=higher,
+        accuracy_loss=accuracy_loss,
+        cases=tuple(_judge(name, settings, chosen, higher, accuracy_loss) for name, settings in found.items()),
+    )
+
+
+def _client_axes(results: StudyResults) -> tuple[str, ...]:
+    """Axes that change nothing but what clients do; all axes where there is no such one."""
+    raw = yaml.safe_load(results.study) if results.study else None
+    matrix = raw.get("matrix") if isinstance(raw, Mapping) else None
+    axes = matrix if isinstance(matrix, Mapping) else {}
+    ours = tuple(axis for axis in results.axes if _of_client(_paths(axis, axes.get(axis))))
+    return ours or results.axes
+
+
+def _paths(axis: str, levels: object) -> list[str]:
+    if isinstance(levels, Mapping):
+        return [str(path) for variant in levels.values() if isinstance(variant, Mapping) for path in variant]
+    return [axis]
+
+
+def _of_client(paths: Sequence[str]) -> bool:
+    return bool(paths) and all(f"{path}.".startswith(f"{CLIENT}.") for path in paths)
+
+
+def _settings(
+    axes: tuple[str, ...], ours: tuple[str, ...], cells: list[tuple[Point, int, CellRecord]], higher: Sequence[str]
+) -> list[Setting]:
+    measured = Measurements(axes, RESAMPLES)
+    by_name: dict[str, list[tuple[Point, int, CellRecord]]] = {}
+    for point, seed, record in cells:
+        measured.add(point, seed, record)
+        name = describe({axis: point[axis] for axis in ours}, short_names(axes))
+        by_name.setdefault(name, []).append((point, seed, record))
+    return [
+        _setting(number, name, members, _leaks(measured, members[0][0], higher))
+        for number, (name, members) in enumerate(by_name.items(), start=1)
+    ]
+
+
+def _setting(number: int, name: str, cells: list[tuple[Point, int, CellRecord]], leaks: dict[str, Leak]) -> Setting:
+    accuracies = [r.accuracy for _, _, r in cells if r.accuracy is not None]
+    sizes = [r.bytes_per_round for _, _, r in cells if r.bytes_per_round is not None]
+    return Setting(
+        number=number,
+        name=name,
+        seeds=len({seed for _, seed, _ in cells}),
+        accuracy=Spread(mean=_mean(accuracies), low=min(accuracies), high=max(accuracies)) if accuracies else None,
+        bytes_per_round=_mean(sizes) if sizes else None,
+        leaks=leaks,
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _leaks(measured: Measurements, point: Mapping[str, Label], higher: Sequence[str]) -> dict[str, Leak]:
+    """For each metric the attack with the closest reconstructions; baselines are no attacks."""
+    found: dict[str, Leak] = {}
+    for place in measured.places(point):
+        attack = measured.measured(place)[0].attack
+        for metric, interval in measured.intervals(place).items():
+            known = found.get(metric)
+            if known is None or _leaks_more(interval.mean, known.interval.mean, higher=metric in higher):
+                found[metric] = Leak(attack=attack, interval=interval)
+    return found
+
+
+def _leaks_more(left: float, right: float, *, higher: bool) -> bool:
+    return left > right if higher else left < right
+
+
+def _metric(wanted: str | None, settings: Iterable[Setting]) -> str:
+    everywhere = set.intersection(*(set(setting.leaks) for setting in settings))
+    if wanted is not None and wanted not in everywhere:
+        raise InputError("--metric", wanted, f"measured in every setting: {', '.join(sorted(everywhere)) or 'none'}")
+    chosen = wanted or next((name for name in LEAKAGE if name in everywhere), None)
+    if chosen is None:
+        raise InputError("STUDY_DIR", sorted(everywhere), f"expected one of {', '.join(LEAKAGE)} in every setting")
+    return chosen
+
+
+def _in_order(chosen: str, measured: set[str]) -> tuple[str, ...]:
+    rest = measured - {chosen}
+    return (chosen, *(name for name in LEAKAGE if name in rest), *sorted(rest - set(LEAKAGE)))
+
+
+def _judge(name: str, settings: list[Setting], metric: str, higher: Sequence[str], loss: float) -> Case:
+    sign = 1.0 if metric in higher else -1.0
+    # As three numbers of which less is better.
+    costs = {s.number: (-m[0], sign * m[1], m[2]) for s in settings if (m := s.measures(metric)) is not None}
+    judged = tuple(s.model_copy(update={"dominated_by": _dominator(s.number, costs)}) for s in settings)
+    if not costs:
+        return Case(name=name, settings=judged, missing=len(settings))
+    most_accurate = min(costs, key=lambda number: costs[number])
+    allowed = [number for number in costs if costs[number][0] <= costs[most_accurate][0] + loss]
+    recommended = min(allowed, key=lambda number: (costs[number][1], costs[number][2], costs[number][0]))
+    return Case(
+        name=name,
+        settings=judged,
+        recommended=recommended,
+        most_accurate=most_accurate,
+        missing=len(settings) - len(costs),
+    )
+
+
+def _dominator(number: int, costs: Mapping[int, tuple[float, float, float]]) -> int | None:
+    """The dominating setting that leaks least."""
+    own = costs.get(number)
+    if own is None:
+        return None
+    better = [n for n, c in costs.items() if c != own and all(a <= b for a, b in zip(c, own, strict=True))]
+    return min(better, key=lambda n: costs[n][1], default=None)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedleak.postprocess.base import Update
+from fedleak.postprocess.tensors import laplace_like, normal_like, root_mean_square, scaled_norm, uniform_like
+from tests.postprocess.updates import floats, generator, updates
+
+TINY = float(torch.finfo(torch.float32).tiny)
+
+
+@given(update=updates())
+def test_the_scaled_norm_is_the_norm_in_double_precision(update: Update) -> None:
+    values = floats(update)
+    largest, relative = scaled_norm(update.values())
+    expected = max((abs(v) for v in values), default=0.0)
+    assert float(largest) == max(expected, TINY)
+    norm = math.hypot(*values)
+    assert float(largest) * float(relative) == pytest.approx(norm, rel=1e-5, abs=TINY)
+    assert float(relative) >= 1 or norm < TINY
+
+
+@given(update=updates())
+def test_the_root_mean_square_neither_overflows_nor_vanishes(update: Update) -> None:
+    values = floats(update)
+    expected = math.hypot(*values) / math.sqrt(max(len(values), 1))
+    assert float(root_mean_square(update.values())) == pytest.approx(expected, rel=1e-5, abs=TINY)
+
+
+def test_doubles_beyond_the_square_root_of_their_range() -> None:
+    largest, relative = scaled_norm([torch.tensor([3e300, 4e300], dtype=torch.float64)])
+    assert float(largest) * float(relative) == pytest.approx(5e300)
+
+
+@pytest.mark.parametrize("draw", [normal_like, laplace_like])
+def test_noise_has_mean_zero_and_variance_one(draw: object) -> None:
+    noise = draw(torch.zeros(200_000), generator())  # type: ignore[operator]
+    assert float(noise.mean()) == pytest.approx(0, abs=0.01)
+    assert float(noise.var()) == pytest.approx(1, abs=0.03)
+    assert noise.isfinite().all()
+
+
+def test_laplace_tails_are_exponential() -> None:
+    """``P(|x| > t) = exp(-sqrt(2) t)`` for unit variance."""
+    magnitude = laplace_like(torch.zeros(200_000), generator()).abs()
+    for t in (0.5, 1.0, 2.0, 4.0):
+        assert float((magnitude > t).float().mean()) == pytest.approx(math.exp(-math.sqrt(2) * t), abs=0.004)
+
+
+@given(seed=st.integers(0, 1000))
+def test_draws_follow_the_type(seed: int) -> None:
+    for dtype in (torch.float32, torch.float64):
+        drawn = uniform_like(torch.zeros(5, dtype=dtype), generator(seed))
+        assert drawn.dtype == dtype
+        assert ((drawn >= 0) & (drawn < 1)).all()

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedleak.errors import InputError
+from fedleak.report.frontier_page import recommendation
+from fedleak.studies.directory import StudyDirectory
+from fedleak.studies.frontier import Case, Frontier, Setting, _judge, find_frontier
+from fedleak.studies.live import QuietWatcher
+from fedleak.studies.matrix import Point
+from fedleak.studies.records import load_cell, save_cell
+from fedleak.studies.results import CellLine, StudyResults, load_study_results
+from fedleak.studies.run import run_study
+from fedleak.studies.study import load_study
+from tests.scenarios import command
+from tests.studies.builders import record, study
+
+Cells = list[tuple[Point, int, float | None, float | None, Mapping[str, Mapping[str, list[float]]]]]
+
+
+def made(root: Path, cells: Cells, *, study_text: str = "") -> tuple[StudyResults, StudyDirectory]:
+    """A study directory of cells (point, seed, accuracy, bytes per round, attack -> metric -> values)."""
+    directory, lines = StudyDirectory(root), []
+    for i, (point, seed, accuracy, size, values) in enumerate(cells):
+        folder = directory.cell(f"c{i}").root
+        folder.mkdir(parents=True)
+        save_cell(folder, record(values).model_copy(update={"accuracy": accuracy, "bytes_per_round": size}))
+        lines.append(CellLine(key=f"c{i}", point=point, seed=seed, status="ok"))
+    nothing: dict[str, Any] = dict.fromkeys(("published", "verdicts", "lines", "notes"), ())
+    results = StudyResults(
+        name="made", description="", budget=None, axes=tuple(cells[0][0]), seeds=(0,), federations=1,
+        higher_is_better=("psnr", "ssim"), metrics=("mse",), figure=None, source="", setting="",
+        cells=tuple(lines), study=study_text, **nothing,
+    )  # fmt: skip
+    return results, directory
+
+
+def one(defense: str, accuracy: float | None, size: float | None, ssim: list[float], seed: int = 0) -> Any:
+    """A cell of one attack."""
+    return {"defense": defense}, seed, accuracy, size, {"ig": {"ssim": ssim}}
+
+
+CELLS: Cells = [
+    one("none", 0.90, 4000, [0.8, 0.9]),
+    one("good", 0.88, 1000, [0.1, 0.2]),
+    one("worse", 0.87, 2000, [0.3, 0.4]),
+    one("useless", 0.40, 500, [0.0, 0.1]),
+    one("same", 0.88, 1000, [0.1, 0.2]),
+]
+
+
+def test_dominated_settings_and_the_recommendation(tmp_path: Path) -> None:
+    frontier = find_frontier(*made(tmp_path, CELLS))
+    (case,) = frontier.cases
+    assert frontier.metric == "ssim"
+    assert [(s.name, s.dominated_by) for s in case.settings] == [
+        ("defense=none", None), ("defense=good", None), ("defense=worse", 2), ("defense=useless", None),
+        ("defense=same", None),
+    ]  # fmt: skip
+    assert (case.most_accurate, case.recommended) == (1, 2)
+    sentence = recommendation(case, frontier)
+    assert sentence == (
+        "Use defense=good (88.0 % accurate, SSIM 0.150 [0.100, 0.200] by ig, 1,000 bytes a round): of 5 settings it "
+        "leaks least within 5.0 points of the most accurate, defense=none (90.0 % accurate, SSIM 0.850 "
+        "[0.800, 0.900] by ig, 4,000 bytes a round)."
+    )
+
+
+def test_what_may_be_lost_decides(tmp_path: Path) -> None:
+    results, directory = made(tmp_path, CELLS)
+    assert find_frontier(results, directory, accuracy_loss=0.6).cases[0].recommended == 4
+    strict = find_frontier(results, directory, accuracy_loss=0.01)
+    assert strict.cases[0].recommended == 1
+    assert recommendation(strict.cases[0], strict).startswith(
+        "No setting within 1.0 points of accuracy leaks less than"
+    )
+
+
+def test_overlapping_intervals_are_said_to_overlap(tmp_path: Path) -> None:
+    frontier = find_frontier(*made(tmp_path, [one("none", 0.9, 40, [0.1, 0.9]), one("noise", 0.88, 40, [0.2, 0.7])]))
+    assert "intervals of leakage overlap" in recommendation(frontier.cases[0], frontier)
+
+
+def test_the_strongest_attack_counts_and_baselines_do_not(tmp_path: Path) -> None:
+    values = {
+        "weak": {"ssim": [0.1, 0.1], "mse": [0.5, 0.5]},
+        "strong": {"ssim": [0.6, 0.8], "mse": [0.7, 0.7]},
+        "baseline_mean_image": {"ssim": [1.0, 1.0], "mse": [0.0, 0.0]},
+    }
+    (case,) = find_frontier(*made(tmp_path, [({"defense": "none"}, 0, 0.5, 10.0, values)])).cases
+    assert {name: leak.attack for name, leak in case.settings[0].leaks.items()} == {"ssim": "strong", "mse": "weak"}
+    assert case.settings[0].leaks["ssim"].interval.mean == pytest.approx(0.7)
+
+
+def test_seeds_are_averaged_and_their_range_kept(tmp_path: Path) -> None:
+    cells = [one("none", 0.8, 10, [0.5, 0.5]), one("none", 0.9, 30, [0.7, 0.7], seed=1)]
+    (setting,) = find_frontier(*made(tmp_path, cells)).cases[0].settings
+    assert setting.seeds == 2
+    assert setting.accuracy is not None
+    assert (setting.accuracy.mean, setting.accuracy.low, setting.accuracy.high) == pytest.approx((0.85, 0.8, 0.9))
+    assert setting.bytes_per_round == 20
+    assert setting.leaks["ssim"].interval.mean == pytest.approx(0.6)
+
+
+def test_each_model_has_a_frontier_of_its_own(tmp_path: Path) -> None:
+    cells: Cells = [
+        ({"model": model, "defense": defense}, 0, accuracy, 10.0, {"ig": {"ssim": [leak, leak]}})
+        for model, accuracy, shift in (("small", 0.5, 0.0), ("large", 0.9, 0.1))
+        for defense, leak in (("none", 0.8 + shift), ("some", 0.2 + shift))
+    ]
+    text = json.dumps({"matrix": {
+        "model": ["small", "large"],
+        "defense": {"none": {}, "some": {"federation.client.postprocess": ["sign_sgd"]}},
+    }})  # fmt: skip
+    frontier = find_frontier(*made(tmp_path, cells, study_text=text))
+    assert [(case.name, [s.name for s in case.settings]) for case in frontier.cases] == [
+        ("model=small", ["defense=none", "defense=some"]), ("model=large", ["defense=none", "defense=some"]),
+    ]  # fmt: skip
+    assert [case.recommended for case in frontier.cases] == [2, 2]
+
+
+def test_lpips_comes_first_and_the_choice_is_checked(tmp_path: Path) -> None:
+    values = {"ig": {"ssim": [0.5, 0.6], "lpips": [0.2, 0.3], "mse": [0.1, 0.1]}}
+    results, directory = made(tmp_path, [({"defense": "none"}, 0, 0.5, 10.0, values)])
+    assert find_frontier(results, directory).metric == "lpips"
+    assert find_frontier(results, directory, metric="mse").metric == "mse"
+    with pytest.raises(InputError, match="--metric: got 'brr'; measured in every setting: lpips, mse, ssim"):
+        find_frontier(results, directory, metric="brr")
+
+
+def test_what_was_not_measured_is_neither_on_the_frontier_nor_recommended(tmp_path: Path) -> None:
+    cells = [one("none", 0.9, 10, [0.5, 0.6]), one("old", 0.9, None, [0.0, 0.0])]
+    (case,) = find_frontier(*made(tmp_path, cells)).cases
+    assert (case.recommended, case.missing) == (1, 1)
+    with pytest.raises(InputError, match="no finished cell holds accuracy and bytes"):
+        find_frontier(*made(tmp_path / "other", cells[1:]))
+
+
+@given(
+    costs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 3)), min_size=1, max_size=8),
+    higher=st.booleans(),
+)
+def test_dominance_against_the_definition(costs: list[tuple[int, int, int]], higher: bool) -> None:
+    settings = [_setting(i, *cost) for i, cost in enumerate(costs, start=1)]
+    case = _judge("", settings, "m", ("m",) if higher else (), 0.05)
+    sign = 1 if higher else -1
+    for i, (accuracy, leak, size) in enumerate(costs):
+        beaten = any(
+            a >= accuracy and sign * x <= sign * leak and b <= size and (a, x, b) != (accuracy, leak, size)
+            for a, x, b in costs
+        )
+        assert (case.settings[i].dominated_by is not None) == beaten
+
+
+def _setting(number: int, accuracy: int, leak: int, size: int) -> Setting:
+    value = {"mean": accuracy / 3, "low": accuracy / 3, "high": accuracy / 3}
+    leaks = {"m": {"attack": "ig", "interval": {"mean": leak}}}
+    return Setting.model_validate(
+        {"number": number, "name": str(number), "seeds": 1, "accuracy": value, "bytes_per_round": size, "leaks": leaks}
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real study of two settings."""
+    root = tmp_path_factory.mktemp("frontier") / "out"
+    chains: dict[str, Any] = {
+        "none": {},
+        "<b>top</b>": {"federation.client.postprocess": [{"kind": "top_k", "share": 0.01}]},
+    }
+    loaded = load_study(study(matrix={"defense": chains}, claims=[]))
+    run_study(loaded, StudyDirectory(root), QuietWatcher(), serial=True)
+    return root
+
+
+def test_the_command_compares_what_was_run(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = command(capsys, "frontier", finished, "--accuracy-loss", "1.0")
+    assert outcome.code == 0
+    assert "recommended" in outcome.out
+    frontier = Frontier.model_validate_json((finished / "frontier.json").read_bytes())
+    case: Case = frontier.cases[0]
+    cells = [load_cell(finished / "cells" / cell.key) for cell in load_study_results(finished).cells]
+    assert [s.accuracy.mean for s in case.settings if s.accuracy] == [cell.accuracy for cell in cells if cell]
+    assert [s.bytes_per_round for s in case.settings] == [cell.bytes_per_round for cell in cells if cell]
+    dense, sparse = (setting.bytes_per_round or 0.0 for setting in case.settings)
+    assert sparse < 0.1 * dense
+
+
+def test_the_report_is_one_escaped_file_that_loads_nothing(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(capsys, "frontier", finished, "--metric", "mse").code == 0
+    html = (finished / "frontier.html").read_text(encoding="utf-8")
+    assert "defense=&lt;b&gt;top&lt;/b&gt;" in html
+    assert "<b>top" not in html
+    assert "default-src 'none'" in html
+    assert "http:" not in html
+    assert "https:" not in html
+    assert html.count("<svg") == 1
+    again = html
+    assert command(capsys, "frontier", finished, "--metric", "mse").code == 0
+    assert (finished / "frontier.html").read_text(encoding="utf-8") == again
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(capsys, "frontier", tmp_path).code == 2
