@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fedleak import __version__, cli_studies
+from fedleak.cli_studies import TrackOption
 from fedleak.errors import FedleakError
 from fedleak.progress import Progress, QuietProgress, terminal_progress
 
@@ -79,16 +80,20 @@ def run(
     device: DeviceOption = None,
     seed: SeedOption = None,
     force: ForceOption = False,
+    track: TrackOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Run a scenario from the federation to the report; the same command continues a killed run."""
     from fedleak.pipeline import run_scenario
     from fedleak.scenario_file import load_scenario
+    from fedleak.trackers.session import chosen_trackers, log_finished
 
+    trackers = chosen_trackers(track or ())
     loaded = load_scenario(scenario, overrides=set_ or (), budget=budget, seed=seed, device=device)
     with _progress(quiet) as progress:
         directory, _ = run_scenario(loaded, out=out, force=force, progress=progress)
     _print_outcome(directory.root)
+    log_finished(directory.root, trackers)
 
 
 @app.command()
@@ -117,17 +122,21 @@ def attack(
     run_dir: RunDir,
     set_: SetOption = None,
     device: DeviceOption = None,
+    track: TrackOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Attack a recorded federation (needs neither Flower nor Ray), then score and report it."""
     from fedleak.pipeline import attack_run
     from fedleak.run_directory import RunDirectory
+    from fedleak.trackers.session import chosen_trackers, log_finished
 
+    trackers = chosen_trackers(track or ())
     overrides = [*(set_ or ()), *([f"device={device}"] if device else [])]
     with _progress(quiet) as progress:
         results = attack_run(RunDirectory(run_dir), overrides=overrides, progress=progress)
     if results is not None:
         _print_outcome(run_dir)
+        log_finished(run_dir, trackers)
 
 
 @app.command()
