@@ -157,17 +157,25 @@ def validate(
     data: Annotated[bool, typer.Option("--data", help="Load the data set too and deal it to the clients.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the resolved scenario.")] = False,
 ) -> None:
-    """Check a scenario without running it."""
-    from fedleak.scenario_file import load_scenario, to_yaml
+    """Check a scenario or a study without running it."""
+    from fedleak.scenario_file import load_scenario, read_yaml, to_yaml
+    from fedleak.studies.study import is_study, load_study, resolved_text
 
-    loaded = load_scenario(scenario, overrides=set_ or (), budget=budget)
+    if is_study(read_yaml(scenario)):
+        study = load_study(scenario, overrides=set_ or (), budget=budget)
+        checked = list({cell.federation: cell.scenario for cell in study.cells}.values())
+        text, size = resolved_text(study), f", {len(study.keys)} cells"
+    else:
+        checked = [load_scenario(scenario, overrides=set_ or (), budget=budget)]
+        text, size = to_yaml(checked[0]), ""
     if data:
         from fedleak.federation.plan import make_plan
 
-        make_plan(loaded)
+        for each in checked:
+            make_plan(each)
     if show:
-        _say(to_yaml(loaded))
-    _say(f"{scenario}: valid" + (", and its data fit" if data else ""))
+        _say(text)
+    _say(f"{scenario}: valid{size}" + (", and its data fit" if data else ""))
 
 
 @app.command("list")
@@ -248,16 +256,29 @@ def _print_outcome(root: Path) -> None:
 
 
 INTERRUPTED = 130
-"""Exit code that typer makes of a KeyboardInterrupt."""
+"""Exit code that typer makes of a KeyboardInterrupt: 128 and the number of SIGINT."""
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+class _Signals:
+    """Turns SIGTERM into the interrupt that Ctrl-C is, and remembers that it did."""
+
+    def __init__(self) -> None:
+        self.terminated = False
+        signal.signal(signal.SIGTERM, self._terminate)
+
+    def _terminate(self, number: int, frame: FrameType | None) -> NoReturn:
+        self.terminated = True
+        raise KeyboardInterrupt
+
+    @property
+    def exit_code(self) -> int:
+        """As shells give it: 128 and the number of the signal."""
+        return 128 + (signal.SIGTERM if self.terminated else signal.SIGINT)
 
 
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point: errors that fedleak knows become one message and an exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signals = _Signals()
     try:
         app(arguments, standalone_mode=True)
     except FedleakError as error:
@@ -266,9 +287,11 @@ def main(arguments: list[str] | None = None) -> Any:
             Console(stderr=True, soft_wrap=True).print(prefix + line, style="red", highlight=False, markup=False)
         sys.exit(error.exit_code)
     except SystemExit as error:
-        if error.code == INTERRUPTED:
-            Console(stderr=True).print("interrupted; the same command continues the run", style="yellow")
-        raise
+        if error.code != INTERRUPTED:
+            raise
+        words = "terminated" if signals.terminated else "interrupted"
+        Console(stderr=True).print(f"{words}; finished work is kept, the same command continues it", style="yellow")
+        sys.exit(signals.exit_code)
 
 
 if __name__ == "__main__":
