@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fedleak import __version__, cli_doctor, cli_studies
+from fedleak.cli_studies import TrackOption
 from fedleak.errors import FedleakError
 from fedleak.progress import Progress, QuietProgress, terminal_progress
 
@@ -80,16 +81,20 @@ def run(
     device: DeviceOption = None,
     seed: SeedOption = None,
     force: ForceOption = False,
+    track: TrackOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Run a scenario from the federation to the report; the same command continues a killed run."""
     from fedleak.pipeline import run_scenario
     from fedleak.scenario_file import load_scenario
+    from fedleak.trackers.session import chosen_trackers, log_finished
 
+    trackers = chosen_trackers(track or ())
     loaded = load_scenario(scenario, overrides=set_ or (), budget=budget, seed=seed, device=device)
     with _progress(quiet) as progress:
         directory, _ = run_scenario(loaded, out=out, force=force, progress=progress)
     _print_outcome(directory.root)
+    log_finished(directory.root, trackers)
 
 
 @app.command()
@@ -118,17 +123,21 @@ def attack(
     run_dir: RunDir,
     set_: SetOption = None,
     device: DeviceOption = None,
+    track: TrackOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Attack a recorded federation (needs neither Flower nor Ray), then score and report it."""
     from fedleak.pipeline import attack_run
     from fedleak.run_directory import RunDirectory
+    from fedleak.trackers.session import chosen_trackers, log_finished
 
+    trackers = chosen_trackers(track or ())
     overrides = [*(set_ or ()), *([f"device={device}"] if device else [])]
     with _progress(quiet) as progress:
         results = attack_run(RunDirectory(run_dir), overrides=overrides, progress=progress)
     if results is not None:
         _print_outcome(run_dir)
+        log_finished(run_dir, trackers)
 
 
 @app.command()
@@ -149,17 +158,25 @@ def validate(
     data: Annotated[bool, typer.Option("--data", help="Load the data set too and deal it to the clients.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the resolved scenario.")] = False,
 ) -> None:
-    """Check a scenario without running it."""
-    from fedleak.scenario_file import load_scenario, to_yaml
+    """Check a scenario or a study without running it."""
+    from fedleak.scenario_file import load_scenario, read_yaml, to_yaml
+    from fedleak.studies.study import is_study, load_study, resolved_text
 
-    loaded = load_scenario(scenario, overrides=set_ or (), budget=budget)
+    if is_study(read_yaml(scenario)):
+        study = load_study(scenario, overrides=set_ or (), budget=budget)
+        checked = list({cell.federation: cell.scenario for cell in study.cells}.values())
+        text, size = resolved_text(study), f", {len(study.keys)} cells"
+    else:
+        checked = [load_scenario(scenario, overrides=set_ or (), budget=budget)]
+        text, size = to_yaml(checked[0]), ""
     if data:
         from fedleak.federation.plan import make_plan
 
-        make_plan(loaded)
+        for each in checked:
+            make_plan(each)
     if show:
-        _say(to_yaml(loaded))
-    _say(f"{scenario}: valid" + (", and its data fit" if data else ""))
+        _say(text)
+    _say(f"{scenario}: valid{size}" + (", and its data fit" if data else ""))
 
 
 @app.command("list")
@@ -241,16 +258,29 @@ def _print_outcome(root: Path) -> None:
 
 
 INTERRUPTED = 130
-"""Exit code that typer makes of a KeyboardInterrupt."""
+"""Exit code that typer makes of a KeyboardInterrupt: 128 and the number of SIGINT."""
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+class _Signals:
+    """Turns SIGTERM into the interrupt that Ctrl-C is, and remembers that it did."""
+
+    def __init__(self) -> None:
+        self.terminated = False
+        signal.signal(signal.SIGTERM, self._terminate)
+
+    def _terminate(self, number: int, frame: FrameType | None) -> NoReturn:
+        self.terminated = True
+        raise KeyboardInterrupt
+
+    @property
+    def exit_code(self) -> int:
+        """As shells give it: 128 and the number of the signal."""
+        return 128 + (signal.SIGTERM if self.terminated else signal.SIGINT)
 
 
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point: errors that fedleak knows become one message and an exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signals = _Signals()
     try:
         app(arguments, standalone_mode=True)
     except FedleakError as error:
@@ -259,9 +289,11 @@ def main(arguments: list[str] | None = None) -> Any:
             Console(stderr=True, soft_wrap=True).print(prefix + line, style="red", highlight=False, markup=False)
         sys.exit(error.exit_code)
     except SystemExit as error:
-        if error.code == INTERRUPTED:
-            Console(stderr=True).print("interrupted; the same command continues the run", style="yellow")
-        raise
+        if error.code != INTERRUPTED:
+            raise
+        words = "terminated" if signals.terminated else "interrupted"
+        Console(stderr=True).print(f"{words}; finished work is kept, the same command continues it", style="yellow")
+        sys.exit(signals.exit_code)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""The commands that deal in many runs: study, verify, studies, compare."""
+"""The commands that deal in many runs: study, verify, studies, compare, track."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 from rich.console import Console
@@ -14,74 +16,77 @@ from rich.table import Table
 if TYPE_CHECKING:
     from fedleak.studies.results import StudyResults
 
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override a setting of every cell; repeatable.")
+TrackOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="KIND[=TARGET]",
+        help="Log with tensorboard=DIR or mlflow=URI, too; repeatable. Off unless given.",
+    ),
 ]
-OutOption = Annotated[Path | None, typer.Option("--out", help="Study directory [default: runs/<name>-<budget>].")]
-BudgetOption = Annotated[str | None, typer.Option("--budget", help="One of the study's budgets.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study YAML, or the name of one that ships.")]
-JobsOption = Annotated[int | None, typer.Option("--jobs", min=1, help="Cells at a time [default: as many as fit].")]
-AddressOption = Annotated[str | None, typer.Option("--address", help="Join this Ray cluster: auto, HOST:PORT.")]
-SerialOption = Annotated[bool, typer.Option("--serial", help="All in this process, without Ray.")]
-RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Run cells again that failed earlier.")]
 NUMBERS = ("cells", "federations", "minutes on 2 cores", "claims")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks of a study."""
+    """What the command line asks of a study; the fields are the options of every command that runs one."""
 
-    source: Path
-    overrides: tuple[str, ...]
-    out: Path | None
-    budget: str | None
-    jobs: int | None
-    address: str | None
-    serial: bool
-    retry_failed: bool
-    quiet: bool
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="Study YAML, or the name of one that ships.")]
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Override a setting of every cell; repeatable."),
+    ] = None
+    out: Annotated[Path | None, typer.Option("--out", help="Study directory [default: runs/<name>-<budget>].")] = None
+    budget: Annotated[str | None, typer.Option("--budget", help="One of the study's budgets.")] = None
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Cells at a time [default: as many as fit].")] = None
+    address: Annotated[str | None, typer.Option("--address", help="Join this Ray cluster: auto, HOST:PORT.")] = None
+    serial: Annotated[bool, typer.Option("--serial", help="All in this process, without Ray.")] = False
+    track: TrackOption = None
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False
+
+
+def _takes_request(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the fields of ``Request`` in place of its parameter ``request``."""
+    fields = inspect.signature(Request).parameters
+    own = [p for name, p in inspect.signature(command).parameters.items() if name != "request"]
+
+    def filled(**given: Any) -> None:
+        request = Request(**{name: given.pop(name) for name in fields})
+        command(request, **given)
+
+    filled.__name__, filled.__doc__ = command.__name__, command.__doc__
+    hints = {**get_type_hints(Request, include_extras=True), **get_type_hints(command, include_extras=True)}
+    together = [p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY) for p in (*fields.values(), *own)]
+    filled.__annotations__ = {p.name: p.annotation for p in together}
+    filled.__signature__ = inspect.Signature(together)  # type: ignore[attr-defined]
+    return filled
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (study, verify, studies, compare, frontier):
+    for command in (_takes_request(study), _takes_request(verify), studies, compare, frontier, track):
         app.command()(command)
 
 
 def study(
-    study: StudyFile,
-    set_: SetOption = None,
-    out: OutOption = None,
-    budget: BudgetOption = None,
-    jobs: JobsOption = None,
-    address: AddressOption = None,
-    serial: SerialOption = False,
-    retry_failed: RetryOption = False,
-    quiet: QuietOption = False,
+    request: Request,
+    *,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run cells again that failed earlier.")] = False,
 ) -> None:
     """Run a study: every cell in parallel, then table, figure and verdicts; the same command continues a killed one."""
-    request = Request(study, tuple(set_ or ()), out, budget, jobs, address, serial, retry_failed, quiet)
-    if _failed_cells(_run(request)):
+    if _failed_cells(_run(request, retry_failed=retry_failed)):
         raise typer.Exit(1)
 
 
 def verify(
-    study: StudyFile,
-    set_: SetOption = None,
-    out: OutOption = None,
-    budget: BudgetOption = None,
-    jobs: JobsOption = None,
-    address: AddressOption = None,
-    serial: SerialOption = False,
+    request: Request,
+    *,
     allow_inconclusive: Annotated[
         bool, typer.Option("--allow-inconclusive", help="Fail only on claims that are measured to be wrong.")
     ] = False,
-    quiet: QuietOption = False,
 ) -> None:
     """Run a study and exit with 1 unless every claim is reproduced, for continuous integration."""
-    request = Request(study, tuple(set_ or ()), out, budget, jobs, address, serial, True, quiet)
-    results = _run(request)
+    results = _run(request, retry_failed=True)
     states = {verdict.state for verdict in results.verdicts}
     accepted = {"reproduced", "inconclusive"} if allow_inconclusive else {"reproduced"}
     if _failed_cells(results) or not states or not states <= accepted:
@@ -147,26 +152,43 @@ def frontier(
     console.print(f"report: {write_frontier(study_dir, found)}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _run(request: Request) -> StudyResults:
-    """Run a study and print its outcome."""
+def track(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Finished runs and studies.")],
+    to: Annotated[list[str], typer.Option("--to", metavar="KIND[=TARGET]", help="tensorboard=DIR or mlflow=URI.")],
+) -> None:
+    """Log finished runs and studies with a tracker; what is there already is left alone."""
+    from fedleak.trackers.session import chosen_trackers, log_finished
+
+    trackers = chosen_trackers(to)
+    for directory in directories:
+        new = log_finished(directory, trackers)
+        _wide_console().print(f"{directory}: {new} logged", highlight=False, markup=False, soft_wrap=True)
+
+
+def _run(request: Request, *, retry_failed: bool) -> StudyResults:
+    """Run a study, log it, and print its outcome."""
     from fedleak.studies.catalogue import find_study
-    from fedleak.studies.live import QuietWatcher, watch
+    from fedleak.studies.live import QuietWatcher, unit_names, watch
     from fedleak.studies.run import run_study, study_directory
     from fedleak.studies.study import load_study
+    from fedleak.trackers.session import TrackingWatcher, chosen_trackers, log_finished
 
-    loaded = load_study(find_study(request.source), overrides=request.overrides, budget=request.budget)
+    trackers = chosen_trackers(request.track or ())
+    loaded = load_study(find_study(request.study), overrides=request.overrides or (), budget=request.budget)
     directory = study_directory(loaded, request.out)
     with nullcontext(QuietWatcher()) if request.quiet else watch(loaded, Console(stderr=True)) as watcher:
+        tracking = TrackingWatcher(watcher, trackers, root=directory.root, group=loaded.name, names=unit_names(loaded))
         results = run_study(
             loaded,
             directory,
-            watcher,
+            tracking,
             jobs=request.jobs,
             address=request.address,
             serial=request.serial,
-            retry_failed=request.retry_failed,
+            retry_failed=retry_failed,
         )
     _print_outcome(results, directory.root)
+    log_finished(directory.root, trackers)
     return results
 
 

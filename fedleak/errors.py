@@ -40,6 +40,10 @@ class FederationError(FedleakError):
     """The federation could not go on (no replies, no resources, no engine)."""
 
 
+class TrackingError(FedleakError):
+    """A tracker could not be written to; what it was to log is safe in the run directory."""
+
+
 class AttackFailedError(FedleakError):
     """One attack could not handle one update; recorded as a failed row, never as a score."""
 

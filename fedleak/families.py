@@ -16,6 +16,7 @@ from fedleak.partition.base import Partition
 from fedleak.postprocess.base import PostProcess
 from fedleak.shift.base import Shift
 from fedleak.studies.claims.base import Claim
+from fedleak.trackers.base import Tracker
 
 ATTACKS = (Attack, "fedleak.attacks")
 LABEL_INFERENCES = (LabelInference, "fedleak.attacks.labels")
@@ -28,6 +29,7 @@ PARTITIONS = (Partition, "fedleak.partition")
 POST_PROCESSES = (PostProcess, "fedleak.postprocess")
 SHIFTS = (Shift, "fedleak.shift")
 CLAIMS = (Claim, "fedleak.studies.claims")
+TRACKERS = (Tracker, "fedleak.trackers")
 
 FAMILIES: dict[str, tuple[type[Any], str]] = {
     "attack": ATTACKS,
@@ -41,6 +43,7 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "guard": GUARDS,
     "metric": METRICS,
     "claim": CLAIMS,
+    "tracker": TRACKERS,
 }
 
 

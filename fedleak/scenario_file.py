@@ -42,6 +42,7 @@ def load_scenario(
         InputError: naming the YAML path, the value and what is allowed.
     """
     raw = read_yaml(source) if isinstance(source, Path) else copy.deepcopy(dict(source))
+    _refuse_study(raw, source)
     _apply_budget(raw, budget)
     for override in overrides:
         set_path(raw, *parse_override(override))
@@ -58,6 +59,15 @@ def load_scenario(
     check_scenario(scenario)
     _check_text(scenario)
     return scenario
+
+
+def _refuse_study(raw: Raw, source: Path | Mapping[str, Any]) -> None:
+    from fedleak.studies.schema import STUDY_KEYS  # here, for studies are made of scenarios
+
+    found = [key for key in STUDY_KEYS if key in raw]
+    if found:
+        name = str(source) if isinstance(source, Path) else raw.get("name")
+        raise InputError("SCENARIO", name, f"it is a study (it has {', '.join(found)}); use 'fedleak study'")
 
 
 def _check_text(scenario: Scenario) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -141,12 +142,14 @@ def test_all_clients_failing_exits_1_with_the_reasons(tmp_path: Path, capsys: Ca
     assert Path("run/transcript/journal.jsonl").is_file(), "the directory can be resumed"
 
 
-@pytest.mark.parametrize("code", [130])
-def test_an_interrupt_exits_130(code: int, tmp_path: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_has_its_exit_code(
+    number: signal.Signals, code: int, tmp_path: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        signal.raise_signal(number)
 
-    monkeypatch.setattr("fedleak.pipeline.run_scenario", interrupt)
+    monkeypatch.setattr("fedleak.pipeline.run_scenario", interrupted)
     outcome = command(capsys, "run", write_scenario(tmp_path))
     assert outcome.code == code
-    assert "the same command continues the run" in outcome.err
+    assert "the same command continues it" in outcome.err

@@ -14,7 +14,7 @@ from fedleak.records import write_atomically
 from fedleak.report.build import render_template
 from fedleak.report.figures import Chart
 from fedleak.report.format import DASH, count, fixed, interval_range, metric_title, metric_value, percent, plural
-from fedleak.report.study_page import Number
+from fedleak.report.study_table import Number
 from fedleak.report.svg import INK, MUTED, PAPER, SERIES, canvas, to_svg
 from fedleak.studies.frontier import Case, Frontier, Leak, Setting
 

@@ -52,8 +52,9 @@ def draw_study(results: StudyResults) -> StudyFigure | None:
     if not courses:
         return None
     shown = courses[:MOST_LINES]
-    svg = _draw(choice, labels, shown, short_names(results.axes)[choice.along])
-    title = f"{metric_title(choice.metric)} along {choice.along}"
+    axis = short_names(results.axes)[choice.along]
+    svg = _draw(choice, labels, shown, axis)
+    title = f"{metric_title(choice.metric)} along {axis}"
     return StudyFigure(
         chart=Chart(svg=Markup(svg), label=title, title=title),  # noqa: S704 drawn by matplotlib
         keys=tuple(Key(course.name, course.mark) for course in shown),

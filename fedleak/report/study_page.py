@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedleak import __version__
-from fedleak.report.format import DASH, count, duration, interval_range, metric_title, metric_value, plural
-from fedleak.report.marks import baseline_title
+from fedleak.report.format import DASH, count, duration, metric_value, plural
 from fedleak.report.page import Tile
 from fedleak.report.pictures import Pair, make_pair
 from fedleak.report.study_figure import StudyFigure, draw_study
+from fedleak.report.study_table import Number, StudyTable, study_table
 from fedleak.results.schema import PICTURES
 from fedleak.studies.claims.base import Check, State, Verdict
-from fedleak.studies.matrix import describe, label_text, short_names
+from fedleak.studies.matrix import describe, label_text
 from fedleak.studies.records import load_cell
-from fedleak.studies.results import CellLine, Line, StudyResults
+from fedleak.studies.results import CellLine, StudyResults
 
 MOST_PICTURE_ROWS = 48
 PICTURES_IN_ROW = 6
@@ -26,25 +26,6 @@ STATES: dict[State, str] = {
     "inconclusive": "inconclusive",
 }
 TONES: dict[State, str] = {"reproduced": "holds", "not_reproduced": "leaks", "inconclusive": "unclear"}
-
-
-@dataclass(frozen=True)
-class Number:
-    """A value, and what stands small beneath it."""
-
-    text: str
-    small: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One attack at one point: its labels, and for each metric what was published and measured."""
-
-    labels: tuple[str, ...]
-    attack: str
-    is_baseline: bool
-    sample: Number
-    numbers: tuple[tuple[Number, Number], ...]
 
 
 @dataclass(frozen=True)
@@ -91,10 +72,7 @@ class StudyPage:
     sentence: str
     tiles: tuple[Tile, ...]
     claims: tuple[Claim, ...]
-    axes: tuple[str, ...]
-    metrics: tuple[str, ...]
-    rows: tuple[Row, ...]
-    has_published: bool
+    table: StudyTable
     source: str
     figure: StudyFigure | None
     pictures: tuple[PictureRow, ...]
@@ -112,7 +90,6 @@ def make_study_page(results: StudyResults, root: Path) -> StudyPage:
     Raises:
         InputError: if a picture's name points outside the folder of pictures.
     """
-    short = short_names(results.axes)
     cells = tuple(_cell(cell, results.axes, root) for cell in results.cells)
     tone, sentence = _sentence(results.verdicts)
     pictures, left_out = _pictures(results, root)
@@ -123,11 +100,8 @@ def make_study_page(results: StudyResults, root: Path) -> StudyPage:
         sentence=sentence,
         tiles=_tiles(results),
         claims=tuple(map(_claim, results.verdicts)),
-        axes=tuple(short[axis] for axis in results.axes),
-        metrics=tuple(f"{metric_title(m)} {'↑' if m in results.higher_is_better else '↓'}" for m in results.metrics),
-        rows=tuple(_row(line, results) for line in results.lines),
-        has_published=any(line.published for line in results.lines),
-        source=". ".join(text for text in (results.source, results.setting) if text),
+        table=study_table(results),
+        source=". ".join(text.rstrip(".") for text in (results.source, results.setting) if text),
         figure=draw_study(results),
         pictures=pictures,
         pictures_left_out=left_out,
@@ -185,26 +159,6 @@ def _margin(check: Check) -> Number:
     if check.low is None or check.high is None:
         return Number(metric_value("", check.value))
     return Number(metric_value("", check.value), f"[{metric_value('', check.low)}, {metric_value('', check.high)}]")
-
-
-def _row(line: Line, results: StudyResults) -> Row:
-    failed = f"{count(line.failures)} failed" if line.failures else ""
-    seeds = plural(line.seeds, "seed") if line.seeds > 1 else ""
-    return Row(
-        labels=tuple(label_text(line.point[axis]) for axis in results.axes),
-        attack=baseline_title(line.attack) if line.is_baseline else line.attack,
-        is_baseline=line.is_baseline,
-        sample=Number(count(line.images), ", ".join(text for text in (seeds, failed) if text)),
-        numbers=tuple(_numbers(line, metric) for metric in results.metrics),
-    )
-
-
-def _numbers(line: Line, metric: str) -> tuple[Number, Number]:
-    published = Number(metric_value(metric, line.published.get(metric)))
-    interval = line.metrics.get(metric)
-    if interval is None:
-        return published, Number(DASH)
-    return published, Number(metric_value(metric, interval.mean), interval_range(metric, interval))
 
 
 def _cell(cell: CellLine, axes: tuple[str, ...], root: Path) -> CellRow:

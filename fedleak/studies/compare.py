@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fedleak.errors import InputError
 from fedleak.results.schema import Results, load_results
+from fedleak.results.settings import flat_settings
 from fedleak.studies.assess import measured_lines
 from fedleak.studies.matrix import Label, Point
 from fedleak.studies.measurements import Measurements
@@ -90,7 +91,7 @@ def _seed(results: Results) -> int:
 
 def _points(roots: Sequence[Path], results: Sequence[Results]) -> list[Point]:
     """What differs between the scenarios; the run's name where that tells too little or too much."""
-    settings = [dict(_flatten(result.scenario)) for result in results]
+    settings = [dict(_compared(result.scenario)) for result in results]
     paths = list(dict.fromkeys(path for one in settings for path in one))
     differing = [p for p in paths if len({repr(one.get(p)) for one in settings}) > 1]
     points: list[Point] = [{path: one.get(path) for path in differing} for one in settings]
@@ -101,15 +102,7 @@ def _points(roots: Sequence[Path], results: Sequence[Results]) -> list[Point]:
     return [{RUN: str(root)} for root in roots]
 
 
-def _flatten(value: object, path: str = "") -> Iterator[tuple[str, Label]]:
-    if any(path == ignored or path.startswith(f"{ignored}.") for ignored in IGNORED):
-        return
-    if isinstance(value, Mapping):
-        for key, child in value.items():
-            yield from _flatten(child, f"{path}.{key}".lstrip("."))
-    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
-        for i, item in enumerate(value):
-            name = (item.get("id") or item.get("kind") or i) if isinstance(item, Mapping) else i
-            yield from _flatten(item, f"{path}.{name}")
-    else:
-        yield path, value if isinstance(value, str | int | float | bool | None) else repr(value)
+def _compared(scenario: Mapping[str, object]) -> Iterator[tuple[str, Label]]:
+    for path, value in flat_settings(scenario):
+        if not any(path == ignored or path.startswith(f"{ignored}.") for ignored in IGNORED):
+            yield path, value

@@ -159,8 +159,8 @@ def ray_pool(
         check_address(address)
         options |= {"address": address, "runtime_env": {"env_vars": _shared_environment()}}
     try:
-        ray.init(**options)
-        _keep_signal_handler()
+        with _kept_signal_handler():
+            ray.init(**options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise FederationError(f"Ray could not be started or joined: {_first_line(error)}") from error
     try:
@@ -170,9 +170,11 @@ def ray_pool(
         ray.shutdown()
 
 
-def _keep_signal_handler() -> None:
-    """Ray's core replaces Python's handler of SIGTERM behind its back, by one that aborts the process."""
+@contextmanager
+def _kept_signal_handler() -> Iterator[None]:
+    """Ray handles SIGTERM by a handler of its own and, behind Python's back, by one that aborts the process."""
     handler = signal.getsignal(signal.SIGTERM)
+    yield
     if threading.current_thread() is threading.main_thread() and handler is not None:
         signal.signal(signal.SIGTERM, handler)
 

@@ -87,6 +87,10 @@ def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (
     for override in overrides:
         path, value = parse_override(override)
         set_study_path(raw, path, value)
+    if not is_study(raw):
+        name = str(source) if isinstance(source, Path) else raw.get("name")
+        known = ", ".join(STUDY_KEYS)
+        raise InputError("STUDY", name, f"it is a plain scenario (a study has some of: {known}); use 'fedleak run'")
     _check_keys(raw)
     settings = _settings({key: raw[key] for key in STUDY_KEYS if key in raw})
     base = {key: value for key, value in raw.items() if key not in (*STUDY_KEYS, "budgets", "budget")}

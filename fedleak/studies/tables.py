@@ -15,7 +15,7 @@ STYLES = {"reproduced": "green", "not_reproduced": "red", "inconclusive": "yello
 
 def lines_table(results: StudyResults) -> Table:
     """A line for each attack at each point: published and measured means with intervals."""
-    published = any(line.published for line in results.lines)
+    published = {metric for line in results.lines for metric in line.published}
     table = Table(title=results.name, title_justify="left")
     short = short_names(results.axes)
     for axis in results.axes:
@@ -23,12 +23,12 @@ def lines_table(results: StudyResults) -> Table:
     table.add_column("attack", no_wrap=True)
     table.add_column("images", justify="right")
     for metric in results.metrics:
-        if published:
+        if metric in published:
             table.add_column(f"{metric_title(metric)} published", justify="right")
         table.add_column(metric_title(metric), justify="right", no_wrap=True)
     for line in results.lines:
         labels = [label_text(line.point[axis]) for axis in results.axes]
-        cells = [cell for metric in results.metrics for cell in _cells(line, metric, published=published)]
+        cells = [cell for metric in results.metrics for cell in _cells(line, metric, published=metric in published)]
         table.add_row(*labels, line.attack, str(line.images), *cells, style="dim" if line.is_baseline else None)
     return table
 

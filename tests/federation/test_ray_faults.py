@@ -124,9 +124,9 @@ def test_a_signal_ends_the_run_quickly(running: Child, tmp_path: Path, number: s
     begin = time.monotonic()
     process.send_signal(number)
     code, _, err = finish(process)
-    assert code == 130, err
+    assert code == 128 + number, err
     assert time.monotonic() - begin < 30
-    assert "interrupted; the same command continues the run" in err
+    assert "the same command continues it" in err
     assert "Traceback" not in err
     assert wait_for(lambda: not alive(others), seconds=20), alive(others)
     check_continues(tmp_path, engine="ray")

@@ -8,7 +8,7 @@ import yaml
 
 from fedleak.studies.compare import compare_runs
 from fedleak.studies.study import load_study
-from tests.scenarios import command
+from tests.scenarios import command, write_scenario
 from tests.studies.builders import study, write_study
 
 ROOT = Path(__file__).parents[2]
@@ -89,3 +89,26 @@ def test_compare_tells_runs_apart_by_what_differs(
 
 def test_a_studys_claims_can_be_overridden_from_the_command_line() -> None:
     assert load_study(study(), overrides=[claims(TRUE)[1]]).settings.claims[0].kind == "at_least"
+
+
+def test_studies_and_scenarios_are_not_mistaken_for_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("run", "federate"):
+        (error,) = command(capsys, name, write_study(tmp_path), "--out", tmp_path / "out").errors
+        assert error.startswith("SCENARIO: got ")
+        assert error.endswith("it is a study (it has matrix, claims); use 'fedleak study'")
+    for name in ("study", "verify"):
+        outcome = command(capsys, name, write_scenario(tmp_path), "--out", tmp_path / "out")
+        assert outcome.code == 2
+        assert outcome.errors[0].endswith("use 'fedleak run'")
+    assert not (tmp_path / "out").exists()
+
+
+def test_validate_knows_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = command(capsys, "validate", write_study(tmp_path), "--data", "--show")
+    assert outcome.code == 0
+    assert "small.yaml: valid, 4 cells, and its data fit" in outcome.out
+    assert "matrix:" in outcome.out
+    bad = command(capsys, "validate", write_study(tmp_path), "--set", "seeds=many")
+    assert (bad.code, bad.errors[0].split(":")[0]) == (2, "seeds")

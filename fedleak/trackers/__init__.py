@@ -1,0 +1,1 @@
+"""Where results can be logged beside the run directory: experiment trackers, one file each."""

@@ -1,0 +1,115 @@
+"""MLflow."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from fedleak.errors import TrackingError
+from fedleak.trackers.base import Entry, Tracker
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+KEY = "fedleak.key"
+MOST_METRICS, MOST_SETTINGS, LONGEST = 1000, 100, 500
+"""What every store takes in one request, and the length of a setting's value."""
+T = TypeVar("T")
+
+
+class Mlflow(Tracker):
+    """MLflow: an experiment for each study or scenario, a run for each entry, with pictures and report as artefacts.
+
+    ``target`` is a tracking URI, such as a server's address or ``sqlite:///mlflow.db``; MLflow's own default unless
+    given.
+    """
+
+    kind: Literal["mlflow"] = "mlflow"
+    needs: ClassVar[tuple[str, ...]] = ("mlflow",)
+
+    def log(self, entry: Entry) -> bool:
+        """Log an entry; a run that was broken off is deleted and logged anew.
+
+        Raises:
+            TrackingError: if the store cannot be written to.
+        """
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+
+        try:
+            client = MlflowClient(tracking_uri=self.target or None)
+            experiment = _experiment(client, entry.group)
+            if _is_there(client, experiment, entry.key):
+                return False
+            _log(client, experiment, entry)
+        except (MlflowException, OSError) as error:
+            raise TrackingError(f"mlflow: {str(error).splitlines()[0]}") from error
+        return True
+
+
+def _experiment(client: MlflowClient, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException:  # somebody else was quicker
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    return str(found.experiment_id)
+
+
+def _is_there(client: MlflowClient, experiment: str, key: str) -> bool:
+    finished = False
+    for run in client.search_runs([experiment], filter_string=f"tags.`{KEY}` = '{key}'"):
+        if run.info.status == "FINISHED":
+            finished = True
+        else:
+            client.delete_run(run.info.run_id)
+    return finished
+
+
+def _log(client: MlflowClient, experiment: str, entry: Entry) -> None:
+    from mlflow.entities import Param
+
+    tags = {KEY: entry.key, "fedleak.report": entry.report_link}
+    run = client.create_run(experiment, run_name=entry.name, tags={**tags, **entry.facts}).info.run_id
+    for metrics in _chunks(list(_metrics(entry)), MOST_METRICS):
+        client.log_batch(run, metrics=metrics)
+    settings = [Param(path, str(value)[:LONGEST]) for path, value in entry.settings.items()]
+    for some in _chunks(settings, MOST_SETTINGS):
+        client.log_batch(run, params=some)
+    for name, files in entry.pictures.items():
+        for file in files:
+            client.log_artifact(run, str(file), artifact_path=f"pictures/{name}")
+    if entry.report.is_file():
+        client.log_artifact(run, str(entry.report))
+    client.set_terminated(run)
+
+
+def _metrics(entry: Entry) -> Iterator[Any]:
+    """Finite values only: not every store keeps others."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    for name, interval in entry.scores.items():
+        for end, value in ((name, interval.mean), (f"{name}/low", interval.low), (f"{name}/high", interval.high)):
+            if value is not None and math.isfinite(value):
+                yield Metric(end, value, now, 0)
+    for name, value in entry.costs.items():
+        yield Metric(name, value, now, 0)
+    for name, values in entry.curves.items():
+        for step, value in enumerate(values, start=1):
+            if math.isfinite(value):
+                yield Metric(f"curve/{name}", value, now, step)
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some

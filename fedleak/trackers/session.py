@@ -1,0 +1,87 @@
+"""The trackers that a command was asked for: chosen, checked, and told what is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fedleak.errors import InputError, TrackingError, nearest
+from fedleak.families import kinds
+from fedleak.studies.execute import Tally, Watcher
+from fedleak.studies.work import Outcome, Unit
+from fedleak.trackers.base import Entry, Tracker
+from fedleak.trackers.entries import entries, run_entry
+
+
+def chosen_trackers(wanted: Sequence[str]) -> tuple[Tracker, ...]:
+    """Trackers by ``KIND`` or ``KIND=TARGET``, each with its library at hand.
+
+    Raises:
+        InputError: if there is no such kind, or its library is missing.
+    """
+    known: Mapping[str, type[Any]] = kinds("tracker")
+    trackers: list[Tracker] = []
+    for text in wanted:
+        kind, _, target = text.partition("=")
+        if kind not in known:
+            raise InputError("--track", text, f"{nearest(kind, known)}expected KIND or KIND=TARGET; {', '.join(known)}")
+        tracker: Tracker = known[kind].model_validate({"target": target} if target else {})
+        tracker.check()
+        trackers.append(tracker)
+    return tuple(trackers)
+
+
+def log_finished(root: Path, trackers: Sequence[Tracker]) -> int:
+    """Log the run or study in ``root`` with every tracker; how many entries were new to one or more.
+
+    Raises:
+        InputError: if nothing finished is there.
+        TrackingError: if a tracker cannot be written to.
+    """
+    return _log(entries(root), trackers, root) if trackers else 0
+
+
+def _log(found: Iterable[Entry], trackers: Sequence[Tracker], root: Path) -> int:
+    try:
+        return sum(max([tracker.log(entry) for tracker in trackers]) for entry in found)
+    except TrackingError as error:
+        raise TrackingError(f"{error}; the results are safe, 'fedleak track {root}' logs what is missing") from error
+
+
+class TrackingWatcher:
+    """Passes on what it is told about a study, and logs each cell that is done.
+
+    Args:
+        inner: who is told, too.
+        trackers: may be none.
+        root: of the study.
+        group: the study's name.
+        names: key -> name of a cell.
+    """
+
+    def __init__(
+        self, inner: Watcher, trackers: Sequence[Tracker], *, root: Path, group: str, names: Mapping[str, str]
+    ) -> None:
+        self._inner, self._trackers = inner, tuple(trackers)
+        self._root, self._group, self._names = root, group, names
+
+    def begun(self, unit: Unit) -> None:
+        """Pass it on."""
+        self._inner.begun(unit)
+
+    def ended(self, outcome: Outcome, *, again: bool) -> None:
+        """Pass it on, and log the cell."""
+        self._inner.ended(outcome, again=again)
+        if not self._trackers or outcome.unit.kind != "cell" or outcome.reason:
+            return
+        key = outcome.unit.key
+        entry = run_entry(self._root / "cells" / key, group=self._group, name=self._names.get(key, key))
+        try:
+            _log([entry], self._trackers, self._root)
+        except TrackingError:  # all cells are logged at the end, which then says so
+            self._trackers = ()
+
+    def refresh(self, tally: Tally) -> None:
+        """Pass it on."""
+        self._inner.refresh(tally)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from fedleak.errors import InputError, TrackingError
+from fedleak.studies.directory import StudyDirectory
+from fedleak.studies.live import QuietWatcher, unit_names
+from fedleak.studies.run import run_study
+from fedleak.studies.study import load_study
+from fedleak.trackers.base import Entry, Tracker
+from fedleak.trackers.session import TrackingWatcher, chosen_trackers, log_finished
+from tests.scenarios import command
+from tests.studies.builders import study, write_study
+
+
+class Notebook(Tracker):
+    """Lines in a file: the real thing without a library."""
+
+    kind: Literal["notebook"] = "notebook"
+
+    def log(self, entry: Entry) -> bool:
+        path = Path(self.target)
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        if entry.key in {line.split("\t")[0] for line in lines}:
+            return False
+        try:
+            path.write_text("\n".join([*lines, f"{entry.key}\t{entry.name}"]), encoding="utf-8")
+        except OSError as error:
+            raise TrackingError(f"notebook: {error}") from error
+        return True
+
+
+def names(path: Path) -> list[str]:
+    return [line.split("\t")[1] for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_finished_study_is_logged_cell_by_cell_and_only_once(finished: Path, tmp_path: Path) -> None:
+    tracker = Notebook(target=str(tmp_path / "notes"))
+    assert log_finished(finished, [tracker]) == 5
+    assert names(tmp_path / "notes") == [
+        "pairs=30, hidden=4, seed 0",
+        "pairs=30, hidden=8, seed 0",
+        "pairs=60, hidden=4, seed 0",
+        "pairs=60, hidden=8, seed 0",
+        "study tiny",
+    ]
+    assert log_finished(finished, [tracker]) == 0
+    assert log_finished(sorted((finished / "cells").iterdir())[0], [tracker]) == 0
+
+
+def test_cells_are_logged_as_they_end(tmp_path: Path) -> None:
+    loaded = load_study(study(matrix={"adversary.injection.pairs": [30, 40]}, claims=[]))
+    notes, root = tmp_path / "notes", tmp_path / "out"
+    watcher = TrackingWatcher(
+        QuietWatcher(), [Notebook(target=str(notes))], root=root, group=loaded.name, names=unit_names(loaded)
+    )
+    run_study(loaded, StudyDirectory(root), watcher, serial=True)
+    assert names(notes) == ["pairs=30, seed 0", "pairs=40, seed 0"]
+
+
+def test_a_tracker_that_fails_stops_no_cell(tmp_path: Path) -> None:
+    loaded = load_study(study(matrix={"adversary.injection.pairs": [30]}, claims=[]))
+    tracker = Notebook(target=str(tmp_path))  # a folder
+    root = tmp_path / "out"
+    watcher = TrackingWatcher(QuietWatcher(), [tracker], root=root, group=loaded.name, names={})
+    results = run_study(loaded, StudyDirectory(root), watcher, serial=True)
+    assert [cell.status for cell in results.cells] == ["ok"]
+    with pytest.raises(TrackingError, match="the results are safe, 'fedleak track "):
+        log_finished(root, [tracker])
+
+
+@pytest.mark.parametrize("wanted", ["tensorbord=x", "", "=x"])
+def test_unknown_trackers_are_refused(wanted: str) -> None:
+    with pytest.raises(InputError, match="expected KIND or KIND=TARGET; mlflow, tensorboard"):
+        chosen_trackers([wanted])
+
+
+def test_the_command_line_logs_a_study_while_it_runs_and_afterwards(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tensorboard")
+    file, board = write_study(tmp_path), tmp_path / "board"
+    outcome = command(
+        capsys, "study", file, "--out", copied, "--serial", "--quiet", "--track", f"tensorboard={board}", "--set",
+        "claims=[]", "--set", "figure=null",
+    )  # fmt: skip
+    assert outcome.code == 0
+    assert len(list((board / "tiny").iterdir())) == 5
+    assert command(capsys, "track", copied, "--to", f"tensorboard={board}").out.strip() == f"{copied}: 0 logged"
+    assert command(capsys, "track", tmp_path, "--to", f"tensorboard={board}").code == 2
