@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fedleak.attacks.inversion.compilation import Compiled
+from fedleak.attacks.inversion.execution import for_size, multiplications
 from fedleak.attacks.inversion.objective import Known, Objective
 from fedleak.attacks.inversion.optimisers import (
     Moments,
@@ -66,6 +67,7 @@ class Engine:
 
     def __init__(self, objective: Objective, optimiser: Optimiser, *, compiled: bool) -> None:
         self.objective, self.optimiser = objective, optimiser
+        self._size = multiplications(objective.module, objective.shape)
         self._step: Step = Compiled(self._adam_iteration) if compiled else self._adam_iteration
         self._evaluate: Evaluate = Compiled(objective.value_and_gradient) if compiled else objective.value_and_gradient
 
@@ -84,9 +86,12 @@ class Engine:
             generator: of Langevin noise.
             regroup: brings the group's consensus up to date, before every iteration.
         """
+        trials, images = variables["code"].shape[:2]
         if self.optimiser.kind == "lbfgs":
-            return self._run_lbfgs(variables, known, iterations)
-        return self._run_adam(variables, known, iterations, generator, regroup)
+            with for_size(self._size * images, variables["code"].device):
+                return self._run_lbfgs(variables, known, iterations)
+        with for_size(self._size * images * trials, variables["code"].device):
+            return self._run_adam(variables, known, iterations, generator, regroup)
 
     def _run_adam(
         self, variables: Tensors, known: Known, iterations: int, generator: torch.Generator, regroup: Regroup | None
