@@ -142,7 +142,7 @@ class _Runner:
     def speed(self, iterations: int) -> float:
         """Iterations per second."""
         with stopwatch() as watch:
-            self._engine.run({"code": self._start}, self._known, iterations=iterations, generator=torch.Generator())
+            self._engine.run({"code": self._start}, self._known, iterations=iterations, generators=[torch.Generator()])
         return iterations / watch.seconds
 
 
