@@ -24,7 +24,7 @@ def run_scenario(
     scenario: Scenario, *, out: Path | None, force: bool, progress: Progress
 ) -> tuple[RunDirectory, Results]:
     """Federate, attack, score, report. Finished work is reused; a killed run goes on where it stopped."""
-    from fedleak.stages.attack import choose_device
+    from fedleak.stages.device import choose_device
 
     choose_device(scenario.device)
     run = open_run(scenario, out)

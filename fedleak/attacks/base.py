@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -11,6 +11,7 @@ import torch
 from pydantic import StringConstraints
 
 from fedleak.component import Component
+from fedleak.errors import AttackFailedError
 from fedleak.threat import Capability, required_capabilities
 
 SNAPSHOTS = "snapshots."
@@ -68,6 +69,25 @@ class Attack(Component):
     def capabilities(cls) -> frozenset[type[Capability]]:
         """Everything the attack asks for whatever its settings."""
         return frozenset(c for m in cls.entry_methods() for c in required_capabilities(m).values())
+
+    def victims_together(self, known: Mapping[str, Any]) -> int:
+        """How many updates like this one, with its capabilities ``known``, one call of ``reconstruct_several`` takes.
+
+        Raises:
+            AttackFailedError: if this update cannot be handled.
+        """
+        return 1
+
+    def reconstruct_several(
+        self, known: Sequence[Mapping[str, Any]], *, generators: Sequence[torch.Generator]
+    ) -> list[Reconstruction | AttackFailedError]:
+        """Rebuild the batches behind updates of one model version and batch size side by side.
+
+        Args:
+            known: arguments of ``reconstruct`` for each of them.
+            generators: as ``reconstruct`` would get them.
+        """
+        raise NotImplementedError(f"{self.kind} takes one update at a time")
 
     @property
     def starts_from(self) -> str | None:

@@ -12,12 +12,14 @@ from fedleak import seeds
 from fedleak.attacks.base import Artefact, Attack, Reconstruction, TrainedAttack
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.attacks.order import in_order, source_of
-from fedleak.errors import AttackFailedError, InputError
+from fedleak.errors import AttackFailedError
 from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario import Scenario
 from fedleak.stages import artefacts
 from fedleak.stages.attack_record import AttackRecord, Attempt, PartFiles, finish, load_record
+from fedleak.stages.attempts import alike, check, failed
+from fedleak.stages.device import choose_device
 from fedleak.stages.fingerprints import artefact_key, attack_fingerprint
 from fedleak.stages.memory import PeakMemory
 from fedleak.stages.starts import Starts
@@ -27,22 +29,6 @@ from fedleak.transcript.reader import TranscriptReader
 from fedleak.transcript.views import View
 
 PART_SECONDS = 20.0
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto`` is a GPU if there is one.
-
-    Raises:
-        InputError: if the device is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise InputError("device", name, "this machine offers no Metal device")
-    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
-        raise InputError("device", name, f"this machine offers {torch.cuda.device_count()} CUDA devices")
-    return device
 
 
 def attack(scenario: Scenario, run: RunDirectory, progress: Progress) -> None:
@@ -68,6 +54,9 @@ def attack(scenario: Scenario, run: RunDirectory, progress: Progress) -> None:
         _Session(scenario, component, reader, device, progress, starts).run(parts, fingerprint)
 
 
+Made = tuple[Attempt, Reconstruction | None]
+
+
 class _Session:
     """One attack on one transcript."""
 
@@ -91,7 +80,7 @@ class _Session:
     def run(self, parts: PartFiles, fingerprint: str) -> None:
         """Train if need be, attack every usable update that is not in ``parts``, write the record."""
         memory = PeakMemory(self.device)
-        updates = [u for u in self.reader.manifest.updates if u.status == "ok" and u.row not in parts.attempts]
+        updates = [update for update in self.reader.manifest.updates if update.status == "ok"]
         failure, trained = "", ()
         try:
             trained = self._trained()
@@ -172,55 +161,97 @@ class _Session:
     def _attack_all(
         self, updates: list[UpdateRecord], trained: tuple[Any, ...], parts: PartFiles, failure: str
     ) -> None:
-        bar = self.progress.task(f"attacking with {self.component.name}", len(updates))
+        # Who goes with whom never depends on what an earlier process has done: the same bytes after a kill.
+        groups = list(alike(updates, 1 if failure else self._together(updates)))
+        groups = [group for group in groups if any(update.row not in parts.attempts for update in group)]
+        bar = self.progress.task(f"attacking with {self.component.name}", sum(len(group) for group in groups))
         attempts: list[Attempt] = []
         images: dict[int, torch.Tensor] = {}
         written = time.monotonic()
-        for update in updates:
-            if failure:
-                attempts.append(Attempt(row=update.row, seconds=0.0, status="failed", reason=failure))
-            else:
-                attempt, reconstruction = self._attack_one(update, trained)
-                attempts.append(attempt)
-                if reconstruction is not None:
-                    images[update.row] = reconstruction.images
-            bar.advance()
+        for group in groups:
+            made = self._attack_group(group, trained, failure)
+            attempts += [attempt for attempt, _ in made]
+            images |= {attempt.row: rebuilt.images for attempt, rebuilt in made if rebuilt is not None}
+            bar.advance(len(group))
             if time.monotonic() - written > PART_SECONDS:
                 parts.write(attempts, images)
                 attempts, images, written = [], {}, time.monotonic()
         if attempts:
             parts.write(attempts, images)
 
-    def _attack_one(self, update: UpdateRecord, trained: tuple[Any, ...]) -> tuple[Attempt, Reconstruction | None]:
-        view = self._view(update)
-        generator = seeds.torch_generator(
+    def _attack_group(self, group: list[UpdateRecord], trained: tuple[Any, ...], failure: str) -> list[Made]:
+        if failure:
+            return [(failed(update, failure), None) for update in group]
+        return [self._attack_one(group[0], trained)] if len(group) == 1 else self._attack_several(group)
+
+    def _together(self, updates: list[UpdateRecord]) -> int:
+        """How many victims the attack takes at once, judged by the first."""
+        if not updates or isinstance(self.component, TrainedAttack):
+            return 1
+        try:
+            return self.component.victims_together(self._known(self._view(updates[0]), self.component.reconstruct))
+        except AttackFailedError:
+            return 1  # the first one will fail by itself, with its reason
+
+    def _generator(self, update: UpdateRecord) -> torch.Generator:
+        return seeds.torch_generator(
             self.scenario.seed, "attack", self.component.name, update.round, update.client, device="cpu"
         )
+
+    def _attack_one(self, update: UpdateRecord, trained: tuple[Any, ...]) -> Made:
+        view = self._view(update)
         start = time.perf_counter()
         try:
             known = self._known(view, self.component.reconstruct)
             start = time.perf_counter()  # reading the transcript is not part of the attack
-            reconstruction = self.component.reconstruct(*trained, **known, generator=generator)
-            seconds = time.perf_counter() - start
-            if self.starts is not None:
-                seconds += self.starts.attempt(update.row).seconds
-            _check(reconstruction, self.reader.manifest.input_shape)
+            rebuilt = self.component.reconstruct(*trained, **known, generator=self._generator(update))
         except AttackFailedError as error:
-            seconds = time.perf_counter() - start
-            return Attempt(row=update.row, seconds=seconds, status="failed", reason=str(error)), None
-        labels = reconstruction.labels
+            return failed(update, str(error), time.perf_counter() - start), None
+        return self._made(update, view, rebuilt, time.perf_counter() - start)
+
+    def _attack_several(self, group: list[UpdateRecord]) -> list[Made]:
+        """Side by side; the time is shared out equally."""
+        made: dict[int, Made] = {}
+        ready: list[tuple[UpdateRecord, View, dict[str, Any]]] = []
+        for update in group:
+            view = self._view(update)
+            try:
+                ready.append((update, view, self._known(view, self.component.reconstruct)))
+            except AttackFailedError as error:
+                made[update.row] = failed(update, str(error)), None
+        start = time.perf_counter()
+        rebuilt = self.component.reconstruct_several(
+            [known for _, _, known in ready], generators=[self._generator(update) for update, _, _ in ready]
+        )
+        seconds = (time.perf_counter() - start) / max(1, len(ready))
+        for (update, view, _), answer in zip(ready, rebuilt, strict=True):
+            if isinstance(answer, AttackFailedError):
+                made[update.row] = failed(update, str(answer), seconds), None
+            else:
+                made[update.row] = self._made(update, view, answer, seconds)
+        return [made[update.row] for update in group]
+
+    def _made(self, update: UpdateRecord, view: View, rebuilt: Reconstruction, seconds: float) -> Made:
+        """A reconstruction, checked, with labels and what it cost."""
+        if self.starts is not None:
+            seconds += self.starts.attempt(update.row).seconds
+        try:
+            check(rebuilt, self.reader.manifest.input_shape)
+        except AttackFailedError as error:
+            return failed(update, str(error), seconds), None
+        labels = rebuilt.labels
         if labels is not None:
             self.label_source = "attack"
         else:
-            labels = self._infer_labels(view, len(reconstruction.images))
+            labels = self._infer_labels(view, len(rebuilt.images))
         attempt = Attempt(
             row=update.row,
             seconds=seconds,
             status="ok",
             labels=tuple(int(label) for label in labels) if labels is not None else None,
-            curve={name: list(values) for name, values in reconstruction.curve.items()},
+            curve={name: list(values) for name, values in rebuilt.curve.items()},
         )
-        return attempt, reconstruction
+        return attempt, rebuilt
 
     def _infer_labels(self, view: View, count: int) -> torch.Tensor | None:
         inference = self._label_inference
@@ -231,11 +262,3 @@ class _Session:
             return inference.infer(**known, count=count)
         except AttackFailedError:
             return None  # the images stand without labels; their cells stay empty
-
-
-def _check(reconstruction: Reconstruction, input_shape: tuple[int, int, int]) -> None:
-    images = reconstruction.images
-    if images.ndim != 4 or tuple(images.shape[1:]) != input_shape:
-        raise ValueError(f"reconstruction: expected (B, {input_shape}), got {tuple(images.shape)}")
-    if not torch.isfinite(images).all():
-        raise AttackFailedError("the reconstruction is not finite")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fedleak.bench.inversion import _engine, _engine_speed, _known, _reference_speed, _victims
+from fedleak.bench.inversion import _engine, _in_turn, _known, _on_one_thread, _reference_speed, _Runner, _victims
 from fedleak.models.lenet import LeNet
 
 SMALL = LeNet(channels=2).build((3, 32, 32), 10, seed=0)
@@ -23,10 +23,32 @@ def test_engine_and_reference_minimise_the_same_objective() -> None:
 
 
 def test_speeds_are_positive() -> None:
-    assert _engine_speed(SMALL, victims=2, iterations=2, compiled=False) > 0
+    assert _Runner(SMALL, victims=2, compiled=False).speed(2) > 0
     assert _reference_speed(SMALL, 2) > 0
+
+
+def test_candidates_take_turns_and_medians_count() -> None:
+    calls: list[str] = []
+    values = {"a": iter([1.0, 9.0, 2.0, 3.0, 0.0]), "b": iter([5.0, 5.0, 6.0, 7.0, 1.0])}
+
+    def run(name: str) -> float:
+        calls.append(name)
+        return next(values[name])
+
+    assert _in_turn({name: lambda name=name: run(name) for name in "ab"}) == {"a": 2.0, "b": 5.0}  # type: ignore[misc]
+    assert calls == list("ababababab")
+
+
+def test_threads_are_put_back() -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert _on_one_thread(lambda: float(torch.get_num_threads())) == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.mark.slow
 def test_a_compiled_engine_has_a_speed_too() -> None:
-    assert _engine_speed(SMALL, victims=1, iterations=2, compiled=True) > 0
+    assert _Runner(SMALL, victims=1, compiled=True).speed(2) > 0

@@ -135,7 +135,7 @@ def test_the_start_is_the_other_attacks_images_and_leads_to_no_truth(
     spy.__wrapped__ = original  # type: ignore[attr-defined]
     monkeypatch.setattr(InvertingGradients, "reconstruct", spy)
     attacked(run, "attacks=[{kind: lti, hidden: 8, training: {epochs: 2}}, "
-                  "{kind: inverting_gradients, iterations: 1, init: {from: lti}}]")  # fmt: skip
+                  "{kind: inverting_gradients, iterations: 1, victims_per_call: 1, init: {from: lti}}]")  # fmt: skip
     made = load_images(run.attacks / "lti")
     assert all(torch.equal(start.images, images) for start, images in zip(given, made.values(), strict=True))
     assert {start.attack for start in given} == {"lti"}

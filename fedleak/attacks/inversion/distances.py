@@ -31,12 +31,17 @@ def l2_per_layer(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Seq
     return torch.stack(terms).sum()
 
 
+def _inner(first: Tensor, second: Tensor) -> Tensor:
+    """Sum of products, without storing them: updates of millions of values are bound by memory."""
+    return torch.dot(first.flatten(), second.flatten())
+
+
 def cosine_similarity(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Of all tensors laid end to end, each weighted in the inner product."""
     triples = list(zip(trial, target, weights, strict=True))
-    inner = torch.stack([w * (a * b).sum() for a, b, w in triples]).sum()
-    own = torch.stack([w * a.square().sum() for a, _, w in triples]).sum()
-    other = torch.stack([w * b.square().sum() for _, b, w in triples]).sum()
+    inner = torch.stack([w * _inner(a, b) for a, b, w in triples]).sum()
+    own = torch.stack([w * _inner(a, a) for a, _, w in triples]).sum()
+    other = torch.stack([w * _inner(b, b) for _, b, w in triples]).sum()
     return inner / (own * other + TINY**2).sqrt()
 
 

@@ -11,9 +11,6 @@ from fedleak.attacks.base import Reconstruction
 from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.optimisers import Optimiser
-from fedleak.attacks.inversion.problem import Problem
-from fedleak.attacks.inversion.settings import LocalTrainingGuess
-from fedleak.errors import AttackFailedError
 from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, SharedUpdate, StartingImages
 
 LBFGS = Optimiser(kind="lbfgs", learning_rate=1.0, schedule="constant", inner_steps=20, line_search=True)
@@ -33,8 +30,6 @@ class Dlg(InversionAttack):
     distance: Distance = Distance(kind="squared_l2")
     optimiser: Optimiser = LBFGS
     box: bool = False
-    local_training: LocalTrainingGuess | None = None
-    """Needed for weight deltas: the local steps to unroll."""
 
     def reconstruct(
         self,
@@ -47,8 +42,5 @@ class Dlg(InversionAttack):
         generator: torch.Generator,
     ) -> Reconstruction:
         """Images and labels of one update."""
-        if update.samples is None:
-            raise AttackFailedError("the client does not say how many images the update comes from")
-        guess = self.local_training if update.protocol == "fedavg" else None
-        steps = guess.steps(update.samples) if guess else None
-        return self.invert(Problem(update, architecture, model, pixels, None, steps, start), generator)
+        known = {"update": update, "architecture": architecture, "model": model, "pixels": pixels, "start": start}
+        return self.invert_one(self.problem(**known), generator)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from fedleak.attacks.inversion.compilation import Compiled
+from fedleak.attacks.inversion.execution import for_size, multiplications
 from fedleak.attacks.inversion.objective import Known, Objective
 from fedleak.attacks.inversion.optimisers import (
     Moments,
@@ -20,6 +20,7 @@ from fedleak.attacks.inversion.optimisers import (
     learning_rate_at,
     no_moments,
 )
+from fedleak.attacks.inversion.outcome import Inversion
 from fedleak.attacks.inversion.replay import Tensors
 
 CHECK_EVERY = 50
@@ -33,21 +34,6 @@ class Best(NamedTuple):
 
     variables: Tensors
     loss: Tensor
-
-
-@dataclass(frozen=True)
-class Inversion:
-    """What came out.
-
-    Attributes:
-        variables: the best iterate of every trial, ``(T, ...)``.
-        losses: its matching loss, ``(T,)``; infinite for a trial that never had a finite one.
-        trace: matching loss of every trial in every iteration, ``(iterations, T)``.
-    """
-
-    variables: Tensors
-    losses: Tensor
-    trace: Tensor
 
 
 Step = Callable[[Tensors, Moments, Best, Known, Tensor, Tensors], tuple[Tensors, Moments, Best, Tensor]]
@@ -66,6 +52,7 @@ class Engine:
 
     def __init__(self, objective: Objective, optimiser: Optimiser, *, compiled: bool) -> None:
         self.objective, self.optimiser = objective, optimiser
+        self._size = multiplications(objective.module, objective.shape)
         self._step: Step = Compiled(self._adam_iteration) if compiled else self._adam_iteration
         self._evaluate: Evaluate = Compiled(objective.value_and_gradient) if compiled else objective.value_and_gradient
 
@@ -75,21 +62,29 @@ class Engine:
         known: Known,
         *,
         iterations: int,
-        generator: torch.Generator,
+        generators: Sequence[torch.Generator],
         regroup: Regroup | None = None,
     ) -> Inversion:
         """Minimise from ``variables`` ``(T, ...)``, which stay as they are.
 
         Args:
-            generator: of Langevin noise.
-            regroup: brings the group's consensus up to date, before every iteration.
+            generators: of Langevin noise, one for each victim, who has an equal share of the trials.
+            regroup: brings the groups' consensus up to date, before every iteration.
         """
+        trials, images = variables["code"].shape[:2]
         if self.optimiser.kind == "lbfgs":
-            return self._run_lbfgs(variables, known, iterations)
-        return self._run_adam(variables, known, iterations, generator, regroup)
+            with for_size(self._size * images, variables["code"].device):
+                return self._run_lbfgs(variables, known, iterations)
+        with for_size(self._size * images * trials, variables["code"].device):
+            return self._run_adam(variables, known, iterations, generators, regroup)
 
     def _run_adam(
-        self, variables: Tensors, known: Known, iterations: int, generator: torch.Generator, regroup: Regroup | None
+        self,
+        variables: Tensors,
+        known: Known,
+        iterations: int,
+        generators: Sequence[torch.Generator],
+        regroup: Regroup | None,
     ) -> Inversion:
         moments, best, trace = no_moments(variables), _nothing_yet(variables), []
         mark, marked_at = math.inf, 0
@@ -98,7 +93,7 @@ class Engine:
                 known = regroup(variables, known, iteration)
             rate = learning_rate_at(self.optimiser, iteration, iterations)
             rates = torch.tensor(adam_rates(rate, iteration)).to(best.loss)
-            noise = self._noise(variables, rate, generator)
+            noise = self._noise(variables, rate, generators)
             variables, moments, best, matching = self._step(variables, moments, best, known, rates, noise)
             trace.append(matching)
             if iteration % CHECK_EVERY == CHECK_EVERY - 1:
@@ -131,11 +126,12 @@ class Engine:
         further, _, _ = self.objective.value_and_gradient(uphill, known)
         return {name: (1 - share) * gradient[name] + share * further[name] for name in gradient}
 
-    def _noise(self, variables: Tensors, rate: float, generator: torch.Generator) -> Tensors:
+    def _noise(self, variables: Tensors, rate: float, generators: Sequence[torch.Generator]) -> Tensors:
         if not self.optimiser.langevin:
             return {}
         code = variables["code"]
-        noise = torch.randn(code.shape, generator=generator, device=generator.device).to(code)
+        shape = (len(code) // len(generators), *code.shape[1:])
+        noise = torch.cat([torch.randn(shape, generator=g, device=g.device) for g in generators]).to(code)
         return {"code": self.optimiser.langevin * rate * noise}
 
     def _run_lbfgs(self, variables: Tensors, known: Known, iterations: int) -> Inversion:

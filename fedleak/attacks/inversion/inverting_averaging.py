@@ -11,8 +11,6 @@ from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors
-from fedleak.attacks.inversion.problem import Problem
-from fedleak.attacks.inversion.replay import LocalSteps, assumed_order
 from fedleak.threat import (
     GlobalModel,
     InferredLabels,
@@ -49,8 +47,13 @@ class InvertingAveraging(InversionAttack):
         generator: torch.Generator,
     ) -> Reconstruction:
         """Images of one update."""
-        steps = None
-        if update.protocol == "fedavg":
-            order = assumed_order(len(labels.labels), batch_size=training.batch_size, epochs=training.local_epochs)
-            steps = LocalSteps(training.local_learning_rate, order)
-        return self.invert(Problem(update, architecture, model, pixels, labels.labels, steps, start), generator)
+        problem = self.problem(
+            update=update,
+            architecture=architecture,
+            model=model,
+            pixels=pixels,
+            labels=labels,
+            training=training,
+            start=start,
+        )
+        return self.invert_one(problem, generator)

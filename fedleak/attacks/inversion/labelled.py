@@ -6,16 +6,11 @@ import torch
 
 from fedleak.attacks.base import Reconstruction
 from fedleak.attacks.inversion.base import InversionAttack
-from fedleak.attacks.inversion.problem import Problem
-from fedleak.attacks.inversion.settings import LocalTrainingGuess
 from fedleak.threat import GlobalModel, InferredLabels, ModelArchitecture, PixelPrior, SharedUpdate, StartingImages
 
 
 class LabelledInversion(InversionAttack):
     """Base of attacks that take the labels from the scenario's label inference."""
-
-    local_training: LocalTrainingGuess | None = None
-    """For weight deltas: unroll these local steps; one full-batch step of unknown size unless given."""
 
     def reconstruct(
         self,
@@ -29,6 +24,7 @@ class LabelledInversion(InversionAttack):
         generator: torch.Generator,
     ) -> Reconstruction:
         """Images of one update, image ``i`` of class ``labels[i]``."""
-        guess = self.local_training if update.protocol == "fedavg" else None
-        steps = guess.steps(len(labels.labels)) if guess else None
-        return self.invert(Problem(update, architecture, model, pixels, labels.labels, steps, start), generator)
+        problem = self.problem(
+            update=update, architecture=architecture, model=model, pixels=pixels, labels=labels, start=start
+        )
+        return self.invert_one(problem, generator)

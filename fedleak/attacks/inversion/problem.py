@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from fedleak.attacks.inversion.replay import LocalSteps
+from fedleak.attacks.inversion.settings import LocalTrainingGuess
 from fedleak.errors import AttackFailedError
-from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, SharedUpdate, StartingImages
+from fedleak.threat import (
+    GlobalModel,
+    InferredLabels,
+    ModelArchitecture,
+    PixelPrior,
+    SharedUpdate,
+    StartingImages,
+    TrainingDetails,
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,37 @@ class Problem:
         Raises:
             AttackFailedError: if neither the labels nor the client say how many.
         """
-        count = len(self.labels) if self.labels is not None else self.update.samples
-        if count is None:
-            raise AttackFailedError("the client does not say how many images the update comes from")
-        return count
+        return _samples(self.update, self.labels)
+
+
+def _samples(update: SharedUpdate, labels: Tensor | None) -> int:
+    count = len(labels) if labels is not None else update.samples
+    if count is None:
+        raise AttackFailedError("the client does not say how many images the update comes from")
+    return count
+
+
+def gather(
+    guess: LocalTrainingGuess | None,
+    *,
+    update: SharedUpdate,
+    architecture: ModelArchitecture,
+    model: GlobalModel,
+    pixels: PixelPrior,
+    labels: InferredLabels | None = None,
+    training: TrainingDetails | None = None,
+    start: StartingImages | None = None,
+) -> Problem:
+    """Put capabilities together; local steps are those that were granted, or else guessed.
+
+    Raises:
+        AttackFailedError: if the number of images is unknown.
+    """
+    fixed = labels.labels if labels is not None else None
+    if training is not None:
+        guess = LocalTrainingGuess(
+            learning_rate=training.local_learning_rate, epochs=training.local_epochs, batch_size=training.batch_size
+        )
+    samples = _samples(update, fixed)
+    steps = guess.steps(samples) if guess is not None and update.protocol == "fedavg" else None
+    return Problem(update, architecture, model, pixels, fixed, steps, start)

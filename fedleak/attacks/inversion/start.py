@@ -9,6 +9,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from fedleak.attacks.inversion.objective import Known, Objective
+from fedleak.attacks.inversion.problem import Problem
 from fedleak.errors import AttackFailedError
 from fedleak.threat import PixelPrior, StartingImages
 
@@ -76,12 +78,37 @@ def _exchanged(order: Tensor, first: int, second: int) -> Tensor:
     return changed
 
 
-def perturbed(code: Tensor, *, restarts: int, noise: Tensor, generator: torch.Generator) -> Tensor:
+def ordered_images(problem: Problem, source: str, losses: Losses) -> Tensor:
+    """Another attack's images in normalised space, ``(B, C, H, W)``, image ``i`` of class ``labels[i]``.
+
+    Args:
+        source: name of the other attack, for the message.
+
+    Raises:
+        AttackFailedError: if there are no images, or not as many as the update comes from.
+    """
+    if problem.start is None:
+        raise AttackFailedError(f"there are no images of {source} to start from")
+    images = normalised(problem.start, problem.samples, problem.pixels)
+    if problem.labels is None or problem.samples == 1:
+        return images
+    if problem.start.labels is not None:
+        images = by_labels(images, problem.start.labels, problem.labels)
+    return by_matching(images, problem.labels, losses)
+
+
+def matching_loss(objective: Objective, known: Known, images: Tensor) -> Tensor:
+    """Of one candidate ``(1, B, C, H, W)``, ``(1,)``."""
+    matching, _ = objective.over_trials({"code": objective.decoder.encode(images[0])[None]}, known)
+    return matching
+
+
+def perturbed(problem: Problem, code: Tensor, noise: float, restarts: int, generator: torch.Generator) -> Tensor:
     """One start ``(B, C, h, w)`` -> ``(T, B, C, h, w)``: the first trial as it is, the others with Gaussian noise.
 
     Args:
-        noise: standard deviation, ``(C, 1, 1)`` in normalised space.
+        noise: standard deviation, in pixels of [0, 1].
     """
-    shape = (restarts - 1, *code.shape)
-    others = code + noise * torch.randn(shape, generator=generator).to(code)
+    std = torch.tensor(problem.pixels.std).to(code).reshape(-1, 1, 1)
+    others = code + noise / std * torch.randn((restarts - 1, *code.shape), generator=generator).to(code)
     return torch.cat([code[None], others])

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from fedleak.attacks.inversion.base import _engine
+from fedleak.attacks.inversion.decoders import Decoder
 from fedleak.attacks.inversion.dlg import Dlg
-from fedleak.attacks.inversion.engine import Inversion
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
+from fedleak.attacks.inversion.outcome import Inversion, best_reconstruction
 from fedleak.attacks.inversion.problem import Problem
 from fedleak.errors import AttackFailedError
 from fedleak.federation.local_training import LocalTraining
@@ -53,7 +54,7 @@ def test_the_trial_with_the_lowest_matching_loss_is_returned() -> None:
     losses, trace = torch.tensor([torch.inf, 0.3, 0.1, torch.nan]), torch.arange(8.0).reshape(2, 4)
     update, leaked, model, pixels, *_ = one.known()
     problem = Problem(update, leaked, model, pixels, one.labels, None)  # type: ignore[arg-type]
-    answer = quick()._answer(problem, Inversion(variables, losses, trace))
+    answer = best_reconstruction(problem, Inversion(variables, losses, trace), Decoder())
     torch.testing.assert_close(answer.images, torch.full((1, 1, 8, 8), 0.6))
     assert answer.curve == {"matching_loss": [2.0, 6.0]}
 
@@ -64,7 +65,7 @@ def test_no_finite_trial_is_a_failed_attack() -> None:
     problem = Problem(update, leaked, model, pixels, one.labels, None)  # type: ignore[arg-type]
     lost = Inversion({"code": torch.zeros(1, 1, 1, 8, 8)}, torch.tensor([torch.inf]), torch.zeros(1, 1))
     with pytest.raises(AttackFailedError, match="never finite"):
-        quick()._answer(problem, lost)
+        best_reconstruction(problem, lost, Decoder())
 
 
 def test_a_delta_is_matched_in_direction_with_the_right_sign() -> None:

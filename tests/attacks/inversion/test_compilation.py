@@ -40,7 +40,7 @@ def test_a_compiled_engine_finds_what_an_eager_one_finds() -> None:
     one = victim()
     outcomes = [
         Engine(objective(one), ADAM, compiled=compiled).run(
-            {"code": code(2, 1)}, known(one, 2, one.labels), iterations=60, generator=torch.Generator()
+            {"code": code(2, 1)}, known(one, 2, one.labels), iterations=60, generators=[torch.Generator()]
         )
         for compiled in (False, True)
     ]

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fedleak.attacks.inversion.engine import Engine, Inversion
+from fedleak.attacks.inversion.engine import Engine
 from fedleak.attacks.inversion.objective import Known, Objective
 from fedleak.attacks.inversion.optimisers import Optimiser
+from fedleak.attacks.inversion.outcome import Inversion
 from tests.attacks.inversion.builders import victim
 from tests.attacks.inversion.test_objective import code, known, objective
 
@@ -28,7 +29,7 @@ def run(
     some: Known = known(ONE, len(start), ONE.labels)._replace(**changes)  # type: ignore[arg-type]
     engine = Engine(minimised or objective(ONE), optimiser, compiled=False)
     generator = torch.Generator().manual_seed(seed)
-    return engine.run({"code": start}, some, iterations=iterations, generator=generator)
+    return engine.run({"code": start}, some, iterations=iterations, generators=[generator])
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_the_group_pulls_restarts_together() -> None:
             {"code": code(4, 1)},
             known(ONE, 4, ONE.labels),
             iterations=40,
-            generator=torch.Generator(),
+            generators=[torch.Generator()],
             regroup=regroup if weight else None,
         )
         return float(outcome.variables["code"].std(dim=0).mean())

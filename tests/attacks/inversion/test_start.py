@@ -7,6 +7,7 @@ import torch
 
 from fedleak.attacks.inversion.dlg import Dlg
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
+from fedleak.attacks.inversion.known import known_of
 from fedleak.attacks.inversion.problem import Problem
 from fedleak.attacks.inversion.start import by_labels, by_matching, noise_start, normalised, perturbed
 from fedleak.errors import AttackFailedError
@@ -39,10 +40,13 @@ def test_images_are_normalised_as_the_network_saw_them() -> None:
 
 
 def test_the_first_trial_starts_at_the_images_and_the_others_near_by(generator: torch.Generator) -> None:
-    code, noise = torch.zeros(2, 3, 16, 16), torch.tensor([0.1, 0.2, 0.0]).reshape(3, 1, 1)
-    starts = perturbed(code, restarts=3, noise=noise, generator=generator)
+    one = victim()
+    update, leaked, model, *_ = one.known()
+    problem = Problem(update, leaked, model, RGB, one.labels, None)  # type: ignore[arg-type]
+    code = torch.zeros(2, 3, 16, 16)
+    starts = perturbed(problem, code, 0.05, 3, generator)
     assert torch.equal(starts[0], code)
-    assert starts[1:].std(dim=(0, 1, 3, 4)).tolist() == pytest.approx([0.1, 0.2, 0.0], rel=0.1)
+    assert starts[1:].std(dim=(0, 1, 3, 4)).tolist() == pytest.approx([0.25, 0.2, 0.1], rel=0.1)
     assert not torch.equal(starts[1], starts[2])
 
 
@@ -62,8 +66,8 @@ def test_the_update_brings_images_into_the_order_of_the_labels() -> None:
     start = StartingImages(one.images[one.labels.argsort()][order], None, "lti")
     attack = hybrid()
     problem = Problem(update, leaked, model, pixels, labels.labels, None, start)  # type: ignore[arg-type]
-    known, objective = attack._known(problem), attack._engine(problem).objective
-    code = attack._start(problem, known, objective, torch.Generator())["code"]
+    known = known_of(problem, attack.distance, restarts=1, box=False)
+    code = attack._start(problem, known, torch.Generator())["code"]
     assert torch.equal(labels.labels, one.labels.sort().values)
     torch.testing.assert_close(code[0], (one.images[one.labels.argsort()] - 0.5) / 0.5)
 

@@ -1,0 +1,56 @@
+"""How small networks are run: on one thread, with PyTorch's own convolutions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from fedleak.models.base import InputShape
+
+SMALL = 1_500_000
+"""Multiplications of a forward pass over all trial images, up to which calling oneDNN and waking threads costs more
+than the arithmetic: two images on the LeNet of DLG (0.69 million each)."""
+
+
+def multiplications(module: nn.Module, shape: InputShape) -> int:
+    """Multiplications of convolutions and linear layers in one forward pass of one image ``(C, H, W)``."""
+    counts: list[int] = []
+
+    def count(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        weight = layer.get_parameter("weight")
+        outputs = output[0].numel() if isinstance(layer, nn.Linear) else math.prod(output.shape[2:]) * weight.shape[0]
+        counts.append(outputs * weight[0].numel())
+
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)]
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    first = next(module.parameters())
+    try:
+        with torch.no_grad():  # two images, because normalisation over one value is an error in training mode
+            module(torch.zeros(2, *shape, device=first.device, dtype=first.dtype))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return sum(counts)
+
+
+@contextmanager
+def for_size(size: int, device: torch.device) -> Iterator[None]:
+    """Run the block on one thread and without oneDNN if ``size`` multiplications on a CPU are few.
+
+    The rule knows no clock, so that the same attack gives the same bytes again.
+    """
+    if size > SMALL or device.type != "cpu":
+        yield
+        return
+    threads, onednn = torch.get_num_threads(), torch.backends.mkldnn.enabled
+    torch.set_num_threads(1)
+    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # a property of the module, typed as its class
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = onednn
+        torch.set_num_threads(threads)
