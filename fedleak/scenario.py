@@ -38,6 +38,20 @@ ClientIndex = Annotated[int, Field(ge=0)]
 RoundNumber = Annotated[int, Field(ge=1)]
 
 
+class Drift(Settings):
+    """Local training of every client on its own images before it computes what it shares.
+
+    Its parameters then differ from those of the compromised client, which answers injected batches undrifted (parameter
+    discrepancy; Chen & Liu 2025, arXiv 2505.20026, section 5.2.3). It starts anew from the global model every round.
+    """
+
+    images: int = Field(ge=1)
+    """Of the client's own, the same in every round."""
+    epochs: int = Field(ge=0)
+    learning_rate: float = Field(default=0.01, gt=0)
+    batch_size: int = Field(default=32, ge=1)
+
+
 class ClientSettings(Settings):
     """What a client does with the global model before it shares its update."""
 
@@ -51,6 +65,8 @@ class ClientSettings(Settings):
     local_learning_rate: float = Field(default=0.01, gt=0)
     batch_norm: Literal["eval", "train_shared", "train_local"] = "eval"
     """Use the broadcast running statistics; or batch statistics, whose running averages are shared or kept."""
+    drift: Drift | None = None
+    """Train locally first; no unless given."""
     postprocess: tuple[PostProcessChoice, ...] = ()
     """Applied to every update before it leaves the client, in this order."""
 

@@ -55,24 +55,49 @@ def _prepare(message: Message, context: Context) -> tuple[ClientTask, nn.Module,
 
 
 def _compute(
-    task: ClientTask, model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int
+    task: ClientTask,
+    model: nn.Module,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    seed: int,
+    *,
+    training: LocalTraining | None = None,
 ) -> Updates:
-    """Updates for raw images ``(n, M, C, H, W)`` uint8 and labels ``(n, M)``."""
+    """Updates for raw images ``(n, M, C, H, W)`` uint8 and labels ``(n, M)``; as the task says unless given."""
     device = next(model.parameters()).device
     shape = (-1, 1, 1)
     mean = torch.tensor(task.mean, device=device).reshape(shape)
     std = torch.tensor(task.std, device=device).reshape(shape)
     pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device, torch.float32) / 255
+    targets = torch.from_numpy(np.ascontiguousarray(labels)).to(device)
+    return compute_updates(model, (pixels - mean) / std, targets, training or _training(task), seed=seed)
+
+
+def _training(task: ClientTask) -> LocalTraining:
     client = task.client
-    training = LocalTraining(
+    return LocalTraining(
         protocol=client.protocol,
         batch_size=client.batch_size,
         epochs=client.local_epochs,
         learning_rate=client.local_learning_rate,
         train_mode=client.batch_norm != "eval",
     )
-    targets = torch.from_numpy(np.ascontiguousarray(labels)).to(device)
-    return compute_updates(model, (pixels - mean) / std, targets, training, seed=seed)
+
+
+def _drift(
+    task: ClientTask, model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64], client: int
+) -> None:
+    """Train the model on the client's own images, where the scenario says so; normalisation statistics stay."""
+    drift = task.client.drift
+    if drift is None or drift.epochs == 0:
+        return
+    generator = seeds.numpy_generator(task.seed, "drift", client)
+    chosen = generator.permutation(len(labels))[: drift.images]
+    training = LocalTraining("fedavg", drift.batch_size, drift.epochs, drift.learning_rate, train_mode=False)
+    seed = seeds.derive(task.seed, "drift-order", client)
+    delta = _compute(task, model, images[chosen][None], labels[chosen][None], seed, training=training).tensors
+    state = model.state_dict()
+    model.load_state_dict(state | {name: state[name] + moved[0] for name, moved in delta.items()})
 
 
 def postprocess_mod(message: Message, context: Context, call_next: Callable[[Message, Context], Message]) -> Message:
@@ -126,6 +151,7 @@ def train(message: Message, context: Context) -> Message:
     client = context_id(context)
     images, labels = _data(str(Path(task.data) / f"{client:05d}"))
     chosen = draw_images(task.client, seed=task.seed, round_number=task.round, client=client, held=len(labels))
+    _drift(task, model, images, labels, client)
     seed = seeds.derive(task.seed, "client", task.round, client)
     updates = _compute(task, model, images[chosen][None], labels[chosen][None], seed)
     tensors = {name: tensor.cpu() for name, tensor in updates.tensors.items()}
