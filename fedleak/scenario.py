@@ -42,6 +42,20 @@ ClientIndex = Annotated[int, Field(ge=0)]
 RoundNumber = Annotated[int, Field(ge=1)]
 
 
+class Drift(Settings):
+    """Local training of every client on its own images before it computes what it shares.
+
+    Its parameters then differ from those of the compromised client, which answers injected batches undrifted (parameter
+    discrepancy; Chen & Liu 2025, arXiv 2505.20026, section 5.2.3). It starts anew from the global model every round.
+    """
+
+    images: int = Field(ge=1)
+    """Of the client's own, the same in every round."""
+    epochs: int = Field(ge=0)
+    learning_rate: float = Field(default=0.01, gt=0)
+    batch_size: int = Field(default=32, ge=1)
+
+
 class ClientSettings(Settings):
     """What a client does with the global model before it shares its update."""
 
@@ -59,6 +73,8 @@ class ClientSettings(Settings):
     """Done to a client's images, once per update, before it trains on them; injected batches are treated alike."""
     guards: tuple[GuardChoice, ...] = ()
     """Checks of the broadcast model; a client that finds it crafted trains nothing and says so."""
+    drift: Drift | None = None
+    """Train locally first; no unless given."""
     postprocess: tuple[PostProcessChoice, ...] = ()
     """Applied to every update before it leaves the client, in this order."""
     error_feedback: bool = False

@@ -92,8 +92,9 @@ def _compute(
     seed: int,
     origin: str,
     client: int,
+    training: LocalTraining | None = None,
 ) -> Updates:
-    """Updates for raw images ``(n, M, C, H, W)`` uint8 and labels ``(n, M)``."""
+    """Updates for raw images ``(n, M, C, H, W)`` uint8 and labels ``(n, M)``; as the task says unless given."""
     device = next(model.parameters()).device
     shape = (-1, 1, 1)
     mean = torch.tensor(task.mean, device=device).reshape(shape)
@@ -101,15 +102,36 @@ def _compute(
     pixels = torch.from_numpy(np.ascontiguousarray(images)).to(torch.float32) / 255
     targets = torch.from_numpy(np.ascontiguousarray(labels))
     pixels, targets = _augment(task, pixels, targets, origin=origin, client=client)
-    settings = task.client
-    training = LocalTraining(
-        protocol=settings.protocol,
-        batch_size=settings.batch_size,
-        epochs=settings.local_epochs,
-        learning_rate=settings.local_learning_rate,
-        train_mode=settings.batch_norm != "eval",
+    normalised, targets = (pixels.to(device) - mean) / std, targets.to(device)
+    return compute_updates(model, normalised, targets, training or _training(task), seed=seed)
+
+
+def _training(task: ClientTask) -> LocalTraining:
+    client = task.client
+    return LocalTraining(
+        protocol=client.protocol,
+        batch_size=client.batch_size,
+        epochs=client.local_epochs,
+        learning_rate=client.local_learning_rate,
+        train_mode=client.batch_norm != "eval",
     )
-    return compute_updates(model, (pixels.to(device) - mean) / std, targets.to(device), training, seed=seed)
+
+
+def _drift(
+    task: ClientTask, model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64], client: int
+) -> None:
+    """Train the model on the client's own images, where the scenario says so; normalisation statistics stay."""
+    drift = task.client.drift
+    if drift is None or drift.epochs == 0:
+        return
+    generator = seeds.numpy_generator(task.seed, "drift", client)
+    chosen = generator.permutation(len(labels))[: drift.images]
+    training = LocalTraining("fedavg", drift.batch_size, drift.epochs, drift.learning_rate, train_mode=False)
+    seed = seeds.derive(task.seed, "drift-order", client)
+    batch = images[chosen][None], labels[chosen][None]
+    delta = _compute(task, model, *batch, seed=seed, origin="drift", client=client, training=training).tensors
+    state = model.state_dict()
+    model.load_state_dict(state | {name: state[name] + moved[0] for name, moved in delta.items()})
 
 
 def postprocess_mod(message: Message, context: Context, call_next: Callable[[Message, Context], Message]) -> Message:
@@ -180,6 +202,7 @@ def train(message: Message, context: Context) -> Message:
     client = context_id(context)
     images, labels = _data(str(Path(task.data) / f"{client:05d}"))
     chosen = draw_images(task.client, seed=task.seed, round_number=task.round, client=client, held=len(labels))
+    _drift(task, model, images, labels, client)
     seed = seeds.derive(task.seed, "client", task.round, client)
     updates = _compute(
         task, model, images[chosen][None], labels[chosen][None], seed=seed, origin=MessageType.TRAIN, client=client

@@ -113,6 +113,12 @@ def _public_count(scenario: Scenario, available: int) -> int:
 
 def _check_client_data(scenario: Scenario, client: int, held: int) -> None:
     settings = scenario.federation.client
+    if settings.drift is not None and settings.drift.images > held:
+        raise InputError(
+            "federation.client.drift.images",
+            settings.drift.images,
+            f"client {client} holds only {held} images; at most that many",
+        )
     needed = images_per_update(scenario.federation.client, held)
     if needed > held:
         name = "batch_size" if settings.protocol == "fedsgd" else "samples"

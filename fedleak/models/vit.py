@@ -7,6 +7,7 @@ from typing import Literal, Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchvision.models.vision_transformer import Encoder
 
 from fedleak.models.base import InputShape, Model
@@ -71,5 +72,6 @@ class VisionTransformer(nn.Module):
         """``(n, C, H, W)`` -> logits ``(n, classes)``."""
         tokens = self.embedding(x).flatten(2).transpose(1, 2)
         first = self.class_token.expand(tokens.shape[0], -1, -1)
-        logits: Tensor = self.head(self.encoder(torch.cat([first, tokens], dim=1))[:, 0])
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative, which gradient matching needs
+            logits: Tensor = self.head(self.encoder(torch.cat([first, tokens], dim=1))[:, 0])
         return logits

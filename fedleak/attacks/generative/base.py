@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fedleak import seeds
 from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
+from fedleak.attacks.generative.acceleration import AccelerationSettings, accelerated
 from fedleak.attacks.generative.embedding import embedding_layer
 from fedleak.attacks.generative.features import GradientFeatures, OutputLayer, layer_columns
 from fedleak.attacks.generative.graph import LayerGraph
@@ -62,6 +63,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
     max_layer_features: int = Field(default=16_384, ge=16)
     """Wider layers are folded to this many features by hashing; wider estimates are kept to so many values."""
     training: TrainingSettings = TrainingSettings()
+    acceleration: AccelerationSettings = AccelerationSettings()
 
     @abstractmethod
     def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:
@@ -90,7 +92,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
         with seeds.global_torch_seed(int(torch.randint(2**62, (1,), generator=generator))):
             network = self.network(graph, unfitted, target).to(device)
             outcome = train_generator(
-                network,
+                accelerated(network, self.acceleration, device),
                 pairs,
                 features,
                 rows,
@@ -99,7 +101,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
                 progress=progress,
                 name=self.name,
             )
-        weights = {f"network.{n}": t.detach().cpu().contiguous() for n, t in outcome.generator.state_dict().items()}
+        weights = {f"network.{n}": t.detach().cpu().contiguous() for n, t in network.state_dict().items()}
         return Artefact(
             tensors=weights | features.tensors(),
             facts={
