@@ -20,6 +20,7 @@ from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs, SharedUpdate
 from fedleak.transcript.layout import Layout, Slot
 
+Weighting = Literal["layer", "value"]
 GROUPED = tuple(field.name for field in fields(ridge.Grouped))
 
 
@@ -60,8 +61,10 @@ class GitRidge(TrainedAttack[RidgeInverter]):
     """Candidates for the similarity of different classes; 0 solves every class on its own."""
     largest_joint: int = Field(default=12_000, ge=2)
     """Most pairs that are solved for together: time grows with their cube. Beyond it classes do not share."""
+    weighting: Weighting = "layer"
+    """What counts the same in the kernel: every layer, or every value of the update."""
     max_layer_features: int = Field(default=4096, ge=16)
-    """Wider layers are folded to this many features by hashing."""
+    """Wider layers are folded to this many features by hashing; a kernel needs many to keep its products."""
 
     def fit(
         self,
@@ -109,7 +112,10 @@ class GitRidge(TrainedAttack[RidgeInverter]):
             restore_versions(reader.unfitted, artefact.tensors),
             ridge.Grouped(**{field: tensors[field] for field in GROUPED}),
             ridge.Solution(
-                tensors["coefficients"], float(artefact.facts["regularisation"]), float(artefact.facts["sharing"])
+                tensors["coefficients"],
+                tensors["pooled"],
+                float(artefact.facts["regularisation"]),
+                float(artefact.facts["sharing"]),
             ),
             tuple(artefact.facts["shape"]),
         )
@@ -131,7 +137,7 @@ class GitRidge(TrainedAttack[RidgeInverter]):
         return Reconstruction(images=image.clamp(0, 1).reshape(1, *trained.shape).cpu())
 
     def _reader(self, layout: Layout) -> UpdateReader:
-        return UpdateReader.of(layout, max_width=self.max_layer_features)
+        return UpdateReader.of(layout, max_width=self.max_layer_features, weighting=self.weighting)
 
     def _check_sizes(self, groups: Tensor) -> None:
         largest = int(torch.bincount(groups).max())
@@ -147,7 +153,7 @@ class UpdateReader:
 
     Attributes:
         unfitted: layout of the features, without statistics.
-        weights: of each feature in the kernel, in standard deviations; every layer counts the same.
+        weights: of each feature in the kernel, in standard deviations.
         output: columns of the last weight, and its shape ``(classes, inputs)``.
     """
 
@@ -156,7 +162,7 @@ class UpdateReader:
     output: Slot
 
     @classmethod
-    def of(cls, layout: Layout, *, max_width: int) -> UpdateReader:
+    def of(cls, layout: Layout, *, max_width: int, weighting: Weighting = "layer") -> UpdateReader:
         """Layers are found by the names of their parameters; the last one must be linear.
 
         Raises:
@@ -176,7 +182,8 @@ class UpdateReader:
         empty = torch.zeros(0)
         unfitted = GradientFeatures(columns, bias, empty, empty, output)
         widths = [*unfitted.widths, *([output.inputs] if output else [])]
-        weights = torch.cat([torch.full((width,), width**-0.5) for width in widths])
+        shares = [width if weighting == "layer" else sum(widths) for width in widths]
+        weights = torch.cat([torch.full((width,), share**-0.5) for width, share in zip(widths, shares, strict=True)])
         return cls(unfitted, weights, last)
 
     def classes_of(self, updates: Tensor) -> Tensor:
@@ -198,7 +205,8 @@ def _artefact(
     pairs: InjectedPairs, features: VersionedFeatures, grouped: ridge.Grouped, outcome: ridge.Outcome
 ) -> Artefact:
     solution = outcome.solution
-    tensors = {field: getattr(grouped, field) for field in GROUPED} | {"coefficients": solution.coefficients}
+    tensors = {field: getattr(grouped, field) for field in GROUPED}
+    tensors |= {"coefficients": solution.coefficients, "pooled": solution.pooled}
     return Artefact(
         tensors={name: tensor.cpu().contiguous() for name, tensor in tensors.items()} | features.tensors(),
         facts={

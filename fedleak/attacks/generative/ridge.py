@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -70,12 +70,12 @@ class Grouped:
 
     def predict(self, solution: Solution, features: Tensor, group: int) -> Tensor:
         """Target of one input ``(F,)`` of ``group``: ``(O,)``."""
-        same = self.groups == group
-        rows = same.nonzero()[:, 0] if solution.sharing == 0 else torch.arange(len(same), device=same.device)
+        rows = (self.groups == group).nonzero()[:, 0]
         centred = (features - self.centres[group]) * self.scales
-        products = self.features[rows].to(centred.dtype) @ centred
-        kernel = (solution.sharing + same[rows].to(centred.dtype)) * products
-        return self.means[group] + kernel @ solution.coefficients[rows]
+        apart = (self.features[rows].to(centred.dtype) @ centred) @ solution.coefficients[rows]
+        if solution.sharing == 0:
+            return self.means[group] + apart
+        return self.means[group] + apart + solution.sharing * (centred @ solution.pooled)
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,13 @@ class Solution:
 
     Attributes:
         coefficients: of the pairs, ``(P, O)``.
+        pooled: features times coefficients over all pairs, ``(F, O)``, for what groups share; empty where nothing.
         regularisation: in units of the kernel's mean diagonal.
         sharing: similarity of different groups.
     """
 
     coefficients: Tensor
+    pooled: Tensor
     regularisation: float
     sharing: float
 
@@ -134,29 +136,39 @@ def solve(
     joint = list(itertools.product([value for value in sharing if value > 0], NEIGHBOURS))
     bar = progress.task(f"solving {name}", len(regularisation) + len(joint))
     spectra = [_Spectrum.of(grouped, residual, rows) for rows in grouped.members()]
-    best = Outcome(Solution(residual, 0.0, 0.0), targets, math.inf)
+    nothing = targets.new_zeros(0)
+    best = Outcome(Solution(residual, nothing, 0.0, 0.0), targets, math.inf)
     for candidate in sorted(regularisation):
         coefficients, left_out = torch.empty_like(residual), torch.empty_like(residual)
         for spectrum in spectra:
             coefficients[spectrum.rows], left_out[spectrum.rows] = spectrum.solve(candidate * diagonal)
-        best = _better(best, Solution(coefficients, candidate, 0.0), left_out, targets)
+        best = _better(best, Solution(coefficients, nothing, candidate, 0.0), left_out, targets)
         bar.advance(note=f"leave-one-out mse {best.error:.5f}")
     apart = best.solution.regularisation
     for similarity, factor in joint:
         penalty = apart * factor * diagonal * (1 + similarity)
         coefficients, left_out = _solve_jointly(grouped, residual, similarity, penalty)
-        best = _better(best, Solution(coefficients, apart * factor, similarity), left_out, targets)
+        best = _better(best, Solution(coefficients, nothing, apart * factor, similarity), left_out, targets)
         bar.advance(note=f"leave-one-out mse {best.error:.5f}")
     if not math.isfinite(best.error):
         raise AttackFailedError("the pairs admit no finite solution; raise the regularisation")
+    if best.solution.sharing > 0:
+        return replace(best, solution=replace(best.solution, pooled=_pooled(grouped, best.solution.coefficients)))
     return best
+
+
+def _pooled(grouped: Grouped, coefficients: Tensor) -> Tensor:
+    total = coefficients.new_zeros(grouped.features.shape[1], coefficients.shape[1])
+    for start in range(0, len(coefficients), ROWS):
+        total += grouped.features[start : start + ROWS].T.to(total.dtype) @ coefficients[start : start + ROWS]
+    return total
 
 
 def _better(best: Outcome, solution: Solution, left_out: Tensor, targets: Tensor) -> Outcome:
     error = float(left_out.square().mean())
     if not error < best.error:
         return best
-    kept = Solution(solution.coefficients.to(torch.float32), solution.regularisation, solution.sharing)
+    kept = replace(solution, coefficients=solution.coefficients.to(torch.float32))
     return Outcome(kept, targets - left_out.to(targets.dtype), error)
 
 

@@ -82,6 +82,13 @@ def test_every_layer_has_the_same_weight_and_the_last_is_replaced_by_its_input()
     assert total == pytest.approx([1.0] * 4)
 
 
+def test_or_every_value_has_the_same_weight() -> None:
+    layout = Layout.of(architecture(LeNet(channels=4)).build(seed=0).named_parameters())
+    weights = UpdateReader.of(layout, max_width=4096, weighting="value").weights
+    assert float(weights.square().sum()) == pytest.approx(1.0)
+    assert weights.unique().numel() == 1
+
+
 def test_wide_layers_are_folded() -> None:
     layout = Layout.of(architecture(LeNet()).build(seed=0).named_parameters())
     assert max(UpdateReader.of(layout, max_width=64).unfitted.widths) == 64
