@@ -137,4 +137,5 @@ def scenario_fingerprint(scenario: Scenario) -> str:
     """Content hash of a whole scenario, without the engine."""
     raw = scenario.model_dump(mode="json", exclude={"budgets", "budget", "description"})
     raw["federation"].pop("engine")
+    raw["metrics"] = {n: value for n, value in raw["metrics"].items() if type(scenario.metrics).leaves_trace(n, value)}
     return digest_of(raw)

@@ -107,3 +107,12 @@ def test_fingerprints_follow_what_matters() -> None:
     same: list[dict[str, Any]] = [{"federation__engine__kind": "ray"}, {"description": "x"}, {"budgets": {}}]
     assert all(federation_fingerprint(scenario(**change)) != federation_fingerprint(base) for change in other)
     assert all(scenario_fingerprint(scenario(**change)) == scenario_fingerprint(base) for change in same)
+
+
+def test_kinds_of_metrics_that_are_not_named_leave_no_trace_in_a_fingerprint() -> None:
+    """Else every new kind would make finished work look like another scenario's."""
+    base = scenario()
+    assert base.metrics.model_dump()["iip"] is None
+    assert scenario_fingerprint(scenario(metrics__iip=None)) == scenario_fingerprint(base)
+    assert scenario_fingerprint(scenario(metrics__iip={})) != scenario_fingerprint(base)
+    assert scenario_fingerprint(scenario(metrics={})) != scenario_fingerprint(base)

@@ -68,6 +68,14 @@ class MetricSettings(Settings):
         values = (getattr(self, name) for name in type(self).model_fields)
         return tuple(value for value in values if isinstance(value, Metric))
 
+    @classmethod
+    def leaves_trace(cls, name: str, value: object) -> bool:
+        """Whether a kind's setting belongs in a fingerprint: one that is off unless named, and not named, does not.
+
+        So a further such kind changes no fingerprint, and no finished work is done again.
+        """
+        return value is not None or cls.model_fields[name].default is not None
+
 
 def metric_settings(kinds: Mapping[str, type[Component]]) -> type[MetricSettings]:
     """The settings class with one field for each kind."""

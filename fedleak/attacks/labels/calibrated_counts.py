@@ -15,7 +15,8 @@ class CalibratedCounts(Calibrated):
     """Label counts, repeats included, from the bias gradient less the model's mean softmax on noise images.
 
     Needs nothing beyond level 0: the images are standard normal in normalised space (LLG* of Wainakh et al. 2021,
-    arXiv 2105.09369). Exact while the softmax hardly depends on the image, as in an untrained network.
+    arXiv 2105.09369). Exact while the softmax hardly depends on the image, as in an untrained network; a trained one,
+    above all with batch normalisation, may take noise for one class: ``calibrated_counts_public`` is better there.
     """
 
     kind: Literal["calibrated_counts"] = "calibrated_counts"
