@@ -19,12 +19,14 @@ from torch import Tensor, nn
 from fedleak import seeds
 from fedleak.augment.base import Batch, apply_augmentations
 from fedleak.federation.local_training import LocalTraining, Updates, compute_updates
+from fedleak.federation.private_gradient import private_gradient
 from fedleak.federation.sampling import draw_images
 from fedleak.federation.task import ClientTask, unpack
 from fedleak.guard.base import check_model
 from fedleak.models.base import InputShape, Model
 from fedleak.postprocess.base import apply_chain
 from fedleak.postprocess.error_feedback import share_with_feedback
+from fedleak.privacy.dp_sgd import DpSgd
 
 app = ClientApp()
 
@@ -69,8 +71,8 @@ def _augment(task: ClientTask, images: Tensor, labels: Tensor, *, origin: str, c
     steps = task.client.augment
     if not steps:
         return images, labels
-    stored = (torch.from_numpy(np.array(values)) for values in _data(task.public))
-    public = _as_batch(*stored, task.classes)
+    public_images, public_labels = (torch.from_numpy(np.array(values)) for values in _data(task.public))
+    public = _as_batch(public_images, public_labels, task.classes)
     batches = []
     for i in range(len(images)):
         generator = seeds.numpy_generator(task.seed, "augment", origin, client, task.round, task.first_pair + i)
@@ -101,7 +103,11 @@ def _compute(
     pixels = torch.from_numpy(np.ascontiguousarray(images)).to(torch.float32) / 255
     targets = torch.from_numpy(np.ascontiguousarray(labels))
     pixels, targets = _augment(task, pixels, targets, origin=origin, client=client)
+    normalised, targets = (pixels.to(device) - mean) / std, targets.to(device)
     settings = task.client
+    if settings.dp_sgd is not None:
+        names = [(task.seed, "dp_sgd", origin, client, task.round, task.first_pair + i) for i in range(len(targets))]
+        return _private(model, normalised, targets, settings.dp_sgd, [seeds.torch_generator(*name) for name in names])
     training = LocalTraining(
         protocol=settings.protocol,
         batch_size=settings.batch_size,
@@ -109,7 +115,19 @@ def _compute(
         learning_rate=settings.local_learning_rate,
         train_mode=settings.batch_norm != "eval",
     )
-    return compute_updates(model, (pixels.to(device) - mean) / std, targets.to(device), training, seed=seed)
+    return compute_updates(model, normalised, targets, training, seed=seed)
+
+
+def _private(
+    model: nn.Module, images: Tensor, labels: Tensor, settings: DpSgd, generators: list[torch.Generator]
+) -> Updates:
+    """Private gradients of batches ``(n, M, C, H, W)``, each with a generator of its own."""
+    made = [
+        private_gradient(model, x, y, settings=settings, generator=generator)
+        for x, y, generator in zip(images, labels, generators, strict=True)
+    ]
+    tensors = {name: torch.stack([gradient[name] for gradient, _ in made]) for name in made[0][0]}
+    return Updates(tensors, {}, torch.stack([loss for _, loss in made]))
 
 
 def postprocess_mod(message: Message, context: Context, call_next: Callable[[Message, Context], Message]) -> Message:

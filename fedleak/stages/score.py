@@ -176,6 +176,8 @@ class _Scorer:
                 for r in manifest.rounds
             ),
             attacks=tuple(self.summaries),
+            epsilon=manifest.privacy.epsilon if manifest.privacy else None,
+            delta=manifest.privacy.delta if manifest.privacy else None,
             bytes_per_update=self._bytes_per_update(),
             notes=self._notes(),
             rows=tuple(self.rows),
