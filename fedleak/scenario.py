@@ -12,6 +12,7 @@ from fedleak.attacks.base import Slug
 from fedleak.component import Settings, choice
 from fedleak.errors import nearest
 from fedleak.metrics.base import metric_settings
+from fedleak.privacy.dp_sgd import DpSgd
 
 if TYPE_CHECKING:
     from fedleak.attacks.base import Attack as AttackChoice
@@ -71,6 +72,8 @@ class ClientSettings(Settings):
     """Use the broadcast running statistics; or batch statistics, whose running averages are shared or kept."""
     augment: tuple[AugmentationChoice, ...] = ()
     """Done to a client's images, once per update, before it trains on them; injected batches are treated alike."""
+    dp_sgd: DpSgd | None = None
+    """fedsgd: clip each example's gradient and add noise; epsilon is accounted for (needs ``fedleak[dp]``)."""
     guards: tuple[GuardChoice, ...] = ()
     """Checks of the broadcast model; a client that finds it crafted trains nothing and says so."""
     drift: Drift | None = None
@@ -85,6 +88,15 @@ class ClientSettings(Settings):
     def _fits_protocol(self) -> Self:
         if self.protocol == "fedsgd" and (self.local_epochs != 1 or self.samples is not None):
             raise ValueError("local_epochs and samples belong to protocol fedavg; fedsgd shares one gradient")
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_examples_apart(self) -> Self:
+        mixes = self.protocol != "fedsgd" or self.batch_norm != "eval" or bool(self.augment) or self.drift is not None
+        if self.dp_sgd is not None and mixes:
+            raise ValueError(
+                "dp_sgd clips each example's gradient: it needs fedsgd, batch_norm eval, no augment and no drift"
+            )
         return self
 
     @model_validator(mode="after")

@@ -19,12 +19,14 @@ from torch import Tensor, nn
 from fedleak import seeds
 from fedleak.augment.base import Batch, apply_augmentations
 from fedleak.federation.local_training import LocalTraining, Updates, compute_updates
+from fedleak.federation.private_gradient import private_gradient
 from fedleak.federation.sampling import draw_images
 from fedleak.federation.task import ClientTask, unpack
 from fedleak.guard.base import check_model
 from fedleak.models.base import InputShape, Model
 from fedleak.postprocess.base import apply_chain
 from fedleak.postprocess.error_feedback import share_with_feedback
+from fedleak.privacy.dp_sgd import DpSgd
 
 app = ClientApp()
 
@@ -103,7 +105,23 @@ def _compute(
     targets = torch.from_numpy(np.ascontiguousarray(labels))
     pixels, targets = _augment(task, pixels, targets, origin=origin, client=client)
     normalised, targets = (pixels.to(device) - mean) / std, targets.to(device)
+    private = task.client.dp_sgd
+    if private is not None:
+        names = [(task.seed, "dp_sgd", origin, client, task.round, task.first_pair + i) for i in range(len(targets))]
+        return _private(model, normalised, targets, private, [seeds.torch_generator(*name) for name in names])
     return compute_updates(model, normalised, targets, training or _training(task), seed=seed)
+
+
+def _private(
+    model: nn.Module, images: Tensor, labels: Tensor, settings: DpSgd, generators: list[torch.Generator]
+) -> Updates:
+    """Private gradients of batches ``(n, M, C, H, W)``, each with a generator of its own."""
+    made = [
+        private_gradient(model, x, y, settings=settings, generator=generator)
+        for x, y, generator in zip(images, labels, generators, strict=True)
+    ]
+    tensors = {name: torch.stack([gradient[name] for gradient, _ in made]) for name in made[0][0]}
+    return Updates(tensors, {}, torch.stack([loss for _, loss in made]))
 
 
 def _training(task: ClientTask) -> LocalTraining:

@@ -13,6 +13,7 @@ from fedleak.datasets.base import DatasetSplits, LabelledImages
 from fedleak.errors import InputError
 from fedleak.federation.sampling import draw_images, images_per_update
 from fedleak.postprocess.gradient_masking import GradientMasking
+from fedleak.privacy.accounting import check_accountant
 from fedleak.scenario import Scenario
 
 Indices = NDArray[np.int64]
@@ -62,6 +63,8 @@ def make_plan(scenario: Scenario) -> Plan:
     Raises:
         InputError: if the scenario and its data do not fit together; nothing has been written.
     """
+    if scenario.federation.client.dp_sgd is not None:
+        check_accountant(scenario.federation.client.dp_sgd)
     splits = scenario.dataset.load()
     _check_model(scenario, splits)
     public_index, private_index = scenario.adversary.shift.pools(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from fedleak import __version__
 from fedleak.report.adversary import Adversary, describe_adversary
 from fedleak.report.failures import Failure, failed_attacks, failed_clients
 from fedleak.report.figures import Figures, draw_figures
-from fedleak.report.format import DASH, count, percent
+from fedleak.report.format import DASH, count, percent, significant
 from fedleak.report.marks import assign_marks
 from fedleak.report.pictures import Gallery, Pair, galleries, make_pair
 from fedleak.report.table import Table, results_table
@@ -87,6 +88,13 @@ def _typical(summary: AttackSummary | None, run_directory: Path) -> Pair | None:
     return pair if pair and pair.original.uri and pair.reconstruction.uri else None
 
 
+def _privacy(results: Results) -> tuple[Tile, ...]:
+    if results.epsilon is None or results.delta is None:
+        return ()
+    spent = significant(results.epsilon) if math.isfinite(results.epsilon) else "infinite"
+    return (Tile("Example-level ε, δ", f"{spent}, {significant(results.delta)}"),)
+
+
 def _tiles(results: Results) -> tuple[Tile, ...]:
     attacks = {s.attack for s in results.attacks if not s.is_baseline}
     scored = {
@@ -105,6 +113,7 @@ def _tiles(results: Results) -> tuple[Tile, ...]:
         Tile("Pairs injected", count(results.pairs) if results.pairs is not None else "none"),
         Tile("Final test accuracy", percent(accuracy)),
         Tile("Bytes per update", DASH if results.bytes_per_update is None else count(round(results.bytes_per_update))),
+        *_privacy(results),
     )
 
 

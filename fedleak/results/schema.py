@@ -141,6 +141,9 @@ class Results(Record):
     """Attacks in the order of the scenario, then baselines."""
     higher_is_better: tuple[str, ...]
     """Metrics of which more means a better reconstruction."""
+    epsilon: float | None = None
+    """Example-level differential privacy of the least private client; None where clients are not private."""
+    delta: float | None = None
     bytes_per_update: float | None = None
     """Mean over the recorded updates of what one took on the wire, in its shortest exact encoding."""
     withheld: tuple[CapabilityNote, ...] = ()

@@ -8,7 +8,7 @@ from fedleak.errors import InputError
 from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory, federation_fingerprint
 from fedleak.scenario import Scenario
-from fedleak.transcript.manifest import MANIFEST, PairsRecord, TrainingRecord, load_manifest
+from fedleak.transcript.manifest import MANIFEST, PairsRecord, PrivacyRecord, TrainingRecord, load_manifest
 from fedleak.transcript.writer import TranscriptWriter
 from fedleak.truth import write_truth
 
@@ -64,7 +64,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress) -> None:
         training=TrainingRecord.model_validate(
             scenario.federation.client.model_dump(mode="json", exclude={"protocol", "drift"})
         ),
-        about=_about(plan),
+        about=_about(plan) | {"privacy": _privacy(plan)},
     )
 
 
@@ -76,6 +76,18 @@ def _pairs_record(plan: Plan) -> PairsRecord | None:
         count=injection.pairs,
         images_per_pair=plan.pair_index.shape[1],
         model_versions=tuple(number - 1 for number in sorted(injection.rounds)),
+    )
+
+
+def _privacy(plan: Plan) -> PrivacyRecord | None:
+    from fedleak.privacy.accounting import account
+
+    client = plan.scenario.federation.client
+    if client.dp_sgd is None:
+        return None
+    held = [len(data) for data in plan.clients]
+    return account(
+        client.dp_sgd, held=held, batch_size=client.batch_size, rounds=[planned.clients for planned in plan.rounds]
     )
 
 

@@ -182,6 +182,8 @@ class _Scorer:
                 for r in manifest.rounds
             ),
             attacks=tuple(self._with_worst_samples()),
+            epsilon=manifest.privacy.epsilon if manifest.privacy else None,
+            delta=manifest.privacy.delta if manifest.privacy else None,
             bytes_per_update=self._bytes_per_update(),
             notes=self._notes(),
             rows=tuple(self.rows),

@@ -57,6 +57,16 @@ class PairsRecord(Record):
     """Model version of each equal share of the pairs, in order."""
 
 
+class PrivacyRecord(Record):
+    """The example-level differential privacy of the least private client, by the accountant of Renyi divergences."""
+
+    epsilon: float
+    """Infinite without noise."""
+    delta: float
+    noise_multiplier: float
+    max_norm: float
+
+
 class TrainingRecord(Record):
     """How clients train locally."""
 
@@ -67,6 +77,7 @@ class TrainingRecord(Record):
     batch_norm: str
     postprocess: tuple[dict[str, Any], ...]
     error_feedback: bool = False
+    dp_sgd: dict[str, Any] | None = None
     augment: tuple[dict[str, Any], ...] = ()
     guards: tuple[dict[str, Any], ...] = ()
 
@@ -90,6 +101,7 @@ class Manifest(Record):
     training: TrainingRecord
     rounds: tuple[RoundRecord, ...]
     pairs: PairsRecord | None
+    privacy: PrivacyRecord | None = None
     checksums: dict[str, str]
     """Relative file name -> SHA-256."""
 

@@ -1,0 +1,1 @@
+"""Differential privacy: what clients do to be private, and how private that makes them."""
