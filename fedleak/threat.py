@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fedleak.models.base import InputShape, Model
+from fedleak.postprocess.base import PostProcess
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.rows import RowFile
 
@@ -117,6 +118,15 @@ class TrainingDetails(Capability):
     local_learning_rate: float
     local_epochs: int
     batch_size: int
+
+
+@dataclass(frozen=True)
+class PostProcessingDetails(Capability):
+    """What clients do to their updates before they share them, with every setting."""
+
+    level: ClassVar[int | None] = 3
+    steps: tuple[PostProcess, ...]
+    """In the order in which they are applied; empty if updates are shared as they are."""
 
 
 @dataclass(frozen=True)

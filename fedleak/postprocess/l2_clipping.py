@@ -21,3 +21,9 @@ class L2Clipping(PostProcess):
         norm = global_norm(update)
         scale = torch.clamp(self.max_norm / torch.clamp(norm, min=torch.finfo(norm.dtype).tiny), max=1.0)
         return {name: tensor * scale for name, tensor in update.items()}
+
+    def surrogate(self, update: Update, *, shared: Update) -> dict[str, torch.Tensor]:
+        """The same clipping, with a finite derivative at zero."""
+        square = torch.stack([tensor.square().sum() for tensor in update.values()]).sum()
+        scale = (self.max_norm / square.clamp(min=1e-30).sqrt()).clamp(max=1.0)
+        return {name: tensor * scale for name, tensor in update.items()}

@@ -81,6 +81,8 @@ class AttackSummary(Record):
     images: int
     failures: int = 0
     metrics: dict[str, Interval]
+    adaptive: bool | None = None
+    """Whether the attack took the clients' post-processing into account; None for baselines."""
     label_accuracy: float | None = None
     label_source: Literal["inferred", "attack", "none"] = "none"
     training_seconds: float | None = None

@@ -95,6 +95,7 @@ class _Session:
                 description=type(self.component).summary(),
                 settings=self.component.model_dump(mode="json", exclude={"id"}),
                 capabilities=self._capabilities(),
+                adaptive=self.component.adapts,
                 label_source=self.label_source,
                 training_seconds=self.training_seconds,
                 training_cached=self.cached,

@@ -37,6 +37,8 @@ class AttackRecord(Record):
     description: str
     settings: dict[str, object]
     capabilities: tuple[str, ...]
+    adaptive: bool = False
+    """Whether the clients' post-processing was taken into account."""
     label_source: Literal["inferred", "attack", "none"]
     training_seconds: float | None
     training_cached: bool

@@ -109,6 +109,7 @@ class _Scorer:
                     "settings": record.settings,
                     "capabilities": record.capabilities,
                     "failures": len(failed),
+                    "adaptive": record.adaptive,
                     "label_accuracy": label_accuracy(rows),
                     "label_source": record.label_source,
                     "training_seconds": record.training_seconds,

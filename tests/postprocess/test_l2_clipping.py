@@ -30,3 +30,20 @@ def test_norm_never_exceeds_the_bound(bound: float, scale: float) -> None:
     update = {name: scale * tensor for name, tensor in UPDATE.items()}
     norm = float(global_norm(L2Clipping(max_norm=bound).apply(update, generator=NO_DRAW)))
     assert norm == pytest.approx(min(bound, 5 * scale), rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [0.1, 10.0])
+def test_the_surrogate_is_the_clipping_itself(size: float) -> None:
+    update = {"w": size * torch.tensor([3.0, 0.0]), "b": size * torch.tensor([4.0])}
+    clipping = L2Clipping(max_norm=1.0)
+    exact = clipping.apply(update, generator=torch.Generator())
+    made = clipping.surrogate(update, shared={})
+    for name, tensor in exact.items():
+        torch.testing.assert_close(made[name], tensor)
+
+
+def test_the_surrogate_has_a_finite_derivative_at_zero() -> None:
+    zero = torch.zeros(3, requires_grad=True)
+    L2Clipping(max_norm=1.0).surrogate({"w": zero}, shared={})["w"].sum().backward()
+    assert zero.grad is not None
+    assert zero.grad.isfinite().all()

@@ -16,6 +16,7 @@ from fedleak.threat import (
     InferredLabels,
     ModelArchitecture,
     PixelPrior,
+    PostProcessingDetails,
     SharedUpdate,
     StartingImages,
     TrainingDetails,
@@ -43,6 +44,7 @@ class InvertingAveraging(InversionAttack):
         labels: InferredLabels,
         training: TrainingDetails,
         start: StartingImages | None = None,
+        chain: PostProcessingDetails | None = None,
         *,
         generator: torch.Generator,
     ) -> Reconstruction:
@@ -55,5 +57,6 @@ class InvertingAveraging(InversionAttack):
             labels=labels,
             training=training,
             start=start,
+            chain=chain,
         )
         return self.invert_one(problem, generator)

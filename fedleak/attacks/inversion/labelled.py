@@ -6,7 +6,15 @@ import torch
 
 from fedleak.attacks.base import Reconstruction
 from fedleak.attacks.inversion.base import InversionAttack
-from fedleak.threat import GlobalModel, InferredLabels, ModelArchitecture, PixelPrior, SharedUpdate, StartingImages
+from fedleak.threat import (
+    GlobalModel,
+    InferredLabels,
+    ModelArchitecture,
+    PixelPrior,
+    PostProcessingDetails,
+    SharedUpdate,
+    StartingImages,
+)
 
 
 class LabelledInversion(InversionAttack):
@@ -20,11 +28,18 @@ class LabelledInversion(InversionAttack):
         pixels: PixelPrior,
         labels: InferredLabels,
         start: StartingImages | None = None,
+        chain: PostProcessingDetails | None = None,
         *,
         generator: torch.Generator,
     ) -> Reconstruction:
         """Images of one update, image ``i`` of class ``labels[i]``."""
         problem = self.problem(
-            update=update, architecture=architecture, model=model, pixels=pixels, labels=labels, start=start
+            update=update,
+            architecture=architecture,
+            model=model,
+            pixels=pixels,
+            labels=labels,
+            start=start,
+            chain=chain,
         )
         return self.invert_one(problem, generator)

@@ -14,6 +14,7 @@ from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.priors import Priors, group_consistency, image_prior
 from fedleak.attacks.inversion.replay import LocalSteps, Tensors, replay
 from fedleak.models.base import InputShape
+from fedleak.postprocess.base import PostProcess
 
 
 class Known(NamedTuple):
@@ -59,6 +60,8 @@ class Objective:
     distance: Distance
     priors: Priors
     decoder: Decoder
+    chain: tuple[PostProcess, ...] = ()
+    """What trial updates pass through, as the client's own did."""
 
     def value_and_gradient(self, variables: Tensors, known: Known) -> tuple[Tensors, Tensor, Tensor]:
         """Gradient of the summed objective (trials do not mix); objective and matching loss ``(T,)`` of each trial."""
@@ -92,5 +95,7 @@ class Objective:
         images = self.decoder(point["code"], self.shape)
         probabilities = labels["probabilities"] if labels else point["logits"].softmax(dim=-1)
         update = replay(self.module, parameters, buffers, images, probabilities, self.steps)
+        for step in self.chain:
+            update = step.surrogate(update, shared=target)
         matching = self.distance(update, target, mask)
         return matching, image_prior(self.priors, self.module, parameters, buffers, images)

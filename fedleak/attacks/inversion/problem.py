@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from fedleak.attacks.inversion.estimation import estimated_rate
 from fedleak.attacks.inversion.replay import LocalSteps
 from fedleak.attacks.inversion.settings import LocalTrainingGuess
 from fedleak.errors import AttackFailedError
+from fedleak.postprocess.base import PostProcess
 from fedleak.threat import (
     GlobalModel,
     InferredLabels,
     ModelArchitecture,
     PixelPrior,
+    PostProcessingDetails,
     SharedUpdate,
     StartingImages,
     TrainingDetails,
@@ -32,6 +35,8 @@ class Problem:
     """``(B,)``; None to optimise them jointly."""
     steps: LocalSteps | None
     start: StartingImages | None = None
+    chain: tuple[PostProcess, ...] = ()
+    """Post-processing that trial updates pass through."""
 
     @property
     def samples(self) -> int:
@@ -60,17 +65,26 @@ def gather(
     labels: InferredLabels | None = None,
     training: TrainingDetails | None = None,
     start: StartingImages | None = None,
+    chain: PostProcessingDetails | None = None,
 ) -> Problem:
     """Put capabilities together; local steps are those that were granted, or else guessed.
 
     Raises:
-        AttackFailedError: if the number of images is unknown.
+        AttackFailedError: if the number of images is unknown, or a learning rate cannot be estimated.
     """
     fixed = labels.labels if labels is not None else None
     if training is not None:
         guess = LocalTrainingGuess(
-            learning_rate=training.local_learning_rate, epochs=training.local_epochs, batch_size=training.batch_size
+            learning_rate=training.local_learning_rate,
+            epochs=training.local_epochs,
+            batch_size=training.batch_size,
+            orders=guess.orders if guess is not None else 1,
         )
     samples = _samples(update, fixed)
-    steps = guess.steps(samples) if guess is not None and update.protocol == "fedavg" else None
-    return Problem(update, architecture, model, pixels, fixed, steps, start)
+    steps = None
+    if guess is not None and update.protocol == "fedavg":
+        rate = guess.learning_rate
+        if rate == "estimated":
+            rate = estimated_rate(update, architecture, model, pixels, fixed, steps=guess.count(samples))
+        steps = guess.steps(samples, rate)
+    return Problem(update, architecture, model, pixels, fixed, steps, start, chain.steps if chain is not None else ())
