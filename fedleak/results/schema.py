@@ -84,7 +84,8 @@ class AttackSummary(Record):
     adaptive: bool | None = None
     """Whether the attack took the clients' post-processing into account; None for baselines."""
     label_accuracy: float | None = None
-    label_source: Literal["inferred", "attack", "none"] = "none"
+    label_source: Literal["inferred", "true", "attack", "none"] = "none"
+    """``true``: from an oracle, which no attacker has."""
     training_seconds: float | None = None
     training_cached: bool = False
     """The generator came from the cache; ``training_seconds`` is what it had cost."""

@@ -73,7 +73,9 @@ class _Session:
         self.facts: dict[str, Any] = {}
         self.training_seconds: float | None = None
         self.cached = False
-        self.label_source: Literal["inferred", "attack", "none"] = "inferred" if self._label_inference else "none"
+        self.label_source: Literal["inferred", "true", "attack", "none"] = "none"
+        if self._label_inference is not None:
+            self.label_source = "true" if self._label_inference.is_oracle else "inferred"
 
     def run(self, parts: PartFiles, fingerprint: str) -> None:
         """Train if need be, attack every usable update that is not in ``parts``, write the record."""

@@ -39,7 +39,7 @@ class AttackRecord(Record):
     capabilities: tuple[str, ...]
     adaptive: bool = False
     """Whether the clients' post-processing was taken into account."""
-    label_source: Literal["inferred", "attack", "none"]
+    label_source: Literal["inferred", "true", "attack", "none"]
     training_seconds: float | None
     training_cached: bool
     peak_memory_bytes: int

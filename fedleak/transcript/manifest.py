@@ -33,6 +33,8 @@ class UpdateRecord(Record):
     samples: NonNegativeInt | None = None
     status: Status
     reason: str = ""
+    true_labels: tuple[int, ...] | None = None
+    """Of its images; recorded only where the scenario grants ``true_labels`` by name."""
 
 
 class RoundRecord(Record):

@@ -25,7 +25,7 @@ from fedleak.attacks.inversion.settings import Group, Init, LocalTraining, Start
 from fedleak.attacks.inversion.start import matching_loss, noise_start, ordered_images, perturbed
 from fedleak.errors import AttackFailedError
 from fedleak.postprocess.base import PostProcess
-from fedleak.threat import Capability, ModelArchitecture, PostProcessingDetails, StartingImages
+from fedleak.threat import BatchStatistics, Capability, ModelArchitecture, PostProcessingDetails, StartingImages
 
 WORTH_COMPILING = 2000
 """Iterations from which ``compile: auto`` compiles; a rule by count keeps results reproducible."""
@@ -71,12 +71,14 @@ class InversionAttack(Attack):
         return self.adaptive
 
     def wanted(self) -> frozenset[type[Capability]]:
-        """Starting images only where ``init`` names an attack, post-processing only where it is replayed."""
+        """Starting images only where ``init`` names an attack; post-processing and statistics only where used."""
         chosen: set[type[Capability]] = set()
         if self.starts_from:
             chosen.add(StartingImages)
         if self.adaptive:
             chosen.add(PostProcessingDetails)
+        if self.priors.batch_norm and self.priors.batch_norm_statistics == "exact":
+            chosen.add(BatchStatistics)
         return self.capabilities() | chosen
 
     def problem(self, **known: Any) -> Problem:

@@ -12,6 +12,7 @@ from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.threat import (
+    BatchStatistics,
     GlobalModel,
     ModelArchitecture,
     PixelPrior,
@@ -46,11 +47,18 @@ class Dlg(InversionAttack):
         pixels: PixelPrior,
         start: StartingImages | None = None,
         chain: PostProcessingDetails | None = None,
+        statistics: BatchStatistics | None = None,
         *,
         generator: torch.Generator,
     ) -> Reconstruction:
         """Images and labels of one update."""
         problem = self.problem(
-            update=update, architecture=architecture, model=model, pixels=pixels, start=start, chain=chain
+            update=update,
+            architecture=architecture,
+            model=model,
+            pixels=pixels,
+            start=start,
+            chain=chain,
+            statistics=statistics,
         )
         return self.invert_one(problem, generator)

@@ -7,6 +7,7 @@ import torch
 from fedleak.attacks.base import Reconstruction
 from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.threat import (
+    BatchStatistics,
     GlobalModel,
     InferredLabels,
     ModelArchitecture,
@@ -29,6 +30,7 @@ class LabelledInversion(InversionAttack):
         labels: InferredLabels,
         start: StartingImages | None = None,
         chain: PostProcessingDetails | None = None,
+        statistics: BatchStatistics | None = None,
         *,
         generator: torch.Generator,
     ) -> Reconstruction:
@@ -41,5 +43,6 @@ class LabelledInversion(InversionAttack):
             labels=labels,
             start=start,
             chain=chain,
+            statistics=statistics,
         )
         return self.invert_one(problem, generator)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from fedleak.attacks.inversion.settings import LocalTrainingGuess
 from fedleak.errors import AttackFailedError
 from fedleak.postprocess.base import PostProcess
 from fedleak.threat import (
+    BatchStatistics,
     GlobalModel,
     InferredLabels,
     ModelArchitecture,
@@ -37,6 +39,8 @@ class Problem:
     start: StartingImages | None = None
     chain: tuple[PostProcess, ...] = ()
     """Post-processing that trial updates pass through."""
+    statistics: Mapping[str, Tensor] = field(default_factory=dict)
+    """Of the victim's batch at each normalisation layer, ``(C,)``, where they are known."""
 
     @property
     def samples(self) -> int:
@@ -66,6 +70,7 @@ def gather(
     training: TrainingDetails | None = None,
     start: StartingImages | None = None,
     chain: PostProcessingDetails | None = None,
+    statistics: BatchStatistics | None = None,
 ) -> Problem:
     """Put capabilities together; local steps are those that were granted, or else guessed.
 
@@ -87,4 +92,6 @@ def gather(
         if rate == "estimated":
             rate = estimated_rate(update, architecture, model, pixels, fixed, steps=guess.count(samples))
         steps = guess.steps(samples, rate)
-    return Problem(update, architecture, model, pixels, fixed, steps, start, chain.steps if chain is not None else ())
+    replayed = chain.steps if chain is not None else ()
+    measured = statistics.tensors if statistics is not None else {}
+    return Problem(update, architecture, model, pixels, fixed, steps, start, replayed, measured)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 
@@ -13,6 +14,9 @@ from fedleak.threat import SharedUpdate
 
 class LabelInference(Component):
     """Guesses the labels behind one update."""
+
+    is_oracle: ClassVar[bool] = False
+    """Its labels are the true ones."""
 
     @abstractmethod
     def infer(self, update: SharedUpdate, *, count: int) -> torch.Tensor:
