@@ -14,6 +14,7 @@ from fedleak.errors import InputError
 from fedleak.records import write_atomically
 from fedleak.scenario import Scenario
 from fedleak.scenario_file import load_scenario, to_yaml
+from fedleak.threat import CAPABILITIES
 from fedleak.transcript.manifest import VERSION, digest_of
 
 SCENARIO = "scenario.yaml"
@@ -130,7 +131,9 @@ def federation_fingerprint(scenario: Scenario) -> str:
     raw["federation"].pop("engine")
     for key in ("level", "grants", "label_inference"):
         raw["adversary"].pop(key)
-    return digest_of({"transcript": VERSION, **raw})
+    recorded = sorted(name for name in scenario.adversary.granted if CAPABILITIES[name].by_name)
+    extra = {"recorded": recorded} if recorded else {}  # nothing else that is granted changes a transcript
+    return digest_of({"transcript": VERSION, **extra, **raw})
 
 
 def scenario_fingerprint(scenario: Scenario) -> str:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fedleak.models.base import InputShape, Model
+from fedleak.postprocess.base import PostProcess
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.rows import RowFile
 
@@ -28,6 +29,8 @@ class Capability:
     """Base of all capabilities."""
 
     level: ClassVar[int | None] = None
+    by_name: ClassVar[bool] = False
+    """No level brings it along: it must be granted by name, before the federation runs, to be recorded at all."""
 
     @classmethod
     def capability_name(cls) -> str:
@@ -120,8 +123,37 @@ class TrainingDetails(Capability):
 
 
 @dataclass(frozen=True)
+class PostProcessingDetails(Capability):
+    """What clients do to their updates before they share them, with every setting."""
+
+    level: ClassVar[int | None] = 3
+    steps: tuple[PostProcess, ...]
+    """In the order in which they are applied; empty if updates are shared as they are."""
+
+
+@dataclass(frozen=True)
+class BatchStatistics(Capability):
+    """Exact mean and variance of the victim's batch at every normalisation layer."""
+
+    level: ClassVar[int | None] = 4
+    by_name: ClassVar[bool] = True
+    tensors: Mapping[str, torch.Tensor]
+    """``LAYER.mean`` and ``LAYER.var`` of the layer's input, ``(C,)``, float32."""
+
+
+@dataclass(frozen=True)
+class TrueLabels(Capability):
+    """The true labels, an oracle that tables of the literature assume; only for label_inference: oracle."""
+
+    level: ClassVar[int | None] = 5
+    by_name: ClassVar[bool] = True
+    labels: torch.Tensor
+    """int64 ``(B,)``, sorted: the order in the batch is not told."""
+
+
+@dataclass(frozen=True)
 class InferredLabels(Capability):
-    """Labels that the scenario's label inference read off the update; never the true ones."""
+    """Labels from the scenario's label inference; the true ones only from its oracle."""
 
     labels: torch.Tensor
     """int64 ``(B,)``, sorted, repeats allowed."""
@@ -185,8 +217,8 @@ GRANTABLE = tuple(sorted(name for name, cls in CAPABILITIES.items() if cls.level
 
 
 def granted_by_level(level: int) -> frozenset[str]:
-    """Names of all capabilities up to a threat level of the SoK (0 to 5)."""
-    return frozenset(n for n, c in CAPABILITIES.items() if c.level is not None and c.level <= level)
+    """Names of all capabilities up to a threat level of the SoK (0 to 5), without those granted only by name."""
+    return frozenset(n for n, c in CAPABILITIES.items() if c.level is not None and c.level <= level and not c.by_name)
 
 
 def optional_capabilities(method: Callable[..., Any]) -> dict[str, type[Capability]]:

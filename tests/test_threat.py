@@ -32,7 +32,9 @@ def everything_asked(**capabilities: Capability) -> None:
 
 
 everything_asked.__annotations__ = {
-    name: capability for name, capability in CAPABILITIES.items() if capability.level is not None
+    name: capability
+    for name, capability in CAPABILITIES.items()
+    if capability.level is not None and not capability.by_name
 }
 
 
@@ -152,7 +154,7 @@ def test_what_attacks_really_receive(run: RunDirectory, tmp_path: Path, monkeypa
     assert set(calls) == {"fit", "restore", "reconstruct"}
 
 
-@pytest.mark.parametrize("name", [n for n, c in CAPABILITIES.items() if c.level is not None])
+@pytest.mark.parametrize("name", list(everything_asked.__annotations__))
 def test_a_view_refuses_what_is_not_granted(run: RunDirectory, name: str) -> None:
     reader = TranscriptReader(run.transcript)
     view = View(reader, granted_by_level(5) - {name}, reader.manifest.updates[0])
@@ -187,7 +189,7 @@ def test_an_ungranted_attack_is_refused_before_anything_runs(
 def test_levels_are_cumulative() -> None:
     levels = [granted_by_level(level) for level in range(6)]
     assert all(lower <= higher for lower, higher in pairwise(levels))
-    assert levels[5] == {name for name, c in CAPABILITIES.items() if c.level is not None}
+    assert levels[5] == {name for name, c in CAPABILITIES.items() if c.level is not None and not c.by_name}
     assert "injected_pairs" not in levels[4]
     assert {"shared_update", "model_architecture", "global_model"} <= levels[0]
 

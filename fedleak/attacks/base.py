@@ -12,7 +12,7 @@ from pydantic import StringConstraints
 
 from fedleak.component import Component
 from fedleak.errors import AttackFailedError
-from fedleak.threat import Capability, required_capabilities
+from fedleak.threat import Capability, InjectedPairs, required_capabilities
 
 SNAPSHOTS = "snapshots."
 """Tensors of an artefact under this prefix and the name of a leaked parameter are the attack's estimates of it in the
@@ -94,6 +94,11 @@ class Attack(Component):
         """Id or kind of the scenario's attack whose reconstructions this one starts from."""
         return None
 
+    @property
+    def adapts(self) -> bool:
+        """Whether the attack takes into account what clients do to their updates before sharing them."""
+        return False
+
     def wanted(self) -> frozenset[type[Capability]]:
         """What the attack asks for with these settings; of the optional capabilities only those that they choose."""
         return self.capabilities()
@@ -117,6 +122,11 @@ class TrainedAttack(Attack, Generic[T]):
     device) -> T`` makes it usable; ``reconstruct(trained, <capabilities>, *, generator)`` applies it. Only
     ``reconstruct`` may ask for a victim's update.
     """
+
+    @property
+    def adapts(self) -> bool:
+        """Injected pairs have gone through the clients' post-processing themselves."""
+        return InjectedPairs in self.wanted()
 
     @classmethod
     def entry_methods(cls) -> tuple[Callable[..., Any], ...]:

@@ -12,6 +12,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from fedleak.errors import FederationError
+from fedleak.federation.client import STATISTICS_PREFIX
 from fedleak.federation.failures import WorkerLostError, client_failure, is_lost_worker
 from fedleak.federation.plan import PlannedUpdate
 from fedleak.postprocess.encoding.update import encode_update
@@ -85,7 +86,8 @@ class ChannelTap(Strategy):
             if update.client in ok:
                 stacked = by_client[update.client].content.array_records["arrays"].to_torch_state_dict()
                 tensors = {name: tensor[0] for name, tensor in stacked.items()}
-                self._bytes[update.client] = len(encode_update(tensors))
+                sent = {name: tensor for name, tensor in tensors.items() if not name.startswith(STATISTICS_PREFIX)}
+                self._bytes[update.client] = len(encode_update(sent))
                 self._record(update, tensors)
         return self._inner.aggregate_train(server_round, usable)
 

@@ -24,6 +24,7 @@ from fedleak.federation.sampling import draw_images
 from fedleak.federation.task import ClientTask, unpack
 from fedleak.guard.base import check_model
 from fedleak.models.base import InputShape, Model
+from fedleak.models.normalisation import batch_statistics
 from fedleak.postprocess.base import apply_chain
 from fedleak.postprocess.error_feedback import share_with_feedback
 from fedleak.privacy.dp_sgd import DpSgd
@@ -33,6 +34,7 @@ app = ClientApp()
 LOCAL_BUFFERS = "local-buffers"
 RESIDUAL = "residual"
 INJECT = "query.inject"
+STATISTICS_PREFIX = "batch-statistics/"
 WHOAMI = "query.whoami"
 BUFFER_PREFIX = "buffers/"  # a reply may carry one ArrayRecord only, so shared buffers travel under this name
 
@@ -152,6 +154,20 @@ def _drift(
     model.load_state_dict(state | {name: state[name] + moved[0] for name, moved in delta.items()})
 
 
+def _batch_statistics(task: ClientTask, model: nn.Module, images: NDArray[np.uint8]) -> dict[str, Tensor]:
+    """What normalisation layers see of all images ``(M, C, H, W)`` before any local step, with a leading one."""
+    device = next(model.parameters()).device
+    mean, std = (torch.tensor(value, device=device).reshape(-1, 1, 1) for value in (task.mean, task.std))
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device, torch.float32) / 255
+    was_training = model.training
+    model.train(task.client.batch_norm != "eval")
+    try:
+        found = batch_statistics(model, (pixels - mean) / std)
+    finally:
+        model.train(was_training)
+    return {STATISTICS_PREFIX + name: value[None].cpu() for name, value in found.items()}
+
+
 def postprocess_mod(message: Message, context: Context, call_next: Callable[[Message, Context], Message]) -> Message:
     """Flower mod: post-process every update in the reply, the one of a round or the many of an injection."""
     reply = call_next(message, context)
@@ -162,7 +178,9 @@ def postprocess_mod(message: Message, context: Context, call_next: Callable[[Mes
     origin = message.metadata.message_type  # an injected batch must not get the noise of the client's own update
     feedback = task.client.error_feedback and origin == MessageType.TRAIN
     arrays: dict[str, Tensor] = reply.content.array_records["arrays"].to_torch_state_dict()
-    stacked = {name: tensor for name, tensor in arrays.items() if not name.startswith(BUFFER_PREFIX)}
+    stacked = {
+        name: tensor for name, tensor in arrays.items() if not name.startswith((BUFFER_PREFIX, STATISTICS_PREFIX))
+    }
     count = len(next(iter(stacked.values())))
     shared = []
     for i in range(count):
@@ -234,6 +252,8 @@ def train(message: Message, context: Context) -> Message:
         context.state[LOCAL_BUFFERS] = ArrayRecord(torch_state_dict=kept)
     if buffers and task.client.batch_norm == "train_shared":
         tensors |= {BUFFER_PREFIX + name: buffer for name, buffer in buffers.items()}
+    if task.batch_statistics:
+        tensors |= _batch_statistics(task, model, images[chosen])
     metrics = MetricRecord({"num-examples": len(chosen), "loss": float(updates.losses[0])})
     return Message(RecordDict({"arrays": ArrayRecord(torch_state_dict=tensors), "metrics": metrics}), reply_to=message)
 

@@ -15,15 +15,17 @@ from torch import nn
 from fedleak import seeds
 from fedleak.datasets.base import LabelledImages
 from fedleak.federation.channel import ChannelTap
+from fedleak.federation.client import STATISTICS_PREFIX
 from fedleak.federation.exchange import exchange, identify, wait_for_nodes
 from fedleak.federation.failures import WorkerLostError
 from fedleak.federation.injection import gather_pairs
-from fedleak.federation.plan import Plan, PlannedUpdate
+from fedleak.federation.plan import Plan, PlannedRound, PlannedUpdate
 from fedleak.federation.strategy import UpdateAveraging
 from fedleak.federation.task import ClientTask
 from fedleak.progress import Progress
+from fedleak.threat import BatchStatistics, TrueLabels
 from fedleak.transcript.layout import Layout
-from fedleak.transcript.manifest import RoundRecord
+from fedleak.transcript.manifest import RoundRecord, UpdateRecord
 from fedleak.transcript.writer import TranscriptWriter
 
 START_SECONDS = 120.0
@@ -134,13 +136,30 @@ class Server:
             loss=loss,
             replies=len(tap.deliveries) - len(failures),
             failures=tuple(failures),
-            updates=tap.update_records(number),
+            updates=self._labelled(tap.update_records(number), self.plan.rounds[number - 1]),
         )
         self.writer.finish_round(record)
         return record
 
     def _record(self, update: PlannedUpdate, tensors: Mapping[str, torch.Tensor]) -> None:
         self.writer.write_update(update.row, self.layout.flatten(tensors).numpy())
+        found = {n.removeprefix(STATISTICS_PREFIX): t for n, t in tensors.items() if n.startswith(STATISTICS_PREFIX)}
+        if found:
+            self.writer.write_statistics(update.row, found)
+
+    def _labelled(self, records: tuple[UpdateRecord, ...], planned: PlannedRound) -> tuple[UpdateRecord, ...]:
+        """With the true labels, only where the scenario grants them by name."""
+        if TrueLabels.capability_name() not in self.plan.scenario.adversary.granted:
+            return records
+        images = {update.row: update.images for update in planned.updates}
+        return tuple(
+            record.model_copy(
+                update={
+                    "true_labels": tuple(int(n) for n in self.plan.clients[record.client].labels[images[record.row]])
+                }
+            )
+            for record in records
+        )
 
     def _task(self, number: int, *, client: int | None = None, first_pair: int = 0) -> str:
         scenario, splits = self.plan.scenario, self.plan.splits
@@ -155,6 +174,7 @@ class Server:
             mean=splits.normalisation.mean,
             std=splits.normalisation.std,
             client=scenario.federation.client,
+            batch_statistics=BatchStatistics.capability_name() in scenario.adversary.granted,
             data=str(self.data.resolve()),
             public=str((self.writer.folder / "public").resolve()),
             gpu=scenario.federation.engine.client_gpus > 0,

@@ -9,7 +9,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricReco
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
-from fedleak.federation.client import BUFFER_PREFIX
+from fedleak.federation.client import BUFFER_PREFIX, STATISTICS_PREFIX
 
 
 class UpdateAveraging(FedAvg):
@@ -55,6 +55,8 @@ class UpdateAveraging(FedAvg):
             return None, metrics
         new = dict(self._state)
         for name, value in mean.to_torch_state_dict().items():
+            if name.startswith(STATISTICS_PREFIX):
+                continue
             value = value[0]  # updates carry a leading dimension of one
             if name.startswith(BUFFER_PREFIX):
                 buffer = name.removeprefix(BUFFER_PREFIX)

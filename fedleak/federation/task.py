@@ -26,6 +26,8 @@ class ClientTask(Settings):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     client: ClientSettings
+    batch_statistics: bool = False
+    """Tell the server what the normalisation layers saw, because the scenario grants the adversary to know."""
     data: str
     """Folder with one sub-folder of private images per client."""
     public: str = ""

@@ -24,6 +24,17 @@ class PostProcess(Component):
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """The update as shared; the argument is left as it was. Random steps draw from ``generator`` only."""
 
+    def surrogate(self, update: Update, *, shared: Update) -> dict[str, torch.Tensor]:
+        """What an attacker who knows this step makes of a trial update: differentiable, without random draws.
+
+        The trial update as it is, unless the kind knows better.
+
+        Args:
+            update: a trial update, name -> tensor.
+            shared: the update that was really shared, of the same shapes.
+        """
+        return dict(update)
+
 
 def apply_chain(steps: Sequence[PostProcess], update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
     """Apply ``steps`` in the order in which the scenario lists them."""

@@ -23,3 +23,9 @@ class L2Clipping(PostProcess):
         short = largest * relative <= self.max_norm
         factor = self.max_norm / relative.clamp(min=1.0)
         return each_floating(update, lambda tensor: torch.where(short, tensor, tensor / largest * factor))
+
+    def surrogate(self, update: Update, *, shared: Update) -> dict[str, torch.Tensor]:
+        """The same clipping, with a finite derivative at zero."""
+        square = torch.stack([tensor.square().sum() for tensor in update.values()]).sum()
+        scale = (self.max_norm / square.clamp(min=1e-30).sqrt()).clamp(max=1.0)
+        return {name: tensor * scale for name, tensor in update.items()}

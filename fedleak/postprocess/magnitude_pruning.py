@@ -22,6 +22,10 @@ class MagnitudePruning(PostProcess):
         """Exactly ``floor(rate * n)`` values of each tensor become zero."""
         return each_floating(update, self._prune)
 
+    def surrogate(self, update: Update, *, shared: Update) -> dict[str, torch.Tensor]:
+        """Trial values count only where the shared update was not pruned."""
+        return {name: tensor * (shared[name] != 0) for name, tensor in update.items()}
+
     def _prune(self, tensor: torch.Tensor) -> torch.Tensor:
         count = int(self.rate * tensor.numel() + 1e-9)  # 0.29 * 100 is a little less than 29
         if count == 0:

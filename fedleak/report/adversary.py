@@ -8,7 +8,7 @@ from fedleak.results.schema import CapabilityNote, Results
 
 NAMED_USERS = 6
 """Attacks named one by one as users of a capability."""
-_TRUE_LABELS = "labels"
+_TRUE_LABELS = "true_labels"
 
 
 @dataclass(frozen=True)

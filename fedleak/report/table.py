@@ -21,7 +21,7 @@ from fedleak.report.format import (
 from fedleak.report.marks import BASELINE, Mark, display_name
 from fedleak.results.schema import CORE_METRICS, AttackSummary, Results
 
-_LABEL_SOURCES = {"inferred": "inferred", "attack": "by the attack", "none": ""}
+_LABEL_SOURCES = {"inferred": "inferred", "true": "TRUE (oracle)", "attack": "by the attack", "none": ""}
 
 
 @dataclass(frozen=True)

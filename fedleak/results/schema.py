@@ -85,13 +85,16 @@ class AttackSummary(Record):
     images: int
     failures: int = 0
     metrics: dict[str, Interval]
+    adaptive: bool | None = None
+    """Whether the attack took the clients' post-processing into account; None for baselines."""
     label_accuracy: float | None = None
     """Instance level: share of images whose label was guessed right."""
     label_accuracy_class: float | None = None
     """Class level: Jaccard index of the classes guessed and those in the batch, mean over updates."""
     worst_sample: dict[str, float] = {}
     """``wsrr`` or ``wsrr_ssim``: the worst-sample reconstruction rate over initialisations, mean over updates."""
-    label_source: Literal["inferred", "attack", "none"] = "none"
+    label_source: Literal["inferred", "true", "attack", "none"] = "none"
+    """``true``: from an oracle, which no attacker has."""
     training_seconds: float | None = None
     training_cached: bool = False
     """The generator came from the cache; ``training_seconds`` is what it had cost."""

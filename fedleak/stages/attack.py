@@ -75,7 +75,9 @@ class _Session:
         self.artefact: Artefact | None = None
         self.training_seconds: float | None = None
         self.cached = False
-        self.label_source: Literal["inferred", "attack", "none"] = "inferred" if self._label_inference else "none"
+        self.label_source: Literal["inferred", "true", "attack", "none"] = "none"
+        if self._label_inference is not None:
+            self.label_source = "true" if self._label_inference.is_oracle else "inferred"
 
     def run(self, parts: PartFiles, fingerprint: str) -> None:
         """Train if need be, attack every usable update that is not in ``parts``, write the record."""
@@ -98,6 +100,7 @@ class _Session:
                 description=type(self.component).summary(),
                 settings=self.component.model_dump(mode="json", exclude={"id"}),
                 capabilities=self._capabilities(),
+                adaptive=self.component.adapts,
                 label_source=self.label_source,
                 training_seconds=self.training_seconds,
                 training_cached=self.cached,

@@ -37,7 +37,9 @@ class AttackRecord(Record):
     description: str
     settings: dict[str, object]
     capabilities: tuple[str, ...]
-    label_source: Literal["inferred", "attack", "none"]
+    adaptive: bool = False
+    """Whether the clients' post-processing was taken into account."""
+    label_source: Literal["inferred", "true", "attack", "none"]
     training_seconds: float | None
     training_cached: bool
     peak_memory_bytes: int

@@ -115,6 +115,7 @@ class _Scorer:
                     "settings": record.settings,
                     "capabilities": record.capabilities,
                     "failures": len(failed),
+                    "adaptive": record.adaptive,
                     "label_accuracy": label_accuracy(rows),
                     "label_accuracy_class": label_accuracy_class(rows),
                     "label_source": record.label_source,

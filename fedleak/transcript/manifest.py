@@ -35,6 +35,8 @@ class UpdateRecord(Record):
     """What it took on the wire in its shortest exact encoding, shared buffers included; unknown for foreign ones."""
     status: Status
     reason: str = ""
+    true_labels: tuple[int, ...] | None = None
+    """Of its images; recorded only where the scenario grants ``true_labels`` by name."""
 
 
 class RoundRecord(Record):

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from fedleak.errors import InputError
 from fedleak.transcript.manifest import Manifest, file_digest, load_manifest
 from fedleak.transcript.rows import RowFile
-from fedleak.transcript.writer import model_file
+from fedleak.transcript.writer import model_file, statistics_file
 
 
 class TranscriptReader:
@@ -98,6 +98,16 @@ class TranscriptReader:
             return load_file(self._checked(model_file(version)))
         except SafetensorError as error:
             raise InputError("transcript", model_file(version), f"not a safetensors file ({error})") from error
+
+    def statistics(self, row: int) -> dict[str, torch.Tensor]:
+        """``LAYER.mean`` and ``LAYER.var`` of an update's batch; empty where none were recorded."""
+        name = statistics_file(row)
+        if name not in self.manifest.checksums:
+            return {}
+        try:
+            return load_file(self._inside(name))
+        except SafetensorError as error:
+            raise InputError("transcript", name, f"not a safetensors file ({error})") from error
 
     @property
     def has_public_images(self) -> bool:

@@ -13,6 +13,7 @@ from fedleak.attacks.labels.base import LabelInference
 from fedleak.component import discover
 from fedleak.errors import AttackFailedError, InputError
 from fedleak.models.base import Model
+from fedleak.postprocess.base import PostProcess
 from fedleak.transcript.manifest import UpdateRecord, digest_of
 from fedleak.transcript.reader import TranscriptReader
 
@@ -123,6 +124,27 @@ class View:
             batch_size=training.batch_size,
         )
 
+    def _post_processing_details(self) -> threat.PostProcessingDetails:
+        kinds = discover(PostProcess, "fedleak.postprocess")  # type: ignore[type-abstract]
+        steps = []
+        for settings in self._reader.manifest.training.postprocess:
+            if settings.get("kind") not in kinds:
+                raise InputError("transcript.training.postprocess", settings, f"known kinds: {', '.join(kinds)}")
+            steps.append(kinds[settings["kind"]].model_validate(settings))
+        return threat.PostProcessingDetails(tuple(steps))
+
+    def _batch_statistics(self) -> threat.BatchStatistics:
+        statistics = self._reader.statistics(self._record().row)
+        if not statistics:
+            raise AttackFailedError("the transcript holds no batch statistics of this update")
+        return threat.BatchStatistics({name: tensor.to(self._device) for name, tensor in statistics.items()})
+
+    def _true_labels(self) -> threat.TrueLabels:
+        labels = self._record().true_labels
+        if labels is None:
+            raise AttackFailedError("the transcript holds no true labels: they were not granted when it was recorded")
+        return threat.TrueLabels(torch.tensor(sorted(labels)))
+
     def _inferred_labels(self) -> threat.InferredLabels:
         inference, samples = self._inference, self._record().samples
         if inference is None:
@@ -161,6 +183,9 @@ _BUILDERS: dict[type[threat.Capability], Callable[[View], threat.Capability]] = 
     threat.PixelPrior: View._pixel_prior,
     threat.PublicData: View._public_data,
     threat.TrainingDetails: View._training_details,
+    threat.PostProcessingDetails: View._post_processing_details,
+    threat.BatchStatistics: View._batch_statistics,
+    threat.TrueLabels: View._true_labels,
     threat.InferredLabels: View._inferred_labels,
     threat.StartingImages: View._starting_images,
     threat.InjectedPairs: View._injected_pairs,

@@ -40,6 +40,11 @@ def model_file(version: int) -> str:
     return f"models/version-{version:05d}.safetensors"
 
 
+def statistics_file(row: int) -> str:
+    """Relative name of the batch statistics behind the update in ``row``."""
+    return f"statistics/row-{row:05d}.safetensors"
+
+
 def _read_journal(path: Path) -> list[dict[str, Any]]:
     """The events up to the first line that a kill or a full disk left unfinished."""
     events: list[dict[str, Any]] = []
@@ -161,6 +166,12 @@ class TranscriptWriter:
         if self._updates is None:
             raise RuntimeError("allocate comes first")
         self._updates.write(row, values[None])
+
+    def write_statistics(self, row: int, statistics: ModelState) -> None:
+        """Store the batch statistics behind one update, ``LAYER.mean`` and ``LAYER.var``."""
+        path = self.folder / statistics_file(row)
+        path.parent.mkdir(exist_ok=True)
+        save_file({name: tensor.contiguous() for name, tensor in statistics.items()}, path)
 
     def finish_round(self, record: RoundRecord) -> None:
         """Mark a round as done."""

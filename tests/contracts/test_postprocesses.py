@@ -86,3 +86,16 @@ def test_the_generator_decides_and_the_global_stream_is_not_touched(kind: str) -
     first, second = applied(kind, UPDATES["gradient"]), applied(kind, UPDATES["gradient"])
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_surrogate_keeps_shapes_can_be_differentiated_and_changes_nothing_it_is_given(kind: str) -> None:
+    """With the shared update as the trial one, a surrogate answers with values of the shared update's size."""
+    original = gradient()
+    shared = applied(kind, original)
+    trial = {name: tensor.clone().requires_grad_(True) for name, tensor in original.items()}
+    made = step(kind).surrogate(trial, shared=shared)
+    assert {name: tensor.shape for name, tensor in made.items()} == {n: t.shape for n, t in original.items()}
+    torch.stack([tensor.square().sum() for tensor in made.values()]).sum().backward()
+    assert all(t.grad is not None and t.grad.isfinite().all() for t in trial.values())
+    assert all(torch.equal(trial[name], tensor) for name, tensor in original.items())

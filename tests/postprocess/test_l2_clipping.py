@@ -42,3 +42,20 @@ def test_huge_and_tiny_values_against_double_precision(update: Update, bound: fl
     result = L2Clipping(max_norm=bound).apply(update, generator=NO_DRAW)
     for before, after in zip(floats(update), floats(result), strict=True):
         assert after == pytest.approx(before * factor, rel=1e-5, abs=1e-37 * max(1, bound))
+
+
+@pytest.mark.parametrize("size", [0.1, 10.0])
+def test_the_surrogate_is_the_clipping_itself(size: float) -> None:
+    update = {"w": size * torch.tensor([3.0, 0.0]), "b": size * torch.tensor([4.0])}
+    clipping = L2Clipping(max_norm=1.0)
+    exact = clipping.apply(update, generator=torch.Generator())
+    made = clipping.surrogate(update, shared={})
+    for name, tensor in exact.items():
+        torch.testing.assert_close(made[name], tensor)
+
+
+def test_the_surrogate_has_a_finite_derivative_at_zero() -> None:
+    zero = torch.zeros(3, requires_grad=True)
+    L2Clipping(max_norm=1.0).surrogate({"w": zero}, shared={})["w"].sum().backward()
+    assert zero.grad is not None
+    assert zero.grad.isfinite().all()

@@ -38,3 +38,9 @@ def test_the_papers_rates_on_a_thousand_values(rate: float, kept: int) -> None:
 def test_ties_do_not_prune_more() -> None:
     pruned = MagnitudePruning(rate=0.5).apply({"w": torch.ones(10)}, generator=NO_DRAW)["w"]
     assert int((pruned == 0).sum()) == 5
+
+
+def test_the_surrogate_is_the_support_of_the_shared_update() -> None:
+    shared, trial = {"w": torch.tensor([0.0, 2.0, 0.0, -1.0])}, {"w": torch.tensor([9.0, 3.0, 1.0, 0.5])}
+    made = MagnitudePruning(rate=0.5).surrogate(trial, shared=shared)
+    assert made["w"].tolist() == [0.0, 3.0, 0.0, 0.5]

@@ -21,10 +21,11 @@ from fedleak.attacks.inversion.outcome import best_reconstruction
 from fedleak.attacks.inversion.priors import Priors, mean_consensus, registered_consensus
 from fedleak.attacks.inversion.problem import Problem, gather
 from fedleak.attacks.inversion.replay import LocalSteps, Tensors, replica
-from fedleak.attacks.inversion.settings import Group, Init, LocalTrainingGuess, StartFrom
+from fedleak.attacks.inversion.settings import Group, Init, LocalTraining, StartFrom
 from fedleak.attacks.inversion.start import matching_loss, noise_start, ordered_images, perturbed
 from fedleak.errors import AttackFailedError
-from fedleak.threat import Capability, ModelArchitecture, StartingImages
+from fedleak.postprocess.base import PostProcess
+from fedleak.threat import BatchStatistics, Capability, ModelArchitecture, PostProcessingDetails, StartingImages
 
 WORTH_COMPILING = 2000
 """Iterations from which ``compile: auto`` compiles; a rule by count keeps results reproducible."""
@@ -49,20 +50,36 @@ class InversionAttack(Attack):
     """Assume that clients normalise with the statistics of their batch."""
     compile: Literal["auto", "always", "never"] = "auto"
     """Pass the iteration through ``torch.compile``; ``auto``: from 2,000 iterations on."""
-    local_training: LocalTrainingGuess | None = None
-    """For weight deltas: unroll these local steps; one full-batch step of unknown size unless given."""
+    local_training: LocalTraining = None
+    """For weight deltas: unroll these local steps, or ``estimated`` ones; one full-batch step of unknown size unless
+    given."""
+    adaptive: bool = False
+    """Pass trial updates through the client's post-processing, which the adversary must be granted to know."""
     victims_per_call: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """Victims of one model version that are attacked side by side. ``auto``: one where a pass of the network is long,
-    else as many as share 512 MiB, at most 16; L-BFGS and stopping on a plateau go one by one."""
+    else as many as share 512 MiB, at most 16; L-BFGS, stopping on a plateau and estimated local steps go one
+    by one."""
 
     @property
     def starts_from(self) -> str | None:
         """The attack named in ``init``."""
         return self.init.from_ if isinstance(self.init, StartFrom) else None
 
+    @property
+    def adapts(self) -> bool:
+        """Whether trial updates pass through the client's post-processing."""
+        return self.adaptive
+
     def wanted(self) -> frozenset[type[Capability]]:
-        """Starting images only where ``init`` names an attack."""
-        return self.capabilities() | (frozenset({StartingImages}) if self.starts_from else frozenset())
+        """Starting images only where ``init`` names an attack; post-processing and statistics only where used."""
+        chosen: set[type[Capability]] = set()
+        if self.starts_from:
+            chosen.add(StartingImages)
+        if self.adaptive:
+            chosen.add(PostProcessingDetails)
+        if self.priors.batch_norm and self.priors.batch_norm_statistics == "exact":
+            chosen.add(BatchStatistics)
+        return self.capabilities() | chosen
 
     def problem(self, **known: Any) -> Problem:
         """What the capabilities, named as the parameters of ``reconstruct``, say about one update.
@@ -75,7 +92,8 @@ class InversionAttack(Attack):
     def victims_together(self, known: Mapping[str, Capability]) -> int:
         """How many updates ``reconstruct_several`` takes, judged by one of them."""
         problem = self.problem(**known)
-        if self.optimiser.kind == "lbfgs" or self.optimiser.plateau:
+        guess = self.local_training
+        if self.optimiser.kind == "lbfgs" or self.optimiser.plateau or (guess is not None and guess.is_estimated):
             return 1
         if self.victims_per_call != "auto":
             return self.victims_per_call
@@ -137,7 +155,7 @@ class InversionAttack(Attack):
         compiled = self.compile == "always" or (self.compile == "auto" and self.iterations >= WORTH_COMPILING)
         device = next(iter(problem.update.tensors.values())).device
         settings = (self.distance, self.priors, self.decoder, self.optimiser)
-        return _engine(problem.architecture, *settings, problem.steps, self.train_mode, compiled, device)
+        return _engine(problem.architecture, *settings, problem.steps, problem.chain, self.train_mode, compiled, device)
 
     def _start(self, problem: Problem, known: Known, generator: torch.Generator) -> Tensors:
         """Where all trials start, ``(T, B, ...)``."""
@@ -190,11 +208,12 @@ def _engine(
     decoder: Decoder,
     optimiser: Optimiser,
     steps: LocalSteps | None,
+    chain: tuple[PostProcess, ...],
     train_mode: bool,
     compiled: bool,
     device: torch.device,
 ) -> Engine:
     """One engine for all victims of an attack, so that nothing is compiled twice."""
     module = replica(architecture.build(seed=0), train_mode=train_mode).to(device)
-    objective = Objective(module, architecture.input_shape, steps, distance, priors, decoder)
+    objective = Objective(module, architecture.input_shape, steps, distance, priors, decoder, chain)
     return Engine(objective, optimiser, compiled=compiled)

@@ -11,7 +11,15 @@ from fedleak.attacks.base import Reconstruction
 from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.optimisers import Optimiser
-from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, SharedUpdate, StartingImages
+from fedleak.threat import (
+    BatchStatistics,
+    GlobalModel,
+    ModelArchitecture,
+    PixelPrior,
+    PostProcessingDetails,
+    SharedUpdate,
+    StartingImages,
+)
 
 LBFGS = Optimiser(kind="lbfgs", learning_rate=1.0, schedule="constant", inner_steps=20, line_search=True)
 """Steps of 20 iterations at rate 1, as in the code of Zhu et al. 2019, which takes them without a line search and
@@ -38,9 +46,19 @@ class Dlg(InversionAttack):
         model: GlobalModel,
         pixels: PixelPrior,
         start: StartingImages | None = None,
+        chain: PostProcessingDetails | None = None,
+        statistics: BatchStatistics | None = None,
         *,
         generator: torch.Generator,
     ) -> Reconstruction:
         """Images and labels of one update."""
-        known = {"update": update, "architecture": architecture, "model": model, "pixels": pixels, "start": start}
-        return self.invert_one(self.problem(**known), generator)
+        problem = self.problem(
+            update=update,
+            architecture=architecture,
+            model=model,
+            pixels=pixels,
+            start=start,
+            chain=chain,
+            statistics=statistics,
+        )
+        return self.invert_one(problem, generator)

@@ -12,10 +12,12 @@ from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors
 from fedleak.threat import (
+    BatchStatistics,
     GlobalModel,
     InferredLabels,
     ModelArchitecture,
     PixelPrior,
+    PostProcessingDetails,
     SharedUpdate,
     StartingImages,
     TrainingDetails,
@@ -26,7 +28,8 @@ class InvertingAveraging(InversionAttack):
     """Inverting Gradients through the client's unrolled local steps, which it knows (Geiping et al. 2020, section 6).
 
     arXiv 2003.14053. Learning rate, epochs and batch size are granted; the order of images is not: each epoch is taken
-    to run through the same consecutive mini-batches. A gradient (``fedsgd``) is matched as it is.
+    to run through the same consecutive mini-batches, unless ``local_training.orders`` asks for an average over random
+    ones; of ``local_training`` nothing else counts. A gradient (``fedsgd``) is matched as it is.
     """
 
     kind: Literal["inverting_averaging"] = "inverting_averaging"
@@ -43,6 +46,8 @@ class InvertingAveraging(InversionAttack):
         labels: InferredLabels,
         training: TrainingDetails,
         start: StartingImages | None = None,
+        chain: PostProcessingDetails | None = None,
+        statistics: BatchStatistics | None = None,
         *,
         generator: torch.Generator,
     ) -> Reconstruction:
@@ -55,5 +60,7 @@ class InvertingAveraging(InversionAttack):
             labels=labels,
             training=training,
             start=start,
+            chain=chain,
+            statistics=statistics,
         )
         return self.invert_one(problem, generator)

@@ -48,6 +48,7 @@ def known_of(problem: Problem, distance: Distance, *, restarts: int, box: bool) 
         labels=probabilities,
         consensus={},
         box=_box(problem.pixels, first) if box else {},
+        statistics={name: _repeat(tensor.to(first), restarts) for name, tensor in problem.statistics.items()},
     )
 
 
@@ -59,6 +60,7 @@ def stack_known(several: Sequence[Known]) -> Known:
         target=stack_trials([known.target for known in several]),
         mask=stack_trials([known.mask for known in several]),
         labels=stack_trials([known.labels for known in several]),
+        statistics=stack_trials([known.statistics for known in several]),
     )
 
 

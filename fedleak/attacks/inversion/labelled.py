@@ -6,7 +6,16 @@ import torch
 
 from fedleak.attacks.base import Reconstruction
 from fedleak.attacks.inversion.base import InversionAttack
-from fedleak.threat import GlobalModel, InferredLabels, ModelArchitecture, PixelPrior, SharedUpdate, StartingImages
+from fedleak.threat import (
+    BatchStatistics,
+    GlobalModel,
+    InferredLabels,
+    ModelArchitecture,
+    PixelPrior,
+    PostProcessingDetails,
+    SharedUpdate,
+    StartingImages,
+)
 
 
 class LabelledInversion(InversionAttack):
@@ -20,11 +29,20 @@ class LabelledInversion(InversionAttack):
         pixels: PixelPrior,
         labels: InferredLabels,
         start: StartingImages | None = None,
+        chain: PostProcessingDetails | None = None,
+        statistics: BatchStatistics | None = None,
         *,
         generator: torch.Generator,
     ) -> Reconstruction:
         """Images of one update, image ``i`` of class ``labels[i]``."""
         problem = self.problem(
-            update=update, architecture=architecture, model=model, pixels=pixels, labels=labels, start=start
+            update=update,
+            architecture=architecture,
+            model=model,
+            pixels=pixels,
+            labels=labels,
+            start=start,
+            chain=chain,
+            statistics=statistics,
         )
         return self.invert_one(problem, generator)

@@ -14,6 +14,7 @@ from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.priors import Priors, group_consistency, image_prior
 from fedleak.attacks.inversion.replay import LocalSteps, Tensors, replay
 from fedleak.models.base import InputShape
+from fedleak.postprocess.base import PostProcess
 
 
 class Known(NamedTuple):
@@ -26,6 +27,7 @@ class Known(NamedTuple):
         labels: ``probabilities`` ``(T, B, K)``; empty where labels are optimised jointly.
         consensus: ``images`` ``(T, B, C, H, W)`` of the group; empty without a group prior.
         box: ``low`` and ``high`` ``(C, 1, 1)`` in normalised space; empty without a constraint.
+        statistics: of the victim's batch at each normalisation layer, ``(T, C)``; empty where unknown.
     """
 
     parameters: Tensors
@@ -35,12 +37,14 @@ class Known(NamedTuple):
     labels: Tensors
     consensus: Tensors
     box: Tensors
+    statistics: Tensors = {}
 
     def of(self, trial: int) -> Known:
         """What is known about one trial."""
-        own = (self.target, self.mask, self.labels, self.consensus)
-        target, mask, labels, consensus = ({n: t[trial : trial + 1] for n, t in tensors.items()} for tensors in own)
-        return self._replace(target=target, mask=mask, labels=labels, consensus=consensus)
+        own = (self.target, self.mask, self.labels, self.consensus, self.statistics)
+        parts = [{name: tensor[trial : trial + 1] for name, tensor in tensors.items()} for tensors in own]
+        target, mask, labels, consensus, statistics = parts
+        return self._replace(target=target, mask=mask, labels=labels, consensus=consensus, statistics=statistics)
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Objective:
     distance: Distance
     priors: Priors
     decoder: Decoder
+    chain: tuple[PostProcess, ...] = ()
+    """What trial updates pass through, as the client's own did."""
 
     def value_and_gradient(self, variables: Tensors, known: Known) -> tuple[Tensors, Tensor, Tensor]:
         """Gradient of the summed objective (trials do not mix); objective and matching loss ``(T,)`` of each trial."""
@@ -77,20 +83,29 @@ class Objective:
     def over_trials(self, variables: Tensors, known: Known) -> tuple[Tensor, Tensor]:
         """Matching loss and image prior of every trial, ``(T,)`` each."""
 
-        def one(point: Tensors, target: Tensors, mask: Tensors, labels: Tensors) -> tuple[Tensor, Tensor]:
-            return self._one(point, known.parameters, known.buffers, target, mask, labels)
+        def one(point: Tensors, *own: Tensors) -> tuple[Tensor, Tensor]:
+            return self._one(point, known.parameters, known.buffers, *own)
 
-        own = (variables, known.target, known.mask, known.labels)
+        own = (variables, known.target, known.mask, known.labels, known.statistics)
         if len(variables["code"]) > 1:
             return vmap(one)(*own)
         matching, prior = one(*({name: value[0] for name, value in tensors.items()} for tensors in own))
         return matching[None], prior[None]
 
     def _one(
-        self, point: Tensors, parameters: Tensors, buffers: Tensors, target: Tensors, mask: Tensors, labels: Tensors
+        self,
+        point: Tensors,
+        parameters: Tensors,
+        buffers: Tensors,
+        target: Tensors,
+        mask: Tensors,
+        labels: Tensors,
+        statistics: Tensors,
     ) -> tuple[Tensor, Tensor]:
         images = self.decoder(point["code"], self.shape)
         probabilities = labels["probabilities"] if labels else point["logits"].softmax(dim=-1)
         update = replay(self.module, parameters, buffers, images, probabilities, self.steps)
+        for step in self.chain:
+            update = step.surrogate(update, shared=target)
         matching = self.distance(update, target, mask)
-        return matching, image_prior(self.priors, self.module, parameters, buffers, images)
+        return matching, image_prior(self.priors, self.module, parameters, buffers, images, statistics)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from fedleak.component import Settings
+from fedleak.models.normalisation import mean_and_variance, recorded_inputs
 
 Tensors = dict[str, Tensor]
 TINY = 1e-12
@@ -25,7 +25,9 @@ class Priors(Settings):
     """Mean absolute differences; mean length of the gradient; or norms of the differences in four directions."""
     l2: float = Field(default=0.0, ge=0)
     batch_norm: float = Field(default=0.0, ge=0)
-    """Distance of the trial batch's statistics to the running statistics of the broadcast model."""
+    """Distance of the trial batch's statistics to those named in ``batch_norm_statistics``."""
+    batch_norm_statistics: Literal["running", "exact"] = "running"
+    """Those that the broadcast model carries; or the victim's own, which must be granted."""
     group: float = Field(default=0.0, ge=0)
     """Distance of each restart to the consensus of all restarts."""
 
@@ -76,58 +78,45 @@ def group_consistency(candidates: Tensor, consensus: Tensor) -> Tensor:
     return ((candidates - consensus).square().flatten(1).sum(dim=1) + TINY).sqrt()
 
 
-@contextmanager
-def _recorded_inputs(module: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Inputs of the normalisation layers of every call inside the block."""
-    seen: dict[str, Tensor] = {}
-
-    def recorder(name: str) -> object:
-        def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            seen[name] = inputs[0]
-
-        return record
-
-    handles = [
-        layer.register_forward_pre_hook(recorder(name))  # type: ignore[arg-type]
-        for name, layer in module.named_modules()
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm)
-    ]
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def batch_norm_distance(module: nn.Module, parameters: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
+def batch_norm_distance(
+    module: nn.Module, parameters: Tensors, buffers: Tensors, images: Tensor, statistics: Tensors | None = None
+) -> Tensor:
     """``sum_l ||mu_l(x) - mean_l|| + ||var_l(x) - var_l||`` (GradInversion, arXiv 2104.07586, Eq. 10).
 
     Zero for a network without normalisation layers.
+
+    Args:
+        statistics: ``LAYER.mean`` and ``LAYER.var`` of the victim's batch; the running ones of ``buffers`` without.
     """
-    with _recorded_inputs(module) as seen:
+    with recorded_inputs(module) as seen:
         functional_call(module, (parameters, buffers), (images,))
     total = images.new_zeros(())
     for name, inputs in seen.items():
         prefix = f"{name}." if name else ""
-        axes = [axis for axis in range(inputs.ndim) if axis != 1]
-        mean, variance = inputs.mean(dim=axes), inputs.var(dim=axes, correction=0)
-        for own, running in (
-            (mean, buffers[f"{prefix}running_mean"]),
-            (variance, buffers[f"{prefix}running_var"]),
-        ):
-            total = total + ((own - running).square().sum() + TINY).sqrt()
+        mean, variance = mean_and_variance(inputs)
+        exact = (statistics[f"{name}.mean"], statistics[f"{name}.var"]) if statistics else None
+        wanted = exact or (buffers[f"{prefix}running_mean"], buffers[f"{prefix}running_var"])
+        for own, other in zip((mean, variance), wanted, strict=True):
+            total = total + ((own - other).square().sum() + TINY).sqrt()
     return total
 
 
-def image_prior(priors: Priors, module: nn.Module, parameters: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
-    """The weighted sum of everything that looks at one batch ``(B, C, H, W)`` alone."""
+def image_prior(
+    priors: Priors,
+    module: nn.Module,
+    parameters: Tensors,
+    buffers: Tensors,
+    images: Tensor,
+    statistics: Tensors | None = None,
+) -> Tensor:
+    """The weighted sum of everything that looks at one batch ``(B, C, H, W)`` alone; ``statistics`` as above."""
     total = images.new_zeros(())
     if priors.total_variation:
         total = total + priors.total_variation * TOTAL_VARIATIONS[priors.total_variation_kind](images)
     if priors.l2:
         total = total + priors.l2 * l2_norm(images)
     if priors.batch_norm:
-        total = total + priors.batch_norm * batch_norm_distance(module, parameters, buffers, images)
+        total = total + priors.batch_norm * batch_norm_distance(module, parameters, buffers, images, statistics)
     return total
 
 

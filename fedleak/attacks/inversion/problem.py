@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from fedleak.attacks.inversion.estimation import estimated_rate
 from fedleak.attacks.inversion.replay import LocalSteps
 from fedleak.attacks.inversion.settings import LocalTrainingGuess
 from fedleak.errors import AttackFailedError
+from fedleak.postprocess.base import PostProcess
 from fedleak.threat import (
+    BatchStatistics,
     GlobalModel,
     InferredLabels,
     ModelArchitecture,
     PixelPrior,
+    PostProcessingDetails,
     SharedUpdate,
     StartingImages,
     TrainingDetails,
@@ -32,6 +37,10 @@ class Problem:
     """``(B,)``; None to optimise them jointly."""
     steps: LocalSteps | None
     start: StartingImages | None = None
+    chain: tuple[PostProcess, ...] = ()
+    """Post-processing that trial updates pass through."""
+    statistics: Mapping[str, Tensor] = field(default_factory=dict)
+    """Of the victim's batch at each normalisation layer, ``(C,)``, where they are known."""
 
     @property
     def samples(self) -> int:
@@ -60,17 +69,29 @@ def gather(
     labels: InferredLabels | None = None,
     training: TrainingDetails | None = None,
     start: StartingImages | None = None,
+    chain: PostProcessingDetails | None = None,
+    statistics: BatchStatistics | None = None,
 ) -> Problem:
     """Put capabilities together; local steps are those that were granted, or else guessed.
 
     Raises:
-        AttackFailedError: if the number of images is unknown.
+        AttackFailedError: if the number of images is unknown, or a learning rate cannot be estimated.
     """
     fixed = labels.labels if labels is not None else None
     if training is not None:
         guess = LocalTrainingGuess(
-            learning_rate=training.local_learning_rate, epochs=training.local_epochs, batch_size=training.batch_size
+            learning_rate=training.local_learning_rate,
+            epochs=training.local_epochs,
+            batch_size=training.batch_size,
+            orders=guess.orders if guess is not None else 1,
         )
     samples = _samples(update, fixed)
-    steps = guess.steps(samples) if guess is not None and update.protocol == "fedavg" else None
-    return Problem(update, architecture, model, pixels, fixed, steps, start)
+    steps = None
+    if guess is not None and update.protocol == "fedavg":
+        rate = guess.learning_rate
+        if rate == "estimated":
+            rate = estimated_rate(update, architecture, model, pixels, fixed, steps=guess.count(samples))
+        steps = guess.steps(samples, rate)
+    replayed = chain.steps if chain is not None else ()
+    measured = statistics.tensors if statistics is not None else {}
+    return Problem(update, architecture, model, pixels, fixed, steps, start, replayed, measured)

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad
 
+from fedleak import seeds
+
 Tensors = dict[str, Tensor]
 
 
@@ -25,6 +27,8 @@ class LocalSteps:
 
     learning_rate: float
     batches: tuple[tuple[int, ...], ...]
+    other_orders: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    """Further orders, as ``batches``, over which the update is averaged: the client's own is unknown."""
 
 
 def assumed_order(samples: int, *, batch_size: int, epochs: int) -> tuple[tuple[int, ...], ...]:
@@ -32,6 +36,16 @@ def assumed_order(samples: int, *, batch_size: int, epochs: int) -> tuple[tuple[
     positions = tuple(range(samples))
     epoch = tuple(positions[start : start + batch_size] for start in range(0, samples, batch_size))
     return epoch * epochs
+
+
+def random_orders(samples: int, *, batch_size: int, epochs: int, count: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """``count`` orders in which a client may take its images: every epoch another permutation. Always the same ones."""
+    generator = seeds.torch_generator(0, "assumed-orders", samples, batch_size, epochs)
+    orders = []
+    for _ in range(count):
+        epoch = [torch.split(torch.randperm(samples, generator=generator), batch_size) for _ in range(epochs)]
+        orders.append(tuple(tuple(int(i) for i in batch) for batches in epoch for batch in batches))
+    return tuple(orders)
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -63,16 +77,37 @@ def replay(
     targets: Tensor,
     steps: LocalSteps | None,
 ) -> Tensors:
-    """The client's update: a gradient, or after local ``steps`` the new weights minus the old ones."""
+    """The client's update: a gradient, or after local ``steps`` the new weights minus the old ones.
+
+    With several orders, the mean of what they lead to.
+    """
     if steps is None:
         return loss_gradient(module, parameters, buffers, images, targets)
+    orders = (steps.batches, *steps.other_orders)
+    rate = steps.learning_rate
+    deltas = [_trained(module, parameters, buffers, images, targets, rate, batches) for batches in orders]
+    if len(deltas) == 1:
+        return deltas[0]
+    return {name: torch.stack([delta[name] for delta in deltas]).mean(dim=0) for name in parameters}
+
+
+def _trained(
+    module: nn.Module,
+    parameters: Tensors,
+    buffers: Tensors,
+    images: Tensor,
+    targets: Tensor,
+    learning_rate: float,
+    batches: tuple[tuple[int, ...], ...],
+) -> Tensors:
+    """New weights minus old ones after a step of SGD on each of the mini-batches."""
     weights = parameters
-    for batch in steps.batches:
+    for batch in batches:
         index = torch.tensor(batch, device=images.device)
         gradient = loss_gradient(
             module, weights, buffers, images.index_select(0, index), targets.index_select(0, index)
         )
-        weights = {name: weights[name] - steps.learning_rate * gradient[name] for name in weights}
+        weights = {name: weights[name] - learning_rate * gradient[name] for name in weights}
     return {name: weights[name] - parameters[name] for name in weights}
 
 

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, ConfigDict, Field
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
-from fedleak.attacks.inversion.replay import LocalSteps, assumed_order
+from fedleak.attacks.inversion.replay import LocalSteps, assumed_order, random_orders
 from fedleak.component import Settings
 
 
 class LocalTrainingGuess(Settings):
     """How the client trains, as the attacker assumes without knowing."""
 
-    learning_rate: float = Field(gt=0)
+    learning_rate: Literal["estimated"] | Annotated[float, Field(gt=0)]
+    """Or ``estimated`` from the last layer's bias and the labels."""
     epochs: int = Field(default=1, ge=1)
     batch_size: int | None = Field(default=None, ge=1)
     """All images at once unless given."""
+    orders: int = Field(default=1, ge=1)
+    """Random orders of the images over which the trial update is averaged, because the client's own is unknown; 1: the
+    same consecutive mini-batches in every epoch."""
 
-    def steps(self, samples: int) -> LocalSteps:
+    @property
+    def is_estimated(self) -> bool:
+        """Whether the update itself has to tell the learning rate."""
+        return self.learning_rate == "estimated"
+
+    def count(self, samples: int) -> int:
+        """How many local steps there are."""
+        return self.epochs * -(-samples // (self.batch_size or samples))
+
+    def steps(self, samples: int, learning_rate: float) -> LocalSteps:
         """The local steps on a batch of ``samples`` images."""
-        order = assumed_order(samples, batch_size=self.batch_size or samples, epochs=self.epochs)
-        return LocalSteps(self.learning_rate, order)
+        size = self.batch_size or samples
+        if self.orders == 1 or size >= samples:  # without mini-batches the order changes nothing
+            return LocalSteps(learning_rate, assumed_order(samples, batch_size=size, epochs=self.epochs))
+        drawn = random_orders(samples, batch_size=size, epochs=self.epochs, count=self.orders)
+        return LocalSteps(learning_rate, drawn[0], drawn[1:])
+
+
+def _written_short(value: Any) -> Any:
+    return {"learning_rate": "estimated", "orders": 4} if value == "estimated" else value
+
+
+LocalTraining = Annotated[LocalTrainingGuess | None, BeforeValidator(_written_short)]
+"""Local steps as assumed; ``estimated``: the learning rate from the update, averaged over four random orders."""
 
 
 class Group(Settings):

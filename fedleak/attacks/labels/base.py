@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -18,6 +18,9 @@ class LabelInference(Component):
     A concrete kind defines ``infer(self, <capabilities>, *, count) -> Tensor``; parameters annotated with a class of
     ``fedleak.threat`` are its threat model, as in an attack.
     """
+
+    is_oracle: ClassVar[bool] = False
+    """Its labels are the true ones."""
 
     @abstractmethod
     def infer(self, *args: Any, **kwargs: Any) -> torch.Tensor:

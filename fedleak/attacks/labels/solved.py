@@ -14,8 +14,8 @@ class SolvedCounts(LabelInference):
     """Base of inferences that solve a linear system for the number of images of each class."""
 
     local_training: LocalTrainingGuess | None = None
-    """The local steps by which a weight delta becomes a gradient, ``-delta / (rate * steps)``; unless given, its scale
-    is taken to be the one that leaves at least one class empty."""
+    """The local steps by which a weight delta becomes a gradient, ``-delta / (rate * steps)``; unless given, or
+    with an estimated rate, its scale is taken to be the one that leaves at least one class empty."""
 
     def solved(self, update: SharedUpdate, estimator: Estimator, gradient: Tensor, count: int) -> Tensor:
         """Sorted labels ``(count,)``.
@@ -27,8 +27,7 @@ class SolvedCounts(LabelInference):
         Raises:
             AttackFailedError: if the gradient is not finite.
         """
-        known = update.protocol == "fedsgd"
-        if not known and self.local_training is not None:
-            steps = self.local_training.steps(count)
-            gradient, known = gradient / (steps.learning_rate * len(steps.batches)), True
+        known, guess = update.protocol == "fedsgd", self.local_training
+        if not known and guess is not None and not isinstance(guess.learning_rate, str):
+            gradient, known = gradient / (guess.learning_rate * guess.count(count)), True
         return labels_of(count_images(estimator, gradient, count, known_scale=known))

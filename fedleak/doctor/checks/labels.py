@@ -97,8 +97,10 @@ class LocalRate(Check):
     def _compare(self, name: str, guess: LocalTrainingGuess, patient: Patient) -> Iterator[Finding]:
         client = patient.scenario.federation.client
         actual = {"learning_rate": client.local_learning_rate, "epochs": client.local_epochs}
-        assumed = {"learning_rate": guess.learning_rate, "epochs": guess.epochs}
-        wrong = [f"{key} {assumed[key]:g} for {actual[key]:g}" for key in actual if assumed[key] != actual[key]]
+        assumed: dict[str, float] = {"epochs": guess.epochs}
+        if not isinstance(guess.learning_rate, str):
+            assumed["learning_rate"] = guess.learning_rate
+        wrong = [f"{key} {value:g} for {actual[key]:g}" for key, value in assumed.items() if value != actual[key]]
         if wrong:
             yield self.found(
                 "warning",

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from fedleak.attacks.inversion.replay import (
     LocalSteps,
     assumed_order,
+    random_orders,
     replay,
     replica,
     soft_cross_entropy,
@@ -121,3 +122,26 @@ def test_a_replica_keeps_the_module_and_its_statistics() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
     assert all(torch.equal(before[name], tensor) for name, tensor in buffers.items())
     assert module.training
+
+
+def test_several_orders_are_averaged() -> None:
+    images, labels = batch(4)
+    orders = random_orders(4, batch_size=2, epochs=2, count=3)
+    alone = [replayed(MODELS[0], images, labels, LocalSteps(0.1, order), train_mode=False) for order in orders]
+    together = replayed(MODELS[0], images, labels, LocalSteps(0.1, orders[0], orders[1:]), train_mode=False)
+    mean = {name: torch.stack([delta[name] for delta in alone]).mean(dim=0) for name in together}
+    assert_equal(together, mean)
+    assert not torch.equal(alone[0]["0.weight"], alone[1]["0.weight"])
+
+
+def test_assumed_orders_are_always_the_same_and_pass_through_every_image_in_every_epoch() -> None:
+    orders = random_orders(5, batch_size=2, epochs=2, count=4)
+    assert orders == random_orders(5, batch_size=2, epochs=2, count=4)
+    assert len(set(orders)) == 4
+    for order in orders:
+        assert [len(some) for some in order] == [2, 2, 1, 2, 2, 1]
+        assert (
+            sorted(i for some in order[:3] for i in some)
+            == sorted(i for some in order[3:] for i in some)
+            == [0, 1, 2, 3, 4]
+        )

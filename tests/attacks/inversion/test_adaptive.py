@@ -1,0 +1,83 @@
+"""Trial updates go through what the client does to its own, if the attacker knows it and says so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fedleak.attacks.base import Reconstruction
+from fedleak.attacks.generative.lti import Lti
+from fedleak.attacks.inversion.dlg import Dlg
+from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
+from fedleak.attacks.inversion.known import known_of
+from fedleak.attacks.inversion.objective import Known
+from fedleak.errors import InputErrors
+from fedleak.postprocess.base import PostProcess, apply_chain
+from fedleak.postprocess.l2_clipping import L2Clipping
+from fedleak.postprocess.magnitude_pruning import MagnitudePruning
+from fedleak.threat import PostProcessingDetails
+from tests.attacks.inversion.builders import Victim, victim
+from tests.attacks.inversion.test_several import known
+from tests.scenarios import scenario
+
+PRUNING = MagnitudePruning(rate=0.9)
+PRUNED = {"postprocess": [{"kind": "magnitude_pruning", "rate": 0.9}]}
+
+
+def shared(one: Victim, *steps: PostProcess) -> Victim:
+    """The same victim behind a post-processing."""
+    tensors = apply_chain(steps, one.update.tensors, generator=torch.Generator())
+    return replace(one, update=replace(one.update, tensors=tensors))
+
+
+def attacked(one: Victim, attack: InvertingGradients, *steps: PostProcess) -> Reconstruction:
+    chain = PostProcessingDetails(steps) if attack.adaptive else None
+    labels = known(attack, victim())["labels"]  # pruning may spoil the labels, which is another attack's matter
+    given = known(attack, one) | {"labels": labels, "chain": chain}
+    return attack.reconstruct(**given, generator=torch.Generator().manual_seed(0))
+
+
+def test_an_adaptive_attacker_sees_through_pruning() -> None:
+    one, settings = shared(victim(), PRUNING), {"iterations": 60}
+    plain = attacked(one, InvertingGradients.model_validate(settings), PRUNING)
+    adaptive = attacked(one, InvertingGradients.model_validate(settings | {"adaptive": True}), PRUNING)
+    assert min(adaptive.curve["matching_loss"]) < 0.5 * min(plain.curve["matching_loss"])
+    assert one.psnr(adaptive) > one.psnr(plain) + 1
+
+
+def test_the_truth_has_no_matching_loss_behind_a_known_clipping() -> None:
+    """With a squared distance, the size of the update matters."""
+    clipping = L2Clipping(max_norm=0.01)
+    one = shared(victim(), clipping)
+    losses = {}
+    for adaptive in (False, True):
+        attack = Dlg(adaptive=adaptive)
+        chain = PostProcessingDetails((clipping,)) if adaptive else None
+        problem = attack.problem(**known(attack, one), chain=chain)
+        objective = attack._engine(problem).objective
+        assert objective.chain == ((clipping,) if adaptive else ())
+        start = {"code": ((one.images - 0.5) / 0.5)[None]}
+        some = problem_known(attack, one, chain)
+        logits = torch.full((1, 1, 10), -100.0)
+        logits[0, 0, int(one.labels[0])] = 100.0
+        losses[adaptive] = float(objective.over_trials(start | {"logits": logits}, some)[0])
+    assert losses[True] < 1e-6 < 1e-3 < losses[False]
+
+
+def problem_known(attack: Dlg, one: Victim, chain: PostProcessingDetails | None) -> Known:
+    return known_of(attack.problem(**known(attack, one), chain=chain), attack.distance, restarts=1, box=False)
+
+
+def test_post_processing_is_asked_for_only_by_adaptive_attacks() -> None:
+    assert PostProcessingDetails not in InvertingGradients().wanted()
+    assert PostProcessingDetails in InvertingGradients(adaptive=True).wanted()
+    assert [a.adapts for a in (InvertingGradients(), InvertingGradients(adaptive=True), Lti())] == [False, True, True]
+
+
+def test_an_adaptive_attack_needs_the_grant() -> None:
+    attacks = [{"kind": "inverting_gradients", "adaptive": True}]
+    scenario(attacks=attacks, adversary__level=3, adversary__injection=None)
+    with pytest.raises(InputErrors, match=r"post_processing_details \(level 3\)"):
+        scenario(attacks=attacks, adversary__level=2, adversary__injection=None)

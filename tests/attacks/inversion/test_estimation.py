@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from fedleak.attacks.inversion.estimation import estimated_rate
+from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
+from fedleak.errors import AttackFailedError
+from fedleak.federation.local_training import LocalTraining
+from fedleak.models.lenet import LeNet
+from tests.attacks.inversion.builders import PIXELS, Victim, victim
+from tests.attacks.inversion.test_several import known
+
+TRUE_RATE = 0.02
+
+
+def averaging(*, epochs: int = 1, batch_size: int = 1) -> LocalTraining:
+    return LocalTraining("fedavg", batch_size=batch_size, epochs=epochs, learning_rate=TRUE_RATE, train_mode=False)
+
+
+def estimate(one: Victim, *, steps: int, **changes: Any) -> float:
+    known_model = one.known()[2]
+    update = changes.get("update", one.update)
+    labels = changes.get("labels", one.labels)
+    return estimated_rate(update, one.leaked, known_model, PIXELS, labels, steps=steps)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("count", "epochs", "batch_size"), [(1, 1, 1), (4, 2, 2), (4, 1, 4)])
+def test_the_rate_of_a_real_client_is_found(count: int, epochs: int, batch_size: int) -> None:
+    one = victim(count=count, training=averaging(epochs=epochs, batch_size=batch_size), uniform=False)
+    steps = epochs * -(-count // batch_size)
+    assert estimate(one, steps=steps) == pytest.approx(TRUE_RATE, rel=0.15)
+    assert estimate(one, steps=2 * steps) == pytest.approx(TRUE_RATE / 2, rel=0.15)
+
+
+def test_what_cannot_be_estimated_says_so() -> None:
+    one = victim(training=averaging(), uniform=False)
+    turned = replace(one.update, tensors={name: -tensor for name, tensor in one.update.tensors.items()})
+    with pytest.raises(AttackFailedError, match="not a positive number"):
+        estimate(one, steps=1, update=turned)
+    with pytest.raises(AttackFailedError, match="last layer's bias"):
+        estimate(one, steps=1, labels=None)
+    blind = victim(LeNet(channels=4, last_bias=False), training=averaging())
+    with pytest.raises(AttackFailedError, match="last layer's bias"):
+        estimate(blind, steps=1)
+
+
+def test_estimated_local_steps_are_unrolled() -> None:
+    one = victim(count=2, training=averaging(epochs=2), uniform=False)
+    attack = InvertingGradients.model_validate({"iterations": 2, "local_training": "estimated"})
+    problem = attack.problem(**known(attack, one))
+    assert problem.steps is not None
+    assert problem.steps.learning_rate == pytest.approx(2 * 2 * TRUE_RATE, rel=0.15)  # one full-batch step assumed
+    assert one.attacked_by(attack).images.isfinite().all()
+    assert attack.victims_together(known(attack, one)) == 1
+
+
+def test_several_orders_are_assumed() -> None:
+    one = victim(count=4, training=averaging(epochs=2, batch_size=2))
+    local = {"learning_rate": TRUE_RATE, "epochs": 2, "batch_size": 2, "orders": 3}
+    attack = InvertingGradients.model_validate({"iterations": 2, "local_training": local})
+    steps = attack.problem(**known(attack, one)).steps
+    assert steps is not None
+    orders = (steps.batches, *steps.other_orders)
+    assert len(set(orders)) == 3
+    for order in orders:
+        assert [len(batch) for batch in order] == [2, 2, 2, 2]
+        assert sorted(order[0] + order[1]) == sorted(order[2] + order[3]) == [0, 1, 2, 3]
+    assert steps == attack.problem(**known(attack, one)).steps
+    assert torch.isfinite(one.attacked_by(attack).images).all()
