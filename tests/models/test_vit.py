@@ -52,3 +52,14 @@ def test_patches_must_tile_the_image() -> None:
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(ValidationError, match="width = 18 must be a multiple of heads = 4"):
         ViT(width=18)
+
+
+def test_gradient_matching_can_differentiate_twice() -> None:
+    """Fused attention kernels have no second derivative."""
+    network = SMALL.build((3, 16, 16), 10, seed=0).eval()
+    images = torch.randn(1, 3, 16, 16, requires_grad=True)
+    weight = dict(network.named_parameters())["embedding.weight"]
+    (gradient,) = torch.autograd.grad(network(images).logsumexp(dim=1).sum(), weight, create_graph=True)
+    (second,) = torch.autograd.grad(gradient.square().sum(), images)
+    assert second.isfinite().all()
+    assert second.abs().max() > 0

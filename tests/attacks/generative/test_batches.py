@@ -55,10 +55,10 @@ def test_a_federation_is_attacked_from_end_to_end(tmp_path: Path, client: dict[s
 @pytest.mark.slow
 def test_eleven_million_values_are_streamed_to_the_same_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leaked = architecture(ResNet18())
-    pairs = injected_pairs(tmp_path, leaked, pairs=12)
+    pairs = injected_pairs(tmp_path, leaked, pairs=6)
     assert pairs.layout.size > 11_000_000
     attack = Lti.model_validate(
-        {"parameters": 200_000, "max_layer_features": 256, "training": {"epochs": 2, "batch_size": 4}}
+        {"parameters": 200_000, "max_layer_features": 256, "training": {"epochs": 1, "batch_size": 3}}
     )
     curves = []
     for limit in (module.IN_MEMORY_BYTES, 0):
