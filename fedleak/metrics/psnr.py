@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from fedleak.metrics.base import Metric
 
@@ -21,6 +20,8 @@ class Psnr(Metric):
 
     def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """``(N,)`` in dB."""
+        from torchmetrics.functional.image import peak_signal_noise_ratio  # slow to import, and needed only here
+
         value: torch.Tensor = peak_signal_noise_ratio(
             reconstruction, truth, data_range=1.0, reduction="none", dim=(1, 2, 3)
         )

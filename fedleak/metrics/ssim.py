@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from fedleak.metrics.base import Metric
 
@@ -21,6 +20,10 @@ class Ssim(Metric):
 
     def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """``(N,)``, 1 is perfect."""
+        from torchmetrics.functional.image import (
+            structural_similarity_index_measure,
+        )  # slow to import, and needed only here
+
         small = min(truth.shape[-2:]) < SMALL
         value = structural_similarity_index_measure(
             reconstruction,

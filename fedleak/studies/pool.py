@@ -122,6 +122,7 @@ class RayPool:
         try:
             outcome: Outcome = self._ray.get(reference)
         except self._ray.exceptions.RayActorError as error:
+            self._ray.kill(actor)  # it may only be out of reach, and would keep its CPUs
             self._idle.append(self._start())
             return Outcome(unit, 0.0, f"its worker died ({_first_line(error)})", lost=True)
         except self._ray.exceptions.RayError as error:

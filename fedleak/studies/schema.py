@@ -73,7 +73,7 @@ class StudySettings(Settings):
     table: TableSettings = TableSettings()
     resources: Resources = Resources()
     costs: dict[str, float] = {}
-    """Budget -> minutes on two CPU cores, as measured by whoever wrote the study."""
+    """Budget -> minutes on two CPU cores: an estimate, from a run or from the time of single cells."""
 
 
 STUDY_KEYS = tuple(StudySettings.model_fields)

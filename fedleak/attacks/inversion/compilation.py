@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar
 
 import torch
-from torch._dynamo.exc import TorchDynamoException
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,6 +30,8 @@ class Compiled(Generic[P, R]):
             return self._eager(*args, **kwargs)
         if self._worked:
             return self._compiled(*args, **kwargs)
+        from torch._dynamo.exc import TorchDynamoException  # slow to import; whoever compiles has it already
+
         try:
             result = self._compiled(*args, **kwargs)
         except TorchDynamoException as error:
