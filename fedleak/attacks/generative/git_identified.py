@@ -59,8 +59,10 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
     """
 
     kind: Literal["git_identified"] = "git_identified"
-    tikhonov: float = Field(default=1e-6, ge=0, le=1)
-    """Guard of the inverses, relative to the mean eigenvalue of what is inverted."""
+    tikhonov: float = Field(default=1e-8, ge=0, le=1)
+    """Guard of the inverses, relative to the mean eigenvalue of what is inverted; what is identified builds on them."""
+    final_tikhonov: float = Field(default=1e-4, ge=0, le=1)
+    """The same for the second layer's input, which strides may leave undetermined in part."""
     identification_pairs: int = Field(default=1000, ge=2)
     """Pairs of each model version behind the weights; all of them behind the map to the image."""
     regularisation: tuple[float, ...] = Field(default=(1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0), min_length=1)
@@ -129,7 +131,8 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
         return Reconstruction(images=image.reshape(1, *trained.shape).to(torch.float32).cpu())
 
     def _walk(self, architecture: ModelArchitecture) -> Walk:
-        return Walk(exact_chain(architecture.build(seed=0), architecture.input_shape), guard=self.tikhonov)
+        chain = exact_chain(architecture.build(seed=0), architecture.input_shape)
+        return Walk(chain, guard=self.tikhonov, final_guard=self.final_tikhonov)
 
     def _artefact(
         self,

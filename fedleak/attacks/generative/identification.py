@@ -34,13 +34,14 @@ class Walk:
     Args:
         chain: layers of the leaked model; weights do not matter.
         guard: weight of Tikhonov's term in the inverses.
+        final_guard: the same in the inverse that gives the second layer's input.
     """
 
-    def __init__(self, chain: tuple[ExactLayer, ...], *, guard: float) -> None:
+    def __init__(self, chain: tuple[ExactLayer, ...], *, guard: float, final_guard: float) -> None:
         last = chain[-1]
         if len(chain) < 2 or not (isinstance(last.module, nn.Linear) and last.bias):
             raise AttackFailedError("git_identified needs two layers or more, the last of them linear with a bias")
-        self.chain, self._guard = chain, guard
+        self.chain, self._guard, self._final_guard = chain, guard, final_guard
 
     def start(self, update: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """``d`` and input of the last layer, ``(n, classes)`` and ``(n, width)``."""
@@ -59,7 +60,7 @@ class Walk:
     def _input(self, index: int, update: Mapping[str, Tensor], d: Tensor) -> Tensor:
         layer = self.chain[index]
         gradient = update[f"{layer.name}.weight"].to(DTYPE)
-        a = solve_input(layer.module, gradient, d, layer.input_shape, self._guard)
+        a = solve_input(layer.module, gradient, d, layer.input_shape, self._final_guard if index == 1 else self._guard)
         if index == 0 or self.chain[index - 1].activation.kind != "relu":
             return a
         threshold = SILENT * a.square().flatten(1).mean(dim=1).sqrt()
