@@ -63,8 +63,8 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
     """Guard of the inverses, relative to the mean eigenvalue of what is inverted; what is identified builds on them."""
     final_tikhonov: float = Field(default=1e-4, ge=0, le=1)
     """The same for the second layer's input, which strides may leave undetermined in part."""
-    identification_pairs: int = Field(default=1000, ge=2)
-    """Pairs of each model version behind the weights; all of them behind the map to the image."""
+    identification_pairs: int = Field(default=5000, ge=2)
+    """At most so many pairs of each model version behind the weights; all of them behind the map to the image."""
     regularisation: tuple[float, ...] = Field(default=(1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0), min_length=1)
     """Candidates for the map to the image, in units of the features' mean variance."""
 

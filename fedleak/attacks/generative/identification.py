@@ -20,8 +20,9 @@ from fedleak.errors import AttackFailedError
 
 DTYPE = torch.float64
 """The inverses lose digits."""
-SILENT = 1e-3
-"""Activations below this share of their root mean square are taken for zero: a ReLU's derivative jumps there."""
+SILENT = {True: 1e-6, False: 1e-3}
+"""Activations below this share of their root mean square are taken for zero: a ReLU's derivative jumps there. By
+whether they are the last layer's input, which is known exactly."""
 CHUNK = 64
 """Updates that are worked on at a time."""
 RIDGE = 1e-9
@@ -63,7 +64,7 @@ class Walk:
         a = solve_input(layer.module, gradient, d, layer.input_shape, self._final_guard if index == 1 else self._guard)
         if index == 0 or self.chain[index - 1].activation.kind != "relu":
             return a
-        threshold = SILENT * a.square().flatten(1).mean(dim=1).sqrt()
+        threshold = SILENT[index == len(self.chain) - 1] * a.square().flatten(1).mean(dim=1).sqrt()
         return torch.where(a > threshold.reshape(-1, *[1] * (a.ndim - 1)), a, torch.zeros_like(a))
 
     def __call__(self, update: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Tensor:
