@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +15,8 @@ from torchvision.models import alexnet
 from fedleak import seeds
 
 torch.set_num_threads(1)  # the networks here are too small to gain from more
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background jobs inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fedleak.results.intervals import mean_interval
+from fedleak.results.labels import class_accuracies
 from fedleak.results.schema import Interval, ResultRow, RoundSummary
 
 
@@ -37,21 +38,6 @@ def label_accuracy(rows: Sequence[ResultRow]) -> float | None:
     if not guessed:
         return None
     return sum(row.label_guess == row.label_true for row in guessed) / len(guessed)
-
-
-def class_accuracies(rows: Sequence[ResultRow]) -> dict[tuple[int, int], float]:
-    """Class level, for each update ``(victim, round)`` whose labels were guessed.
-
-    The classes that were rightly said to be in the batch, as a share of those that are in it or were said to be
-    (Jaccard index): how often a class occurs does not matter, and naming every class is no success.
-    """
-    true: dict[tuple[int, int], set[int | None]] = {}
-    guessed: dict[tuple[int, int], set[int | None]] = {}
-    for row in rows:
-        if row.label_guess is not None:
-            true.setdefault((row.victim, row.round), set()).add(row.label_true)
-            guessed.setdefault((row.victim, row.round), set()).add(row.label_guess)
-    return {key: len(true[key] & guessed[key]) / len(true[key] | guessed[key]) for key in true}
 
 
 def label_accuracy_class(rows: Sequence[ResultRow]) -> float | None:

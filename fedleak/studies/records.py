@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import ValidationError
 
 from fedleak.records import Record, write_atomically
+from fedleak.results.labels import class_accuracies
 from fedleak.results.leakage import worst_samples
 from fedleak.results.schema import WEIGHT_DISTANCE, AttackSummary, Picture, ResultRow, Results
-from fedleak.results.summary import class_accuracies
 
 CELL = "cell.json"
 LABEL_ACCURACY = "label_accuracy"
@@ -93,10 +93,10 @@ def _columns(
         metrics[LABEL_ACCURACY] = [
             None if row.label_guess is None else float(row.label_guess == row.label_true) for row in rows
         ]
-    if summary.curves.get(WEIGHT_DISTANCE):
-        metrics[WEIGHT_DISTANCE] = [_distance(summary)] * len(rows)
         by_update = class_accuracies(rows)
         metrics[LABEL_ACCURACY_CLASS] = [by_update.get((row.victim, row.round)) for row in rows]
+    if summary.curves.get(WEIGHT_DISTANCE):
+        metrics[WEIGHT_DISTANCE] = [_distance(summary)] * len(rows)
     for name, rates in worst.items():  # of the update, on each of its images
         metrics[name] = [rates.get((row.victim, row.round)) for row in rows]
     return Measured(

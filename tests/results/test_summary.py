@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from fedleak.results.labels import class_accuracies
 from fedleak.results.schema import ResultRow
 from fedleak.results.summary import (
-    class_accuracies,
     label_accuracy,
     label_accuracy_class,
     summarise_metrics,
