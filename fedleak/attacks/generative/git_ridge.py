@@ -84,11 +84,11 @@ class GitRidge(TrainedAttack[RidgeInverter]):
         reader = self._reader(pairs.layout)
         rows = np.arange(len(pairs))
         features = fit_versions(pairs, rows, reader.unfitted)
-        table = torch.empty(len(pairs), reader.unfitted.size)
+        table = torch.empty(len(pairs), reader.unfitted.size, dtype=torch.float16)
         groups = torch.empty(len(pairs), dtype=torch.int64)
         for part in chunks(rows, pairs.layout.size):
             updates = pairs.read_updates(part)
-            table[part] = features(updates, pairs.versions(part))
+            table[part] = features(updates, pairs.versions(part)).to(table.dtype)
             groups[part] = reader.classes_of(updates)
         self._check_sizes(groups)
         targets = pairs.read_images(rows).flatten(1).to(device)

@@ -20,7 +20,7 @@ from fedleak.progress import Progress
 
 NEIGHBOURS = (1.0, 10.0)
 """With sharing, these multiples of the best regularisation without it are tried."""
-ROWS = 2048
+ROWS = 512
 """Rows that are worked on at a time."""
 SMALLEST = 1e-3
 """Features whose deviation is below this share of the median one carry nothing."""
@@ -50,18 +50,23 @@ class Grouped:
         """Centre within groups, and scale every feature to its weight in standard deviations about the centres.
 
         Args:
-            features: ``(P, F)``, overwritten.
+            features: float16 ``(P, F)``, overwritten: there may be room for them once only.
             targets: ``(P, O)``.
             groups: ``(P,)``.
             weights: ``(F,)``.
         """
         count = int(groups.max()) + 1
         centres, means = group_means(features, groups, count), group_means(targets, groups, count)
-        for start in range(0, len(features), ROWS):
-            features[start : start + ROWS] -= centres[groups[start : start + ROWS]]
-        deviation = features.square().mean(dim=0).sqrt()
+        squares = torch.zeros_like(weights)
+        for part in _parts(len(features)):
+            centred = features[part].to(weights.dtype) - centres[groups[part]]
+            squares += centred.square().sum(dim=0)
+            features[part] = centred.to(features.dtype)
+        deviation = (squares / len(features)).sqrt()
         scales = weights / deviation.clamp_min(float(deviation.median()) * SMALLEST + EPSILON)
-        return cls((features.mul_(scales)).to(torch.float16), groups, scales, centres, means)
+        for part in _parts(len(features)):
+            features[part] = (features[part].to(weights.dtype) * scales).to(features.dtype)
+        return cls(features, groups, scales, centres, means)
 
     def members(self) -> Iterator[Tensor]:
         """Numbers of the pairs of each group that has any."""
@@ -106,10 +111,15 @@ class Outcome:
 
 def group_means(values: Tensor, groups: Tensor, count: int) -> Tensor:
     """Mean of ``(P, D)`` over each of ``count`` groups, ``(count, D)``; over all for a group with fewer than two."""
-    means = values.mean(dim=0).repeat(count, 1)
-    for group in (torch.bincount(groups, minlength=count) > 1).nonzero()[:, 0]:
-        means[group] = values[groups == group].mean(dim=0)
-    return means
+    sums = torch.zeros(count, values.shape[1], device=values.device)
+    for part in _parts(len(values)):
+        sums.index_add_(0, groups[part], values[part].to(sums.dtype))
+    sizes = torch.bincount(groups, minlength=count)[:, None]
+    return torch.where(sizes > 1, sums / sizes.clamp_min(1), sums.sum(dim=0) / len(values))
+
+
+def _parts(count: int) -> list[slice]:
+    return [slice(start, start + ROWS) for start in range(0, count, ROWS)]
 
 
 def solve(

@@ -22,7 +22,7 @@ def problem(seed: int = 0, *, pairs: int = 24, noise: float = 0.1) -> tuple[Tens
 def solved(
     features: Tensor, targets: Tensor, groups: Tensor, *, sharing: float, penalty: float
 ) -> tuple[Grouped, Outcome]:
-    grouped = Grouped.of(features.clone(), targets, groups, torch.ones(features.shape[1]))
+    grouped = Grouped.of(features.to(torch.float16), targets, groups, torch.ones(features.shape[1]))
     candidates = (0.0,) if sharing == 0 else (sharing,)
     outcome = solve(
         grouped, targets, regularisation=(penalty,), sharing=candidates, progress=QuietProgress(), name="test"
@@ -110,7 +110,7 @@ def test_groups_with_one_map_learn_from_each_other() -> None:
 
 def test_the_best_regularisation_by_leave_one_out_is_taken() -> None:
     features, targets, groups = problem(noise=2.0, pairs=30)
-    grouped = Grouped.of(features.clone(), targets, groups, torch.ones(features.shape[1]))
+    grouped = Grouped.of(features.to(torch.float16), targets, groups, torch.ones(features.shape[1]))
     errors = {p: solved(features, targets, groups, sharing=0, penalty=p)[1].error for p in (1e-6, 1e-2, 1.0, 1e3)}
     outcome = solve(grouped, targets, regularisation=tuple(errors), sharing=(), progress=QuietProgress(), name="test")
     assert outcome.solution.regularisation == min(errors, key=lambda p: errors[p])
