@@ -98,7 +98,8 @@ def _metrics(entry: Entry) -> Iterator[Any]:
 
     now = int(time.time() * 1000)
     for name, interval in entry.scores.items():
-        for end, value in ((name, interval.mean), (f"{name}/low", interval.low), (f"{name}/high", interval.high)):
+        # No name may be the folder of another: a file store keeps one file for each metric.
+        for end, value in ((name, interval.mean), (f"{name}_low", interval.low), (f"{name}_high", interval.high)):
             if value is not None and math.isfinite(value):
                 yield Metric(end, value, now, 0)
     for name, value in entry.costs.items():
