@@ -64,8 +64,7 @@ class Table:
 
 CellOf = Callable[[AttackSummary], Cell]
 _COSTS: tuple[tuple[Column, CellOf], ...] = (
-    (Column("Labels", "by image"), lambda s: Cell(percent(s.label_accuracy), _label_source(s))),
-    (Column("Labels", "by class"), lambda s: Cell(percent(s.label_accuracy_class))),
+    (Column("Labels", "by image, by class"), lambda s: Cell(_label_accuracy(s), _label_source(s))),
     (Column("WSRR", "worst sample"), lambda s: Cell(_worst_sample(s), next(iter(s.worst_sample), ""))),
     (
         Column("Training", "time"),
@@ -78,9 +77,9 @@ _COSTS: tuple[tuple[Column, CellOf], ...] = (
 
 
 def results_table(results: Results, marks: dict[str, Mark]) -> Table:
-    """Lay out every summary; columns of costs that nobody has are left out."""
+    """Lay out every summary; columns that nobody has are left out."""
     summaries = results.attacks
-    metrics = shown_metrics(summaries)
+    metrics = [name for name in shown_metrics(summaries) if any(name in s.metrics for s in summaries)]
     costs = [(column, cell) for column, cell in _COSTS if any(cell(s).text != DASH for s in summaries)]
     best = {name: _best_mean(name, results) for name in metrics}
     lines = [(s, _line(s, best, [cell for _, cell in costs], marks)) for s in summaries]
@@ -92,7 +91,7 @@ def results_table(results: Results, marks: dict[str, Mark]) -> Table:
         ),
         attacks=tuple(line for s, line in lines if not s.is_baseline),
         baselines=tuple(line for s, line in lines if s.is_baseline),
-        footnotes=_footnotes(results, metrics),
+        footnotes=_footnotes(results, shown_metrics(summaries)),
     )
 
 
@@ -139,6 +138,12 @@ def _direction(name: str, results: Results) -> str:
 
 def _worst_sample(summary: AttackSummary) -> str:
     return percent(next(iter(summary.worst_sample.values()), None))
+
+
+def _label_accuracy(summary: AttackSummary) -> str:
+    """By image; by class beside it where that differs, as in batches."""
+    accuracies = (summary.label_accuracy, summary.label_accuracy_class)
+    return ", ".join(dict.fromkeys(percent(value) for value in accuracies))
 
 
 def _label_source(summary: AttackSummary) -> str:

@@ -86,13 +86,7 @@ def table_of(results: Results) -> Table:
 def test_best_attack_of_each_metric_is_marked_by_its_direction(make_results: Make) -> None:
     results = make_results(rounds=4)
     table = table_of(results)
-    assert [column.title for column in table.columns[:5]] == [
-        "Images",
-        "MSE ↓",
-        "PSNR ↑",
-        "SSIM ↑",
-        "LPIPS ↓",
-    ]
+    assert [column.title for column in table.columns[:4]] == ["Images", "MSE ↓", "PSNR ↑", "SSIM ↑"]
     attacks = [s for s in results.attacks if not s.is_baseline]
     for place, name, choose in ((1, "mse", min), (2, "psnr", max), (3, "ssim", max)):
         best = choose(s.metrics[name].mean for s in attacks)
@@ -103,9 +97,9 @@ def test_best_attack_of_each_metric_is_marked_by_its_direction(make_results: Mak
     assert not any(cell.best for line in table.baselines for cell in line.cells)
 
 
-def test_an_absent_metric_is_a_dash_with_the_run_s_own_reason(make_results: Make) -> None:
+def test_an_absent_metric_has_no_column_but_the_run_s_own_reason(make_results: Make) -> None:
     table = table_of(make_results(rounds=2))
-    assert {line.cells[4].text for line in (*table.attacks, *table.baselines)} == {"—"}
+    assert not any(column.title.startswith("LPIPS") for column in table.columns)
     assert table.footnotes == (
         "— LPIPS: AlexNet's weights could not be fetched; name a local file in metrics.lpips.backbone",
     )
@@ -122,22 +116,32 @@ def test_a_further_metric_gets_its_column(make_results: Make) -> None:
     results = make_results(rounds=2)
     extended = results.attacks[0].model_copy(update={"metrics": {"feature_distance": Interval(mean=2.5)}})
     table = table_of(results.model_copy(update={"attacks": (extended, *results.attacks[1:])}))
-    assert table.columns[5].title == "feature distance ↓"
-    assert table.attacks[0].cells[5].text == "2.50"
-    assert table.attacks[0].cells[5].best
+    assert table.columns[4].title == "feature distance ↓"
+    assert table.attacks[0].cells[4].text == "2.50"
+    assert table.attacks[0].cells[4].best
 
 
 def test_costs_that_nobody_has_take_no_room(make_results: Make) -> None:
     results = make_results(rounds=2)
     baselines = tuple(s for s in results.attacks if s.is_baseline)
-    assert len(table_of(results).columns) == 10
-    assert len(table_of(results.model_copy(update={"attacks": baselines})).columns) == 5
+    assert len(table_of(results).columns) == 9
+    assert len(table_of(results.model_copy(update={"attacks": baselines})).columns) == 4
 
 
 def test_training_from_the_cache_and_label_source_are_marked(make_results: Make) -> None:
     lines = table_of(make_results(rounds=2)).attacks
-    assert [line.cells[6].small for line in lines] == ["", "cached", ""]
-    assert {line.cells[5].small for line in lines} == {"inferred"}
+    assert [line.cells[5].small for line in lines] == ["", "cached", ""]
+    assert {line.cells[4].small for line in lines} == {"inferred"}
+
+
+@pytest.mark.parametrize(("by_class", "shown"), [(0.5, "50.0 %"), (0.75, "50.0 %, 75.0 %"), (None, "50.0 %, —")])
+def test_label_accuracy_by_class_stands_beside_that_by_image_where_they_differ(
+    make_results: Make, by_class: float | None, shown: str
+) -> None:
+    results = make_results(rounds=2)
+    first = results.attacks[0].model_copy(update={"label_accuracy": 0.5, "label_accuracy_class": by_class})
+    table = table_of(results.model_copy(update={"attacks": (first, *results.attacks[1:])}))
+    assert table.attacks[0].cells[4].text == shown
 
 
 def test_marks_stay_distinct_beyond_eight_attacks() -> None:
