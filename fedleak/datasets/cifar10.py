@@ -1,50 +1,20 @@
-"""CIFAR-10 through torchvision, which downloads it on first use."""
+"""CIFAR-10."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-
-from fedleak.datasets.base import Dataset, DatasetSplits, LabelledImages, Normalisation
-from fedleak.errors import InputError
+from fedleak.datasets.base import LabelledImages
+from fedleak.datasets.torchvision_copy import TorchvisionDataset, from_cifar
 
 
-class Cifar10(Dataset):
+class Cifar10(TorchvisionDataset):
     """CIFAR-10, 50,000 + 10,000 colour images of 32x32 in ten classes (Krizhevsky 2009)."""
 
     kind: Literal["cifar10"] = "cifar10"
-    root: Path = Path("~/.cache/fedleak/datasets")
-    """Folder of the torchvision copy."""
-    download: bool = True
-    """Fetch the archive when it is not there."""
 
-    def load(self) -> DatasetSplits:
-        """Read both splits; normalisation is the usual 0.5/0.5 per channel."""
-        train, test = self._open(train=True), self._open(train=False)
-        return DatasetSplits(
-            train=_to_arrays(train),
-            test=_to_arrays(test),
-            class_names=tuple(train.classes),
-            normalisation=Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-        )
-
-    def _open(self, *, train: bool) -> Any:
+    def read(self, folder: str, *, train: bool) -> tuple[LabelledImages, tuple[str, ...]]:
+        """``cifar-10-batches-py`` below ``folder``."""
         from torchvision.datasets import CIFAR10
 
-        folder = self.root.expanduser()
-        try:
-            return CIFAR10(str(folder), train=train, download=self.download)
-        except (OSError, RuntimeError) as error:
-            raise InputError(
-                "dataset.root",
-                str(folder),
-                f"CIFAR-10 is not there and could not be fetched ({error}); with a folder of images use "
-                "--set dataset.kind=image_folder --set dataset.root=DIR",
-            ) from error
-
-
-def _to_arrays(split: Any) -> LabelledImages:
-    images = np.ascontiguousarray(split.data.transpose(0, 3, 1, 2))
-    return LabelledImages(images, np.asarray(split.targets, dtype=np.int64))
+        return from_cifar(CIFAR10(folder, train=train, download=self.download))

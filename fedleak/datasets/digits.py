@@ -6,10 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from fedleak.datasets.base import Dataset, DatasetSplits, LabelledImages, Normalisation
+from fedleak.datasets.base import DatasetSplits, LabelledImages, Normalisation
+from fedleak.datasets.resized import ResizedDataset
 
 
-class Digits(Dataset):
+class Digits(ResizedDataset):
     """1,797 handwritten digits, 8x8 grey, bundled with scikit-learn (Alpaydin & Kaynak 1998)."""
 
     kind: Literal["digits"] = "digits"
@@ -20,7 +21,7 @@ class Digits(Dataset):
 
         raw = load_digits()
         images = np.rint(raw.images * (255 / 16)).astype(np.uint8)[:, None]
-        everything = LabelledImages(images, raw.target.astype(np.int64))
+        everything = self.fit_all(LabelledImages(images, raw.target.astype(np.int64)))
         index = np.arange(len(images))
         return DatasetSplits(
             train=everything.take(index[index % 5 != 0]),

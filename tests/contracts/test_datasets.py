@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 def dataset(request: pytest.FixtureRequest, folder: Path) -> Dataset:
     """One kind that never downloads: where it reads a folder, that is ``folder``."""
     cls = kinds("dataset")[request.param]
-    offline: dict[str, Any] = {"root": folder, "download": False}
+    offline: dict[str, Any] = {"root": folder, "name": str(folder), "download": False}
     made = cls.model_validate({name: value for name, value in offline.items() if name in cls.model_fields})
     assert isinstance(made, Dataset)
     return made

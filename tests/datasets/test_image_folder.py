@@ -9,7 +9,7 @@ from PIL import Image
 from fedleak.datasets.image_folder import ImageFolder
 from fedleak.errors import InputError
 
-SHARED = Path(__file__).parents[3] / "shared/data/cifar10/test"
+SHARED = Path(__file__).parents[3] / "shared/data"
 
 
 def save(path: Path, value: int, *, size: tuple[int, int] = (6, 5)) -> None:
@@ -71,8 +71,16 @@ def test_images_are_resized_to_squares(folder: Path) -> None:
 
 def test_different_sizes_need_one_to_resize_to(folder: Path) -> None:
     save(folder / "ape/big.png", 50, size=(9, 30))
-    with pytest.raises(InputError, match=r"dataset\.size.*2 sizes"):
+    with pytest.raises(InputError, match=r"dataset\.size.*5x6 and 30x9|30x9 and 5x6"):
         ImageFolder(root=folder).load()
+
+
+def test_only_the_first_classes_and_images_are_read_where_asked(folder: Path) -> None:
+    save(folder / "mole/0.png", 77)
+    splits = ImageFolder(root=folder, classes=2, per_class=3, test_fraction=0.4).load()
+    assert splits.class_names == ("ape", "mole")
+    assert splits.train.images[:, 0, 0, 0].tolist() == [100, 101]
+    assert splits.test.images[:, 0, 0, 0].tolist() == [102, 77]
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
@@ -101,6 +109,13 @@ def test_a_damaged_image_is_named(folder: Path) -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here")
 def test_cifar10_in_a_folder_loads() -> None:
-    splits = ImageFolder(root=SHARED).load()
+    splits = ImageFolder(root=SHARED / "cifar10/test").load()
     assert splits.input_shape == (3, 32, 32)
     assert (len(splits.class_names), len(splits.train), len(splits.test)) == (10, 3200, 800)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here")
+def test_folders_of_imagenet_are_cropped_and_resized() -> None:
+    splits = ImageFolder(root=SHARED / "imagenet_samples", classes=4, size=64, crop=0.875).load()
+    assert splits.input_shape == (3, 64, 64)
+    assert splits.class_names[0] == "n01440764"
