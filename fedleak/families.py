@@ -14,6 +14,7 @@ from fedleak.metrics.base import Metric
 from fedleak.models.base import Model
 from fedleak.partition.base import Partition
 from fedleak.postprocess.base import PostProcess
+from fedleak.schedule.base import Schedule
 from fedleak.shift.base import Shift
 from fedleak.studies.claims.base import Claim
 from fedleak.trackers.base import Tracker
@@ -28,6 +29,7 @@ MODELS = (Model, "fedleak.models")
 PARTITIONS = (Partition, "fedleak.partition")
 POST_PROCESSES = (PostProcess, "fedleak.postprocess")
 SHIFTS = (Shift, "fedleak.shift")
+SCHEDULES = (Schedule, "fedleak.schedule")
 CLAIMS = (Claim, "fedleak.studies.claims")
 TRACKERS = (Tracker, "fedleak.trackers")
 
@@ -38,6 +40,7 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "model": MODELS,
     "partition": PARTITIONS,
     "shift": SHIFTS,
+    "schedule": SCHEDULES,
     "postprocess": POST_PROCESSES,
     "augment": AUGMENTATIONS,
     "guard": GUARDS,

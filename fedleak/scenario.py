@@ -11,6 +11,7 @@ from fedleak import families, threat
 from fedleak.attacks.base import Slug
 from fedleak.component import Settings, choice
 from fedleak.errors import nearest
+from fedleak.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.metrics.base import metric_settings
 from fedleak.privacy.dp_sgd import DpSgd
 
@@ -68,6 +69,8 @@ class ClientSettings(Settings):
     """fedavg: images of a client used in a round; all of its partition unless given."""
     local_epochs: int = Field(default=1, ge=1)
     local_learning_rate: float = Field(default=0.01, gt=0)
+    local_sgd: LocalSgd = PLAIN_SGD
+    """fedavg: momentum, weight decay, learning-rate schedule; plain SGD unless given."""
     batch_norm: Literal["eval", "train_shared", "train_local"] = "eval"
     """Use the broadcast running statistics; or batch statistics, whose running averages are shared or kept."""
     augment: tuple[AugmentationChoice, ...] = ()
@@ -86,8 +89,9 @@ class ClientSettings(Settings):
 
     @model_validator(mode="after")
     def _fits_protocol(self) -> Self:
-        if self.protocol == "fedsgd" and (self.local_epochs != 1 or self.samples is not None):
-            raise ValueError("local_epochs and samples belong to protocol fedavg; fedsgd shares one gradient")
+        local = self.local_epochs != 1 or self.samples is not None or self.local_sgd != PLAIN_SGD
+        if self.protocol == "fedsgd" and local:
+            raise ValueError("local_epochs, samples, local_sgd belong to protocol fedavg; fedsgd shares one gradient")
         return self
 
     @model_validator(mode="after")

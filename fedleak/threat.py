@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fedleak.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.models.base import InputShape, Model
 from fedleak.postprocess.base import PostProcess
 from fedleak.transcript.layout import Layout
@@ -114,12 +115,23 @@ class PublicData(Capability):
 
 @dataclass(frozen=True)
 class TrainingDetails(Capability):
-    """How clients train: local learning rate, epochs, batch size."""
+    """How clients train: local learning rate, epochs, batch size, momentum, weight decay, schedule."""
 
     level: ClassVar[int | None] = 3
     local_learning_rate: float
     local_epochs: int
     batch_size: int
+    sgd: LocalSgd = PLAIN_SGD
+
+
+@dataclass(frozen=True)
+class MiniBatchOrder(Capability):
+    """Which images each local step takes, an oracle: the seed of the client's shuffling."""
+
+    level: ClassVar[int | None] = 3
+    by_name: ClassVar[bool] = True
+    batches: tuple[tuple[int, ...], ...]
+    """Positions of images that are sorted by class, as inferred labels are."""
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,11 @@ class Attack(Component):
         """Whether the attack takes into account what clients do to their updates before sharing them."""
         return False
 
+    @property
+    def local_knowledge(self) -> str | None:
+        """What the attack knows of local training, where that matters to it."""
+        return None
+
     def wanted(self) -> frozenset[type[Capability]]:
         """What the attack asks for with these settings; of the optional capabilities only those that they choose."""
         return self.capabilities()

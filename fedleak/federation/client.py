@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from fedleak import seeds
 from fedleak.augment.base import Batch, apply_augmentations
-from fedleak.federation.local_training import LocalTraining, Updates, compute_updates
+from fedleak.federation.local_training import LocalTraining, Updates, compute_updates, training_of, training_seed
 from fedleak.federation.private_gradient import private_gradient
 from fedleak.federation.sampling import draw_images
 from fedleak.federation.task import ClientTask, unpack
@@ -111,7 +111,7 @@ def _compute(
     if private is not None:
         names = [(task.seed, "dp_sgd", origin, client, task.round, task.first_pair + i) for i in range(len(targets))]
         return _private(model, normalised, targets, private, [seeds.torch_generator(*name) for name in names])
-    return compute_updates(model, normalised, targets, training or _training(task), seed=seed)
+    return compute_updates(model, normalised, targets, training or training_of(task.client), seed=seed)
 
 
 def _private(
@@ -124,17 +124,6 @@ def _private(
     ]
     tensors = {name: torch.stack([gradient[name] for gradient, _ in made]) for name in made[0][0]}
     return Updates(tensors, {}, torch.stack([loss for _, loss in made]))
-
-
-def _training(task: ClientTask) -> LocalTraining:
-    client = task.client
-    return LocalTraining(
-        protocol=client.protocol,
-        batch_size=client.batch_size,
-        epochs=client.local_epochs,
-        learning_rate=client.local_learning_rate,
-        train_mode=client.batch_norm != "eval",
-    )
 
 
 def _drift(
@@ -239,7 +228,7 @@ def train(message: Message, context: Context) -> Message:
     images, labels = _data(str(Path(task.data) / f"{client:05d}"))
     chosen = draw_images(task.client, seed=task.seed, round_number=task.round, client=client, held=len(labels))
     _drift(task, model, images, labels, client)
-    seed = seeds.derive(task.seed, "client", task.round, client)
+    seed = training_seed(task.seed, task.round, client)
     updates = _compute(
         task, model, images[chosen][None], labels[chosen][None], seed=seed, origin=MessageType.TRAIN, client=client
     )

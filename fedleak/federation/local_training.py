@@ -16,6 +16,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedleak import seeds
 from fedleak.federation.per_batch import per_batch_gradients, weighted_layers
+from fedleak.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
+from fedleak.scenario import ClientSettings
 
 State = dict[str, Tensor]
 
@@ -31,6 +33,7 @@ class LocalTraining:
         protocol: ``fedsgd`` shares the gradient of the mean loss, ``fedavg`` the new weights minus the old ones.
         batch_size, epochs, learning_rate: of local SGD (``fedavg`` only).
         train_mode: run normalisation and dropout layers in training mode.
+        sgd: momentum, weight decay and schedule of local SGD.
     """
 
     protocol: str
@@ -38,6 +41,24 @@ class LocalTraining:
     epochs: int
     learning_rate: float
     train_mode: bool
+    sgd: LocalSgd = PLAIN_SGD
+
+
+def training_of(client: ClientSettings) -> LocalTraining:
+    """What clients with these settings do."""
+    return LocalTraining(
+        protocol=client.protocol,
+        batch_size=client.batch_size,
+        epochs=client.local_epochs,
+        learning_rate=client.local_learning_rate,
+        train_mode=client.batch_norm != "eval",
+        sgd=client.local_sgd,
+    )
+
+
+def training_seed(seed: int, round_number: int, client: int) -> int:
+    """Of the mini-batch order and the dropout of a client in a round."""
+    return seeds.derive(seed, "client", round_number, client)
 
 
 @dataclass(frozen=True)
@@ -63,7 +84,7 @@ def compute_updates(model: nn.Module, images: Tensor, labels: Tensor, training: 
     buffers = {name: b.detach() for name, b in model.named_buffers()}
     count = sum(p.numel() for p in parameters.values()) + images[0].numel()
     group = max(1, min(VMAP_BATCHES, VMAP_BYTES // (4 * count)))
-    order = _mini_batches(images.shape[1], training, seed)
+    order = mini_batches(images.shape[1], training, seed)
     was_training = model.training
     model.train(training.train_mode)
     try:
@@ -85,8 +106,8 @@ def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)  # one group is spared the copy
 
 
-def _mini_batches(samples: int, training: LocalTraining, seed: int) -> list[Tensor]:
-    """Positions of each mini-batch of each epoch."""
+def mini_batches(samples: int, training: LocalTraining, seed: int) -> list[Tensor]:
+    """Positions of the images that each local step takes: every epoch another permutation."""
     if training.protocol == "fedsgd":
         return [torch.arange(samples)]
     generator = seeds.torch_generator(seed, "order")
@@ -121,9 +142,10 @@ def _group(
             gradient, (value, b) = grad_and_value(loss, has_aux=True)(parameters, b, x, y)
             return gradient, b, value
         p, losses = parameters, []
-        for batch in order:
+        velocity: State = {}
+        for batch, rate in zip(order, training.sgd.rates(training.learning_rate, len(order)), strict=True):
             gradient, (value, b) = grad_and_value(loss, has_aux=True)(p, b, x[batch], y[batch])
-            p = {name: p[name] - training.learning_rate * gradient[name] for name in p}
+            p, velocity = sgd_step(p, gradient, velocity, rate=rate, settings=training.sgd)
             losses.append(value)
         return {name: p[name] - parameters[name] for name in p}, b, torch.stack(losses).mean()
 

@@ -19,13 +19,14 @@ from fedleak.federation.client import STATISTICS_PREFIX
 from fedleak.federation.exchange import exchange, identify, wait_for_nodes
 from fedleak.federation.failures import WorkerLostError
 from fedleak.federation.injection import gather_pairs
-from fedleak.federation.plan import Plan, PlannedRound, PlannedUpdate
+from fedleak.federation.oracles import with_oracles
+from fedleak.federation.plan import Plan, PlannedUpdate
 from fedleak.federation.strategy import UpdateAveraging
 from fedleak.federation.task import ClientTask
 from fedleak.progress import Progress
-from fedleak.threat import BatchStatistics, TrueLabels
+from fedleak.threat import BatchStatistics
 from fedleak.transcript.layout import Layout
-from fedleak.transcript.manifest import RoundRecord, UpdateRecord
+from fedleak.transcript.manifest import RoundRecord
 from fedleak.transcript.writer import TranscriptWriter
 
 START_SECONDS = 120.0
@@ -136,7 +137,7 @@ class Server:
             loss=loss,
             replies=len(tap.deliveries) - len(failures),
             failures=tuple(failures),
-            updates=self._labelled(tap.update_records(number), self.plan.rounds[number - 1]),
+            updates=with_oracles(tap.update_records(number), self.plan, self.plan.rounds[number - 1]),
         )
         self.writer.finish_round(record)
         return record
@@ -146,20 +147,6 @@ class Server:
         found = {n.removeprefix(STATISTICS_PREFIX): t for n, t in tensors.items() if n.startswith(STATISTICS_PREFIX)}
         if found:
             self.writer.write_statistics(update.row, found)
-
-    def _labelled(self, records: tuple[UpdateRecord, ...], planned: PlannedRound) -> tuple[UpdateRecord, ...]:
-        """With the true labels, only where the scenario grants them by name."""
-        if TrueLabels.capability_name() not in self.plan.scenario.adversary.granted:
-            return records
-        images = {update.row: update.images for update in planned.updates}
-        return tuple(
-            record.model_copy(
-                update={
-                    "true_labels": tuple(int(n) for n in self.plan.clients[record.client].labels[images[record.row]])
-                }
-            )
-            for record in records
-        )
 
     def _task(self, number: int, *, client: int | None = None, first_pair: int = 0) -> str:
         scenario, splits = self.plan.scenario, self.plan.splits

@@ -65,6 +65,7 @@ class Table:
 CellOf = Callable[[AttackSummary], Cell]
 _COSTS: tuple[tuple[Column, CellOf], ...] = (
     (Column("Labels", "by image, by class"), lambda s: Cell(_label_accuracy(s), _label_source(s))),
+    (Column("Local steps", "as assumed"), lambda s: Cell(s.local_knowledge or DASH)),
     (Column("WSRR", "worst sample"), lambda s: Cell(_worst_sample(s), next(iter(s.worst_sample), ""))),
     (
         Column("Training", "time"),

@@ -87,6 +87,8 @@ class AttackSummary(Record):
     metrics: dict[str, Interval]
     adaptive: bool | None = None
     """Whether the attack took the clients' post-processing into account; None for baselines."""
+    local_knowledge: str | None = None
+    """What the attack knew of local training behind weight deltas; None for gradients, and where it does not matter."""
     label_accuracy: float | None = None
     """Instance level: share of images whose label was guessed right."""
     label_accuracy_class: float | None = None

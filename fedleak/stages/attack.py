@@ -101,6 +101,7 @@ class _Session:
                 settings=self.component.model_dump(mode="json", exclude={"id"}),
                 capabilities=self._capabilities(),
                 adaptive=self.component.adapts,
+                local_knowledge=self.component.local_knowledge if self.reader.manifest.protocol == "fedavg" else None,
                 label_source=self.label_source,
                 training_seconds=self.training_seconds,
                 training_cached=self.cached,

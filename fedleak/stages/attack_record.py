@@ -39,6 +39,8 @@ class AttackRecord(Record):
     capabilities: tuple[str, ...]
     adaptive: bool = False
     """Whether the clients' post-processing was taken into account."""
+    local_knowledge: str | None = None
+    """Of local training, behind weight deltas: ``worst``, ``known``, ``estimated``, ``assumed`` or ``best``."""
     label_source: Literal["inferred", "true", "attack", "none"]
     training_seconds: float | None
     training_cached: bool

@@ -116,6 +116,7 @@ class _Scorer:
                     "capabilities": record.capabilities,
                     "failures": len(failed),
                     "adaptive": record.adaptive,
+                    "local_knowledge": record.local_knowledge,
                     "label_accuracy": label_accuracy(rows),
                     "label_accuracy_class": label_accuracy_class(rows),
                     "label_source": record.label_source,

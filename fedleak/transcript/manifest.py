@@ -37,6 +37,8 @@ class UpdateRecord(Record):
     reason: str = ""
     true_labels: tuple[int, ...] | None = None
     """Of its images; recorded only where the scenario grants ``true_labels`` by name."""
+    mini_batches: tuple[tuple[NonNegativeInt, ...], ...] | None = None
+    """Images of each local step, numbered in the order of their classes; only where ``mini_batch_order`` is granted."""
 
 
 class RoundRecord(Record):
@@ -78,6 +80,7 @@ class TrainingRecord(Record):
     samples: int | None
     batch_norm: str
     postprocess: tuple[dict[str, Any], ...]
+    local_sgd: dict[str, Any] = {}
     error_feedback: bool = False
     dp_sgd: dict[str, Any] | None = None
     augment: tuple[dict[str, Any], ...] = ()

@@ -12,6 +12,7 @@ from fedleak import threat
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.component import discover
 from fedleak.errors import AttackFailedError, InputError
+from fedleak.local_sgd import LocalSgd
 from fedleak.models.base import Model
 from fedleak.postprocess.base import PostProcess
 from fedleak.transcript.manifest import UpdateRecord, digest_of
@@ -122,7 +123,21 @@ class View:
             local_learning_rate=training.local_learning_rate,
             local_epochs=training.local_epochs,
             batch_size=training.batch_size,
+            sgd=self._local_sgd(),
         )
+
+    def _local_sgd(self) -> LocalSgd:
+        settings = self._reader.manifest.training.local_sgd
+        try:
+            return LocalSgd.model_validate(settings)
+        except ValidationError as error:
+            raise InputError("transcript.training.local_sgd", settings, str(error.errors()[0]["msg"])) from error
+
+    def _mini_batch_order(self) -> threat.MiniBatchOrder:
+        batches = self._record().mini_batches
+        if batches is None:
+            raise AttackFailedError("the transcript holds no order of mini-batches: it was not granted when recording")
+        return threat.MiniBatchOrder(batches)
 
     def _post_processing_details(self) -> threat.PostProcessingDetails:
         kinds = discover(PostProcess, "fedleak.postprocess")  # type: ignore[type-abstract]
@@ -183,6 +198,7 @@ _BUILDERS: dict[type[threat.Capability], Callable[[View], threat.Capability]] = 
     threat.PixelPrior: View._pixel_prior,
     threat.PublicData: View._public_data,
     threat.TrainingDetails: View._training_details,
+    threat.MiniBatchOrder: View._mini_batch_order,
     threat.PostProcessingDetails: View._post_processing_details,
     threat.BatchStatistics: View._batch_statistics,
     threat.TrueLabels: View._true_labels,

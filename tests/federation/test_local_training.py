@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fedleak import seeds
 from fedleak.federation import local_training
 from fedleak.federation.local_training import LocalTraining, compute_updates
+from fedleak.local_sgd import LocalSgd
 from fedleak.models.base import Model
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
@@ -63,8 +64,12 @@ def naive_sgd(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Weight delta and buffers after plain ``torch.optim.SGD``."""
     own = copy.deepcopy(module)
-    optimiser = torch.optim.SGD(own.parameters(), lr=training.learning_rate)
-    for part in order_of(len(labels), training):
+    sgd = training.sgd
+    decay = {"momentum": sgd.momentum, "weight_decay": sgd.weight_decay}
+    optimiser = torch.optim.SGD(own.parameters(), lr=training.learning_rate, nesterov=sgd.nesterov, **decay)
+    order = order_of(len(labels), training)
+    for part, rate in zip(order, sgd.rates(training.learning_rate, len(order)), strict=True):
+        optimiser.param_groups[0]["lr"] = rate
         optimiser.zero_grad()
         F.cross_entropy(own(images[part]), labels[part]).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -110,6 +115,19 @@ def test_fedavg_is_plain_sgd(model: Model, epochs: int, batch_size: int, train_m
         delta, buffers = naive_sgd(reference, images[i], labels[i], training)
         check_equal(updates.tensors, i, delta)
         check_equal(updates.buffers, i, buffers)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.kind)
+def test_fedavg_is_sgd_with_all_its_settings(model: Model) -> None:
+    module = built(model)
+    images, labels = batches(2, 8)
+    settings = {"momentum": 0.9, "nesterov": True, "weight_decay": 0.05, "schedule": {"kind": "step", "every": 2}}
+    sgd = LocalSgd.model_validate(settings)
+    training = LocalTraining("fedavg", 3, epochs=2, learning_rate=0.1, train_mode=False, sgd=sgd)
+    updates = compute_updates(module, images, labels, training, seed=SEED)
+    for i in range(2):
+        delta, _ = naive_sgd(module.eval(), images[i], labels[i], training)
+        check_equal(updates.tensors, i, delta)
 
 
 @pytest.mark.parametrize("protocol", ["fedsgd", "fedavg"])

@@ -21,11 +21,19 @@ from fedleak.attacks.inversion.outcome import best_reconstruction
 from fedleak.attacks.inversion.priors import Priors, mean_consensus, registered_consensus
 from fedleak.attacks.inversion.problem import Problem, gather
 from fedleak.attacks.inversion.replay import LocalSteps, Tensors, replica
-from fedleak.attacks.inversion.settings import Group, Init, LocalTraining, StartFrom
+from fedleak.attacks.inversion.settings import Group, Init, LocalTraining, LocalTrainingGuess, StartFrom
 from fedleak.attacks.inversion.start import matching_loss, noise_start, ordered_images, perturbed
 from fedleak.errors import AttackFailedError
 from fedleak.postprocess.base import PostProcess
-from fedleak.threat import BatchStatistics, Capability, ModelArchitecture, PostProcessingDetails, StartingImages
+from fedleak.threat import (
+    BatchStatistics,
+    Capability,
+    MiniBatchOrder,
+    ModelArchitecture,
+    PostProcessingDetails,
+    StartingImages,
+    TrainingDetails,
+)
 
 WORTH_COMPILING = 2000
 """Iterations from which ``compile: auto`` compiles; a rule by count keeps results reproducible."""
@@ -51,8 +59,8 @@ class InversionAttack(Attack):
     compile: Literal["auto", "always", "never"] = "auto"
     """Pass the iteration through ``torch.compile``; ``auto``: from 2,000 iterations on."""
     local_training: LocalTraining = None
-    """For weight deltas: unroll these local steps, or ``estimated`` ones; one full-batch step of unknown size unless
-    given."""
+    """For weight deltas: ``worst``, ``known``, ``estimated`` or ``best`` knowledge of the local steps, or a mapping of
+    what is assumed; all but ``best`` unroll them."""
     adaptive: bool = False
     """Pass trial updates through the client's post-processing, which the adversary must be granted to know."""
     victims_per_call: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
@@ -79,7 +87,23 @@ class InversionAttack(Attack):
             chosen.add(PostProcessingDetails)
         if self.priors.batch_norm and self.priors.batch_norm_statistics == "exact":
             chosen.add(BatchStatistics)
+        if self.local_training in {"known", "worst"}:
+            chosen.add(TrainingDetails)
+        if self.local_training == "worst":
+            chosen.add(MiniBatchOrder)
         return self.capabilities() | chosen
+
+    @property
+    def local_knowledge(self) -> str:
+        """What is known of local training: ``worst``, ``known``, ``estimated``, ``assumed`` or ``best``."""
+        wanted = self.wanted()
+        if MiniBatchOrder in wanted:
+            return "worst"
+        if TrainingDetails in wanted:
+            return "known"
+        if not isinstance(self.local_training, LocalTrainingGuess):
+            return "best"
+        return "estimated" if self.local_training.is_estimated else "assumed"
 
     def problem(self, **known: Any) -> Problem:
         """What the capabilities, named as the parameters of ``reconstruct``, say about one update.
@@ -87,12 +111,16 @@ class InversionAttack(Attack):
         Raises:
             AttackFailedError: if they do not say enough.
         """
-        return gather(self.local_training, **known)
+        return gather(self._guess, **known)
+
+    @property
+    def _guess(self) -> LocalTrainingGuess | None:
+        return self.local_training if isinstance(self.local_training, LocalTrainingGuess) else None
 
     def victims_together(self, known: Mapping[str, Capability]) -> int:
         """How many updates ``reconstruct_several`` takes, judged by one of them."""
         problem = self.problem(**known)
-        guess = self.local_training
+        guess = self._guess
         if self.optimiser.kind == "lbfgs" or self.optimiser.plateau or (guess is not None and guess.is_estimated):
             return 1
         if self.victims_per_call != "auto":

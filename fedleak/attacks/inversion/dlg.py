@@ -14,11 +14,13 @@ from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.threat import (
     BatchStatistics,
     GlobalModel,
+    MiniBatchOrder,
     ModelArchitecture,
     PixelPrior,
     PostProcessingDetails,
     SharedUpdate,
     StartingImages,
+    TrainingDetails,
 )
 
 LBFGS = Optimiser(kind="lbfgs", learning_rate=1.0, schedule="constant", inner_steps=20, line_search=True)
@@ -45,6 +47,8 @@ class Dlg(InversionAttack):
         architecture: ModelArchitecture,
         model: GlobalModel,
         pixels: PixelPrior,
+        training: TrainingDetails | None = None,
+        order: MiniBatchOrder | None = None,
         start: StartingImages | None = None,
         chain: PostProcessingDetails | None = None,
         statistics: BatchStatistics | None = None,
@@ -57,6 +61,8 @@ class Dlg(InversionAttack):
             architecture=architecture,
             model=model,
             pixels=pixels,
+            training=training,
+            order=order,
             start=start,
             chain=chain,
             statistics=statistics,

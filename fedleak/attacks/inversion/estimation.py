@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.func import functional_call
 
-from fedleak.attacks.inversion.replay import replica, split_state
+from fedleak.attacks.inversion.replay import loss_gradient, replica, split_state
 from fedleak.errors import AttackFailedError
 from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, SharedUpdate
 
@@ -18,31 +17,34 @@ def estimated_rate(
     pixels: PixelPrior,
     labels: Tensor | None,
     *,
-    steps: int,
+    reach: float,
 ) -> float:
-    """The local learning rate behind a weight delta, read off the last layer's bias (our own estimator).
+    """The local learning rate behind a weight delta, read off the last layer (our own estimator).
 
-    A step moves that bias by minus the rate times ``mean(softmax(z) - y)``. With the class frequencies ``y`` of
-    ``labels`` and the probabilities ``p`` of the broadcast model on a grey image, least squares over classes gives
-    ``rate = -<delta_b, p - y> / (steps * ||p - y||^2)``: right to first order, while outputs depend little on images.
+    Local steps move the last bias by about minus ``rate * reach`` times its gradient ``p - y``, which depends little
+    on the images: ``y`` are the frequencies of ``labels``, ``p`` the broadcast model's probabilities on a grey image.
+    Least squares over classes gives ``rate = -<delta, p - y> / (reach * ||p - y||^2)``, right to first order. Without
+    a last bias the last weight has to serve. The direction of its gradient depends on the images, so that norms are
+    compared: ``rate = ||delta|| / (reach * ||g||)`` with the gradient ``g`` on grey images, right within a factor.
 
     Args:
         labels: ``(B,)``.
-        steps: assumed local steps.
+        reach: steps assumed, or what they come to with momentum and a schedule (``LocalSgd.reach``).
 
     Raises:
-        AttackFailedError: if there are no labels, no such bias, or the delta does not point that way.
+        AttackFailedError: if there are no labels, or the delta does not point that way.
     """
-    delta = list(update.tensors.values())[-1]
-    if labels is None or delta.ndim != 1 or len(delta) != architecture.classes:
-        raise AttackFailedError("a local learning rate can be estimated only from labels and the last layer's bias")
-    module = replica(architecture.build(seed=0), train_mode=False)
-    mean, std = (torch.tensor(v).to(delta).reshape(1, -1, 1, 1) for v in (pixels.mean, pixels.std))
-    grey = ((0.5 - mean) / std).expand(1, *architecture.input_shape)
-    probabilities = functional_call(module, split_state(module, model.state), (grey,)).softmax(dim=1)[0]
-    frequencies = torch.bincount(labels, minlength=architecture.classes).to(delta) / len(labels)
-    pull = probabilities - frequencies
-    rate = float(-(delta @ pull) / (steps * pull.square().sum()))
-    if not rate > 0:
-        raise AttackFailedError(f"the estimated local learning rate is {rate:g}, not a positive number")
-    return rate
+    if labels is None:
+        raise AttackFailedError("a local learning rate can be estimated only from labels")
+    name, delta = list(update.tensors.items())[-1]
+    module = replica(architecture.build(seed=0), train_mode=False).to(delta.device)
+    mean, std = (delta.new_tensor(v).reshape(1, -1, 1, 1) for v in (pixels.mean, pixels.std))
+    grey = ((0.5 - mean) / std).expand(len(labels), *architecture.input_shape)
+    targets = F.one_hot(labels, architecture.classes).to(delta)
+    gradient = loss_gradient(module, *split_state(module, model.state), grey, targets)[name]
+    along = -float((delta * gradient).sum())
+    if not along > 0:
+        raise AttackFailedError("the delta of the last layer does not point against its expected gradient")
+    if delta.ndim == 1:
+        return along / (reach * float(gradient.square().sum()))
+    return float(delta.norm() / gradient.norm()) / reach

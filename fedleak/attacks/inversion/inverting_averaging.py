@@ -15,6 +15,7 @@ from fedleak.threat import (
     BatchStatistics,
     GlobalModel,
     InferredLabels,
+    MiniBatchOrder,
     ModelArchitecture,
     PixelPrior,
     PostProcessingDetails,
@@ -27,9 +28,10 @@ from fedleak.threat import (
 class InvertingAveraging(InversionAttack):
     """Inverting Gradients through the client's unrolled local steps, which it knows (Geiping et al. 2020, section 6).
 
-    arXiv 2003.14053. Learning rate, epochs and batch size are granted; the order of images is not: each epoch is taken
-    to run through the same consecutive mini-batches, unless ``local_training.orders`` asks for an average over random
-    ones; of ``local_training`` nothing else counts. A gradient (``fedsgd``) is matched as it is.
+    arXiv 2003.14053. The settings of local training are granted; the order of images is not: each epoch is taken to run
+    through the same consecutive mini-batches, unless ``local_training.orders`` asks for an average over random ones, or
+    ``local_training: worst`` for the true one; of ``local_training`` nothing else counts. A gradient (``fedsgd``) is
+    matched as it is.
     """
 
     kind: Literal["inverting_averaging"] = "inverting_averaging"
@@ -45,6 +47,7 @@ class InvertingAveraging(InversionAttack):
         pixels: PixelPrior,
         labels: InferredLabels,
         training: TrainingDetails,
+        order: MiniBatchOrder | None = None,
         start: StartingImages | None = None,
         chain: PostProcessingDetails | None = None,
         statistics: BatchStatistics | None = None,
@@ -59,6 +62,7 @@ class InvertingAveraging(InversionAttack):
             pixels=pixels,
             labels=labels,
             training=training,
+            order=order,
             start=start,
             chain=chain,
             statistics=statistics,

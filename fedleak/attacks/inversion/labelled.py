@@ -10,11 +10,13 @@ from fedleak.threat import (
     BatchStatistics,
     GlobalModel,
     InferredLabels,
+    MiniBatchOrder,
     ModelArchitecture,
     PixelPrior,
     PostProcessingDetails,
     SharedUpdate,
     StartingImages,
+    TrainingDetails,
 )
 
 
@@ -28,6 +30,8 @@ class LabelledInversion(InversionAttack):
         model: GlobalModel,
         pixels: PixelPrior,
         labels: InferredLabels,
+        training: TrainingDetails | None = None,
+        order: MiniBatchOrder | None = None,
         start: StartingImages | None = None,
         chain: PostProcessingDetails | None = None,
         statistics: BatchStatistics | None = None,
@@ -41,6 +45,8 @@ class LabelledInversion(InversionAttack):
             model=model,
             pixels=pixels,
             labels=labels,
+            training=training,
+            order=order,
             start=start,
             chain=chain,
             statistics=statistics,

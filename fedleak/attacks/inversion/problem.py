@@ -16,6 +16,7 @@ from fedleak.threat import (
     BatchStatistics,
     GlobalModel,
     InferredLabels,
+    MiniBatchOrder,
     ModelArchitecture,
     PixelPrior,
     PostProcessingDetails,
@@ -68,6 +69,7 @@ def gather(
     pixels: PixelPrior,
     labels: InferredLabels | None = None,
     training: TrainingDetails | None = None,
+    order: MiniBatchOrder | None = None,
     start: StartingImages | None = None,
     chain: PostProcessingDetails | None = None,
     statistics: BatchStatistics | None = None,
@@ -83,6 +85,7 @@ def gather(
             learning_rate=training.local_learning_rate,
             epochs=training.local_epochs,
             batch_size=training.batch_size,
+            sgd=training.sgd,
             orders=guess.orders if guess is not None else 1,
         )
     samples = _samples(update, fixed)
@@ -90,8 +93,9 @@ def gather(
     if guess is not None and update.protocol == "fedavg":
         rate = guess.learning_rate
         if rate == "estimated":
-            rate = estimated_rate(update, architecture, model, pixels, fixed, steps=guess.count(samples))
-        steps = guess.steps(samples, rate)
+            reach = guess.sgd.reach(guess.count(samples))
+            rate = estimated_rate(update, architecture, model, pixels, fixed, reach=reach)
+        steps = guess.steps(samples, rate) if order is None else LocalSteps(rate, order.batches, sgd=guess.sgd)
     replayed = chain.steps if chain is not None else ()
     measured = statistics.tensors if statistics is not None else {}
     return Problem(update, architecture, model, pixels, fixed, steps, start, replayed, measured)

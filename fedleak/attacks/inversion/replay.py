@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 
 from fedleak import seeds
+from fedleak.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
 
 Tensors = dict[str, Tensor]
 
@@ -21,14 +22,16 @@ class LocalSteps:
     """Local SGD as the attacker knows or assumes it.
 
     Attributes:
-        learning_rate: of every step.
+        learning_rate: of every step, before the schedule.
         batches: positions in the batch of images that each step takes, in order.
+        sgd: momentum, weight decay and schedule.
     """
 
     learning_rate: float
     batches: tuple[tuple[int, ...], ...]
     other_orders: tuple[tuple[tuple[int, ...], ...], ...] = ()
     """Further orders, as ``batches``, over which the update is averaged: the client's own is unknown."""
+    sgd: LocalSgd = PLAIN_SGD
 
 
 def assumed_order(samples: int, *, batch_size: int, epochs: int) -> tuple[tuple[int, ...], ...]:
@@ -84,8 +87,7 @@ def replay(
     if steps is None:
         return loss_gradient(module, parameters, buffers, images, targets)
     orders = (steps.batches, *steps.other_orders)
-    rate = steps.learning_rate
-    deltas = [_trained(module, parameters, buffers, images, targets, rate, batches) for batches in orders]
+    deltas = [_trained(module, parameters, buffers, images, targets, steps, batches) for batches in orders]
     if len(deltas) == 1:
         return deltas[0]
     return {name: torch.stack([delta[name] for delta in deltas]).mean(dim=0) for name in parameters}
@@ -97,17 +99,17 @@ def _trained(
     buffers: Tensors,
     images: Tensor,
     targets: Tensor,
-    learning_rate: float,
+    steps: LocalSteps,
     batches: tuple[tuple[int, ...], ...],
 ) -> Tensors:
     """New weights minus old ones after a step of SGD on each of the mini-batches."""
-    weights = parameters
-    for batch in batches:
+    weights, velocity = parameters, Tensors()
+    for batch, rate in zip(batches, steps.sgd.rates(steps.learning_rate, len(batches)), strict=True):
         index = torch.tensor(batch, device=images.device)
         gradient = loss_gradient(
             module, weights, buffers, images.index_select(0, index), targets.index_select(0, index)
         )
-        weights = {name: weights[name] - learning_rate * gradient[name] for name in weights}
+        weights, velocity = sgd_step(weights, gradient, velocity, rate=rate, settings=steps.sgd)
     return {name: weights[name] - parameters[name] for name in weights}
 
 

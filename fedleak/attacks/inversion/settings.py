@@ -8,6 +8,7 @@ from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
 from fedleak.attacks.inversion.replay import LocalSteps, assumed_order, random_orders
 from fedleak.component import Settings
+from fedleak.local_sgd import PLAIN_SGD, LocalSgd
 
 
 class LocalTrainingGuess(Settings):
@@ -18,6 +19,8 @@ class LocalTrainingGuess(Settings):
     epochs: int = Field(default=1, ge=1)
     batch_size: int | None = Field(default=None, ge=1)
     """All images at once unless given."""
+    sgd: LocalSgd = PLAIN_SGD
+    """Momentum, weight decay, schedule."""
     orders: int = Field(default=1, ge=1)
     """Random orders of the images over which the trial update is averaged, because the client's own is unknown; 1: the
     same consecutive mini-batches in every epoch."""
@@ -35,17 +38,35 @@ class LocalTrainingGuess(Settings):
         """The local steps on a batch of ``samples`` images."""
         size = self.batch_size or samples
         if self.orders == 1 or size >= samples:  # without mini-batches the order changes nothing
-            return LocalSteps(learning_rate, assumed_order(samples, batch_size=size, epochs=self.epochs))
+            order = assumed_order(samples, batch_size=size, epochs=self.epochs)
+            return LocalSteps(learning_rate, order, sgd=self.sgd)
         drawn = random_orders(samples, batch_size=size, epochs=self.epochs, count=self.orders)
-        return LocalSteps(learning_rate, drawn[0], drawn[1:])
+        return LocalSteps(learning_rate, drawn[0], drawn[1:], self.sgd)
+
+
+SHORT: dict[str, Any] = {"estimated": {"learning_rate": "estimated", "orders": 4}, "best": None}
 
 
 def _written_short(value: Any) -> Any:
-    return {"learning_rate": "estimated", "orders": 4} if value == "estimated" else value
+    return SHORT.get(value, value) if isinstance(value, str) else value
 
 
-LocalTraining = Annotated[LocalTrainingGuess | None, BeforeValidator(_written_short)]
-"""Local steps as assumed; ``estimated``: the learning rate from the update, averaged over four random orders."""
+LocalTraining = Annotated[
+    LocalTrainingGuess | Literal["known", "worst"] | None,
+    BeforeValidator(
+        _written_short,
+        json_schema_input_type=LocalTrainingGuess | Literal["best", "estimated", "known", "worst"] | None,
+    ),
+]
+"""What the attacker knows of the client's local steps. The words are those of Du et al. 2024 (arXiv 2404.05403, section
+4.1.2), worst and best for the client.
+
+- ``worst``: every setting and the order of the images (needs ``training_details`` and ``mini_batch_order``);
+- ``known``: every setting, but not the order (needs ``training_details``);
+- ``estimated``: the learning rate from the update itself, averaged over four random orders;
+- ``best`` or null: nothing; one full-batch step of unknown size is assumed;
+- a mapping: settings that are assumed without being known.
+"""
 
 
 class Group(Settings):

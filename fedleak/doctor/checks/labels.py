@@ -73,7 +73,7 @@ class LocalRate(Check):
         if client.protocol != "fedavg":
             return
         for attack in patient.scenario.attacks:
-            if not isinstance(attack, InversionAttack) or TrainingDetails in attack.capabilities():
+            if not isinstance(attack, InversionAttack) or TrainingDetails in attack.wanted():
                 continue
             guess = getattr(attack, "local_training", None)
             if isinstance(guess, LocalTrainingGuess):
@@ -91,7 +91,7 @@ class LocalRate(Check):
                     "warning",
                     f"attack {attack.name} takes local training for one full-batch step",
                     why="with more steps the delta is a sum of gradients at different weights",
-                    remedy="give the attack local_training, or use inverting_averaging with training_details granted",
+                    remedy="give the attack local_training, such as known, with training_details granted",
                 )
 
     def _compare(self, name: str, guess: LocalTrainingGuess, patient: Patient) -> Iterator[Finding]:

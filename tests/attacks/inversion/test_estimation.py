@@ -10,6 +10,7 @@ from fedleak.attacks.inversion.estimation import estimated_rate
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
 from fedleak.errors import AttackFailedError
 from fedleak.federation.local_training import LocalTraining
+from fedleak.local_sgd import LocalSgd
 from fedleak.models.lenet import LeNet
 from tests.attacks.inversion.builders import PIXELS, Victim, victim
 from tests.attacks.inversion.test_several import known
@@ -21,11 +22,11 @@ def averaging(*, epochs: int = 1, batch_size: int = 1) -> LocalTraining:
     return LocalTraining("fedavg", batch_size=batch_size, epochs=epochs, learning_rate=TRUE_RATE, train_mode=False)
 
 
-def estimate(one: Victim, *, steps: int, **changes: Any) -> float:
+def estimate(one: Victim, *, steps: float, **changes: Any) -> float:
     known_model = one.known()[2]
     update = changes.get("update", one.update)
     labels = changes.get("labels", one.labels)
-    return estimated_rate(update, one.leaked, known_model, PIXELS, labels, steps=steps)  # type: ignore[arg-type]
+    return estimated_rate(update, one.leaked, known_model, PIXELS, labels, reach=steps)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("count", "epochs", "batch_size"), [(1, 1, 1), (4, 2, 2), (4, 1, 4)])
@@ -36,16 +37,28 @@ def test_the_rate_of_a_real_client_is_found(count: int, epochs: int, batch_size:
     assert estimate(one, steps=2 * steps) == pytest.approx(TRUE_RATE / 2, rel=0.15)
 
 
+@pytest.mark.parametrize(("count", "epochs"), [(1, 1), (4, 2)])
+def test_without_a_last_bias_norms_tell_it_roughly(count: int, epochs: int) -> None:
+    blind = victim(
+        LeNet(channels=4, last_bias=False), count=count, training=averaging(epochs=epochs, batch_size=4), uniform=False
+    )
+    assert TRUE_RATE / 2 < estimate(blind, steps=epochs) < 2 * TRUE_RATE
+
+
+def test_momentum_counts_as_more_steps() -> None:
+    heavy = LocalSgd(momentum=0.9)
+    training = replace(averaging(epochs=4, batch_size=4), sgd=heavy)
+    one = victim(count=4, training=training, uniform=False)
+    assert estimate(one, steps=heavy.reach(4)) == pytest.approx(TRUE_RATE, rel=0.25)
+
+
 def test_what_cannot_be_estimated_says_so() -> None:
     one = victim(training=averaging(), uniform=False)
     turned = replace(one.update, tensors={name: -tensor for name, tensor in one.update.tensors.items()})
-    with pytest.raises(AttackFailedError, match="not a positive number"):
+    with pytest.raises(AttackFailedError, match="does not point against"):
         estimate(one, steps=1, update=turned)
-    with pytest.raises(AttackFailedError, match="last layer's bias"):
+    with pytest.raises(AttackFailedError, match="only from labels"):
         estimate(one, steps=1, labels=None)
-    blind = victim(LeNet(channels=4, last_bias=False), training=averaging())
-    with pytest.raises(AttackFailedError, match="last layer's bias"):
-        estimate(blind, steps=1)
 
 
 def test_estimated_local_steps_are_unrolled() -> None:

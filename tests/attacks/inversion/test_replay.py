@@ -16,7 +16,7 @@ from fedleak.attacks.inversion.replay import (
     soft_cross_entropy,
     split_state,
 )
-from fedleak.federation.local_training import LocalTraining, _mini_batches, compute_updates
+from fedleak.federation.local_training import LocalTraining, compute_updates, mini_batches
 from fedleak.models.base import Model
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
@@ -68,7 +68,7 @@ def test_unrolled_steps_are_the_clients(model: Model, train_mode: bool) -> None:
     """Two epochs of mini-batches of two over five images, in the client's own order."""
     images, labels = batch(6)
     training = LocalTraining("fedavg", batch_size=2, epochs=2, learning_rate=0.1, train_mode=train_mode)
-    order = tuple(tuple(b.tolist()) for b in _mini_batches(6, training, SEED))
+    order = tuple(tuple(b.tolist()) for b in mini_batches(6, training, SEED))
     assert len(order) == 6
     assert_equal(
         replayed(model, images, labels, LocalSteps(0.1, order), train_mode=train_mode),

@@ -1,0 +1,41 @@
+"""What the transcript says of an update only because the scenario grants it by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedleak.federation.local_training import mini_batches, training_of, training_seed
+from fedleak.federation.plan import Plan, PlannedRound
+from fedleak.threat import MiniBatchOrder, TrueLabels
+from fedleak.transcript.manifest import UpdateRecord
+
+
+def with_oracles(records: tuple[UpdateRecord, ...], plan: Plan, planned: PlannedRound) -> tuple[UpdateRecord, ...]:
+    """The records with true labels and the order of mini-batches, each where it is granted."""
+    granted = plan.scenario.adversary.granted
+    images = {update.row: update.images for update in planned.updates}
+    extended = []
+    for record in records:
+        labels = plan.clients[record.client].labels[images[record.row]]
+        told: dict[str, Any] = {}
+        if TrueLabels.capability_name() in granted:
+            told["true_labels"] = tuple(int(label) for label in labels)
+        if MiniBatchOrder.capability_name() in granted:
+            told["mini_batches"] = _by_class(record, labels, plan)
+        extended.append(record.model_copy(update=told))
+    return tuple(extended)
+
+
+def _by_class(record: UpdateRecord, labels: NDArray[np.int64], plan: Plan) -> tuple[tuple[int, ...], ...]:
+    """The client's mini-batches, its images numbered in the order of their classes."""
+    scenario = plan.scenario
+    rank = np.argsort(np.argsort(labels, kind="stable"), kind="stable")
+    order = mini_batches(
+        len(labels),
+        training_of(scenario.federation.client),
+        training_seed(scenario.seed, record.round, record.client),
+    )
+    return tuple(tuple(int(i) for i in rank[batch.numpy()]) for batch in order)

@@ -1,0 +1,121 @@
+"""An attacker who knows everything replays a real Flower client's update from the true images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
+from fedleak.attacks.inversion.replay import replay, replica, split_state
+from fedleak.errors import InputErrors
+from fedleak.pipeline import attack_run
+from fedleak.progress import QuietProgress
+from fedleak.results.schema import load_results
+from fedleak.run_directory import RunDirectory
+from fedleak.transcript.reader import TranscriptReader
+from fedleak.transcript.views import View
+from fedleak.truth import TruthReader
+from tests.scenarios import run_federation, scenario
+
+SGD = {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01, "schedule": {"kind": "cosine", "final": 0.1}}
+CLIENT: dict[str, Any] = {
+    "protocol": "fedavg",
+    "samples": 7,
+    "batch_size": 3,
+    "local_epochs": 2,
+    "local_learning_rate": 0.5,
+    "local_sgd": SGD,
+}
+GRANTS = ["shared_update", "model_architecture", "global_model", "pixel_prior", "training_details", "mini_batch_order",
+          "true_labels"]  # fmt: skip
+
+
+def attacks(*knowledge: str) -> list[dict[str, Any]]:
+    return [{"kind": "inverting_gradients", "id": k, "iterations": 2, "local_training": k} for k in knowledge]
+
+
+def changes(**more: Any) -> dict[str, Any]:
+    return {
+        "model": {"kind": "lenet", "channels": 4},
+        "federation__client": CLIENT,
+        "adversary": {"grants": GRANTS, "label_inference": "oracle", "victims": {"clients": [1, 2]}},
+        "attacks": attacks("worst"),
+        **more,
+    }
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    every = attacks("worst", "known", "estimated", "best")
+    return run_federation(tmp_path_factory.mktemp("worst") / "run", scenario(**changes(attacks=every)))
+
+
+def known_of(run: RunDirectory, row: int) -> dict[str, Any]:
+    """What the attack is given, through the view."""
+    reader, checked = TranscriptReader(run.transcript), run.scenario()
+    attack = InvertingGradients.model_validate({"local_training": "worst"})
+    view = View(
+        reader,
+        checked.adversary.granted,
+        reader.manifest.updates[row],
+        inference=checked.adversary.label_inference,
+    )
+    known = view.capabilities(attack.reconstruct, wanted=attack.wanted())
+    return {"problem": attack.problem(**known), **known}
+
+
+@pytest.mark.parametrize("row", range(4))
+def test_the_true_images_give_the_true_delta(run: RunDirectory, row: int) -> None:
+    """Momentum, weight decay, a schedule, two epochs of three mini-batches, the last of them short."""
+    known, batch = known_of(run, row), TruthReader(run.truth).batch(row)
+    problem = known["problem"]
+    module = problem.architecture.build(seed=0)
+    by_class = batch.labels.argsort(stable=True)  # the attacker's labels are sorted
+    assert torch.equal(problem.labels, batch.labels[by_class])
+    images = ((batch.images - 0.5) / 0.5)[by_class]
+    targets = F.one_hot(problem.labels, 10).float()
+    parameters, buffers = split_state(module, problem.model.state)
+    assert [len(b) for b in problem.steps.batches] == [3, 3, 1] * 2
+    delta: dict[str, Tensor] = replay(
+        replica(module, train_mode=False), parameters, buffers, images, targets, problem.steps
+    )
+    for name, tensor in problem.update.tensors.items():
+        torch.testing.assert_close(delta[name], tensor, atol=1e-6, rtol=0)
+    assert problem.update.flat().abs().max() > 0.1
+
+
+def test_results_say_what_was_known(run: RunDirectory) -> None:
+    attack_run(run, progress=QuietProgress())
+    results = load_results(run.root)
+    found = {summary.attack: summary for summary in results.attacks if not summary.is_baseline}
+    assert {name: summary.local_knowledge for name, summary in found.items()} == {k: k for k in found}
+    asked = {name: {"training_details", "mini_batch_order"} & set(s.capabilities) for name, s in found.items()}
+    assert asked == {
+        "worst": {"training_details", "mini_batch_order"},
+        "known": {"training_details"},
+        "estimated": set(),
+        "best": set(),
+    }
+
+
+@pytest.mark.parametrize(("knowledge", "missing"), [("worst", "mini_batch_order"), ("known", "training_details")])
+def test_what_is_not_granted_cannot_be_known(knowledge: str, missing: str) -> None:
+    grants = [name for name in GRANTS if name != missing]
+    with pytest.raises(InputErrors, match=f"it needs {missing}"):
+        scenario(**changes(attacks=attacks(knowledge), adversary__grants=grants))
+
+
+def test_an_order_that_is_not_granted_is_not_recorded(tmp_path: Path) -> None:
+    grants = [name for name in GRANTS if name != "mini_batch_order"]
+    quiet = run_federation(tmp_path, scenario(**changes(attacks=attacks("known"), adversary__grants=grants)))
+    assert all(update.mini_batches is None for update in TranscriptReader(quiet.transcript).manifest.updates)
+
+
+def test_one_gradient_takes_no_local_settings() -> None:
+    with pytest.raises(Exception, match="local_sgd belong to protocol fedavg"):
+        scenario(federation__client={"local_sgd": SGD})
