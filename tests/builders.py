@@ -34,7 +34,8 @@ def digits() -> DatasetSplits:
 
 def with_required(kind: type[C], **settings: Any) -> C:
     """A component with defaults, and a plain value for every setting that has none."""
-    required = {name: REQUIRED_VALUES[f.annotation] for name, f in kind.model_fields.items() if f.is_required()}
+    missing = {name: f for name, f in kind.model_fields.items() if f.is_required() and name not in settings}
+    required = {name: REQUIRED_VALUES[field.annotation] for name, field in missing.items()}
     return kind.model_validate(required | settings)
 
 

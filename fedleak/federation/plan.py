@@ -67,12 +67,11 @@ def make_plan(scenario: Scenario) -> Plan:
         check_accountant(scenario.federation.client.dp_sgd)
     splits = scenario.dataset.load()
     _check_model(scenario, splits)
-    public_index, private_index = scenario.adversary.shift.pools(
-        splits.train.labels,
+    public, private = scenario.adversary.shift.deal(
+        splits,
         public=_public_count(scenario, len(splits.train)),
         generator=seeds.numpy_generator(scenario.seed, "public"),
     )
-    private = splits.train.take(private_index)
     if scenario.federation.clients > len(private):
         raise InputError(
             "federation.clients", scenario.federation.clients, f"there are {len(private)} images for them; at most that"
@@ -86,9 +85,9 @@ def make_plan(scenario: Scenario) -> Plan:
     return Plan(
         scenario=scenario,
         splits=splits,
-        public=splits.train.take(public_index),
+        public=public,
         clients=clients,
-        pair_index=_pair_index(scenario, len(public_index), len(clients[scenario.adversary.compromised])),
+        pair_index=_pair_index(scenario, len(public), len(clients[scenario.adversary.compromised])),
         rounds=_plan_rounds(scenario, [len(data) for data in clients]),
     )
 

@@ -1,4 +1,4 @@
-"""What every distribution shift is: a rule for which training images may be public and which private."""
+"""What every distribution shift is: a rule by which images become public or private."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedleak.component import Component
+from fedleak.datasets.base import DatasetSplits, LabelledImages
 from fedleak.errors import InputError
 
 
@@ -18,6 +19,17 @@ class Shift(Component):
     def eligible(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """For labels ``(N,)``: which images may become public, which private; an image may be both."""
 
+    def deal(
+        self, splits: DatasetSplits, *, public: int, generator: np.random.Generator
+    ) -> tuple[LabelledImages, LabelledImages]:
+        """Public images, ``public`` of them, and private ones for the clients.
+
+        Raises:
+            InputError: if there are not enough images, or they do not fit.
+        """
+        chosen, private = self.pools(splits.train.labels, public=public, generator=generator)
+        return splits.train.take(chosen), splits.train.take(private)
+
     def pools(
         self, labels: NDArray[np.int64], *, public: int, generator: np.random.Generator
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -27,12 +39,21 @@ class Shift(Component):
             InputError: if there are not enough images.
         """
         may_be_public, may_be_private = self.eligible(labels)
-        candidates = np.flatnonzero(may_be_public)
-        if public > len(candidates):
-            raise InputError("adversary.public_images", public, f"at most {len(candidates)} images can be public")
-        chosen = np.sort(generator.permutation(candidates)[:public])
+        chosen = draw_public(may_be_public, public, generator)
         may_be_private[chosen] = False
         private = np.flatnonzero(may_be_private)
         if len(private) == 0:
             raise InputError("adversary.public_images", public, "it leaves no image for the clients")
         return chosen, private
+
+
+def draw_public(eligible: NDArray[np.bool_], public: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Places of ``public`` images, drawn from those that may be public; sorted.
+
+    Raises:
+        InputError: if there are not enough.
+    """
+    candidates = np.flatnonzero(eligible)
+    if public > len(candidates):
+        raise InputError("adversary.public_images", public, f"at most {len(candidates)} images can be public")
+    return np.sort(generator.permutation(candidates)[:public])
