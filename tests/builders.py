@@ -9,10 +9,12 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from fedleak.component import Component
 from fedleak.datasets.base import DatasetSplits
 from fedleak.datasets.digits import Digits
+from fedleak.families import kinds
 from fedleak.federation.local_training import LocalTraining, compute_updates
 from fedleak.models.base import InputShape, Model
 from fedleak.models.lenet import LeNet
@@ -23,7 +25,18 @@ from fedleak.transcript.rows import RowFile, create_rows
 Protocol = Literal["fedsgd", "fedavg"]
 C = TypeVar("C", bound=Component)
 MODEL_SEED = 7
-REQUIRED_VALUES: dict[Any, Any] = {float: 0.5, int: 2, bool: True, tuple[str, ...]: ("*.weight", "w")}
+FACTORY = "tests.builders:small_network"
+REQUIRED_VALUES: dict[Any, Any] = {float: 0.5, int: 2, bool: True, str: FACTORY, tuple[str, ...]: ("*.weight", "w")}
+SMALL_MODELS: dict[str, dict[str, Any]] = {
+    "resnet": {"width": 4, "cut_skips": ["layer1.0", "layer2.0"]},
+    "vgg": {"width": 4},
+    "densenet": {"growth": 4, "blocks": [2, 2, 2]},
+    "shortnet": {"growth": 2, "connections": "shortnet1"},
+    "googlenet": {"width": 8},
+    "inception_v3": {"width": 2},
+    "swin": {"width": 6, "heads": [1, 2, 3, 4]},
+}
+"""Settings with which tests can afford a model; the others are small as they are."""
 
 
 @lru_cache(maxsize=1)
@@ -37,6 +50,18 @@ def with_required(kind: type[C], **settings: Any) -> C:
     missing = {name: f for name, f in kind.model_fields.items() if f.is_required() and name not in settings}
     required = {name: REQUIRED_VALUES[field.annotation] for name, field in missing.items()}
     return kind.model_validate(required | settings)
+
+
+def small_model(kind: str, **settings: Any) -> Model:
+    """A model with as few weights as its settings allow."""
+    return with_required(kinds("model")[kind], **SMALL_MODELS.get(kind, {}) | settings)  # type: ignore[return-value]
+
+
+def small_network(input_shape: InputShape, classes: int) -> nn.Module:
+    """What a user's own factory may look like."""
+    channels, height, width = input_shape
+    features = 4 * ((height - 1) // 2) * ((width - 1) // 2)
+    return nn.Sequential(nn.Conv2d(channels, 4, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(features, classes))
 
 
 def architecture(model: Model | None = None, *, shape: InputShape = (1, 8, 8), classes: int = 10) -> ModelArchitecture:

@@ -12,18 +12,22 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class _Call:
-    """What went into a layer and what came out, ``(n * B, ...)``."""
+    """What went into a layer, ``(n * B, ...)``, and where in the graph its output was made.
+
+    The edge stands for the output even where an activation behind overwrites it in place.
+    """
 
     name: str
     layer: nn.Linear | nn.Conv2d
     inputs: Tensor
-    outputs: Tensor
+    output: GradientEdge
 
 
 def weighted_layers(model: nn.Module) -> dict[str, nn.Linear | nn.Conv2d] | None:
@@ -60,7 +64,7 @@ def per_batch_gradients(
     if sorted(c.name for c in calls) != sorted(layers) or not shapes_fit:
         return None
     losses = F.cross_entropy(logits, labels.flatten(0, 1), reduction="none").reshape(count, -1).mean(dim=1)
-    backward = torch.autograd.grad(losses.sum(), [call.outputs for call in calls])
+    backward = torch.autograd.grad(losses.sum(), [call.output for call in calls])
     gradients: State = {}
     for call, d in zip(calls, backward, strict=True):
         gradients[f"{call.name}.weight"] = _weight(call, d, count)
@@ -76,7 +80,7 @@ def _forward(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d], images:
     for name, layer in layers.items():
 
         def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
-            calls.append(_Call(name, layers[name], inputs[0].detach(), output))
+            calls.append(_Call(name, layers[name], inputs[0].detach(), get_gradient_edge(output)))
 
         handles.append(layer.register_forward_hook(note))
     try:

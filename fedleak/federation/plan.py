@@ -96,7 +96,7 @@ def _check_model(scenario: Scenario, splits: DatasetSplits) -> None:
     try:
         model = scenario.model.build(splits.input_shape, len(splits.class_names), seed=0)
     except (ValueError, RuntimeError) as error:
-        raise InputError("model", scenario.model.kind, f"it does not fit the images: {error}") from error
+        raise InputError("model", scenario.model.kind, f"it cannot be built for the images: {error}") from error
     names = [name for name, _ in model.named_parameters()]
     for i, step in enumerate(scenario.federation.client.postprocess):
         for pattern in step.layers if isinstance(step, GradientMasking) else ():

@@ -1,4 +1,4 @@
-"""A small convolutional network with batch normalisation."""
+"""A convolutional network with every micro-design in a setting of its own."""
 
 from __future__ import annotations
 
@@ -8,28 +8,53 @@ from pydantic import Field
 from torch import nn
 
 from fedleak.models.base import ACTIVATIONS, ActivationName, InputShape, Model
+from fedleak.models.norms import NormName, norm
+
+PoolingName = Literal["max", "average", "none"]
+POOLINGS: dict[str, type[nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
 class ConvNet(Model):
-    """Blocks of 3x3 convolution, normalisation, activation and 2x2 max-pooling, then one linear layer."""
+    """Blocks of convolution, normalisation, activation and 2x2 pooling, then one linear layer.
+
+    Its settings are the micro-designs that Du et al. vary one at a time (2024, arXiv 2404.05403, section 5.2.2).
+    """
 
     kind: Literal["convnet"] = "convnet"
     widths: tuple[Annotated[int, Field(ge=1)], ...] = (32, 64, 128)
+    """Channels of each block."""
+    kernel: int = Field(default=3, ge=1, le=15)
+    padding: int = Field(default=1, ge=0, le=15)
+    """Zeros on each side of every map."""
+    bias: bool = True
+    """Of every convolution and of the linear layer."""
     activation: ActivationName = "relu"
-    normalisation: Literal["batch", "none"] = "batch"
+    normalisation: NormName = "batch"
+    pooling: PoolingName = "max"
+    pool_every: int = Field(default=1, ge=1)
+    """Blocks from one pooling to the next."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the linear layer's inputs that is dropped; in training mode only, as ever."""
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
-        """Every block halves height and width."""
+        """Unless told otherwise every block halves height and width."""
         channels, height, width = input_shape
-        if min(height, width) < 2 ** len(self.widths):
-            raise ValueError(
-                f"{len(self.widths)} poolings need images of {2 ** len(self.widths)}x, got {height}x{width}"
-            )
         layers: list[nn.Module] = []
-        for out_channels in self.widths:
-            layers.append(nn.Conv2d(channels, out_channels, 3, padding=1))
-            if self.normalisation == "batch":
-                layers.append(nn.BatchNorm2d(out_channels))
-            layers += [ACTIVATIONS[self.activation](), nn.MaxPool2d(2)]
-            channels, height, width = out_channels, height // 2, width // 2
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * height * width, classes))
+        for number, outgoing in enumerate(self.widths, start=1):
+            layers += self._convolution(channels, outgoing)
+            height, width = (side + 2 * self.padding - self.kernel + 1 for side in (height, width))
+            if self.pooling != "none" and number % self.pool_every == 0:
+                layers.append(POOLINGS[self.pooling](2))
+                height, width = height // 2, width // 2
+            if min(height, width) < 1:
+                raise ValueError(f"nothing is left of images of {input_shape[1]}x{input_shape[2]} after block {number}")
+            channels = outgoing
+        dropout = [nn.Dropout(self.dropout)] if self.dropout else []
+        return nn.Sequential(
+            *layers, nn.Flatten(), *dropout, nn.Linear(channels * height * width, classes, bias=self.bias)
+        )
+
+    def _convolution(self, incoming: int, outgoing: int) -> list[nn.Module]:
+        convolution = nn.Conv2d(incoming, outgoing, self.kernel, padding=self.padding, bias=self.bias)
+        normalisation = [] if self.normalisation == "none" else [norm(self.normalisation, outgoing)]
+        return [convolution, *normalisation, ACTIVATIONS[self.activation]()]

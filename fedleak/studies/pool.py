@@ -23,6 +23,8 @@ from fedleak.studies.work import Outcome, Unit, work
 OBJECT_STORE_BYTES = 128 * 2**20
 """Only small messages go through Ray; everything else is files."""
 CONNECT_SECONDS = 10
+SHARED_ENVIRONMENT = ("FEDLEAK_CACHE", "FEDLEAK_TRUSTED_FACTORIES")
+"""What workers on other machines must know, too."""
 
 
 class Pool(Protocol):
@@ -213,4 +215,4 @@ def capacity(offered: dict[str, float], resources: Resources) -> int:
 
 
 def _shared_environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in ("FEDLEAK_CACHE",) if name in os.environ}
+    return {name: os.environ[name] for name in SHARED_ENVIRONMENT if name in os.environ}

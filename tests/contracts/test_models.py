@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
+
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
+import fedleak
+from fedleak.attacks.inversion.replay import loss_gradient, replica, split_state
 from fedleak.families import kinds
-from fedleak.models.base import InputShape, Model
-from tests.builders import with_required
+from fedleak.federation.local_training import LocalTraining, compute_updates
+from fedleak.models.base import InputShape
+from fedleak.models.factory import CONSENT
+from fedleak.stages.attack_record import load_images
+from tests.builders import FACTORY, small_model
 
 KINDS = list(kinds("model"))
 SIDES = (4, 8, 16, 32, 64, 224)
 CLASSES = 5
 
 
-def model(kind: str) -> Model:
-    cls = kinds("model")[kind]
-    assert issubclass(cls, Model)
-    return with_required(cls)
+@pytest.fixture(autouse=True)
+def _trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CONSENT, FACTORY)
 
 
+model = lru_cache(small_model)
+
+
+@lru_cache
 def smallest_input(kind: str, channels: int = 3) -> InputShape:
     """The smallest square image that the model does not refuse."""
     for side in SIDES:
@@ -74,3 +87,58 @@ def test_every_parameter_has_a_gradient(kind: str) -> None:
     network = model(kind).build(shape, CLASSES, seed=0)
     network.eval()(torch.randn(2, *shape)).logsumexp(dim=1).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", ["uniform_wide", "kaiming", "xavier"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_initialisation_changes_weights_and_nothing_else(kind: str, name: str) -> None:
+    shape = smallest_input(kind)
+    usual, other = (small_model(kind, initialisation=i).build(shape, CLASSES, seed=0) for i in ("default", name))
+    assert [(n, p.shape) for n, p in usual.state_dict().items()] == [
+        (n, p.shape) for n, p in other.state_dict().items()
+    ]
+    first, changed = (
+        next(m.weight for m in n.modules() if isinstance(m, nn.Linear | nn.Conv2d)) for n in (usual, other)
+    )
+    assert not torch.equal(first, changed)
+    if name == "uniform_wide":
+        assert 0.3 < changed.abs().max() <= 0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_trained_for_a_round_and_attacked(kind: str, tmp_path: Path) -> None:
+    side = max(8, smallest_input(kind)[1])
+    raw = {
+        "name": "zoo",
+        "dataset": {"kind": "synthetic", "size": side, "images": 30},
+        "model": small_model(kind).model_dump(),
+        "federation": {"clients": 2, "rounds": 1, "engine": {"kind": "serial"}},
+        "adversary": {"level": 1},
+        "attacks": [{"kind": "inverting_gradients", "iterations": 2, "compile": "never"}],
+        "metrics": {"lpips": None, "ssim": None},
+        "bootstrap_resamples": 100,
+        "device": "cpu",
+        "threads": 1,
+    }
+    results = fedleak.run(raw, out=tmp_path / "run")
+    (attack,) = [summary for summary in results.attacks if not summary.is_baseline]
+    assert (attack.images, attack.failures) == (1, 0)
+    (images,) = load_images(tmp_path / "run/attacks/inverting_gradients").values()
+    assert images.shape == (1, 3, side, side)
+    assert images.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_attacker_who_replays_the_true_images_meets_the_clients_update(kind: str) -> None:
+    shape = smallest_input(kind)
+    network = model(kind).build(shape, CLASSES, seed=0)
+    images, labels = torch.randn(1, 2, *shape), torch.tensor([[0, 3]])
+    training = LocalTraining("fedsgd", batch_size=2, epochs=1, learning_rate=0.1, train_mode=False)
+    shared = compute_updates(network, images, labels, training, seed=0).tensors
+    known = split_state(network, network.state_dict())
+    targets = F.one_hot(labels[0], CLASSES).to(torch.float32)
+    replayed = loss_gradient(replica(network, train_mode=False), *known, images[0], targets)
+    largest = max(float(gradient.abs().max()) for gradient in replayed.values())
+    assert largest > 0
+    for name, gradient in replayed.items():
+        torch.testing.assert_close(shared[name][0], gradient, atol=1e-5 * largest, rtol=1e-4)

@@ -15,6 +15,7 @@ MODELS = {
     "lenet without last bias": LeNet(last_bias=False).build((3, 16, 16), 5, seed=0),
     "mlp": Mlp(hidden=(7,)).build((3, 16, 16), 5, seed=0),
     "pooling": ConvNet(widths=(6,), normalisation="none").build((3, 16, 16), 5, seed=0),
+    "in place": nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(196, 5)),
     "dilated": nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, dilation=2, bias=False), nn.Flatten(), nn.Linear(144, 5)),
 }
 

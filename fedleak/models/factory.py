@@ -1,0 +1,70 @@
+"""A network of the user's own, by name."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from fedleak.models.base import InputShape, Model
+
+CONSENT = "FEDLEAK_TRUSTED_FACTORIES"
+ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", max_length=200)]
+
+
+class Factory(Model):
+    """A network of your own: ``path`` is ``module:function`` of a function ``(input_shape, classes) -> nn.Module``.
+
+    The module must be importable wherever clients and attacks run: installed, or in a folder on ``PYTHONPATH``.
+    Scenarios and transcripts come from others, too, and importing a module runs its code, so none is imported unless
+    the environment variable ``FEDLEAK_TRUSTED_FACTORIES`` names its path (several with commas). Weights must be drawn
+    from torch's global generator.
+    """
+
+    kind: Literal["factory"] = "factory"
+    path: ImportPath
+
+    def module(self, input_shape: InputShape, classes: int) -> nn.Module:
+        """What the function returns.
+
+        Raises:
+            ValueError: if the path is not trusted, cannot be imported, or gives no network for such images.
+        """
+        network = _function(self.path)(input_shape, classes)
+        if not isinstance(network, nn.Module) or not list(network.parameters()):
+            raise ValueError(f"{self.path} returned {type(network).__name__}, not a torch.nn.Module with parameters")
+        _check_logits(self.path, network, input_shape, classes)
+        return network
+
+
+def _function(path: str) -> Callable[[InputShape, int], Any]:
+    if path not in os.environ.get(CONSENT, "").split(","):
+        raise ValueError(f"{path} is code outside of fedleak; if you trust it, set the environment: {CONSENT}={path}")
+    module, _, name = path.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise ValueError(f"{path} cannot be imported: {error}; is its folder on PYTHONPATH?") from error
+    if not callable(function):
+        raise ValueError(f"{path} is no function but {type(function).__name__}")
+    factory: Callable[[InputShape, int], Any] = function
+    return factory
+
+
+def _check_logits(path: str, network: nn.Module, input_shape: InputShape, classes: int) -> None:
+    was_training = network.training
+    try:
+        with torch.no_grad():
+            logits = network.eval()(torch.zeros(2, *input_shape))
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"{path} gives a network that cannot read images of {input_shape}: {error}") from error
+    finally:
+        network.train(was_training)
+    if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
+        found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise ValueError(f"{path} gives a network whose output for two images is {found}, not (2, {classes})")

@@ -1,0 +1,13 @@
+"""Counting weights without drawing any."""
+
+from __future__ import annotations
+
+import torch
+
+from fedleak.models.base import InputShape, Model
+
+
+def parameters(model: Model, shape: InputShape = (3, 32, 32), classes: int = 10) -> int:
+    """Number of parameters."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in model.module(shape, classes).parameters())
