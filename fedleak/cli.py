@@ -220,6 +220,7 @@ class Benchmark(StrEnum):
     TRAINING = "training"
     INVERSION = "inversion"
     POSTPROCESS = "postprocess"
+    IGSA = "igsa"
 
 
 @app.command()

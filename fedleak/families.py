@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fedleak.analysis.base import Analysis
 from fedleak.attacks.base import Attack
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.augment.base import Augmentation
@@ -25,6 +26,7 @@ AUGMENTATIONS = (Augmentation, "fedleak.augment")
 GUARDS = (Guard, "fedleak.guard")
 DATASETS = (Dataset, "fedleak.datasets")
 METRICS = (Metric, "fedleak.metrics")
+ANALYSES = (Analysis, "fedleak.analysis")
 MODELS = (Model, "fedleak.models")
 PARTITIONS = (Partition, "fedleak.partition")
 POST_PROCESSES = (PostProcess, "fedleak.postprocess")
@@ -45,6 +47,7 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "augment": AUGMENTATIONS,
     "guard": GUARDS,
     "metric": METRICS,
+    "analysis": ANALYSES,
     "claim": CLAIMS,
     "tracker": TRACKERS,
 }

@@ -16,6 +16,7 @@ from fedleak.metrics.base import metric_settings
 from fedleak.privacy.dp_sgd import DpSgd
 
 if TYPE_CHECKING:
+    from fedleak.analysis.base import Analysis as AnalysisChoice
     from fedleak.attacks.base import Attack as AttackChoice
     from fedleak.attacks.labels.base import LabelInference as LabelChoice
     from fedleak.augment.base import Augmentation as AugmentationChoice
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     ModelChoice: TypeAlias = Model
 else:
     MetricsChoice = metric_settings(families.kinds("metric"))
+    AnalysisChoice = choice(*families.ANALYSES)
     AttackChoice = choice(*families.ATTACKS)
     AugmentationChoice = choice(*families.AUGMENTATIONS)
     LabelChoice = choice(*families.LABEL_INFERENCES)
@@ -227,6 +229,8 @@ class Scenario(Settings):
     adversary: Adversary = Adversary()
     attacks: tuple[AttackChoice, ...] = Field(min_length=1)
     metrics: MetricsChoice = MetricsChoice()
+    analyses: tuple[AnalysisChoice, ...] = ()
+    """What else scoring measures of the leaked model, at the victims' images; nothing unless named."""
     bootstrap_resamples: int = Field(default=2000, ge=100)
     """Resamples behind every 95 % interval."""
     device: str = "auto"

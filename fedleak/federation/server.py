@@ -101,6 +101,7 @@ class Server:
         if number == 1:
             self.writer.save_model(0, self.model.state_dict())
         self.model.load_state_dict(self.writer.load_model(number - 1))
+        before = self.writer.rounds[-1].accuracy if number > 1 else self._evaluate()[0]
         arrays = ArrayRecord(torch_state_dict=self.model.state_dict())
         if self.writer.pairs_done < planned.pairs.stop:
             bar = self.progress.task(f"injected pairs, round {number}", len(planned.pairs))
@@ -124,17 +125,22 @@ class Server:
         if updated is None:
             raise RuntimeError("the strategy aggregated nothing")
         self.model.load_state_dict(updated.to_torch_state_dict())
-        return self._finish_round(number, tap)
+        return self._finish_round(number, tap, before)
 
-    def _finish_round(self, number: int, tap: ChannelTap) -> RoundRecord:
-        self.writer.save_model(number, self.model.state_dict())
+    def _evaluate(self) -> tuple[float, float]:
+        """Accuracy and loss of the global model."""
         normalisation = self.plan.splits.normalisation
-        accuracy, loss = evaluate(self.model, self.plan.splits.test, normalisation.mean, normalisation.std)
+        return evaluate(self.model, self.plan.splits.test, normalisation.mean, normalisation.std)
+
+    def _finish_round(self, number: int, tap: ChannelTap, before: float) -> RoundRecord:
+        self.writer.save_model(number, self.model.state_dict())
+        accuracy, loss = self._evaluate()
         failures = [f"client {d.client}: {d.status}: {d.reason}" for d in tap.deliveries if d.status != "ok"]
         record = RoundRecord(
             round=number,
             accuracy=accuracy,
             loss=loss,
+            broadcast_accuracy=before,
             replies=len(tap.deliveries) - len(failures),
             failures=tuple(failures),
             updates=with_oracles(tap.update_records(number), self.plan, self.plan.rounds[number - 1]),

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from fedleak.report.format import shorten_name
-from fedleak.report.marks import Mark
+from fedleak.report.marks import BASELINE, Mark
 from fedleak.report.svg import INK, MUTED, PAPER, SERIES, canvas, logarithmic, to_svg, whole_numbers
-from fedleak.results.schema import WEIGHT_DISTANCE, FederationRound, RoundSummary
+from fedleak.results.schema import WEIGHT_DISTANCE, FederationRound, Interval, RoundSummary
 
 SMALL = (360.0, 230.0)
 """Pixels of a chart that stands beside others."""
@@ -23,6 +23,8 @@ BANDS_UP_TO = 6
 """Attacks; the bands of more would hide the lines."""
 DOTS = 60
 """Images drawn one by one in each line of the distribution."""
+WIDE = 20.0
+"""Ratio of the ends of an axis that is better logarithmic."""
 TINY = 1e-10
 """MSE of a perfect copy on a log axis; it is the 100 dB at which PSNR is capped."""
 _DASHES = {"solid": "-", "dashed": (0, (5, 2)), "dotted": (0, (1, 1.4))}
@@ -95,6 +97,24 @@ def accuracy_by_round(rounds: Sequence[FederationRound], *, limits: tuple[float,
         chart.axes.set_ylim(0, 100)
         _round_axis(chart.axes, limits)
         return to_svg(chart)
+
+
+def analysis_by_round(kind: str, rounds: Sequence[FederationRound], *, limits: tuple[float, float]) -> str:
+    """Mean of an analysis of the leaked model with its interval, relative to the first round that has one."""
+    found = [(r.round, r.analyses[kind]) for r in rounds if kind in r.analyses]
+    first = abs(found[0][1].mean) or 1.0
+    course = Course(BASELINE, tuple(RoundSummary(round=n, metrics={kind: _scaled(v, first)}) for n, v in found))
+    with canvas(f"round-{kind}", width=SMALL[0], height=SMALL[1]) as chart:
+        positive = [value for value in _draw_course(chart.axes, kind, course, shift=0, band=True) if value > 0]
+        if positive and max(positive) > WIDE * min(positive):
+            logarithmic(chart.axes, "y", min(positive), max(positive))
+        _round_axis(chart.axes, limits)
+        return to_svg(chart)
+
+
+def _scaled(value: Interval, unit: float) -> Interval:
+    low, high = (None if end is None else end / unit for end in (value.low, value.high))
+    return Interval(mean=value.mean / unit, low=low, high=high)
 
 
 def _round_axis(axes: Axes, limits: tuple[float, float]) -> None:

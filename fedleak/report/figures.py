@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -13,11 +14,12 @@ from fedleak.report.charts import (
     Course,
     Distribution,
     accuracy_by_round,
+    analysis_by_round,
     learning_curves,
     metric_by_round,
     mse_distribution,
 )
-from fedleak.report.format import count
+from fedleak.report.format import count, metric_title
 from fedleak.report.marks import BASELINE, Mark, display_name
 from fedleak.report.verdict import lowest_mse
 from fedleak.results.schema import AttackSummary, Results
@@ -92,7 +94,16 @@ def _round_charts(
         label = "Test accuracy of the global model by round"
         svg = accuracy_by_round(results.federation, limits=limits)
         charts.append(Chart(Markup(svg), label, title="Test accuracy of the model in %"))  # noqa: S704 drawn by us
-    return tuple(charts)
+    return (*charts, *_analysis_charts(results, limits))
+
+
+def _analysis_charts(results: Results, limits: tuple[float, float]) -> Iterator[Chart]:
+    """One chart for each analysis of the leaked model."""
+    for kind in dict.fromkeys(kind for r in results.federation for kind in r.analyses):
+        title = f"{metric_title(kind)}, first value = 1"
+        svg = analysis_by_round(kind, results.federation, limits=limits)
+        label = f"{metric_title(kind)} of the leaked model by round"
+        yield Chart(Markup(svg), label, title=title)  # noqa: S704 drawn by us
 
 
 def _curves(summary: AttackSummary) -> dict[str, list[float]]:

@@ -8,7 +8,7 @@ from fedleak.results.schema import Interval
 
 DASH = "—"
 _DECIMALS = {"psnr": 2, "ssim": 3, "lpips": 3, "iip": 3, "leaked": 3, "leaked_ssim": 3}
-_ACRONYMS = frozenset({"mse", "psnr", "ssim", "lpips", "iip"})
+_ACRONYMS = frozenset({"mse", "psnr", "ssim", "lpips", "iip", "igsa"})
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"

@@ -116,6 +116,10 @@ class FederationRound(Record):
     accuracy: float
     loss: float
     failures: tuple[str, ...] = ()
+    broadcast_accuracy: float | None = None
+    """Of the model that the clients were sent in this round, before it: the one under attack."""
+    analyses: dict[str, Interval] = {}
+    """Means over the victims' images of the round, by kind of analysis."""
 
 
 class CapabilityNote(Record):

@@ -29,6 +29,7 @@ from fedleak.results.scoring import ScoredImages, add_update, evaluate_metrics
 from fedleak.results.summary import label_accuracy, label_accuracy_class, summarise_metrics, summarise_rounds
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario import Scenario
+from fedleak.stages.analyse import Analyses
 from fedleak.stages.attack_record import AttackRecord, load_images, load_record
 from fedleak.stages.weights import weight_course
 from fedleak.threat import CAPABILITIES, GRANTABLE
@@ -73,6 +74,7 @@ class _Scorer:
         self.rows: list[ResultRow] = []
         self.unavailable: dict[str, str] = {}
         self.metrics = scenario.metrics.enabled()
+        self.analyses = Analyses(scenario, reader, truth)
         self.peers = _peers(truth) if any(isinstance(metric, PeerMetric) for metric in self.metrics) else None
 
     def add_attack(self, record: AttackRecord, bar: Task) -> None:
@@ -129,7 +131,7 @@ class _Scorer:
                 }
             )
         )
-        self.rows += rows + failed
+        self.rows += self.analyses.beside(rows) + failed
         bar.advance()
 
     def add_baselines(self, bar: Task) -> None:
@@ -146,7 +148,7 @@ class _Scorer:
             rows = evaluate_metrics(scored, self.metrics, self.unavailable, peers=self.peers)
             description = (guess.__doc__ or "").split("\n", maxsplit=1)[0]
             self.summaries.append(self._summary(name, name, description, scored, rows))
-            self.rows += rows
+            self.rows += self.analyses.beside(rows)
             bar.advance()
 
     def _summary(
@@ -180,7 +182,14 @@ class _Scorer:
             withheld=_capability_notes(frozenset(GRANTABLE) - scenario.adversary.granted, []),
             higher_is_better=tuple(m.kind for m in self.metrics if m.higher_is_better),
             federation=tuple(
-                FederationRound(round=r.round, accuracy=r.accuracy, loss=r.loss, failures=r.failures)
+                FederationRound(
+                    round=r.round,
+                    accuracy=r.accuracy,
+                    loss=r.loss,
+                    failures=r.failures,
+                    broadcast_accuracy=r.broadcast_accuracy,
+                    analyses=self.analyses.of_round(r.round),
+                )
                 for r in manifest.rounds
             ),
             attacks=tuple(self._with_worst_samples()),

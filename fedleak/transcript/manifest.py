@@ -47,6 +47,8 @@ class RoundRecord(Record):
     round: NonNegativeInt
     accuracy: float
     loss: float
+    broadcast_accuracy: float | None = None
+    """Of the model that the clients were sent in this round; unknown for older transcripts."""
     replies: NonNegativeInt
     failures: tuple[str, ...] = ()
     updates: tuple[UpdateRecord, ...] = ()
