@@ -14,6 +14,7 @@ from fedleak.errors import nearest
 from fedleak.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.metrics.base import metric_settings
 from fedleak.privacy.dp_sgd import DpSgd
+from fedleak.privacy.secure_aggregation import SecureAggregation
 
 if TYPE_CHECKING:
     from fedleak.analysis.base import Analysis as AnalysisChoice
@@ -156,6 +157,8 @@ class Federation(Settings):
     partition: PartitionChoice = Field(default={"kind": "iid"}, validate_default=True)
     client: ClientSettings = ClientSettings()
     server: ServerSettings = ServerSettings()
+    secure_aggregation: SecureAggregation | None = None
+    """The server, and with it the adversary, sees the sum of a round's updates only."""
     engine: Engine = Engine()
     faults: tuple[Fault, ...] = ()
 

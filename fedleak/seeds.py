@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,3 +44,19 @@ def global_torch_seed(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def global_seeds(seed: int) -> Iterator[None]:
+    """Seed the global generators of Python and numpy inside the block and restore them afterwards.
+
+    Only for library code that takes no generator: Flower's secure aggregation and differential privacy.
+    """
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - Flower draws from it
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002

@@ -57,6 +57,9 @@ class SharedUpdate(Capability):
     client: int
     samples: int | None
     """Images that went into it, where the client says so."""
+    summed: tuple[int, ...] = ()
+    """Clients whose updates were securely summed: ``tensors`` is their mean, weighted by images, as if one client
+    held the batches of all. None where it is one client's own."""
 
     @property
     def model_version(self) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,10 +28,12 @@ MOST_PEERS = 20_000
 
 @dataclass(frozen=True)
 class Truth:
-    """The batch behind one update: images ``(B, C, H, W)`` float32 in [0, 1], labels ``(B,)``."""
+    """The batch behind one update or sum: images ``(B, C, H, W)`` float32 in [0, 1], labels ``(B,)``."""
 
     images: torch.Tensor
     labels: torch.Tensor
+    places: tuple[tuple[int, int], ...] = ()
+    """Of each image: the client, and the place in that client's batch; the update's own client unless given."""
 
 
 def client_folder(folder: Path, client: int) -> Path:
@@ -47,11 +50,9 @@ def write_truth(folder: Path, plan: Plan) -> None:
         target.mkdir(parents=True, exist_ok=True)
         np.save(target / "images.npy", data.images)
         np.save(target / "labels.npy", data.labels)
-    rows = {
-        str(update.row): {"client": update.client, "images": update.images.tolist()}
-        for planned in plan.rounds
-        for update in planned.updates
-    }
+    rows: dict[str, dict[str, list[int]]] = {}
+    for update in (update for planned in plan.rounds for update in planned.updates):
+        rows.setdefault(str(update.row), {})[str(update.client)] = update.images.tolist()
     write_atomically(folder / UPDATES, json.dumps(rows))
 
 
@@ -71,14 +72,24 @@ class TruthReader:
                 "truth", str(folder), f"the run holds no readable truth to score with ({error})"
             ) from error
 
-    def batch(self, row: int) -> Truth:
-        """The images and labels behind the update in ``row``."""
-        entry = self._rows[str(row)]
-        data = client_folder(self._folder, int(entry["client"]))
-        index = np.asarray(entry["images"], dtype=np.int64)
-        images = np.load(data / "images.npy", mmap_mode="r", allow_pickle=False)[index]
-        labels = np.load(data / "labels.npy", mmap_mode="r", allow_pickle=False)[index]
-        return Truth(torch.from_numpy(images.astype(np.float32) / 255), torch.from_numpy(labels.astype(np.int64)))
+    def batch(self, row: int, clients: Sequence[int] = ()) -> Truth:
+        """The images and labels behind the update in ``row``.
+
+        Args:
+            row: of the transcript.
+            clients: who is in it, of those who were to be in a sum; all unless given.
+        """
+        planned = {int(client): images for client, images in self._rows[str(row)].items()}
+        parts, places = [], []
+        for client in clients or sorted(planned):
+            index = np.asarray(planned[client], dtype=np.int64)
+            data = client_folder(self._folder, client)
+            images = np.load(data / "images.npy", mmap_mode="r", allow_pickle=False)[index]
+            labels = np.load(data / "labels.npy", mmap_mode="r", allow_pickle=False)[index]
+            parts.append((images.astype(np.float32) / 255, labels.astype(np.int64)))
+            places += [(client, place) for place in range(len(index))]
+        both = [torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True)]
+        return Truth(both[0], both[1], tuple(places))
 
     def peers(self) -> Truth:
         """The images of all clients, one of each client in turn: ``(N, C, H, W)`` and ``(N,)``."""

@@ -21,6 +21,7 @@ from fedleak.augment.base import Batch, apply_augmentations
 from fedleak.federation.local_training import LocalTraining, Updates, compute_updates, training_of, training_seed
 from fedleak.federation.private_gradient import private_gradient
 from fedleak.federation.sampling import draw_images
+from fedleak.federation.secure_client import secure_aggregation_mod
 from fedleak.federation.task import ClientTask, unpack
 from fedleak.guard.base import check_model
 from fedleak.models.base import InputShape, Model
@@ -219,7 +220,7 @@ def whoami(message: Message, context: Context) -> Message:
     return Message(RecordDict({"identity": identity}), reply_to=message)
 
 
-@app.train(mods=[postprocess_mod])
+@app.train(mods=[secure_aggregation_mod, postprocess_mod])  # the last one is the innermost
 def train(message: Message, context: Context) -> Message:
     """Compute this round's update from the client's own images. Updates carry a leading dimension of one."""
     task, model, _ = _prepare(message, context)

@@ -16,10 +16,10 @@ from fedleak.transcript.manifest import UpdateRecord
 def with_oracles(records: tuple[UpdateRecord, ...], plan: Plan, planned: PlannedRound) -> tuple[UpdateRecord, ...]:
     """The records with true labels and the order of mini-batches, each where it is granted."""
     granted = plan.scenario.adversary.granted
-    images = {update.row: update.images for update in planned.updates}
+    own = {update.client: plan.clients[update.client].labels[update.images] for update in planned.updates}
     extended = []
     for record in records:
-        labels = plan.clients[record.client].labels[images[record.row]]
+        labels = np.concatenate([own[client] for client in record.clients])
         told: dict[str, Any] = {}
         if TrueLabels.capability_name() in granted:
             told["true_labels"] = tuple(int(label) for label in labels)

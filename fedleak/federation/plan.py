@@ -21,7 +21,10 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PlannedUpdate:
-    """One victim's update that will be recorded; ``images`` are places in the client's own data."""
+    """One victim's update that will be recorded; ``images`` are places in the client's own data.
+
+    Behind secure aggregation all updates of a round are one sum, in one row.
+    """
 
     row: int
     round: int
@@ -54,7 +57,7 @@ class Plan:
     @property
     def recorded_updates(self) -> int:
         """Rows that the transcript needs."""
-        return sum(len(planned.updates) for planned in self.rounds)
+        return len({update.row for planned in self.rounds for update in planned.updates})
 
 
 def make_plan(scenario: Scenario) -> Plan:
@@ -155,7 +158,8 @@ def _pair_index(scenario: Scenario, public: int, held: int) -> Indices | None:
 
 def _plan_rounds(scenario: Scenario, held: list[int]) -> tuple[PlannedRound, ...]:
     federation, adversary = scenario.federation, scenario.adversary
-    victims = set(range(federation.clients)) - {adversary.compromised}
+    together = federation.secure_aggregation is not None
+    victims = set(range(federation.clients)) - (set() if together else {adversary.compromised})
     if adversary.victims.clients != "others":
         victims = set(adversary.victims.clients)
     rounds: list[PlannedRound] = []
@@ -163,7 +167,7 @@ def _plan_rounds(scenario: Scenario, held: list[int]) -> tuple[PlannedRound, ...
     for number in range(1, federation.rounds + 1):
         recorded = adversary.victims.rounds == "all" or number in adversary.victims.rounds
         clients = _sample_clients(scenario, number)
-        updates = []
+        updates: list[PlannedUpdate] = []
         for client in clients:
             if recorded and client in victims:
                 images = draw_images(
@@ -173,8 +177,9 @@ def _plan_rounds(scenario: Scenario, held: list[int]) -> tuple[PlannedRound, ...
                     client=client,
                     held=held[client],
                 )
-                updates.append(PlannedUpdate(row=row, round=number, client=client, images=images))
-                row += 1
+                place = row if together else row + len(updates)
+                updates.append(PlannedUpdate(row=place, round=number, client=client, images=images))
+        row = updates[-1].row + 1 if updates else row
         rounds.append(PlannedRound(number, clients, tuple(updates), _pairs_of_round(scenario, number)))
     if row == 0:
         raise InputError(

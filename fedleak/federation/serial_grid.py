@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections.abc import Iterable
 
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
 from flwr.app.user_config import UserConfig
 from flwr.clientapp import ClientApp
 from flwr.common.constant import SUPERLINK_NODE_ID
@@ -70,6 +71,7 @@ class SerialGrid(Grid):
         for message in messages:
             identifier = str(uuid.uuid4())
             message.metadata.__dict__["_message_id"] = identifier
+            message.content = _own_settings(message.content)
             try:
                 reply = self._app(message, self._contexts[message.metadata.dst_node_id])
             except Exception as error:
@@ -85,3 +87,8 @@ class SerialGrid(Grid):
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         """Push, then pull."""
         return self.pull_messages(self.push_messages(messages))
+
+
+def _own_settings(content: RecordDict) -> RecordDict:
+    """The same arrays, and settings of the client's own: over a wire nobody changes what others received."""
+    return RecordDict({n: copy.deepcopy(r) if isinstance(r, ConfigRecord) else r for n, r in content.items()})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from flwr.app import ArrayRecord, ConfigRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message
 from flwr.serverapp import Grid
 from torch import nn
 
@@ -21,7 +21,10 @@ from fedleak.federation.failures import WorkerLostError
 from fedleak.federation.injection import gather_pairs
 from fedleak.federation.oracles import with_oracles
 from fedleak.federation.plan import Plan, PlannedUpdate
+from fedleak.federation.sampling import images_per_update
+from fedleak.federation.secure_aggregation import aggregate_securely
 from fedleak.federation.strategy import UpdateAveraging
+from fedleak.federation.sum_channel import SumTap
 from fedleak.federation.task import ClientTask
 from fedleak.progress import Progress
 from fedleak.threat import BatchStatistics
@@ -88,7 +91,8 @@ class Server:
             task=lambda number, client: self._task(number, client=client),
             step=sign * federation.server_learning_rate,
         )
-        return ChannelTap(
+        tap = ChannelTap if federation.secure_aggregation is None else SumTap
+        return tap(
             inner,
             clients={node: client for client, node in nodes.items()},
             planned=lambda number: self.plan.rounds[number - 1].updates,
@@ -118,10 +122,7 @@ class Server:
                 stop=self.stop,
                 progress=bar,
             )
-        messages = tap.configure_train(number, arrays, ConfigRecord(), grid)
-        timeout = self.plan.scenario.federation.engine.timeout
-        replies = exchange(grid, messages, timeout=timeout, stop=self.stop)
-        updated, _ = tap.aggregate_train(number, replies)
+        updated = self._updated(grid, tap, number, list(tap.configure_train(number, arrays, ConfigRecord(), grid)))
         if updated is None:
             raise RuntimeError("the strategy aggregated nothing")
         self.model.load_state_dict(updated.to_torch_state_dict())
@@ -129,6 +130,26 @@ class Server:
 
     def _evaluate(self) -> tuple[float, float]:
         """Accuracy and loss of the global model."""
+    def _updated(self, grid: Grid, tap: ChannelTap, number: int, messages: list[Message]) -> ArrayRecord | None:
+        """The new global model: from the clients' replies, or from their sum alone."""
+        scenario, timeout = self.plan.scenario, self.plan.scenario.federation.engine.timeout
+        settings = scenario.federation.secure_aggregation
+        if settings is None or not isinstance(tap, SumTap):
+            return tap.aggregate_train(number, exchange(grid, messages, timeout=timeout, stop=self.stop))[0]
+        secure = aggregate_securely(
+            grid,
+            messages,
+            settings,
+            round_number=number,
+            most_images=max(images_per_update(scenario.federation.client, len(data)) for data in self.plan.clients),
+            seed=seeds.derive(scenario.seed, "secure-aggregation", number),
+            timeout=timeout,
+            stop=self.stop,
+        )
+        return tap.aggregate_sum(number, secure, names=[slot.name for slot in self.layout.slots])[0]
+
+    def _finish_round(self, number: int, tap: ChannelTap) -> RoundRecord:
+        self.writer.save_model(number, self.model.state_dict())
         normalisation = self.plan.splits.normalisation
         return evaluate(self.model, self.plan.splits.test, normalisation.mean, normalisation.std)
 

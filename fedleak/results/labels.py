@@ -8,7 +8,7 @@ from fedleak.results.schema import ResultRow
 
 
 def class_accuracies(rows: Sequence[ResultRow]) -> dict[tuple[int, int], float]:
-    """Class level, for each update ``(victim, round)`` whose labels were guessed.
+    """Class level, for each update whose labels were guessed.
 
     The classes that were rightly said to be in the batch, as a share of those that are in it or were said to be
     (Jaccard index): how often a class occurs does not matter, and naming every class is no success.
@@ -17,6 +17,6 @@ def class_accuracies(rows: Sequence[ResultRow]) -> dict[tuple[int, int], float]:
     guessed: dict[tuple[int, int], set[int | None]] = {}
     for row in rows:
         if row.label_guess is not None:
-            true.setdefault((row.victim, row.round), set()).add(row.label_true)
-            guessed.setdefault((row.victim, row.round), set()).add(row.label_guess)
+            true.setdefault(row.update, set()).add(row.label_true)
+            guessed.setdefault(row.update, set()).add(row.label_guess)
     return {key: len(true[key] & guessed[key]) / len(true[key] | guessed[key]) for key in true}

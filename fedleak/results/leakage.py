@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from fedleak.results.schema import AttackSummary, ResultRow
 
 Update = tuple[int, int]
-"""Victim and round."""
+"""Client (of a sum: the first one) and round."""
 WSRR: Mapping[str, str] = {"leaked": "wsrr", "leaked_ssim": "wsrr_ssim"}
 """Indicator -> name of the rate over it."""
 
@@ -31,13 +31,13 @@ def worst_sample_rates(repeated: Sequence[Sequence[ResultRow]], indicator: str) 
         repeated: rows of each initialisation; an image that one of them failed on did not leak there.
         indicator: name of a metric of zeros and ones.
     """
-    leaks: dict[Update, dict[int, float]] = {}
+    leaks: dict[Update, dict[tuple[int, int], float]] = {}
     for rows in repeated:
         for row in rows:
             value = row.metrics.get(indicator)
             if row.image is not None and value is not None:
-                images = leaks.setdefault((row.victim, row.round), {})
-                images[row.image] = images.get(row.image, 0.0) + value
+                images, image = leaks.setdefault(row.update, {}), (row.victim, row.image)
+                images[image] = images.get(image, 0.0) + value
     return {update: max(images.values()) / len(repeated) for update, images in leaks.items()}
 
 

@@ -37,6 +37,8 @@ class ResultRow(Record):
     victim: int
     round: int
     image: int | None = None
+    summed: tuple[int, ...] = ()
+    """Clients in the sum from which it was rebuilt; none where the adversary saw the victim's own update."""
     metrics: dict[str, float | None] = {}
     label_true: int | None = None
     label_guess: int | None = None
@@ -45,6 +47,11 @@ class ResultRow(Record):
     """What the update behind the image took on the wire."""
     status: Literal["ok", "failed"] = "ok"
     reason: str = ""
+
+    @property
+    def update(self) -> tuple[int, int]:
+        """The update behind it: the client that sent it, or the first one in a sum, and the round."""
+        return (self.summed or (self.victim,))[0], self.round
 
     @model_validator(mode="after")
     def _failure_is_no_score(self) -> Self:

@@ -82,13 +82,15 @@ def add_update(
     if guesses is not None and len(guesses) >= len(places):
         guessed = [guesses[p] for p in places] if labels_ordered else assign_labels(guesses, true_labels)
     for position, (place, original) in enumerate(zip(places, originals, strict=True)):
+        victim, image = truth.places[original] if truth.places else (update.client, original)
         scored.rows.append(
             ResultRow(
                 attack=attack,
                 kind=kind,
-                victim=update.client,
+                victim=victim,
                 round=update.round,
-                image=original,
+                image=image,
+                summed=update.summed,
                 label_true=true_labels[position],
                 label_guess=guessed[position] if guessed is not None else None,
                 seconds=seconds,

@@ -90,6 +90,7 @@ class _Scorer:
                         kind=record.kind,
                         victim=update.client,
                         round=update.round,
+                        summed=update.summed,
                         seconds=attempt.seconds,
                         bytes_per_update=update.bytes,
                         status="failed",
@@ -103,7 +104,7 @@ class _Scorer:
                 kind=record.kind,
                 update=update,
                 images=images[attempt.row],
-                truth=self.truth.batch(attempt.row),
+                truth=self.truth.batch(attempt.row, update.summed),
                 guesses=attempt.labels,
                 labels_ordered=record.label_source == "attack",
                 seconds=attempt.seconds,
@@ -141,7 +142,7 @@ class _Scorer:
         for name, guess in BASELINES.items():
             scored = ScoredImages()
             for row, update in self.updates.items():
-                truth = self.truth.batch(row)
+                truth = self.truth.batch(row, update.summed)
                 generator = seeds.torch_generator(self.scenario.seed, "baseline", name, row)
                 guessed = guess(public, truth, generator)
                 add_update(scored, attack=name, kind=name, update=update, images=guessed, truth=truth)
@@ -228,6 +229,11 @@ class _Scorer:
             f"round {u.round}, client {u.client}: update not attacked ({u.status}): {u.reason}"
             for u in self.reader.manifest.updates
             if u.status != "ok"
+        ]
+        notes += [
+            f"round {u.round}: the adversary saw the sum over clients {', '.join(map(str, u.summed))} only"
+            for u in self.updates.values()
+            if u.summed
         ]
         return tuple(notes)
 

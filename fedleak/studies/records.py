@@ -94,11 +94,11 @@ def _columns(
             None if row.label_guess is None else float(row.label_guess == row.label_true) for row in rows
         ]
         by_update = class_accuracies(rows)
-        metrics[LABEL_ACCURACY_CLASS] = [by_update.get((row.victim, row.round)) for row in rows]
+        metrics[LABEL_ACCURACY_CLASS] = [by_update.get(row.update) for row in rows]
     if summary.curves.get(WEIGHT_DISTANCE):
         metrics[WEIGHT_DISTANCE] = [_distance(summary)] * len(rows)
     for name, rates in worst.items():  # of the update, on each of its images
-        metrics[name] = [rates.get((row.victim, row.round)) for row in rows]
+        metrics[name] = [rates.get(row.update) for row in rows]
     return Measured(
         attack=summary.attack,
         kind=summary.kind,

@@ -23,11 +23,14 @@ Status = Literal["ok", "failed", "missing", "non_finite"]
 
 
 class UpdateRecord(Record):
-    """One update that was expected on the wire; ``row`` is its place in ``updates.npy``."""
+    """One update, or sum of updates, that was expected on the wire; ``row`` is its place in ``updates.npy``."""
 
     row: NonNegativeInt
     round: NonNegativeInt
     client: NonNegativeInt
+    """Who sent it; the first of those in a sum."""
+    summed: tuple[NonNegativeInt, ...] = ()
+    """Clients whose updates are in the sum, which is their mean weighted by images; none for a client's own."""
     model_version: NonNegativeInt
     """Rounds that had been aggregated into the model it was computed on."""
     samples: NonNegativeInt | None = None
@@ -39,6 +42,11 @@ class UpdateRecord(Record):
     """Of its images; recorded only where the scenario grants ``true_labels`` by name."""
     mini_batches: tuple[tuple[NonNegativeInt, ...], ...] | None = None
     """Images of each local step, numbered in the order of their classes; only where ``mini_batch_order`` is granted."""
+
+    @property
+    def clients(self) -> tuple[int, ...]:
+        """Whose images are behind it."""
+        return self.summed or (self.client,)
 
 
 class RoundRecord(Record):

@@ -91,6 +91,7 @@ class View:
             round=record.round,
             client=record.client,
             samples=record.samples,
+            summed=record.summed,
         )
 
     def _model_architecture(self) -> threat.ModelArchitecture:

@@ -96,6 +96,15 @@ def gather(
             reach = guess.sgd.reach(guess.count(samples))
             rate = estimated_rate(update, architecture, model, pixels, fixed, reach=reach)
         steps = guess.steps(samples, rate) if order is None else LocalSteps(rate, order.batches, sgd=guess.sgd)
+    if steps is not None:
+        _check_one_client(update, steps)
     replayed = chain.steps if chain is not None else ()
     measured = statistics.tensors if statistics is not None else {}
     return Problem(update, architecture, model, pixels, fixed, steps, start, replayed, measured)
+
+
+def _check_one_client(update: SharedUpdate, steps: LocalSteps) -> None:
+    if update.summed and len(steps.batches) > 1:
+        raise AttackFailedError(
+            f"the local steps of {len(update.summed)} clients cannot be unrolled from the sum of their updates"
+        )

@@ -1,0 +1,48 @@
+"""The client's part in secure aggregation: Flower's own SecAgg+ mod around our messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import cast
+
+import numpy as np
+from flwr.app import Context, Message
+from flwr.client.mod import secaggplus_mod
+from flwr.common import Code, FitRes, Status, ndarrays_to_parameters
+from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFIGS
+from flwr.compat.common.recorddict_compat import fitres_to_recorddict
+
+from fedleak import seeds
+from fedleak.federation.task import ClientTask
+
+
+def secure_aggregation_mod(
+    message: Message, context: Context, call_next: Callable[[Message, Context], Message]
+) -> Message:
+    """Flower mod: take part in SecAgg+ where the server asks for it; the update then leaves under masks only.
+
+    How many images it comes from stays in clear. Values are rounded by draws from numpy's global stream, which is
+    seeded for the purpose; keys and masks are drawn from the system and cancel out.
+
+    Raises:
+        ValueError: if the update is not finite; nobody could tell from the sum whose fault it was.
+    """
+    records = message.content.config_records
+    if RECORD_KEY_CONFIGS not in records:
+        return call_next(message, context)
+    task = ClientTask.model_validate_json(str(records["config"]["task"])) if "config" in records else None
+    name = ("secure-aggregation", task.round, int(context.node_config["partition-id"])) if task else ()
+    with seeds.global_seeds(seeds.derive(task.seed, *name)) if task else nullcontext():
+        return secaggplus_mod(message, context, lambda m, c: _as_fit_result(call_next(m, c)))
+
+
+def _as_fit_result(reply: Message) -> Message:
+    """The reply in the form that Flower's mod reads, without the loss."""
+    arrays = reply.content.array_records["arrays"].to_numpy_ndarrays()
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError("the update holds NaN or infinite values")
+    samples = int(cast(int, reply.content.metric_records["metrics"]["num-examples"]))
+    result = FitRes(Status(Code.OK, ""), ndarrays_to_parameters(arrays), samples, {})
+    reply.content = fitres_to_recorddict(result, keep_input=False)
+    return reply

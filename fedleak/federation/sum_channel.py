@@ -1,0 +1,69 @@
+"""The adversary's tap behind secure aggregation: it sees the mean over a round's clients, and no client's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+
+from fedleak.federation.channel import ChannelTap, Delivery
+from fedleak.federation.secure_aggregation import NO_REPLY, SecureSum
+from fedleak.transcript.manifest import UpdateRecord
+
+
+class SumTap(ChannelTap):
+    """Records a round's sum in place of updates; the server goes on as if one client had replied with it."""
+
+    _asked: Message
+    _sum: SecureSum
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Pass the server's messages on and remember who was asked."""
+        messages = list(super().configure_train(server_round, arrays, config, grid))
+        self._asked = messages[0]
+        return messages
+
+    def aggregate_sum(
+        self, server_round: int, secure: SecureSum, *, names: Sequence[str]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Record the sum if it is planned to be, and hand it to the server.
+
+        Args:
+            secure: what the protocol gave.
+            names: of its arrays.
+        """
+        self._sum = secure
+        included = {self._clients[node] for node in secure.nodes}
+        reasons = {self._clients[node]: reason for node, reason in secure.failures.items()}
+        self.deliveries = [
+            Delivery(client, "ok")
+            if client in included
+            else Delivery(client, "failed", reasons[client], lost=reasons[client] == NO_REPLY)
+            for client in sorted(self._expected)
+        ]
+        tensors = dict(zip(names, secure.arrays, strict=True))
+        for update in list(self._planned(server_round))[:1]:
+            self._record(update, {name: tensor[0] for name, tensor in tensors.items()})
+        metrics = MetricRecord({"num-examples": secure.samples})
+        content = RecordDict({"arrays": ArrayRecord(torch_state_dict=tensors), "metrics": metrics})
+        return self._inner.aggregate_train(server_round, [Message(content, reply_to=self._asked)])
+
+    def update_records(self, server_round: int) -> tuple[UpdateRecord, ...]:
+        """The transcript's one entry for the round that was aggregated last; none if it is not planned to be seen."""
+        included = tuple(sorted(self._clients[node] for node in self._sum.nodes))
+        return tuple(
+            UpdateRecord(
+                row=update.row,
+                round=server_round,
+                client=included[0],
+                summed=included,
+                model_version=server_round - 1,
+                samples=self._sum.samples,
+                bytes=self._sum.bytes,
+                status="ok",
+            )
+            for update in list(self._planned(server_round))[:1]
+        )

@@ -1,0 +1,64 @@
+"""What secure aggregation rules out: settings and attacks that need one client's own update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fedleak.errors import InputError
+from fedleak.privacy.secure_aggregation import MODULUS_BITS, SecureAggregation
+from fedleak.scenario import Scenario
+from fedleak.threat import BatchStatistics, MiniBatchOrder
+
+PATH = "federation.secure_aggregation"
+
+
+def check_sums(scenario: Scenario) -> Iterator[InputError]:
+    """Contradictions with ``federation.secure_aggregation``, where the scenario asks for it."""
+    settings = scenario.federation.secure_aggregation
+    if settings is None:
+        return
+    yield from _check_protocol(scenario, settings)
+    yield from _check_clients(scenario)
+    yield from _check_adversary(scenario)
+
+
+def _check_protocol(scenario: Scenario, settings: SecureAggregation) -> Iterator[InputError]:
+    count = scenario.federation.clients_per_round or scenario.federation.clients
+    if settings.num_shares > count or (settings.num_shares % 2 == 0 and settings.num_shares != count):
+        yield InputError(
+            f"{PATH}.num_shares", settings.num_shares, f"expected an odd number up to {count}, the clients in a round"
+        )
+    if count * settings.quantization_range > 2**MODULUS_BITS:
+        yield InputError(
+            f"{PATH}.quantization_range",
+            settings.quantization_range,
+            f"the sum over {count} clients must stay below 2^{MODULUS_BITS}",
+        )
+
+
+def _check_clients(scenario: Scenario) -> Iterator[InputError]:
+    batch_norm = scenario.federation.client.batch_norm
+    if batch_norm == "train_shared":
+        yield InputError(
+            "federation.client.batch_norm", batch_norm, "running statistics do not fit the range of secure aggregation"
+        )
+
+
+def _check_adversary(scenario: Scenario) -> Iterator[InputError]:
+    adversary, sees = scenario.adversary, f"with {PATH} the adversary sees"
+    if adversary.victims.clients != "others":
+        chosen = list(adversary.victims.clients)
+        yield InputError("adversary.victims.clients", chosen, f"{sees} the sum over all clients of a round: others")
+    if adversary.injection is not None:
+        pairs = adversary.injection.pairs
+        yield InputError("adversary.injection.pairs", pairs, f"{sees} no client's own answer, so there are no pairs")
+    for name in (BatchStatistics.capability_name(), MiniBatchOrder.capability_name()):
+        if name in adversary.granted:
+            yield InputError("adversary.grants", name, f"{sees} nothing of single batches")
+    for i, attack in enumerate(scenario.attacks):
+        if attack.adapts and scenario.federation.client.postprocess:
+            yield InputError(
+                f"attacks.{i}.adaptive",
+                attack.name,
+                f"{sees} a sum of post-processed updates; what is done to each cannot be replayed on the sum",
+            )
