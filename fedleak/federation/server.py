@@ -130,6 +130,9 @@ class Server:
 
     def _evaluate(self) -> tuple[float, float]:
         """Accuracy and loss of the global model."""
+        normalisation = self.plan.splits.normalisation
+        return evaluate(self.model, self.plan.splits.test, normalisation.mean, normalisation.std)
+
     def _updated(self, grid: Grid, tap: ChannelTap, number: int, messages: list[Message]) -> ArrayRecord | None:
         """The new global model: from the clients' replies, or from their sum alone."""
         scenario, timeout = self.plan.scenario, self.plan.scenario.federation.engine.timeout
@@ -147,11 +150,6 @@ class Server:
             stop=self.stop,
         )
         return tap.aggregate_sum(number, secure, names=[slot.name for slot in self.layout.slots])[0]
-
-    def _finish_round(self, number: int, tap: ChannelTap) -> RoundRecord:
-        self.writer.save_model(number, self.model.state_dict())
-        normalisation = self.plan.splits.normalisation
-        return evaluate(self.model, self.plan.splits.test, normalisation.mean, normalisation.std)
 
     def _finish_round(self, number: int, tap: ChannelTap, before: float) -> RoundRecord:
         self.writer.save_model(number, self.model.state_dict())
