@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from fedleak.errors import InputError
 from fedleak.models.base import InputShape, Model
 
 CONSENT = "FEDLEAK_TRUSTED_FACTORIES"
@@ -33,25 +34,25 @@ class Factory(Model):
         """What the function returns.
 
         Raises:
-            ValueError: if the path is not trusted, cannot be imported, or gives no network for such images.
+            InputError: if the path is not trusted, cannot be imported, or gives no network for such images.
         """
         network = _function(self.path)(input_shape, classes)
         if not isinstance(network, nn.Module) or not list(network.parameters()):
-            raise ValueError(f"{self.path} returned {type(network).__name__}, not a torch.nn.Module with parameters")
+            raise _refused(self.path, f"it gives {type(network).__name__}, not a torch.nn.Module with parameters")
         _check_logits(self.path, network, input_shape, classes)
         return network
 
 
 def _function(path: str) -> Callable[[InputShape, int], Any]:
     if path not in os.environ.get(CONSENT, "").split(","):
-        raise ValueError(f"{path} is code outside of fedleak; if you trust it, set the environment: {CONSENT}={path}")
+        raise _refused(path, f"this is code outside of fedleak; if you trust it, set the environment: {CONSENT}={path}")
     module, _, name = path.partition(":")
     try:
         function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, SyntaxError) as error:
-        raise ValueError(f"{path} cannot be imported: {error}; is its folder on PYTHONPATH?") from error
+        raise _refused(path, f"it cannot be imported: {error}; is its folder on PYTHONPATH?") from error
     if not callable(function):
-        raise ValueError(f"{path} is no function but {type(function).__name__}")
+        raise _refused(path, f"it is no function but {type(function).__name__}")
     factory: Callable[[InputShape, int], Any] = function
     return factory
 
@@ -62,9 +63,13 @@ def _check_logits(path: str, network: nn.Module, input_shape: InputShape, classe
         with torch.no_grad():
             logits = network.eval()(torch.zeros(2, *input_shape))
     except (RuntimeError, TypeError) as error:
-        raise ValueError(f"{path} gives a network that cannot read images of {input_shape}: {error}") from error
+        raise _refused(path, f"its network cannot read images of {input_shape}: {error}") from error
     finally:
         network.train(was_training)
     if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
         found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise ValueError(f"{path} gives a network whose output for two images is {found}, not (2, {classes})")
+        raise _refused(path, f"its network's output for two images is {found}, not (2, {classes})")
+
+
+def _refused(path: str, reason: str) -> InputError:
+    return InputError("model.path", path, reason)

@@ -157,7 +157,7 @@ class _Walk:
         elif len(sources) == 1 and target in PASSING_CALLS:
             self.values[node] = self._passed(node, sources[0])
         elif sources:
-            raise AttackFailedError(f"{node.name} ({_name(target)}): unsupported operation")
+            raise AttackFailedError(f"{node.name} ({_name(target)}): unsupported operation{_place(node)}")
 
     def _passed(self, node: fx.Node, source: Value) -> Value:
         """The value behind an operation that keeps the flow."""
@@ -256,6 +256,12 @@ def _first(node: fx.Node) -> fx.Node:
 
 def _numbers(shape: Shape) -> int:
     return int(torch.Size(shape).numel())
+
+
+def _place(node: fx.Node) -> str:
+    """In which module of the model an operation stands, where it is not the outermost one."""
+    stack = node.meta.get("nn_module_stack", {})
+    return f" in {list(stack)[-1]}" if stack else ""
 
 
 def _name(target: str | Callable[..., Any]) -> str:

@@ -94,7 +94,8 @@ class Distance(Settings):
     layer_weights: Literal["equal", "linear", "inverse"] = "equal"
     """Equal; or growing with depth (1 .. L, mean one); or falling with it."""
     layers: tuple[str, ...] = ()
-    """Match only parameters whose name fits one of these patterns, such as ``0.*``; all unless given."""
+    """Match only parameters whose name, or that of a module around them, fits one of these patterns, such as
+    ``inception3a`` for a block, ``*.conv1`` or ``0.weight``; all unless given."""
     top_share: float = Field(default=1.0, gt=0, le=1)
     """Match only this share of each tensor's coordinates: the largest of the shared update in magnitude."""
 
@@ -109,7 +110,8 @@ class Distance(Settings):
         Raises:
             AttackFailedError: if none does.
         """
-        chosen = tuple(n for n in names if not self.layers or any(fnmatchcase(n, p) for p in self.layers))
+        patterns = [pattern for layer in self.layers for pattern in (layer, f"{layer}.*")]
+        chosen = tuple(n for n in names if not patterns or any(fnmatchcase(n, pattern) for pattern in patterns))
         if not chosen:
             raise AttackFailedError(f"no parameter fits {', '.join(self.layers)}; there are {', '.join(names)}")
         return chosen

@@ -12,13 +12,19 @@ from torch import Tensor, nn
 from fedleak.attacks.generative.graph import LayerGraph, LayerKind
 from fedleak.attacks.generative.tracing import trace_layers
 from fedleak.errors import AttackFailedError
+from fedleak.families import kinds
 from fedleak.models.base import InputShape, Model
 from fedleak.models.convnet import ConvNet
+from fedleak.models.densenet import DenseNet
+from fedleak.models.googlenet import GoogLeNet
 from fedleak.models.lenet import LeNet
 from fedleak.models.mlp import Mlp
+from fedleak.models.resnet import ResNet
 from fedleak.models.resnet15 import ResNet15
 from fedleak.models.resnet18 import ResNet18
+from fedleak.models.swin import Swin
 from fedleak.models.vit import ViT
+from tests.builders import small_model
 
 Row = tuple[str, LayerKind, tuple[str, ...], tuple[int, ...], tuple[int, ...], int]
 """Name, kind, parameters, shapes of input and output, number of the point that it reads."""
@@ -219,11 +225,41 @@ def test_a_flattened_input_remembers_the_shape_of_its_map() -> None:
     assert [(p.shape, p.map_shape) for p in graph.points[:-1]] == expected
 
 
-@pytest.mark.parametrize("model", [Mlp(), LeNet(), ConvNet(), ResNet15(), ResNet18(), VIT], ids=lambda m: m.kind)
-def test_every_parameter_belongs_to_exactly_one_layer(model: Model) -> None:
-    network = model.build((1, 8, 8), 10, seed=0)
-    listed = [name for layer in trace_layers(network, (1, 8, 8)).layers for name in layer.parameters]
+KINDS = [kind for kind in kinds("model") if kind not in ("factory", "swin")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_parameter_belongs_to_exactly_one_layer(kind: str) -> None:
+    network = small_model(kind).build((1, 32, 32), 10, seed=0)
+    listed = [name for layer in trace_layers(network, (1, 32, 32)).layers for name in layer.parameters]
     assert sorted(listed) == sorted(name for name, _ in network.named_parameters())
+
+
+def test_a_dense_block_is_read_through_concatenations() -> None:
+    graph = traced(DenseNet(growth=2, blocks=(3,)), (3, 8, 8))
+    readers = [layer for layer in graph.layers if layer.name.endswith("conv1")]
+    assert [graph.points[layer.source].inputs for layer in readers] == [(0,), (2,), (2, 4)]
+    assert [graph.points[layer.source].shortcuts for layer in readers] == [(), (1,), (1,)]
+
+
+def test_a_net_in_net_block_is_four_branches_that_meet() -> None:
+    graph = traced(GoogLeNet(width=8), (3, 16, 16))
+    names = [layer.name for layer in graph.layers]
+    first = graph.points[graph.layers[names.index("inception3b.branch1.conv")].source]
+    ends = ("branch1.conv", "branch2.1.conv", "branch3.1.conv", "branch4.1.conv")
+    assert [names[number] for number in first.inputs] == [f"inception3a.{end}" for end in ends]
+
+
+def test_a_cut_skip_leaves_a_chain() -> None:
+    positions = ResNet(depth=18).positions()
+    assert traced(ResNet(width=4, cut_skips=positions), (3, 8, 8)).is_chain
+    assert not traced(ResNet(width=4, cut_skips=positions[1:]), (3, 8, 8)).is_chain
+
+
+def test_windows_of_attention_are_named_as_what_is_not_understood() -> None:
+    message = r"relative_position_bias.*: unsupported operation in features\.1\.0\.attn$"
+    with pytest.raises(AttackFailedError, match=message):
+        traced(Swin(width=6, heads=(1, 1, 1, 1)), (3, 16, 16))
 
 
 def test_tracing_leaves_the_model_as_it_was() -> None:

@@ -45,8 +45,25 @@ def test_layer_weights_by_hand(weights: str, expected: float) -> None:
     assert value(Distance.model_validate({"kind": "squared_l2", "layer_weights": weights})) == pytest.approx(expected)
 
 
+NAMES = ["block1.conv.weight", "block1.norm.bias", "block10.conv.weight", "fc.bias"]
+
+
 def test_only_named_layers_count() -> None:
     assert value(Distance(kind="squared_l2", layers=("b*",))) == pytest.approx(9)
+
+
+@pytest.mark.parametrize(
+    ("layers", "chosen"),
+    [
+        (("block1",), ["block1.conv.weight", "block1.norm.bias"]),
+        (("block1.conv", "fc.bias"), ["block1.conv.weight", "fc.bias"]),
+        (("block?.norm",), ["block1.norm.bias"]),
+        (("*.conv",), ["block1.conv.weight", "block10.conv.weight"]),
+        ((), NAMES),
+    ],
+)
+def test_a_module_is_named_by_itself_or_with_its_parameters(layers: tuple[str, ...], chosen: list[str]) -> None:
+    assert list(Distance(layers=layers).selected(NAMES)) == chosen
 
 
 def test_only_the_largest_coordinates_count() -> None:
