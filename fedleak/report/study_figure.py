@@ -15,6 +15,7 @@ from fedleak.report.marks import COLOURS, Mark
 from fedleak.report.svg import MUTED, SERIES, canvas, logarithmic, to_svg
 from fedleak.results.schema import Interval
 from fedleak.studies.matrix import Label, describe, label_text, matches, short_names
+from fedleak.studies.measurements import ROUND
 from fedleak.studies.results import FigureChoice, Line, StudyResults
 
 WIDTH, HEIGHT = 760.0, 380.0
@@ -26,9 +27,9 @@ WIDE_RATIO = 20
 
 @dataclass(frozen=True)
 class StudyFigure:
-    """A chart with its legend; ``left_out`` lines were too many to draw."""
+    """A chart for each metric, with their legend; ``left_out`` lines were too many to draw."""
 
-    chart: Chart
+    charts: tuple[Chart, ...]
     keys: tuple[Key, ...]
     left_out: int
     has_published: bool
@@ -47,20 +48,26 @@ def draw_study(results: StudyResults) -> StudyFigure | None:
     choice = results.figure
     if choice is None:
         return None
-    labels = _labels(results, choice)
-    courses = _courses(results, choice, labels)
+    if choice.along == ROUND:
+        results = results.model_copy(update={"lines": results.round_lines, "axes": (*results.axes, ROUND)})
+    courses = _courses(results, choice, _labels(results, choice))
     if not courses:
         return None
     shown = courses[:MOST_LINES]
-    axis = short_names(results.axes)[choice.along]
-    svg = _draw(choice, labels, shown, axis)
-    title = f"{metric_title(choice.metric)} along {axis}"
+    metrics = (choice.metric, *choice.beside)
     return StudyFigure(
-        chart=Chart(svg=Markup(svg), label=title, title=title),  # noqa: S704 drawn by matplotlib
+        charts=tuple(_chart(results, choice.model_copy(update={"metric": metric})) for metric in metrics),
         keys=tuple(Key(course.name, course.mark) for course in shown),
         left_out=len(courses) - len(shown),
         has_published=any(course.published for course in shown),
     )
+
+
+def _chart(results: StudyResults, choice: FigureChoice) -> Chart:
+    labels, axis = _labels(results, choice), short_names(results.axes)[choice.along]
+    svg = _draw(choice, labels, _courses(results, choice, labels)[:MOST_LINES], axis)
+    title = f"{metric_title(choice.metric)} along {axis}"
+    return Chart(svg=Markup(svg), label=title, title=title)  # noqa: S704 drawn by matplotlib
 
 
 def _labels(results: StudyResults, choice: FigureChoice) -> list[Label]:
@@ -83,7 +90,7 @@ def _number(label: Label) -> float:
 def _courses(results: StudyResults, choice: FigureChoice, labels: list[Label]) -> list[_Course]:
     groups: dict[tuple[str, str], list[Line]] = {}
     for line in results.lines:
-        if not line.is_baseline and choice.metric in line.metrics:
+        if not line.is_baseline:
             rest = {axis: label for axis, label in line.point.items() if axis != choice.along}
             groups.setdefault((line.attack, describe(rest)), []).append(line)
     place = {label_text(label): _number(label) if _numeric(labels) else float(i) for i, label in enumerate(labels)}
@@ -93,12 +100,18 @@ def _courses(results: StudyResults, choice: FigureChoice, labels: list[Label]) -
             mark=Mark(1 + i % COLOURS, "solid" if i < COLOURS else "dashed"),
             points=tuple(
                 sorted(
-                    ((place[label_text(x.point[choice.along])], x.metrics[choice.metric]) for x in lines), key=_first
+                    (
+                        (place[label_text(x.point[choice.along])], x.metrics[choice.metric])
+                        for x in lines
+                        if choice.metric in x.metrics
+                    ),
+                    key=_first,
                 )
             ),
             published=_published(results, choice, lines[0], place),
         )
         for i, (key, lines) in enumerate(groups.items())
+        if any(choice.metric in line.metrics for line in lines)
     ]
 
 
@@ -120,7 +133,7 @@ def _published(
 
 
 def _draw(choice: FigureChoice, labels: list[Label], courses: list[_Course], axis: str) -> str:
-    with canvas("study", width=WIDTH, height=HEIGHT) as chart:
+    with canvas(f"study-{choice.metric}", width=WIDTH, height=HEIGHT) as chart:
         values = [value for course in courses for value in _draw_course(chart.axes, course)]
         positive = [value for value in values if value > 0]
         if choice.logarithmic and positive:

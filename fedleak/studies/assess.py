@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.matrix import axis_name, matches
-from fedleak.studies.measurements import ATTACK, Measurements, Place
+from fedleak.studies.measurements import ATTACK, ROUND, Measurements, Place
 from fedleak.studies.records import CellRecord
 from fedleak.studies.results import (
     CellLine,
@@ -44,6 +44,7 @@ def assess(study: Study, directory: StudyDirectory) -> StudyResults:
         published=published,
         verdicts=tuple(claim.judge(measured) for claim in study.settings.claims),
         lines=tuple(measured_lines(measured, published=published, baselines=study.settings.table.baselines)),
+        round_lines=tuple(_round_lines(study, measured, published)),
         cells=tuple(_cell_line(cell, records[cell.key]) for cell in study.cells),
         notes=_notes(study, records.values()),
         study=resolved_text(study),
@@ -63,7 +64,14 @@ def _figure(study: Study, measured: Measurements) -> FigureChoice | None:
     if figure is None:
         return None
     along = axis_name(figure.along, measured.axes) or figure.along
-    return FigureChoice(metric=figure.metric, along=along, logarithmic=figure.logarithmic)
+    return FigureChoice(metric=figure.metric, along=along, logarithmic=figure.logarithmic, beside=figure.beside)
+
+
+def _round_lines(study: Study, measured: Measurements, published: tuple[PublishedNumber, ...]) -> Iterable[Line]:
+    figure = study.settings.figure
+    if figure is None or figure.along != ROUND:
+        return ()
+    return measured_lines(measured.by_round(), published=published, baselines=False)
 
 
 def measured_lines(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from fedleak.studies.matrix import Label, Point, axis_name, describe, matches, s
 from fedleak.studies.records import CellRecord, ImageKey, Measured
 
 ATTACK = "attack"
+ROUND = "round"
+"""An axis that every study has beside those of its matrix: the round of the federation."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,31 @@ class Measurements:
     _parts: dict[Place, list[_Part]] = field(default_factory=dict)
     _images: dict[str, dict[ImageKey, int]] = field(default_factory=dict)
     _estimates: dict[tuple[Place, str], Estimate | None] = field(default_factory=dict)
+    _by_round: Measurements | None = None
 
     def add(self, point: Point, seed: int, record: CellRecord) -> None:
         """Take in a finished cell, or the absence of one that failed."""
-        group = record.images or record.federation
-        known = self._images.setdefault(group, {})
         for measured in record.attacks:
-            for key in measured.images:
-                known.setdefault(key, len(known))
-            part = _Part(seed, group, measured)
-            self._parts.setdefault(Place.of(point, measured.attack), []).append(part)
+            self._add(Place.of(point, measured.attack), _Part(seed, record.images or record.federation, measured))
+
+    def _add(self, place: Place, part: _Part) -> None:
+        known = self._images.setdefault(part.group, {})
+        for key in part.measured.images:
+            known.setdefault(key, len(known))
+        self._parts.setdefault(place, []).append(part)
+        self._by_round = None
+
+    def by_round(self) -> Measurements:
+        """The same with ``round`` as a further axis."""
+        if self._by_round is None:
+            self._by_round = Measurements((*self.axes, ROUND), self.resamples)
+            for place, parts in self._parts.items():
+                labels = place.without([ATTACK]).by_name
+                for part in parts:
+                    for number, measured in part.measured.by_round().items():
+                        there = Place.of({**labels, ROUND: number}, measured.attack)
+                        self._by_round._add(there, replace(part, measured=measured))
+        return self._by_round
 
     def places(self, where: Mapping[str, Label], *, baselines: bool = False) -> list[Place]:
         """Every place that ``where`` matches; baselines only if asked for, or named."""

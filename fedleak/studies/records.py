@@ -18,6 +18,8 @@ LABEL_ACCURACY = "label_accuracy"
 """A metric of the study beside those of the images: 1 where the label was guessed, else 0."""
 LABEL_ACCURACY_CLASS = "label_accuracy_class"
 """And the same at class level: every image carries the value of its update."""
+ACCURACY = "accuracy"
+"""Test accuracy of the model that the clients were sent in the round of the image's update."""
 
 PICTURES_KEPT = 6
 ImageKey = tuple[int, int, int]
@@ -37,6 +39,18 @@ class Measured(Record):
     training_cached: bool = False
     pictures: tuple[Picture, ...] = ()
     """Those of median rank, for the study's report; the files lie below ``pictures/`` of the cell."""
+
+    def by_round(self) -> dict[int, Measured]:
+        """The images of each round apart, known by victim and place alone: a client's rounds are compared in pairs."""
+        places: dict[int, list[int]] = {}
+        for place, (_, number, _) in enumerate(self.images):
+            places.setdefault(number, []).append(place)
+        return {number: self._part(some) for number, some in sorted(places.items())}
+
+    def _part(self, places: list[int]) -> Measured:
+        images = ((victim, 0, image) for victim, _, image in (self.images[place] for place in places))
+        metrics = {name: [column[place] for place in places] for name, column in self.metrics.items()}
+        return self.model_copy(update={"images": tuple(images), "metrics": metrics})
 
 
 class CellRecord(Record):
@@ -81,11 +95,15 @@ def measure(results: Results) -> tuple[Measured, ...]:
         if row.status == "ok" and row.image is not None:
             rows[row.attack].append(row)
     rates = worst_samples(results.attacks, rows)
-    return tuple(_columns(s, rows[s.attack], rates.get(s.attack, {})) for s in results.attacks)
+    accuracies = {r.round: r.broadcast_accuracy for r in results.federation}
+    return tuple(_columns(s, rows[s.attack], rates.get(s.attack, {}), accuracies) for s in results.attacks)
 
 
 def _columns(
-    summary: AttackSummary, rows: list[ResultRow], worst: Mapping[str, Mapping[tuple[int, int], float]]
+    summary: AttackSummary,
+    rows: list[ResultRow],
+    worst: Mapping[str, Mapping[tuple[int, int], float]],
+    accuracies: Mapping[int, float | None],
 ) -> Measured:
     names = dict.fromkeys(name for row in rows for name in row.metrics)
     metrics: dict[str, list[float | None]] = {name: [row.metrics.get(name) for row in rows] for name in names}
@@ -99,6 +117,7 @@ def _columns(
         metrics[WEIGHT_DISTANCE] = [_distance(summary)] * len(rows)
     for name, rates in worst.items():  # of the update, on each of its images
         metrics[name] = [rates.get(row.update) for row in rows]
+    metrics[ACCURACY] = [accuracies.get(row.round) for row in rows]
     return Measured(
         attack=summary.attack,
         kind=summary.kind,

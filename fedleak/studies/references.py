@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 
 from fedleak.errors import InputError, InputErrors, nearest
 from fedleak.studies.matrix import Axis, Label, axis_name, label_text
+from fedleak.studies.measurements import ROUND
 from fedleak.studies.schema import StudySettings
 
 BASELINE = "baseline_"
 
 
 def check_references(settings: StudySettings, axes: tuple[Axis, ...], attacks: set[str]) -> None:
-    """Claims, published numbers and the figure must speak of axes, values and attacks that there are.
+    """Claims, published numbers and the figure must speak of axes (or ``round``), values and attacks that there are.
 
     Published numbers may stand at values that this budget leaves out.
 
@@ -35,7 +36,7 @@ def check_references(settings: StudySettings, axes: tuple[Axis, ...], attacks: s
 
 
 def _check_axis(path: str, name: str, axes: tuple[Axis, ...]) -> Iterator[InputError]:
-    known = [axis.name for axis in axes]
+    known = [*(axis.name for axis in axes), ROUND]
     if axis_name(name, known) is None:
         yield InputError(path, name, f"no such axis; {nearest(name, known)}axes: {', '.join(known) or 'none'}")
 
@@ -50,6 +51,10 @@ def _check_where(
             if str(value) not in attacks and not str(value).startswith(BASELINE):
                 hint = nearest(str(value), attacks)
                 yield InputError(place, value, f"no such attack; {hint}attacks: {', '.join(sorted(attacks))}")
+            continue
+        if key == ROUND:
+            if not isinstance(value, int) or value < 1:
+                yield InputError(place, value, "expected the number of a round")
             continue
         name = axis_name(key, by_name)
         if name is None:

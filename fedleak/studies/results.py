@@ -60,6 +60,7 @@ class FigureChoice(Record):
     metric: str
     along: str
     logarithmic: bool = False
+    beside: tuple[str, ...] = ()
 
 
 class StudyResults(Record):
@@ -82,6 +83,8 @@ class StudyResults(Record):
     published: tuple[PublishedNumber, ...]
     verdicts: tuple[Verdict, ...]
     lines: tuple[Line, ...]
+    round_lines: tuple[Line, ...] = ()
+    """The same with ``round`` as a further axis; only where the figure is along it."""
     cells: tuple[CellLine, ...]
     notes: tuple[str, ...]
     study: str

@@ -38,8 +38,10 @@ class FigureSettings(Settings):
     """One metric along one axis, a line for each attack and each point of the other axes."""
 
     metric: str = "mse"
+    beside: tuple[str, ...] = ()
+    """Further metrics, each in a chart of its own."""
     along: str
-    """An axis, in full or by the last parts of its path."""
+    """An axis, in full or by the last parts of its path, or ``round``."""
     logarithmic: bool = False
     """The metric's axis."""
 

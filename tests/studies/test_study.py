@@ -94,8 +94,8 @@ CLAIM = {"metric": "mse", "along": "pairs", "direction": "decreasing"}
         ({"claims": [{"monoton": CLAIM}]}, "claims.0.kind"),
         ({"figure": {"along": "rounds"}}, "figure.along"),
         (
-            {"published": {"values": [{"metric": "mse", "value": 1, "where": {"round": 1}}]}},
-            "published.values.0.where.round",
+            {"published": {"values": [{"metric": "mse", "value": 1, "where": {"stage": 1}}]}},
+            "published.values.0.where.stage",
         ),
         ({"seeds": [-1]}, None),
         ({"matrix": {"federation.rounds": [1], "exclude": [{"rounds": 1}]}, "claims": []}, "matrix"),

@@ -11,7 +11,7 @@ from fedleak.component import Component
 from fedleak.records import Record
 from fedleak.studies.bootstrap import Floats, limits
 from fedleak.studies.matrix import Label
-from fedleak.studies.measurements import Measurements
+from fedleak.studies.measurements import ROUND, Measurements
 
 Where = dict[str, Label]
 """Axes (in full or by the last parts of their path) and ``attack`` -> label."""
@@ -75,9 +75,14 @@ class Claim(Component):
         """Its fields that name attacks and points."""
         return {"where": self.where}
 
+    def speaks_of_rounds(self) -> bool:
+        """Whether it names the axis ``round``."""
+        return ROUND in {self.axis(), *(name for where in self.selections().values() for name in where)}
+
     def judge(self, measured: Measurements) -> Verdict:
         """Reproduced if every check is; not reproduced if one is not; else inconclusive."""
-        checks = self.check(measured) or [missing("no finished cell matches", self.kind)]
+        seen = measured.by_round() if self.speaks_of_rounds() else measured
+        checks = self.check(seen) or [missing("no finished cell matches", self.kind)]
         return Verdict(
             kind=self.kind, statement=self.says or self.statement(), state=worst(checks), checks=tuple(checks)
         )

@@ -10,13 +10,17 @@ from scipy.stats import rankdata
 
 from fedleak.studies.bootstrap import Floats
 from fedleak.studies.claims.base import Check, Claim, above_zero, missing
-from fedleak.studies.measurements import ATTACK, Measurements, Place
+from fedleak.studies.matrix import axis_name
+from fedleak.studies.measurements import Measurements, Place
 
 FEWEST = 3
 
 
 class Correlates(Claim):
-    """Claims that two metrics have a rank correlation (Spearman) over the points of the matrix, for every attack."""
+    """Claims that two metrics have a rank correlation (Spearman), for every attack.
+
+    It is taken over all points of the matrix; or over an axis, for each point of the others apart.
+    """
 
     kind: Literal["correlates"] = "correlates"
     x: str
@@ -24,25 +28,33 @@ class Correlates(Claim):
     direction: Literal["positive", "negative"] = "positive"
     stronger_than: float = Field(default=0.0, ge=0, lt=1)
     """Size that the correlation exceeds."""
+    along: str | None = None
+    """The axis over which it is taken; all of them unless given."""
 
     def statement(self) -> str:
         """The claim in words."""
         beyond = f" beyond {self.stronger_than:g}" if self.stronger_than else ""
-        return f"{self.x} and {self.y} correlate {self.direction}ly{beyond}"
+        over = f" along {self.along}" if self.along else ""
+        return f"{self.x} and {self.y} correlate {self.direction}ly{beyond}{over}"
+
+    def axis(self) -> str | None:
+        """The axis along which it looks, if it does."""
+        return self.along
 
     def check(self, measured: Measurements) -> list[Check]:
-        """One case for each attack."""
-        attacks: dict[str, list[Place]] = {}
+        """One case for each attack, or for each attack and point of the other axes."""
+        over = measured.axes if self.along is None else [axis_name(self.along, measured.axes) or self.along]
+        lines: dict[Place, list[Place]] = {}
         for place in measured.places(self.where):
-            attacks.setdefault(str(place.by_name[ATTACK]), []).append(place)
-        return [self._attack(measured, attack, places) for attack, places in attacks.items()]
+            lines.setdefault(place.without(over), []).append(place)
+        return [self._line(measured, measured.describe(rest), places) for rest, places in lines.items()]
 
-    def _attack(self, measured: Measurements, attack: str, places: list[Place]) -> Check:
-        label = f"{attack}: {self.x} and {self.y}"
+    def _line(self, measured: Measurements, name: str, places: list[Place]) -> Check:
+        label = f"{name}: {self.x} and {self.y}"
         both = [(measured.estimate(p, self.x), measured.estimate(p, self.y)) for p in places]
         pairs = [(x, y) for x, y in both if x is not None and y is not None]
         if len(pairs) < FEWEST:
-            return missing(f"{self.x} and {self.y} of {attack} at {FEWEST} points or more", label)
+            return missing(f"{self.x} and {self.y} of {name} at {FEWEST} points or more", label)
         sign = 1 if self.direction == "positive" else -1
         x, y = (np.array([[e.mean for e in column]]) for column in zip(*pairs, strict=True))
         value = sign * float(spearman(x, y)[0]) - self.stronger_than
