@@ -13,6 +13,7 @@ from fedleak.component import Settings, choice
 from fedleak.errors import nearest
 from fedleak.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.metrics.base import metric_settings
+from fedleak.privacy.client_level import ClientLevelDp
 from fedleak.privacy.dp_sgd import DpSgd
 from fedleak.privacy.secure_aggregation import SecureAggregation
 
@@ -107,6 +108,17 @@ class ClientSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _looks_at_the_batch_first(self) -> Self:
+        looking = [step.needs_batch for step in self.postprocess]
+        if any(looking) and (
+            looking != sorted(looking, reverse=True)
+            or (self.protocol, self.batch_norm, self.dp_sgd) != ("fedsgd", "eval", None)
+        ):
+            kind = self.postprocess[looking.index(True)].kind
+            raise ValueError(f"{kind} looks at the batch: it comes first, with fedsgd, batch_norm eval and no dp_sgd")
+        return self
+
+    @model_validator(mode="after")
     def _feeds_errors_of_compressors_back(self) -> Self:
         others = [step.kind for step in self.postprocess if not step.compresses]
         if self.error_feedback and (others or not self.postprocess):
@@ -157,10 +169,20 @@ class Federation(Settings):
     partition: PartitionChoice = Field(default={"kind": "iid"}, validate_default=True)
     client: ClientSettings = ClientSettings()
     server: ServerSettings = ServerSettings()
+    client_level_dp: ClientLevelDp | None = None
+    """Clip each client's update as a whole and add noise; epsilon is accounted for (needs ``fedleak[dp]``)."""
     secure_aggregation: SecureAggregation | None = None
     """The server, and with it the adversary, sees the sum of a round's updates only."""
     engine: Engine = Engine()
     faults: tuple[Fault, ...] = ()
+
+    @property
+    def sharing_client(self) -> ClientSettings:
+        """The client's settings, with what client-level privacy does to an update at the end of ``postprocess``."""
+        if self.client_level_dp is None:
+            return self.client
+        steps = (*self.client.postprocess, *self.client_level_dp.steps)
+        return self.client.model_copy(update={"postprocess": steps})
 
     @property
     def server_learning_rate(self) -> float:

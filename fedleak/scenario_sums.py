@@ -56,7 +56,7 @@ def _check_adversary(scenario: Scenario) -> Iterator[InputError]:
         if name in adversary.granted:
             yield InputError("adversary.grants", name, f"{sees} nothing of single batches")
     for i, attack in enumerate(scenario.attacks):
-        if attack.adapts and scenario.federation.client.postprocess:
+        if attack.adapts and scenario.federation.sharing_client.postprocess:
             yield InputError(
                 f"attacks.{i}.adaptive",
                 attack.name,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,8 +27,9 @@ from fedleak.federation.task import ClientTask, unpack
 from fedleak.guard.base import check_model
 from fedleak.models.base import InputShape, Model
 from fedleak.models.normalisation import batch_statistics
-from fedleak.postprocess.base import apply_chain
+from fedleak.postprocess.base import PostProcess, apply_chain
 from fedleak.postprocess.error_feedback import share_with_feedback
+from fedleak.postprocess.gradient_masking import frozen_layers
 from fedleak.privacy.dp_sgd import DpSgd
 
 app = ClientApp()
@@ -112,7 +114,21 @@ def _compute(
     if private is not None:
         names = [(task.seed, "dp_sgd", origin, client, task.round, task.first_pair + i) for i in range(len(targets))]
         return _private(model, normalised, targets, private, [seeds.torch_generator(*name) for name in names])
-    return compute_updates(model, normalised, targets, training or training_of(task.client), seed=seed)
+    if training is not None:
+        return compute_updates(model, normalised, targets, training, seed=seed)
+    updates = compute_updates(model, normalised, targets, training_of(task.client), seed=seed)
+    return replace(updates, tensors=_at_source(task.client.postprocess, model, normalised, updates.tensors))
+
+
+def _at_source(
+    steps: Sequence[PostProcess], model: nn.Module, images: Tensor, tensors: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Updates of batches ``(n, M, C, H, W)`` after those steps that look at the batch."""
+    for step in (step for step in steps if step.needs_batch):
+        single = [{name: tensor[i] for name, tensor in tensors.items()} for i in range(len(images))]
+        made = [step.at_source(u, model=model, images=batch) for u, batch in zip(single, images, strict=True)]
+        tensors = {name: torch.stack([update[name] for update in made]) for name in tensors}
+    return tensors
 
 
 def _private(
@@ -136,7 +152,14 @@ def _drift(
         return
     generator = seeds.numpy_generator(task.seed, "drift", client)
     chosen = generator.permutation(len(labels))[: drift.images]
-    training = LocalTraining("fedavg", drift.batch_size, drift.epochs, drift.learning_rate, train_mode=False)
+    training = LocalTraining(
+        "fedavg",
+        drift.batch_size,
+        drift.epochs,
+        drift.learning_rate,
+        train_mode=False,
+        frozen=frozen_layers(task.client.postprocess),
+    )
     seed = seeds.derive(task.seed, "drift-order", client)
     batch = images[chosen][None], labels[chosen][None]
     delta = _compute(task, model, *batch, seed=seed, origin="drift", client=client, training=training).tensors

@@ -17,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from fedleak import seeds
 from fedleak.federation.per_batch import per_batch_gradients, weighted_layers
 from fedleak.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
+from fedleak.postprocess.gradient_masking import fits, frozen_layers
 from fedleak.scenario import ClientSettings
 
 State = dict[str, Tensor]
@@ -34,6 +35,7 @@ class LocalTraining:
         batch_size, epochs, learning_rate: of local SGD (``fedavg`` only).
         train_mode: run normalisation and dropout layers in training mode.
         sgd: momentum, weight decay and schedule of local SGD.
+        frozen: patterns of the parameters that local SGD leaves as they are.
     """
 
     protocol: str
@@ -42,6 +44,7 @@ class LocalTraining:
     learning_rate: float
     train_mode: bool
     sgd: LocalSgd = PLAIN_SGD
+    frozen: tuple[str, ...] = ()
 
 
 def training_of(client: ClientSettings) -> LocalTraining:
@@ -53,6 +56,7 @@ def training_of(client: ClientSettings) -> LocalTraining:
         learning_rate=client.local_learning_rate,
         train_mode=client.batch_norm != "eval",
         sgd=client.local_sgd,
+        frozen=frozen_layers(client.postprocess),
     )
 
 
@@ -134,20 +138,22 @@ def _group(
 
     def loss(p: State, b: State, x: Tensor, y: Tensor) -> tuple[Tensor, State]:
         # Normalisation layers write into the buffers they are given: these are this batch's own.
-        logits = functional_call(model, (p, b), (x,))
+        logits = functional_call(model, (parameters | p, b), (x,))
         return F.cross_entropy(logits, y), b
 
     def one(b: State, x: Tensor, y: Tensor) -> tuple[State, State, Tensor]:
         if training.protocol == "fedsgd":
             gradient, (value, b) = grad_and_value(loss, has_aux=True)(parameters, b, x, y)
             return gradient, b, value
-        p, losses = parameters, []
+        p = {name: weight for name, weight in parameters.items() if not fits(name, training.frozen)}
+        losses = []
         velocity: State = {}
         for batch, rate in zip(order, training.sgd.rates(training.learning_rate, len(order)), strict=True):
             gradient, (value, b) = grad_and_value(loss, has_aux=True)(p, b, x[batch], y[batch])
             p, velocity = sgd_step(p, gradient, velocity, rate=rate, settings=training.sgd)
             losses.append(value)
-        return {name: p[name] - parameters[name] for name in p}, b, torch.stack(losses).mean()
+        delta = {name: p.get(name, weight) - weight for name, weight in parameters.items()}
+        return delta, b, torch.stack(losses).mean()
 
     own_buffers = {name: b.unsqueeze(0).repeat(len(images), *[1] * b.ndim) for name, b in buffers.items()}
     with sdpa_kernel(SDPBackend.MATH):  # vmap has no rule for the fused kernels and would loop

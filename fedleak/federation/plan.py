@@ -6,13 +6,16 @@ import fnmatch
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from fedleak import seeds
 from fedleak.datasets.base import DatasetSplits, LabelledImages
 from fedleak.errors import InputError
 from fedleak.federation.sampling import draw_images, images_per_update
 from fedleak.postprocess.gradient_masking import GradientMasking
+from fedleak.postprocess.soteria import Soteria
 from fedleak.privacy.accounting import check_accountant
 from fedleak.scenario import Scenario
 
@@ -66,8 +69,7 @@ def make_plan(scenario: Scenario) -> Plan:
     Raises:
         InputError: if the scenario and its data do not fit together; nothing has been written.
     """
-    if scenario.federation.client.dp_sgd is not None:
-        check_accountant(scenario.federation.client.dp_sgd)
+    check_accountant(scenario.federation)
     splits = scenario.dataset.load()
     _check_model(scenario, splits)
     public, private = scenario.adversary.shift.deal(
@@ -100,12 +102,22 @@ def _check_model(scenario: Scenario, splits: DatasetSplits) -> None:
         model = scenario.model.build(splits.input_shape, len(splits.class_names), seed=0)
     except (ValueError, RuntimeError) as error:
         raise InputError("model", scenario.model.kind, f"it cannot be built for the images: {error}") from error
+    _check_steps(scenario, model, splits)
+
+
+def _check_steps(scenario: Scenario, model: nn.Module, splits: DatasetSplits) -> None:
+    """Post-processing that names layers must find them."""
     names = [name for name, _ in model.named_parameters()]
     for i, step in enumerate(scenario.federation.client.postprocess):
         for pattern in step.layers if isinstance(step, GradientMasking) else ():
             if not fnmatch.filter(names, pattern):
                 path = f"federation.client.postprocess.{i}.layers"
                 raise InputError(path, pattern, f"it fits no parameter of the model: {', '.join(names)}")
+        if isinstance(step, Soteria):
+            try:
+                step.check_model(model, torch.zeros(1, *splits.input_shape))
+            except ValueError as error:
+                raise InputError(f"federation.client.postprocess.{i}.layer", step.layer, str(error)) from error
 
 
 def _public_count(scenario: Scenario, available: int) -> int:

@@ -42,6 +42,7 @@ class SecureSum:
         samples: images behind it, of all clients together.
         nodes: whose updates are in it.
         failures: node -> why its update is not.
+        lost: those of them whose worker is gone, or who were never heard from again.
         bytes: of one client's masked values, which nothing encodes in fewer.
     """
 
@@ -49,6 +50,7 @@ class SecureSum:
     samples: int
     nodes: frozenset[int]
     failures: Mapping[int, str]
+    lost: frozenset[int]
     bytes: int
 
 
@@ -103,7 +105,7 @@ def aggregate_securely(
         reasons = "; ".join(sorted(set(wire.failures.values()))[:5])
         kind = WorkerLostError if wire.lost else FederationError
         raise kind(f"round {round_number}: secure aggregation was given up, too few clients are left ({reasons})")
-    return SecureSum(strategy.arrays, strategy.samples, nodes, wire.failures, wire.masked_bytes)
+    return SecureSum(strategy.arrays, strategy.samples, nodes, wire.failures, frozenset(wire.lost), wire.masked_bytes)
 
 
 def _context(round_number: int, strategy: FedAvg) -> LegacyContext:
@@ -123,14 +125,14 @@ class _Wire:
 
     Attributes:
         failures: node -> reason, in one line.
-        lost: whether a worker of the engine is gone.
+        lost: nodes whose worker is gone, or who did not answer in time.
         masked_bytes: of one client's masked values.
     """
 
     def __init__(self, grid: Grid, timeout: float, stop: threading.Event) -> None:
         self._grid, self._timeout, self._stop = grid, timeout, stop
         self.failures: dict[int, str] = {}
-        self.lost = False
+        self.lost: set[int] = set()
         self.masked_bytes = 0
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
@@ -140,12 +142,12 @@ class _Wire:
         answered = {reply.metadata.src_node_id for reply in replies}
         missing = {m.metadata.dst_node_id for m in sent} - answered
         self.failures |= dict.fromkeys(sorted(missing), NO_REPLY)
-        self.lost |= bool(missing)
+        self.lost |= missing
         for reply in replies:
             if reply.has_error():
-                reason = reply.error.reason or "unknown error"
-                self.failures[reply.metadata.src_node_id] = client_failure(reason)
-                self.lost |= is_lost_worker(reason)
+                node, reason = reply.metadata.src_node_id, reply.error.reason or "unknown error"
+                self.failures[node] = client_failure(reason)
+                self.lost |= {node} if is_lost_worker(reason) else set()
             else:
                 self._measure(reply)
         return replies

@@ -19,6 +19,7 @@ from fedleak.federation.client import STATISTICS_PREFIX
 from fedleak.federation.exchange import exchange, identify, wait_for_nodes
 from fedleak.federation.failures import WorkerLostError
 from fedleak.federation.injection import gather_pairs
+from fedleak.federation.noisy_mean import NoisyMean
 from fedleak.federation.oracles import with_oracles
 from fedleak.federation.plan import Plan, PlannedUpdate
 from fedleak.federation.sampling import images_per_update
@@ -84,12 +85,14 @@ class Server:
 
     def _strategy(self, nodes: Mapping[int, int]) -> ChannelTap:
         federation = self.plan.scenario.federation
+        private = federation.client_level_dp
         sign = -1.0 if federation.client.protocol == "fedsgd" else 1.0
         inner = UpdateAveraging(
             nodes=nodes,
             sample=lambda number: self.plan.rounds[number - 1].clients,
             task=lambda number, client: self._task(number, client=client),
             step=sign * federation.server_learning_rate,
+            mean=NoisyMean(private, seed=self.plan.scenario.seed) if private and private.noise == "central" else None,
         )
         tap = ChannelTap if federation.secure_aggregation is None else SumTap
         return tap(
@@ -185,7 +188,7 @@ class Server:
             classes=len(splits.class_names),
             mean=splits.normalisation.mean,
             std=splits.normalisation.std,
-            client=scenario.federation.client,
+            client=scenario.federation.sharing_client,
             batch_statistics=BatchStatistics.capability_name() in scenario.adversary.granted,
             data=str(self.data.resolve()),
             public=str((self.writer.folder / "public").resolve()),

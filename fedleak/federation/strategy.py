@@ -20,6 +20,7 @@ class UpdateAveraging(FedAvg):
         sample: round -> partition ids that take part, chosen by the scenario's seed.
         task: (round, partition id) -> JSON of the client's task.
         step: factor of the mean update: minus the learning rate for gradients, plus it for deltas.
+        mean: how replies become one; weighted by their images unless given.
     """
 
     def __init__(
@@ -29,9 +30,11 @@ class UpdateAveraging(FedAvg):
         sample: Callable[[int], Iterable[int]],
         task: Callable[[int, int], str],
         step: float,
+        mean: FedAvg | None = None,
     ) -> None:
         super().__init__(min_train_nodes=1, min_evaluate_nodes=1, min_available_nodes=1)
         self._nodes, self._sample, self._task, self._step = nodes, sample, task, step
+        self._mean = mean or FedAvg()
         self._state: dict[str, torch.Tensor] = {}
 
     def configure_train(
@@ -50,7 +53,7 @@ class UpdateAveraging(FedAvg):
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """The new global model."""
-        mean, metrics = super().aggregate_train(server_round, replies)
+        mean, metrics = self._mean.aggregate_train(server_round, replies)
         if mean is None:
             return None, metrics
         new = dict(self._state)

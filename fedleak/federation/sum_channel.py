@@ -8,7 +8,8 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.serverapp import Grid
 
 from fedleak.federation.channel import ChannelTap, Delivery
-from fedleak.federation.secure_aggregation import NO_REPLY, SecureSum
+from fedleak.federation.noisy_mean import CLIENTS
+from fedleak.federation.secure_aggregation import SecureSum
 from fedleak.transcript.manifest import UpdateRecord
 
 
@@ -38,16 +39,17 @@ class SumTap(ChannelTap):
         self._sum = secure
         included = {self._clients[node] for node in secure.nodes}
         reasons = {self._clients[node]: reason for node, reason in secure.failures.items()}
+        lost = {self._clients[node] for node in secure.lost}
         self.deliveries = [
             Delivery(client, "ok")
             if client in included
-            else Delivery(client, "failed", reasons[client], lost=reasons[client] == NO_REPLY)
+            else Delivery(client, "failed", reasons[client], lost=client in lost)
             for client in sorted(self._expected)
         ]
         tensors = dict(zip(names, secure.arrays, strict=True))
         for update in list(self._planned(server_round))[:1]:
             self._record(update, {name: tensor[0] for name, tensor in tensors.items()})
-        metrics = MetricRecord({"num-examples": secure.samples})
+        metrics = MetricRecord({"num-examples": secure.samples, CLIENTS: len(secure.nodes)})
         content = RecordDict({"arrays": ArrayRecord(torch_state_dict=tensors), "metrics": metrics})
         return self._inner.aggregate_train(server_round, [Message(content, reply_to=self._asked)])
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
+from torch import nn
 
 from fedleak.component import Component
 from fedleak.postprocess.tensors import scaled_norm
@@ -20,9 +21,22 @@ class PostProcess(Component):
     compresses: ClassVar[bool] = False
     """It loses part of the update to save bandwidth, and error feedback may send the lost part later."""
 
+    needs_batch: ClassVar[bool] = False
+    """It reads the images behind the update: what it does is done by ``at_source``, before every other step."""
+
     @abstractmethod
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """The update as shared; the argument is left as it was. Random steps draw from ``generator`` only."""
+
+    def at_source(self, update: Update, *, model: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What the step does where the client still holds its batch; nothing unless it ``needs_batch``.
+
+        Args:
+            update: the gradient of the batch.
+            model: that it was computed with.
+            images: normalised, ``(B, C, H, W)``.
+        """
+        return dict(update)
 
     def surrogate(self, update: Update, *, shared: Update) -> dict[str, torch.Tensor]:
         """What an attacker who knows this step makes of a trial update: differentiable, without random draws.

@@ -10,23 +10,30 @@ from fedleak.errors import InputError
 from fedleak.transcript.manifest import PrivacyRecord
 
 if TYPE_CHECKING:
+    from fedleak.privacy.client_level import ClientLevelDp
     from fedleak.privacy.dp_sgd import DpSgd
+    from fedleak.scenario import Federation
 
 
-def check_accountant(settings: DpSgd) -> None:
+def check_accountant(federation: Federation) -> None:
     """Fail before a federation runs that could not be accounted for.
 
     Raises:
-        InputError: if Opacus is not installed.
+        InputError: if one of its settings needs Opacus, which is not installed.
     """
-    try:
-        import opacus  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            "federation.client.dp_sgd",
-            settings.model_dump(),
-            f"its accountant is Opacus': pip install 'fedleak[dp]' ({error})",
-        ) from error
+    private = {
+        "federation.client.dp_sgd": federation.client.dp_sgd,
+        "federation.client_level_dp": federation.client_level_dp,
+    }
+    for path, settings in private.items():
+        if settings is None:
+            continue
+        try:
+            import opacus  # noqa: F401
+        except ImportError as error:
+            raise InputError(
+                path, settings.model_dump(), f"its accountant is Opacus': pip install 'fedleak[dp]' ({error})"
+            ) from error
 
 
 def epsilon(*, noise_multiplier: float, sample_rate: float, steps: int, delta: float) -> float:
@@ -34,8 +41,8 @@ def epsilon(*, noise_multiplier: float, sample_rate: float, steps: int, delta: f
 
     Args:
         noise_multiplier: noise in units of the clipping bound; 0 gives infinity.
-        sample_rate: share of a client's examples that go into a step, in (0, 1].
-        steps: in which the client takes part; 0 gives 0.
+        sample_rate: share of the examples (or clients) that go into a step, in (0, 1].
+        steps: in which one may take part; 0 gives 0.
         delta: probability of failure.
     """
     if steps == 0:
@@ -72,6 +79,36 @@ def account(settings: DpSgd, *, held: Sequence[int], batch_size: int, rounds: Se
     }
     return PrivacyRecord(
         epsilon=max(spent.values()),
+        delta=settings.delta,
+        noise_multiplier=settings.noise_multiplier,
+        max_norm=settings.max_norm,
+    )
+
+
+def account_clients(settings: ClientLevelDp, *, clients: int, rounds: Sequence[Sequence[int]]) -> PrivacyRecord:
+    """The least private client of a federation, as a whole.
+
+    Central noise hides whether a client is there: one update of norm ``max_norm`` more or less, and nobody outside
+    knows who was sampled (accounted for as Poisson samples of the same rate). Local noise hides which update a client
+    sent from one who sees that it sent one: two of them may be ``2 max_norm`` apart, and sampling helps nobody.
+
+    Args:
+        settings: bound and noise.
+        clients: of the federation.
+        rounds: the clients that take part in each round.
+    """
+    central = settings.noise == "central"
+    taken = max(sum(client in chosen for chosen in rounds) for client in range(clients))
+    most = max(len(chosen) for chosen in rounds)
+    return PrivacyRecord(
+        unit="client",
+        noise="server" if central else "client",
+        epsilon=epsilon(
+            noise_multiplier=settings.noise_multiplier / (1 if central else 2),
+            sample_rate=most / clients if central else 1.0,
+            steps=len(rounds) if central else taken,
+            delta=settings.delta,
+        ),
         delta=settings.delta,
         noise_multiplier=settings.noise_multiplier,
         max_norm=settings.max_norm,

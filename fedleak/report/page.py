@@ -92,7 +92,8 @@ def _privacy(results: Results) -> tuple[Tile, ...]:
     if results.epsilon is None or results.delta is None:
         return ()
     spent = significant(results.epsilon) if math.isfinite(results.epsilon) else "infinite"
-    return (Tile("Example-level ε, δ", f"{spent}, {significant(results.delta)}"),)
+    unit = (results.privacy_unit or "example").capitalize()
+    return (Tile(f"{unit}-level ε, δ", f"{spent}, {significant(results.delta)}"),)
 
 
 def _tiles(results: Results) -> tuple[Tile, ...]:

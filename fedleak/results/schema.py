@@ -158,8 +158,10 @@ class Results(Record):
     higher_is_better: tuple[str, ...]
     """Metrics of which more means a better reconstruction."""
     epsilon: float | None = None
-    """Example-level differential privacy of the least private client; None where clients are not private."""
+    """Differential privacy of the least private client; None where clients are not private."""
     delta: float | None = None
+    privacy_unit: Literal["example", "client"] | None = None
+    """What epsilon hides: one example, or all that one client does."""
     bytes_per_update: float | None = None
     """Mean over the recorded updates of what one took on the wire, in its shortest exact encoding."""
     withheld: tuple[CapabilityNote, ...] = ()

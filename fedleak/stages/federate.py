@@ -62,7 +62,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress) -> None:
         buffers=tuple(name for name, _ in server.model.named_buffers()),
         pairs=_pairs_record(plan),
         training=TrainingRecord.model_validate(
-            scenario.federation.client.model_dump(mode="json", exclude={"protocol", "drift"})
+            scenario.federation.sharing_client.model_dump(mode="json", exclude={"protocol", "drift"})
         ),
         about=_about(plan) | {"privacy": _privacy(plan)},
     )
@@ -80,15 +80,15 @@ def _pairs_record(plan: Plan) -> PairsRecord | None:
 
 
 def _privacy(plan: Plan) -> PrivacyRecord | None:
-    from fedleak.privacy.accounting import account
+    from fedleak.privacy.accounting import account, account_clients
 
-    client = plan.scenario.federation.client
+    federation, rounds = plan.scenario.federation, [planned.clients for planned in plan.rounds]
+    client, held = federation.client, [len(data) for data in plan.clients]
+    if federation.client_level_dp is not None:
+        return account_clients(federation.client_level_dp, clients=len(held), rounds=rounds)
     if client.dp_sgd is None:
         return None
-    held = [len(data) for data in plan.clients]
-    return account(
-        client.dp_sgd, held=held, batch_size=client.batch_size, rounds=[planned.clients for planned in plan.rounds]
-    )
+    return account(client.dp_sgd, held=held, batch_size=client.batch_size, rounds=rounds)
 
 
 def _about(plan: Plan) -> dict[str, Any]:

@@ -196,6 +196,7 @@ class _Scorer:
             attacks=tuple(self._with_worst_samples()),
             epsilon=manifest.privacy.epsilon if manifest.privacy else None,
             delta=manifest.privacy.delta if manifest.privacy else None,
+            privacy_unit=manifest.privacy.unit if manifest.privacy else None,
             bytes_per_update=self._bytes_per_update(),
             notes=self._notes(),
             rows=tuple(self.rows),
@@ -235,6 +236,9 @@ class _Scorer:
             for u in self.updates.values()
             if u.summed
         ]
+        privacy = self.reader.manifest.privacy
+        if privacy is not None and privacy.noise == "server":
+            notes.append("epsilon is that of the models which the server gives away; updates reach it without noise")
         return tuple(notes)
 
 

@@ -72,8 +72,12 @@ class PairsRecord(Record):
 
 
 class PrivacyRecord(Record):
-    """The example-level differential privacy of the least private client, by the accountant of Renyi divergences."""
+    """The differential privacy of the least private client, by the accountant of Renyi divergences."""
 
+    unit: Literal["example", "client"] = "example"
+    """What is hidden: whether one example, or one client, took part."""
+    noise: Literal["client", "server"] = "client"
+    """Who adds the noise: before the server sees an update, or after."""
     epsilon: float
     """Infinite without noise."""
     delta: float

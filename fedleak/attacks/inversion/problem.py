@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -12,6 +12,7 @@ from fedleak.attacks.inversion.replay import LocalSteps
 from fedleak.attacks.inversion.settings import LocalTrainingGuess
 from fedleak.errors import AttackFailedError
 from fedleak.postprocess.base import PostProcess
+from fedleak.postprocess.gradient_masking import frozen_layers
 from fedleak.threat import (
     BatchStatistics,
     GlobalModel,
@@ -96,9 +97,10 @@ def gather(
             reach = guess.sgd.reach(guess.count(samples))
             rate = estimated_rate(update, architecture, model, pixels, fixed, reach=reach)
         steps = guess.steps(samples, rate) if order is None else LocalSteps(rate, order.batches, sgd=guess.sgd)
+    replayed = chain.steps if chain is not None else ()
     if steps is not None:
         _check_one_client(update, steps)
-    replayed = chain.steps if chain is not None else ()
+        steps = replace(steps, frozen=frozen_layers(replayed))
     measured = statistics.tensors if statistics is not None else {}
     return Problem(update, architecture, model, pixels, fixed, steps, start, replayed, measured)
 

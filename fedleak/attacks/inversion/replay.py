@@ -13,6 +13,7 @@ from torch.func import functional_call, grad
 
 from fedleak import seeds
 from fedleak.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
+from fedleak.postprocess.gradient_masking import fits
 
 Tensors = dict[str, Tensor]
 
@@ -25,6 +26,7 @@ class LocalSteps:
         learning_rate: of every step, before the schedule.
         batches: positions in the batch of images that each step takes, in order.
         sgd: momentum, weight decay and schedule.
+        frozen: patterns of the parameters that are not trained.
     """
 
     learning_rate: float
@@ -32,6 +34,7 @@ class LocalSteps:
     other_orders: tuple[tuple[tuple[int, ...], ...], ...] = ()
     """Further orders, as ``batches``, over which the update is averaged: the client's own is unknown."""
     sgd: LocalSgd = PLAIN_SGD
+    frozen: tuple[str, ...] = ()
 
 
 def assumed_order(samples: int, *, batch_size: int, epochs: int) -> tuple[tuple[int, ...], ...]:
@@ -103,14 +106,16 @@ def _trained(
     batches: tuple[tuple[int, ...], ...],
 ) -> Tensors:
     """New weights minus old ones after a step of SGD on each of the mini-batches."""
-    weights, velocity = parameters, Tensors()
+    weights = {name: weight for name, weight in parameters.items() if not fits(name, steps.frozen)}
+    constants = buffers | {name: weight for name, weight in parameters.items() if name not in weights}
+    velocity = Tensors()
     for batch, rate in zip(batches, steps.sgd.rates(steps.learning_rate, len(batches)), strict=True):
         index = torch.tensor(batch, device=images.device)
         gradient = loss_gradient(
-            module, weights, buffers, images.index_select(0, index), targets.index_select(0, index)
+            module, weights, constants, images.index_select(0, index), targets.index_select(0, index)
         )
         weights, velocity = sgd_step(weights, gradient, velocity, rate=rate, settings=steps.sgd)
-    return {name: weights[name] - parameters[name] for name in weights}
+    return {name: weights.get(name, weight) - weight for name, weight in parameters.items()}
 
 
 def replica(module: nn.Module, *, train_mode: bool) -> nn.Module:

@@ -1,0 +1,41 @@
+"""The mean of a round's updates under the noise of central client-level privacy, by Flower's own strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+from flwr.app import ArrayRecord, Message, MetricRecord
+from flwr.serverapp.strategy import DifferentialPrivacyClientSideFixedClipping, FedAvg
+
+from fedleak import seeds
+from fedleak.privacy.client_level import ClientLevelDp
+
+CLIENTS = "clients"
+"""Metric of a reply that is the mean over several clients: how many they are."""
+
+
+class NoisyMean(FedAvg):
+    """Flower's mean of clipped updates, plus N(0, (noise_multiplier * max_norm / n)^2) for ``n`` clients.
+
+    Args:
+        settings: bound, noise; the clients clip.
+        seed: of the noise, which Flower draws from numpy's global stream.
+    """
+
+    def __init__(self, settings: ClientLevelDp, *, seed: int) -> None:
+        super().__init__()
+        self._settings, self._seed = settings, seed
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """For as many clients as have replied: with fewer of them each counts for more."""
+        messages = list(replies)
+        counts = [cast(int, m.content.metric_records["metrics"].get(CLIENTS, 1)) for m in messages]
+        settings = self._settings
+        private = DifferentialPrivacyClientSideFixedClipping(
+            FedAvg(), settings.noise_multiplier, settings.max_norm, sum(counts)
+        )
+        with seeds.global_seeds(seeds.derive(self._seed, "client-level-dp", server_round)):
+            return private.aggregate_train(server_round, messages)
