@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from fedleak import seeds
 from fedleak.datasets.base import DatasetSplits, LabelledImages
 from fedleak.errors import InputError
 from fedleak.federation.sampling import draw_images, images_per_update
+from fedleak.federation.selection import largest_gradients_first
 from fedleak.postprocess.gradient_masking import GradientMasking
 from fedleak.privacy.accounting import check_accountant
 from fedleak.scenario import Scenario
@@ -81,6 +83,9 @@ def make_plan(scenario: Scenario) -> Plan:
         private.labels, clients=scenario.federation.clients, seed=seeds.derive(scenario.seed, "partition")
     )
     clients = tuple(private.take(part) for part in parts)
+    if scenario.federation.client.selection == "largest_gradients":
+        first = initial_model(scenario, splits)
+        clients = tuple(c.take(largest_gradients_first(first, c, splits.normalisation)) for c in clients)
     for client, data in enumerate(clients):
         _check_client_data(scenario, client, len(data))
     return Plan(
@@ -91,6 +96,12 @@ def make_plan(scenario: Scenario) -> Plan:
         pair_index=_pair_index(scenario, len(public_index), len(clients[scenario.adversary.compromised])),
         rounds=_plan_rounds(scenario, [len(data) for data in clients]),
     )
+
+
+def initial_model(scenario: Scenario, splits: DatasetSplits) -> nn.Module:
+    """What the server broadcasts in the first round."""
+    seed = seeds.derive(scenario.seed, "model")
+    return scenario.model.build(splits.input_shape, len(splits.class_names), seed=seed)
 
 
 def _check_model(scenario: Scenario, splits: DatasetSplits) -> None:

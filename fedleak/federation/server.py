@@ -12,7 +12,6 @@ from flwr.app import ArrayRecord, ConfigRecord
 from flwr.serverapp import Grid
 from torch import nn
 
-from fedleak import seeds
 from fedleak.datasets.base import LabelledImages
 from fedleak.federation.channel import ChannelTap
 from fedleak.federation.client import STATISTICS_PREFIX
@@ -20,7 +19,7 @@ from fedleak.federation.exchange import exchange, identify, wait_for_nodes
 from fedleak.federation.failures import WorkerLostError
 from fedleak.federation.injection import gather_pairs
 from fedleak.federation.oracles import with_oracles
-from fedleak.federation.plan import Plan, PlannedUpdate
+from fedleak.federation.plan import Plan, PlannedUpdate, initial_model
 from fedleak.federation.strategy import UpdateAveraging
 from fedleak.federation.task import ClientTask
 from fedleak.progress import Progress
@@ -46,10 +45,7 @@ class Server:
     def __init__(self, plan: Plan, writer: TranscriptWriter, data: Path, progress: Progress) -> None:
         self.plan, self.writer, self.data, self.progress = plan, writer, data, progress
         self.stop = threading.Event()
-        scenario = plan.scenario
-        self.model: nn.Module = scenario.model.build(
-            plan.splits.input_shape, len(plan.splits.class_names), seed=seeds.derive(scenario.seed, "model")
-        )
+        self.model = initial_model(plan.scenario, plan.splits)
         self.layout = Layout.of(self.model.named_parameters())
 
     @property
