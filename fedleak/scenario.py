@@ -71,6 +71,9 @@ class ClientSettings(Settings):
     """Images in a gradient (fedsgd) or a local mini-batch (fedavg)."""
     samples: int | None = Field(default=None, ge=1)
     """fedavg: images of a client used in a round; all of its partition unless given."""
+    selection: Literal["random", "largest_gradients"] = "random"
+    """Images of an update: other ones each round; or always those whose gradients under the first model are largest,
+    one of every class in turn (GradInversion's vulnerable population, arXiv 2104.07586, section 4.3)."""
     local_epochs: int = Field(default=1, ge=1)
     local_learning_rate: float = Field(default=0.01, gt=0)
     local_sgd: LocalSgd = PLAIN_SGD

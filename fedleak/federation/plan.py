@@ -14,6 +14,7 @@ from fedleak import seeds
 from fedleak.datasets.base import DatasetSplits, LabelledImages
 from fedleak.errors import InputError
 from fedleak.federation.sampling import draw_images, images_per_update
+from fedleak.federation.selection import largest_gradients_first
 from fedleak.postprocess.gradient_masking import GradientMasking
 from fedleak.postprocess.soteria import Soteria
 from fedleak.privacy.accounting import check_accountant
@@ -85,6 +86,9 @@ def make_plan(scenario: Scenario) -> Plan:
         private.labels, clients=scenario.federation.clients, seed=seeds.derive(scenario.seed, "partition")
     )
     clients = tuple(private.take(part) for part in parts)
+    if scenario.federation.client.selection == "largest_gradients":
+        first = initial_model(scenario, splits)
+        clients = tuple(c.take(largest_gradients_first(first, c, splits.normalisation)) for c in clients)
     for client, data in enumerate(clients):
         _check_client_data(scenario, client, len(data))
     return Plan(
@@ -95,6 +99,12 @@ def make_plan(scenario: Scenario) -> Plan:
         pair_index=_pair_index(scenario, len(public), len(clients[scenario.adversary.compromised])),
         rounds=_plan_rounds(scenario, [len(data) for data in clients]),
     )
+
+
+def initial_model(scenario: Scenario, splits: DatasetSplits) -> nn.Module:
+    """What the server broadcasts in the first round."""
+    seed = seeds.derive(scenario.seed, "model")
+    return scenario.model.build(splits.input_shape, len(splits.class_names), seed=seed)
 
 
 def _check_model(scenario: Scenario, splits: DatasetSplits) -> None:

@@ -17,6 +17,11 @@ def images_per_update(client: ClientSettings, held: int) -> int:
 
 
 def draw_images(settings: ClientSettings, *, seed: int, round_number: int, client: int, held: int) -> NDArray[np.int64]:
-    """Places of the images, among the ``held`` of the client, that it uses in a round; no repeats."""
+    """Places of the images, among the ``held`` of the client, that it uses in a round; no repeats.
+
+    Where gradients decide, the client's images lie in the order in which it takes them.
+    """
+    if settings.selection == "largest_gradients":
+        return np.arange(images_per_update(settings, held), dtype=np.int64)
     generator = seeds.numpy_generator(seed, "client-data", round_number, client)
     return generator.permutation(held)[: images_per_update(settings, held)].astype(np.int64)

@@ -12,7 +12,6 @@ from flwr.app import ArrayRecord, ConfigRecord, Message
 from flwr.serverapp import Grid
 from torch import nn
 
-from fedleak import seeds
 from fedleak.datasets.base import LabelledImages
 from fedleak.federation.channel import ChannelTap
 from fedleak.federation.client import STATISTICS_PREFIX
@@ -21,7 +20,7 @@ from fedleak.federation.failures import WorkerLostError
 from fedleak.federation.injection import gather_pairs
 from fedleak.federation.noisy_mean import NoisyMean
 from fedleak.federation.oracles import with_oracles
-from fedleak.federation.plan import Plan, PlannedUpdate
+from fedleak.federation.plan import Plan, PlannedUpdate, initial_model
 from fedleak.federation.sampling import images_per_update
 from fedleak.federation.secure_aggregation import aggregate_securely
 from fedleak.federation.strategy import UpdateAveraging
@@ -50,10 +49,7 @@ class Server:
     def __init__(self, plan: Plan, writer: TranscriptWriter, data: Path, progress: Progress) -> None:
         self.plan, self.writer, self.data, self.progress = plan, writer, data, progress
         self.stop = threading.Event()
-        scenario = plan.scenario
-        self.model: nn.Module = scenario.model.build(
-            plan.splits.input_shape, len(plan.splits.class_names), seed=seeds.derive(scenario.seed, "model")
-        )
+        self.model = initial_model(plan.scenario, plan.splits)
         self.layout = Layout.of(self.model.named_parameters())
 
     @property

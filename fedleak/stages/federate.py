@@ -62,7 +62,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress) -> None:
         buffers=tuple(name for name, _ in server.model.named_buffers()),
         pairs=_pairs_record(plan),
         training=TrainingRecord.model_validate(
-            scenario.federation.sharing_client.model_dump(mode="json", exclude={"protocol", "drift"})
+            scenario.federation.sharing_client.model_dump(mode="json", exclude={"protocol", "drift", "selection"})
         ),
         about=_about(plan) | {"privacy": _privacy(plan)},
     )
