@@ -11,8 +11,8 @@ from fedleak.families import kinds
 from fedleak.metrics.base import Metric, PeerMetric, Peers
 
 BLIND_TO_SCALE = {"fft_2d"}
-INDICATORS = {"iip", "leaked", "leaked_ssim"}
-"""Zeros and ones: an exact copy has the best value, but others may have it too."""
+INDICATORS = {"iip", "leaked", "leaked_ssim", "readout"}
+"""An exact copy has the best value, 1, but others may have it too."""
 SIZES = [(1, 8, 8), (3, 32, 32), (3, 24, 40)]
 
 
@@ -20,7 +20,7 @@ SIZES = [(1, 8, 8), (3, 32, 32), (3, 24, 40)]
 def metric(request: pytest.FixtureRequest, alexnet_file: Path) -> Metric:
     """One kind; where it needs a backbone, one with random weights, so that nothing is fetched."""
     cls = kinds("metric")[request.param]
-    cheap = {"backbone": str(alexnet_file), "features": {"kind": "random"}}
+    cheap = {"backbone": str(alexnet_file), "features": {"kind": "random"}, "steps": 10, "accuracy": 0}
     made = cls.model_validate({name: value for name, value in cheap.items() if name in cls.model_fields})
     assert isinstance(made, Metric)
     return made
