@@ -12,6 +12,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message
 from flwr.serverapp import Grid
 from torch import nn
 
+from fedleak import seeds
 from fedleak.datasets.base import LabelledImages
 from fedleak.federation.channel import ChannelTap
 from fedleak.federation.client import STATISTICS_PREFIX
