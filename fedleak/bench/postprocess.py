@@ -1,4 +1,4 @@
-"""Speed of every post-processing step and of the encoding of what it shares, on one core."""
+"""Speed of every post-processing step that needs no batch, and of the encoding of what it shares, on one core."""
 
 from __future__ import annotations
 

@@ -73,6 +73,8 @@ def add_noise(
 ) -> dict[str, Tensor]:
     """Add ``draw(tensor)`` times a standard deviation to every tensor, in the order of the mapping.
 
+    Noise, and then its sum with the value, is cut off at the ends of the type's range.
+
     Args:
         update: name -> tensor.
         draw: noise of unit variance in the shape of its argument.
@@ -84,6 +86,7 @@ def add_noise(
 
     def noisy(tensor: Tensor) -> Tensor:
         scale = root_mean_square([tensor]) if relative_to == "tensor" else common
-        return tensor + std * scale * draw(tensor)
+        noise = within_range((draw(tensor) * std) * scale)
+        return within_range(tensor + noise)
 
     return each_floating(update, noisy)

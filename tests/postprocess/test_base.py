@@ -1,11 +1,23 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import pytest
 import torch
 
-from fedleak.postprocess.base import apply_chain, global_norm
+from fedleak import seeds
+from fedleak.attacks.base import Attack
+from fedleak.families import kinds
+from fedleak.postprocess.base import PostProcess, apply_chain, global_norm
 from fedleak.postprocess.gaussian_noise import GaussianNoise
 from fedleak.postprocess.l2_clipping import L2Clipping
 from fedleak.postprocess.magnitude_pruning import MagnitudePruning
+from fedleak.threat import PostProcessingDetails
+from fedleak.transcript.reader import TranscriptReader
+from fedleak.transcript.views import View
+from tests.builders import with_required
+from tests.scenarios import run_federation, scenario
 
 UPDATE = {"a": torch.tensor([3.0, 0.0]), "b": torch.tensor([[-4.0]])}
 
@@ -35,3 +47,35 @@ def test_an_empty_chain_changes_nothing(generator: torch.Generator) -> None:
     result = apply_chain([], UPDATE, generator=generator)
     assert result == UPDATE
     assert result is not UPDATE
+
+
+class _Knowing(Attack):
+    """Asks for what clients do to their updates."""
+
+    def reconstruct(self, chain: PostProcessingDetails) -> Any:
+        return chain
+
+
+def steps_of(kind: str) -> list[dict[str, Any]]:
+    """A chain with the kind in it, and with noise behind it that depends on how many draws were made before."""
+    cls = kinds("postprocess")[kind]
+    assert issubclass(cls, PostProcess)
+    settings = {"layers": ("1.*",)} if "layers" in cls.model_fields else {}
+    return [with_required(cls, **settings).model_dump(mode="json"), {"kind": "gaussian_noise", "std": 0.01}]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds("postprocess") if kind != "soteria"])
+def test_the_attackers_replay_gives_the_bytes_that_flower_delivered(tmp_path: Path, kind: str) -> None:
+    """The chain as the transcript tells it, on the update as it was before; soteria acts where the images are."""
+    open_to_all = {"adversary__level": 3, "adversary__injection": None, "attacks": ["dlg"], "federation__rounds": 1}
+    plain = TranscriptReader(run_federation(tmp_path / "plain", scenario(**open_to_all)).transcript)
+    changes = open_to_all | {"federation__client__postprocess": steps_of(kind)}
+    delivered = TranscriptReader(run_federation(tmp_path / "shared", scenario(**changes)).transcript)
+    view = View(delivered, frozenset({"post_processing_details"}), delivered.manifest.updates[0])
+    chain = view.capabilities(_Knowing().reconstruct)["chain"]
+    assert isinstance(chain, PostProcessingDetails)
+    for record in delivered.manifest.updates:
+        generator = seeds.torch_generator(0, "postprocess", "train", record.client, 1, 0)
+        before = plain.manifest.parameters.unflatten(plain.update(record.row))
+        after = delivered.manifest.parameters.flatten(apply_chain(chain.steps, before, generator=generator))
+        assert after.numpy().tobytes() == delivered.update(record.row).numpy().tobytes()

@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from fedleak.postprocess.base import Update
 from fedleak.postprocess.gaussian_noise import GaussianNoise
+from fedleak.postprocess.tensors import normal_like
+from tests.postprocess.updates import RelativeTo, check_noise, noisy_by_hand, updates
 
 
 def test_noise_has_the_stated_moments(generator: torch.Generator) -> None:
@@ -45,3 +50,16 @@ def test_relative_to_the_tensor_or_to_the_whole_update() -> None:
     assert torch.equal(own["b"], update["b"])
     torch.testing.assert_close(common["a"], update["a"] + 0.25 * noise["a"])
     torch.testing.assert_close(common["b"], 0.25 * noise["b"])
+
+
+@given(
+    update=updates(),
+    std=st.sampled_from([0.0, 1e-3, 1.0, 100.0]),
+    relative_to=st.sampled_from(["nothing", "tensor", "update"]),
+)
+def test_value_by_value(update: Update, std: float, relative_to: RelativeTo) -> None:
+    """Zeros, constants, huge and tiny values, counters and empty tensors; every draw in the order of the mapping."""
+    draws = torch.Generator().manual_seed(0)
+    expected = noisy_by_hand(update, lambda t: normal_like(t, draws), std=std, relative_to=relative_to)
+    result = GaussianNoise(std=std, relative_to=relative_to).apply(update, generator=torch.Generator().manual_seed(0))
+    check_noise(result, expected, std=std)

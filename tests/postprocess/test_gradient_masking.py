@@ -6,16 +6,19 @@ from typing import Any, Literal
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fedleak.attacks.inversion.replay import LocalSteps, replay, replica, split_state
 from fedleak.errors import InputError
 from fedleak.federation.local_training import LocalTraining, mini_batches, training_seed
 from fedleak.federation.plan import make_plan
 from fedleak.models.mlp import Mlp
+from fedleak.postprocess.base import Update
 from fedleak.postprocess.gradient_masking import GradientMasking, frozen_layers
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.truth import TruthReader
-from tests.postprocess.updates import generator
+from tests.postprocess.updates import generator, updates
 from tests.scenarios import run_federation, scenario
 
 MODEL = Mlp(hidden=(6,))
@@ -44,6 +47,14 @@ def test_a_pattern_that_fits_no_parameter_is_refused_before_anything_runs() -> N
     mask = [{"kind": "gradient_masking", "layers": ["*.bias", "head.*"]}]
     with pytest.raises(InputError, match=r"postprocess\.0\.layers.*head.*fits no parameter.*weight"):
         make_plan(scenario(federation__client__postprocess=mask))
+
+
+@given(update=updates(), layers=st.lists(st.sampled_from(["a", "b", "?", "*"]), min_size=1), keep=st.booleans())
+def test_tensor_by_tensor(update: Update, layers: list[str], keep: bool) -> None:
+    result = GradientMasking(layers=tuple(layers), mode="keep" if keep else "omit").apply(update, generator=generator())
+    for name, tensor in update.items():
+        named = bool({"?", "*", name} & set(layers))
+        assert torch.equal(result[name], tensor if named == keep else tensor * 0)
 
 
 @pytest.mark.parametrize("mode", ["omit", "keep", "freeze"])

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fedleak.postprocess.base import Update
 from fedleak.postprocess.laplacian_noise import LaplacianNoise
 from fedleak.postprocess.tensors import laplace_like
-from tests.postprocess.updates import generator
+from tests.postprocess.updates import RelativeTo, check_noise, generator, noisy_by_hand, updates
 
 UPDATE = {"a": torch.tensor([3.0, -4.0]), "b": torch.zeros(2)}
 
@@ -32,3 +35,16 @@ def test_relative_to_the_tensor_or_to_the_whole_update() -> None:
 def test_the_standard_deviation_is_the_one_asked_for(std: float) -> None:
     result = LaplacianNoise(std=std).apply({"w": torch.zeros(100_000)}, generator=generator())["w"]
     assert float(result.std()) == pytest.approx(std, rel=0.02)
+
+
+@given(
+    update=updates(),
+    std=st.sampled_from([0.0, 1e-3, 1.0, 100.0]),
+    relative_to=st.sampled_from(["nothing", "tensor", "update"]),
+)
+def test_value_by_value(update: Update, std: float, relative_to: RelativeTo) -> None:
+    """Zeros, constants, huge and tiny values, counters and empty tensors; every draw in the order of the mapping."""
+    draws = generator()
+    expected = noisy_by_hand(update, lambda t: laplace_like(t, draws), std=std, relative_to=relative_to)
+    result = LaplacianNoise(std=std, relative_to=relative_to).apply(update, generator=generator())
+    check_noise(result, expected, std=std)

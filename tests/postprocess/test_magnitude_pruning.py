@@ -5,7 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedleak.postprocess.base import Update
 from fedleak.postprocess.magnitude_pruning import MagnitudePruning
+from tests.postprocess.updates import updates
 
 NO_DRAW = torch.Generator()
 
@@ -26,6 +28,21 @@ def test_exactly_the_whole_part_of_the_share_is_pruned(size: int, rate: float, s
     assert torch.equal(pruned[~zero], values[~zero])
     if zero.any():
         assert values[zero].abs().max() <= values[~zero].abs().min()
+
+
+@given(update=updates(), rate=st.sampled_from([0.0, 0.3, 0.5, 0.9]))
+def test_tensor_by_tensor_against_sorting(update: Update, rate: float) -> None:
+    """The magnitudes that are left are the largest, whatever their size; which of equal ones is free."""
+    pruned = MagnitudePruning(rate=rate).apply(update, generator=NO_DRAW)
+    for name, tensor in update.items():
+        if not tensor.is_floating_point():
+            assert torch.equal(pruned[name], tensor)
+            continue
+        before, after = tensor.flatten().tolist(), pruned[name].flatten().tolist()
+        count = int(rate * len(before) + 1e-9)
+        assert all(value in (0.0, original) for original, value in zip(before, after, strict=True))
+        kept = sorted(map(abs, before))[count:]
+        assert sorted(map(abs, after)) == [0.0] * count + kept
 
 
 @pytest.mark.parametrize(("rate", "kept"), [(0.9, 100), (0.99, 10), (0.999, 1)])

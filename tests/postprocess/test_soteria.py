@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
@@ -14,10 +16,11 @@ from fedleak.errors import InputError, InputErrors
 from fedleak.federation.plan import make_plan
 from fedleak.models.lenet import LeNet
 from fedleak.models.vit import ViT
+from fedleak.postprocess.base import Update
 from fedleak.postprocess.soteria import Soteria, representation
 from tests.attacks.inversion.builders import victim
 from tests.attacks.inversion.test_adaptive import attacked
-from tests.postprocess.updates import generator
+from tests.postprocess.updates import generator, updates
 from tests.scenarios import scenario
 
 MODEL = LeNet(channels=2).build((1, 8, 8), 4, seed=3)  # its last layer reads 8 features
@@ -68,6 +71,20 @@ def test_it_is_the_gradient_behind_a_perturbed_representation() -> None:
     perturbed = values[0].clone().index_fill(0, torch.tensor(pruned), 0.0)
     bias = gradient_of(images)[WEIGHT.replace("weight", "bias")]
     torch.testing.assert_close(shared[WEIGHT], torch.outer(bias, perturbed))
+
+
+@given(update=updates(), scale=st.sampled_from([0.0, 1e-20, 1.0, 1e20]), rate=st.floats(0, 0.99))
+def test_only_columns_of_the_guarded_layer_change(update: Update, scale: float, rate: float) -> None:
+    """Beside counters, empty tensors and any values; with representations of any size, all zero too."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 5, bias=False), nn.Linear(5, 2, bias=False)).requires_grad_(False)
+    model[1].weight.copy_(torch.randn(5, 4, generator=generator(2)) * scale)
+    whole = {**update, "2.weight": torch.randn(2, 5, generator=generator(3))}
+    step, images = Soteria(layer="2.weight", rate=rate), torch.ones(2, 1, 2, 2)
+    shared = step.at_source(whole, model=model, images=images)
+    assert all(torch.equal(shared[name], tensor) for name, tensor in update.items())
+    columns = shared["2.weight"].any(dim=0)
+    assert int((~columns).sum()) == int(rate * 5 + 1e-9)
+    assert torch.equal(shared["2.weight"], whole["2.weight"] * columns)
 
 
 def test_features_that_are_zero_or_do_not_move() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from hypothesis import strategies as st
 
@@ -40,3 +43,34 @@ def floats(update: Update) -> list[float]:
 def generator(seed: int = 0) -> torch.Generator:
     """A fresh generator."""
     return torch.Generator().manual_seed(seed)
+
+
+RelativeTo = Literal["nothing", "tensor", "update"]
+
+
+def noisy_by_hand(
+    update: Update, draw: Callable[[torch.Tensor], torch.Tensor], *, std: float, relative_to: RelativeTo
+) -> Update:
+    """Value plus deviation times draw, in double precision, both cut off at the ends of float32; counters stay."""
+
+    def spread(values: list[float]) -> float:
+        return (sum(value**2 for value in values) / max(1, len(values))) ** 0.5
+
+    expected = {}
+    for name, tensor in update.items():
+        if not tensor.is_floating_point() or not tensor.numel():
+            expected[name] = tensor
+            continue
+        size = {"nothing": 1.0, "tensor": spread(floats({name: tensor})), "update": spread(floats(update))}
+        noise = (std * size[relative_to] * draw(tensor).double()).clamp(-LARGEST, LARGEST)
+        expected[name] = (tensor.double() + noise).clamp(-LARGEST, LARGEST).float()
+    return expected
+
+
+def check_noise(actual: Update, expected: Update, *, std: float) -> None:
+    """The same, up to rounding of the largest value in the tensor."""
+    assert list(actual) == list(expected)
+    for name, tensor in expected.items():
+        assert actual[name].dtype == tensor.dtype
+        largest = float(tensor.abs().amax()) if tensor.numel() else 0.0
+        torch.testing.assert_close(actual[name], tensor, rtol=1e-5, atol=1e-6 * largest + 1e-37 * (1 + std))
