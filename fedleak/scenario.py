@@ -227,7 +227,19 @@ class Adversary(Settings):
     shift: ShiftChoice = Field(default={"kind": "none"}, validate_default=True)
     injection: Injection | None = None
     victims: Victims = Victims()
-    label_inference: LabelChoice | None = Field(default={"kind": "greedy_bias"}, validate_default=True)
+    label_inference: LabelChoice | None = Field(default={"kind": "calibrated_counts"}, validate_default=True)
+    """``calibrated_counts`` unless given; ``greedy_bias`` where the model is not granted."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _infers_labels_by_what_is_granted(cls, given: Any) -> Any:
+        """Before checking, so that the schema states the usual default."""
+        if not isinstance(given, dict) or "label_inference" in given or given.get("level") is not None:
+            return given
+        grants = given.get("grants")
+        if isinstance(grants, list | tuple) and threat.GlobalModel.capability_name() in grants:
+            return given
+        return given | {"label_inference": {"kind": "greedy_bias"}}
 
     @field_validator("grants")
     @classmethod

@@ -59,8 +59,16 @@ def test_an_attack_with_fixed_labels_needs_a_label_inference() -> None:
 
 def test_grants_by_name_are_as_good_as_a_level() -> None:
     names = ["shared_update", "model_architecture", "injected_pairs"]
-    granted = scenario(adversary__level=None, adversary__grants=names).adversary.granted
-    assert granted == set(names)
+    adversary = scenario(adversary__level=None, adversary__grants=names).adversary
+    assert adversary.granted == set(names)
+
+
+def test_labels_are_inferred_as_well_as_what_is_granted_allows() -> None:
+    names = ["shared_update", "model_architecture", "injected_pairs"]
+    for grants, kind in ((names, "greedy_bias"), ([*names, "global_model"], "calibrated_counts")):
+        inference = scenario(adversary__level=None, adversary__grants=grants).adversary.label_inference
+        assert inference is not None
+        assert inference.kind == kind
 
 
 def test_the_tiny_scenario_is_valid() -> None:

@@ -44,7 +44,11 @@ MISTAKES: dict[str, tuple[str, str, dict[str, Any]]] = {
         "error",
         {"model": {"kind": "lenet", "last_bias": False}, "adversary__label_inference": "ilrg"},
     ),
-    "no bias, greedy": ("last_bias", "warning", {"model": {"kind": "lenet", "last_bias": False}}),
+    "no bias, greedy": (
+        "last_bias",
+        "warning",
+        {"model": {"kind": "lenet", "last_bias": False}, "adversary__label_inference": "greedy_bias"},
+    ),
     "more images than classes": (
         "repeats",
         "error",

@@ -11,6 +11,8 @@ from fedleak.errors import AttackFailedError
 
 SCALES = 201
 """Scales tried around the one that leaves some class empty."""
+SLACK = 1e-3
+"""Of an image, by which a rounded gradient may claim too much."""
 REACH = 0.25
 """How far they reach to either side, as a share of it."""
 
@@ -20,14 +22,17 @@ def labels_of(counts: Tensor) -> Tensor:
     return torch.arange(len(counts)).repeat_interleave(counts.cpu())
 
 
-def nearest_counts(wanted: Tensor, total: int) -> Tensor:
-    """The non-negative whole numbers that sum to ``total`` and lie nearest to ``wanted`` ``(K,)`` in squared distance.
+def nearest_counts(wanted: Tensor, total: int, *, least: Tensor | None = None) -> Tensor:
+    """The whole numbers that sum to ``total`` and lie nearest to ``wanted`` ``(K,)`` in squared distance.
 
     One at a time goes to where most is missing, which is exact for a separable convex cost.
+
+    Args:
+        least: lower bounds ``(K,)`` that sum to at most ``total``; zeros unless given.
     """
-    missing = wanted.double().clone()
-    counts = torch.zeros(len(wanted), dtype=torch.int64)
-    for _ in range(total):
+    counts = torch.zeros(len(wanted), dtype=torch.int64) if least is None else least.clone()
+    missing = wanted.double() - counts
+    for _ in range(total - int(counts.sum())):
         place = int(missing.argmax())
         counts[place] += 1
         missing[place] -= 1
@@ -78,8 +83,19 @@ def linear_bayes(expected: Tensor, spread: Tensor, total: int) -> Estimator:
     return Estimator(prior - gain @ system @ prior, gain)
 
 
+def forced_counts(gradient: Tensor, total: int) -> Tensor:
+    """Images that each class must have at least, ``(K,)``: ``n >= -B g``, because no softmax is negative.
+
+    Zeros where that is more than ``total`` together: the gradient is then not an exact one.
+    """
+    forced = (-total * _finite(gradient) - SLACK).ceil().clamp(min=0).to(torch.int64)
+    return forced if int(forced.sum()) <= total else torch.zeros_like(forced)
+
+
 def count_images(estimator: Estimator, gradient: Tensor, total: int, *, known_scale: bool) -> Tensor:
     """Images per class ``(K,)``, whole numbers that sum to ``total``.
+
+    A single image gives its class away by itself: no other entry is negative (Zhao et al. 2020, arXiv 2001.02610).
 
     Args:
         gradient: of the mean loss for the last layer's bias, ``(K,)``.
@@ -89,9 +105,12 @@ def count_images(estimator: Estimator, gradient: Tensor, total: int, *, known_sc
     Raises:
         AttackFailedError: if the gradient is not finite, or zero where its scale is unknown.
     """
-    slope = total * estimator.gain @ _finite(gradient)
+    exact = _finite(gradient)
+    if total == 1 and bool((exact < 0).any()):
+        return nearest_counts(-exact, total)
+    slope = total * estimator.gain @ exact
     if known_scale:
-        return nearest_counts(estimator.constant + slope, total)
+        return nearest_counts(estimator.constant + slope, total, least=forced_counts(exact, total))
     return _nearest_over_scales(estimator.constant, slope, total)
 
 

@@ -58,7 +58,7 @@ class Repeats(Check):
             severity,
             what,
             why=f"label inference {kind} names every class once at most",
-            remedy="take label_inference: calibrated_counts or greedy_bias, which count",
+            remedy="take label_inference: calibrated_counts, which counts",
         )
 
 

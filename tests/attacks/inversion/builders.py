@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from fedleak.attacks.base import Attack, Reconstruction
 from fedleak.attacks.labels.greedy_bias import GreedyBias
+from fedleak.datasets.base import LabelledImages
 from fedleak.federation.local_training import LocalTraining, compute_updates
 from fedleak.models.base import Model
 from fedleak.models.lenet import LeNet
@@ -71,19 +73,25 @@ def victim(
     uniform: bool = True,
 ) -> Victim:
     """``count`` digits seen by a LeNet, with weights uniform in (-0.5, 0.5) as in the code of DLG unless told."""
+    data = digits().train
     leaked = architecture(model or LeNet(channels=6))
+    return victim_of(leaked, data.take(np.arange(first, first + count)), training=training, uniform=uniform)
+
+
+def victim_of(
+    leaked: ModelArchitecture, data: LabelledImages, *, training: LocalTraining = GRADIENT, uniform: bool = False
+) -> Victim:
+    """One update from all of ``data``, whatever its images are."""
     module = leaked.build(seed=3)
     if uniform:
         generator = torch.Generator().manual_seed(3)
         with torch.no_grad():
             for parameter in module.parameters():
                 parameter.uniform_(-0.5, 0.5, generator=generator)
-    data = digits().train
-    images = torch.from_numpy(data.images[first : first + count]).float() / 255
-    labels = torch.from_numpy(data.labels[first : first + count])
+    images, labels = torch.from_numpy(data.images).float() / 255, torch.from_numpy(data.labels)
     updates = compute_updates(module, ((images - 0.5) / 0.5)[None], labels[None], training, seed=0)
     protocol = "fedavg" if training.protocol == "fedavg" else "fedsgd"
     tensors = {name: tensor[0] for name, tensor in updates.tensors.items()}
-    shared = SharedUpdate(tensors, protocol=protocol, round=1, client=1, samples=count)
+    shared = SharedUpdate(tensors, protocol=protocol, round=1, client=1, samples=len(labels))
     state = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
     return Victim(leaked, state, shared, images, labels, training)

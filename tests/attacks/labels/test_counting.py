@@ -6,11 +6,21 @@ from typing import Any
 import pytest
 import torch
 
-from fedleak.attacks.labels.counting import count_images, labels_of, least_squares, linear_bayes, nearest_counts
+from fedleak.attacks.labels.counting import (
+    count_images,
+    forced_counts,
+    labels_of,
+    least_squares,
+    linear_bayes,
+    nearest_counts,
+)
 from fedleak.errors import AttackFailedError
 
 # Three classes; images of class 0 are well known to the model, those of 1 and 2 are not.
 EXPECTED = torch.tensor([[0.8, 0.1, 0.1], [0.3, 0.4, 0.3], [0.3, 0.2, 0.5]], dtype=torch.float64)
+
+
+NO_SPREAD = torch.zeros(3, 3)
 
 
 def gradient(counts: list[int]) -> torch.Tensor:
@@ -28,6 +38,24 @@ def test_nearest_counts_by_hand() -> None:
     assert nearest_counts(torch.tensor([1.6, -0.2, 2.7]), 4).tolist() == [1, 0, 3]
 
 
+def test_nearest_counts_above_lower_bounds_by_hand() -> None:
+    assert nearest_counts(torch.tensor([1.6, -0.2, 2.7]), 4, least=torch.tensor([0, 1, 0])).tolist() == [1, 1, 2]
+
+
+def test_a_negative_entry_forces_images_and_an_impossible_one_nothing() -> None:
+    """Of four images: -4 x -0.3 = 1.2 must be two; a gradient that forces five is no gradient."""
+    assert forced_counts(torch.tensor([-0.3, 0.4, -0.1]), 4).tolist() == [2, 0, 1]
+    assert forced_counts(torch.tensor([-0.6, 0.4, -0.6]), 4).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("known_scale", [True, False])
+def test_a_single_image_is_found_however_wrong_the_expected_softmax(known_scale: bool) -> None:
+    """The model takes noise for class 2, the image is of class 0 and the model sure of it."""
+    noise = torch.tensor([[0.01, 0.01, 0.98]]).expand(3, 3)
+    gradient = torch.tensor([-0.05, 0.03, 0.02])
+    assert count_images(linear_bayes(noise, NO_SPREAD, 1), gradient, 1, known_scale=known_scale).tolist() == [1, 0, 0]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_nearest_counts_agree_with_trying_everything(seed: int) -> None:
     wanted = 2.5 * torch.randn(4, generator=torch.Generator().manual_seed(seed)) + 1
@@ -38,7 +66,6 @@ def test_nearest_counts_agree_with_trying_everything(seed: int) -> None:
     assert float((wanted - found).square().sum()) == pytest.approx(best, rel=1e-5)
 
 
-NO_SPREAD = torch.zeros(3, 3)
 ESTIMATORS = {"least squares": least_squares, "bayes": lambda rows, total: linear_bayes(rows, NO_SPREAD, total)}
 
 
