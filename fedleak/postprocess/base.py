@@ -49,6 +49,13 @@ class PostProcess(Component):
         """
         return dict(update)
 
+    def noise(self, shared: Update) -> dict[str, torch.Tensor]:
+        """Variance of what chance adds to a value, a scalar for each tensor, as an attacker reads it off ``shared``.
+
+        Empty unless the kind draws and knows.
+        """
+        return {}
+
 
 def apply_chain(steps: Sequence[PostProcess], update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
     """Apply ``steps`` in the order in which the scenario lists them."""

@@ -22,3 +22,7 @@ class ElementwiseClipping(PostProcess):
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, Tensor]:
         """Values inside the bounds stay as they are."""
         return each_floating(update, lambda tensor: tensor.clamp(-self.bound, self.bound))
+
+    def surrogate(self, update: Update, *, shared: Update) -> dict[str, Tensor]:
+        """The same clipping: beyond the bounds only the sign counts."""
+        return {name: tensor.clamp(-self.bound, self.bound) for name, tensor in update.items()}

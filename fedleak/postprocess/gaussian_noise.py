@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from fedleak.postprocess.base import PostProcess, Update
-from fedleak.postprocess.tensors import add_noise, normal_like
+from fedleak.postprocess.tensors import add_noise, added_variance, normal_like
 
 
 class GaussianNoise(PostProcess):
@@ -23,3 +23,7 @@ class GaussianNoise(PostProcess):
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Every tensor gets its own draw, in the order of the mapping."""
         return add_noise(update, lambda t: normal_like(t, generator), std=self.std, relative_to=self.relative_to)
+
+    def noise(self, shared: Update) -> dict[str, torch.Tensor]:
+        """The variance; where it is relative, to what the shared update tells of the scale."""
+        return added_variance(shared, std=self.std, relative_to=self.relative_to)

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 
 from fedleak.postprocess.base import PostProcess, Update
+from fedleak.postprocess.selection import on_support
 from fedleak.postprocess.tensors import each_floating
 
 
@@ -24,7 +25,7 @@ class MagnitudePruning(PostProcess):
 
     def surrogate(self, update: Update, *, shared: Update) -> dict[str, torch.Tensor]:
         """Trial values count only where the shared update was not pruned."""
-        return {name: tensor * (shared[name] != 0) for name, tensor in update.items()}
+        return on_support(update, shared)
 
     def _prune(self, tensor: torch.Tensor) -> torch.Tensor:
         count = int(self.rate * tensor.numel() + 1e-9)  # 0.29 * 100 is a little less than 29

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fedleak.postprocess.base import PostProcess, Update
-from fedleak.postprocess.tensors import each_floating, scaled_norm, uniform_like, within_range
+from fedleak.postprocess.tensors import each_floating, rounding_variances, scaled_norm, uniform_like, within_range
 
 
 class Qsgd(PostProcess):
@@ -28,6 +28,10 @@ class Qsgd(PostProcess):
         Unbiased: its mean over the draws is the update. Values beyond the type's range are cut off at its ends.
         """
         return each_floating(update, lambda tensor: self._quantise(tensor, generator))
+
+    def noise(self, shared: Update) -> dict[str, Tensor]:
+        """Of the stochastic rounding; being unbiased, it is matched as noise: trial updates are not rounded."""
+        return rounding_variances(shared)
 
     def _quantise(self, tensor: Tensor, generator: torch.Generator) -> Tensor:
         levels = 2**self.bits - 1

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fedleak.postprocess.base import PostProcess, Update
-from fedleak.postprocess.selection import kept_count, select
+from fedleak.postprocess.selection import kept_count, on_support, select
 
 
 class RandomK(PostProcess):
@@ -27,6 +27,16 @@ class RandomK(PostProcess):
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, Tensor]:
         """Exactly ``ceil(share * n)`` places are kept, of each tensor or of all."""
         return select(update, lambda flat: self._keep(flat, generator), scope=self.scope)
+
+    def surrogate(self, update: Update, *, shared: Update) -> dict[str, Tensor]:
+        """Trial values count only at the places that were drawn, which the shared update shows."""
+        kept = on_support(update, shared)
+        if not self.rescale:
+            return kept
+        sizes = {name: tensor.numel() for name, tensor in update.items() if tensor.is_floating_point()}
+        if self.scope == "global":
+            sizes = dict.fromkeys(sizes, sum(sizes.values()))
+        return {name: t * (sizes[name] / kept_count(self.share, sizes[name])) for name, t in kept.items()}
 
     def _keep(self, flat: Tensor, generator: torch.Generator) -> Tensor:
         count = kept_count(self.share, flat.numel())

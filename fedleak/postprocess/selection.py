@@ -17,6 +17,14 @@ def kept_count(share: float, values: int) -> int:
     return min(values, max(1, math.ceil(share * values - 1e-9)))
 
 
+def on_support(update: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Trial values where the shared update is not zero, and zeros elsewhere.
+
+    A later step that fills zeros, such as noise, hides the support.
+    """
+    return {name: tensor * (shared[name] != 0) for name, tensor in update.items()}
+
+
 def select(
     update: Mapping[str, Tensor], keep: Callable[[Tensor], Tensor], *, scope: Literal["tensor", "global"]
 ) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fedleak.postprocess.base import PostProcess, Update
-from fedleak.postprocess.tensors import each_floating
+from fedleak.postprocess.tensors import each_floating, straight_through
 
 
 class SignSgd(PostProcess):
@@ -23,6 +23,10 @@ class SignSgd(PostProcess):
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, Tensor]:
         """Zeros stay zero."""
         return each_floating(update, self._sign)
+
+    def surrogate(self, update: Update, *, shared: Update) -> dict[str, Tensor]:
+        """The trial's own signs, with a straight-through derivative."""
+        return each_floating(update, lambda tensor: straight_through(tensor, self._sign(tensor.detach())))
 
     def _sign(self, tensor: Tensor) -> Tensor:
         if self.scale == "none":

@@ -48,6 +48,42 @@ def within_range(tensor: Tensor) -> Tensor:
     return tensor.clamp_(-limit, limit)
 
 
+def straight_through(value: Tensor, rounded: Tensor) -> Tensor:
+    """``rounded`` with the derivative of ``value`` (Bengio et al. 2013, arXiv 1308.3432)."""
+    return value + (rounded - value).detach()
+
+
+def rounding_variances(update: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Mean variance of stochastic rounding, a scalar for each tensor, from its result: multiples of a step.
+
+    A value at ``p`` steps, ``k <= p <= k + 1``, has ``(p - k)(k + 1 - p)`` square steps: about the share of values that
+    are not zero where most are far below a step, and a sixth where they spread over many.
+    """
+    return {name: _rounding_variance(t) for name, t in update.items() if t.is_floating_point() and t.numel()}
+
+
+def _rounding_variance(tensor: Tensor) -> Tensor:
+    magnitudes = tensor.abs()
+    step = torch.where(magnitudes > 0, magnitudes, torch.inf).amin()
+    share = (magnitudes > 0).to(tensor.dtype).mean()
+    return torch.where(share > 0, share.clamp(max=1 / 6) * step.square(), torch.zeros_like(share))
+
+
+def added_variance(update: Mapping[str, Tensor], *, std: float, relative_to: str) -> dict[str, Tensor]:
+    """Variance of what ``add_noise`` adds, a scalar for each tensor, from its result ``x'``.
+
+    Where it is relative: a share ``std^2 / (1 + std^2)`` of the mean square of ``x'``.
+    """
+    values = {name: tensor for name, tensor in update.items() if tensor.is_floating_point() and tensor.numel()}
+    if relative_to == "nothing":
+        return {name: tensor.new_tensor(std**2) for name, tensor in values.items()}
+    share = std**2 / (1 + std**2)
+    if relative_to == "update":
+        common = share * root_mean_square(values.values()).square()
+        return dict.fromkeys(values, common)
+    return {name: share * root_mean_square([tensor]).square() for name, tensor in values.items()}
+
+
 def uniform_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
     """Draws from U[0, 1) of the tensor's shape and type, made on the generator's device."""
     draws = torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype, device=generator.device)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fedleak.postprocess.base import PostProcess, Update
-from fedleak.postprocess.selection import kept_count, select
+from fedleak.postprocess.selection import kept_count, on_support, select
 
 
 class TopK(PostProcess):
@@ -25,6 +25,10 @@ class TopK(PostProcess):
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, Tensor]:
         """Exactly ``ceil(share * n)`` places are kept, of each tensor or of all."""
         return select(update, self._keep, scope=self.scope)
+
+    def surrogate(self, update: Update, *, shared: Update) -> dict[str, Tensor]:
+        """Trial values count only where the shared update kept something."""
+        return on_support(update, shared)
 
     def _keep(self, flat: Tensor) -> Tensor:
         kept = flat.abs().topk(kept_count(self.share, flat.numel()), sorted=False).indices

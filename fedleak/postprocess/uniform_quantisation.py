@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fedleak.postprocess.base import PostProcess, Update
-from fedleak.postprocess.tensors import each_floating, uniform_like, within_range
+from fedleak.postprocess.tensors import each_floating, rounding_variances, straight_through, uniform_like, within_range
 
 
 class UniformQuantisation(PostProcess):
@@ -28,6 +28,22 @@ class UniformQuantisation(PostProcess):
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, Tensor]:
         """Each value becomes ``k * max|g| / (2^(bits-1) - 1)`` with a whole number ``k``."""
         return each_floating(update, lambda tensor: self._quantise(tensor, generator))
+
+    def surrogate(self, update: Update, *, shared: Update) -> dict[str, Tensor]:
+        """The trial's own rounding with a straight-through derivative; stochastic rounding is matched as noise."""
+        if self.rounding == "stochastic":
+            return dict(update)
+        return each_floating(update, lambda tensor: straight_through(tensor, self._nearest(tensor.detach())))
+
+    def noise(self, shared: Update) -> dict[str, Tensor]:
+        """Of stochastic rounding."""
+        if self.rounding == "nearest":
+            return {}
+        return rounding_variances(shared)
+
+    def _nearest(self, tensor: Tensor) -> Tensor:
+        step = tensor.abs().amax().clamp(min=torch.finfo(tensor.dtype).tiny) / (2 ** (self.bits - 1) - 1)
+        return (tensor / step).round() * step
 
     def _quantise(self, tensor: Tensor, generator: torch.Generator) -> Tensor:
         levels = 2 ** (self.bits - 1) - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.func import vmap
 
 from fedleak.families import kinds
 from fedleak.postprocess.base import PostProcess, Update
@@ -99,3 +100,23 @@ def test_the_surrogate_keeps_shapes_can_be_differentiated_and_changes_nothing_it
     torch.stack([tensor.square().sum() for tensor in made.values()]).sum().backward()
     assert all(t.grad is not None and t.grad.isfinite().all() for t in trial.values())
     assert all(torch.equal(trial[name], tensor) for name, tensor in original.items())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_surrogate_runs_over_many_trials_at_once(kind: str) -> None:
+    original = gradient()
+    shared = applied(kind, original)
+    trials = {name: torch.stack([tensor, -2 * tensor]) for name, tensor in original.items()}
+    made = vmap(lambda update: step(kind).surrogate(update, shared=shared))(trials)
+    for i in range(2):
+        alone = step(kind).surrogate({name: tensor[i] for name, tensor in trials.items()}, shared=shared)
+        assert all(torch.allclose(made[name][i], tensor, atol=1e-7) for name, tensor in alone.items())
+
+
+@pytest.mark.parametrize("name", UPDATES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_noise_is_a_finite_variance_of_each_tensor_or_none(kind: str, name: str) -> None:
+    noise = step(kind).noise(applied(kind, UPDATES[name]))
+    values = [key for key, tensor in UPDATES[name].items() if tensor.is_floating_point() and tensor.numel()]
+    assert list(noise) in ([], values)
+    assert all(value.ndim == 0 and not value.isnan() and value >= 0 for value in noise.values())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,3 +24,8 @@ def test_by_hand() -> None:
     update = {"w": torch.tensor([0.2, -0.7, 0.5])}
     result = ElementwiseClipping(bound=0.5).apply(update, generator=generator())["w"]
     assert torch.equal(result, torch.tensor([0.2, -0.5, 0.5]))
+
+
+def test_the_surrogate_is_the_clipping_itself() -> None:
+    made = ElementwiseClipping(bound=0.5).surrogate({"w": torch.tensor([-1.0, 0.2, 3.0])}, shared={})["w"]
+    assert made.tolist() == pytest.approx([-0.5, 0.2, 0.5])

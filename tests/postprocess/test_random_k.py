@@ -39,3 +39,12 @@ def test_rescaling_makes_it_unbiased() -> None:
     result = RandomK(share=0.5, rescale=True).apply({"w": torch.full((1000,), 3.0)}, generator=generator())["w"]
     assert result.unique().tolist() == [0.0, 6.0]
     assert float(result.mean()) == pytest.approx(3.0)
+
+
+def test_the_surrogate_is_the_support_and_the_factor() -> None:
+    trial, shared = {"w": torch.arange(1.0, 9.0), "b": torch.ones(2)}, {"w": torch.eye(8)[2], "b": torch.zeros(2)}
+    made = RandomK(share=0.125, rescale=True).surrogate(trial, shared=shared)
+    assert made["w"].tolist() == [0, 0, 24, 0, 0, 0, 0, 0]
+    everywhere = RandomK(share=0.2, rescale=True, scope="global").surrogate(trial, shared=shared)
+    assert everywhere["w"].tolist() == [0, 0, 15, 0, 0, 0, 0, 0], "two of ten places"
+    assert RandomK(share=0.125).surrogate(trial, shared=shared)["w"].tolist() == [0, 0, 3, 0, 0, 0, 0, 0]

@@ -30,3 +30,12 @@ def test_signs_value_by_value(update: Update) -> None:
 def test_by_hand() -> None:
     result = SignSgd().apply({"w": torch.tensor([3.0, -1.0, 0.0, 2.0])}, generator=generator())["w"]
     torch.testing.assert_close(result, torch.tensor([1.5, -1.5, 0.0, 1.5]))
+
+
+def test_the_surrogate_is_the_sign_with_the_derivative_of_the_value() -> None:
+    trial = torch.tensor([3.0, -1.0, 0.0, 0.0], requires_grad=True)
+    made = SignSgd().surrogate({"w": trial}, shared={})["w"]
+    assert made.tolist() == [1.0, -1.0, 0.0, 0.0]
+    made.sum().backward()
+    assert trial.grad is not None
+    assert trial.grad.tolist() == [1.0] * 4

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedleak.postprocess.base import Update
-from fedleak.postprocess.tensors import laplace_like, normal_like, root_mean_square, scaled_norm, uniform_like
+from fedleak.postprocess.tensors import (
+    add_noise,
+    added_variance,
+    laplace_like,
+    normal_like,
+    root_mean_square,
+    rounding_variances,
+    scaled_norm,
+    uniform_like,
+)
 from tests.postprocess.updates import floats, generator, updates
 
 TINY = float(torch.finfo(torch.float32).tiny)
@@ -58,3 +67,20 @@ def test_draws_follow_the_type(seed: int) -> None:
         drawn = uniform_like(torch.zeros(5, dtype=dtype), generator(seed))
         assert drawn.dtype == dtype
         assert ((drawn >= 0) & (drawn < 1)).all()
+
+
+@pytest.mark.parametrize("spread", [0.02, 20.0])
+def test_the_variance_of_stochastic_rounding_shows_in_its_result(spread: float) -> None:
+    values = spread * torch.randn(20_000, generator=generator())
+    rounded = (values + torch.rand(20_000, generator=generator(1))).floor()
+    (estimate,) = rounding_variances({"w": rounded, "count": torch.tensor([1])}).values()
+    assert float(estimate) == pytest.approx(float((rounded - values).square().mean()), rel=0.15)
+
+
+@pytest.mark.parametrize("relative_to", ["nothing", "tensor", "update"])
+def test_the_variance_of_added_noise_shows_in_its_result(relative_to: str) -> None:
+    update = {"a": torch.full((20_000,), 2.0), "b": torch.full((20_000,), 0.5)}
+    noisy = add_noise(update, lambda t: normal_like(t, generator(int(t[0]))), std=0.5, relative_to=relative_to)
+    found = added_variance(noisy, std=0.5, relative_to=relative_to)
+    for name, tensor in update.items():
+        assert float(found[name]) == pytest.approx(float((noisy[name] - tensor).square().mean()), rel=0.05)

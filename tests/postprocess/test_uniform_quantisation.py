@@ -46,3 +46,14 @@ def test_stochastic_rounding_is_unbiased() -> None:
 def test_bits_are_bounded(bits: int) -> None:
     with pytest.raises(ValueError, match="bits"):
         UniformQuantisation(bits=bits)
+
+
+def test_the_surrogate_rounds_with_the_derivative_of_the_value() -> None:
+    trial = torch.tensor([3.0, -1.4, 0.2], requires_grad=True)
+    made = UniformQuantisation(bits=3).surrogate({"w": trial}, shared={})["w"]
+    assert made.tolist() == [3.0, -1.0, 0.0]
+    made.sum().backward()
+    assert trial.grad is not None
+    assert trial.grad.tolist() == [1.0] * 3
+    by_chance = UniformQuantisation(bits=3, rounding="stochastic").surrogate({"w": trial}, shared={})["w"]
+    assert torch.equal(by_chance, trial)

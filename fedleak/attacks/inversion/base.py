@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -23,6 +24,7 @@ from fedleak.attacks.inversion.problem import Problem, gather
 from fedleak.attacks.inversion.replay import LocalSteps, Tensors, replica
 from fedleak.attacks.inversion.settings import Group, Init, LocalTraining, LocalTrainingGuess, StartFrom
 from fedleak.attacks.inversion.start import matching_loss, noise_start, ordered_images, perturbed
+from fedleak.attacks.inversion.transform import estimated_chain
 from fedleak.errors import AttackFailedError
 from fedleak.postprocess.base import PostProcess
 from fedleak.threat import (
@@ -61,12 +63,13 @@ class InversionAttack(Attack):
     local_training: LocalTraining = None
     """For weight deltas: ``worst``, ``known``, ``estimated`` or ``best`` knowledge of the local steps, or a mapping of
     what is assumed; all but ``best`` unroll them."""
-    adaptive: bool = False
-    """Pass trial updates through the client's post-processing, which the adversary must be granted to know."""
+    adaptive: bool | Literal["estimated"] = False
+    """Pass trial updates through the client's post-processing, which the adversary must be granted to know, or which is
+    ``estimated`` from each update itself."""
     victims_per_call: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """Victims of one model version that are attacked side by side. ``auto``: one where a pass of the network is long,
-    else as many as share 512 MiB, at most 16; L-BFGS, stopping on a plateau and estimated local steps go one
-    by one."""
+    else as many as share 512 MiB, at most 16; L-BFGS, stopping on a plateau and what is estimated from each
+    update go one by one."""
 
     @property
     def starts_from(self) -> str | None:
@@ -76,14 +79,14 @@ class InversionAttack(Attack):
     @property
     def adapts(self) -> bool:
         """Whether trial updates pass through the client's post-processing."""
-        return self.adaptive
+        return bool(self.adaptive)
 
     def wanted(self) -> frozenset[type[Capability]]:
         """Starting images only where ``init`` names an attack; post-processing and statistics only where used."""
         chosen: set[type[Capability]] = set()
         if self.starts_from:
             chosen.add(StartingImages)
-        if self.adaptive:
+        if self.adaptive is True:
             chosen.add(PostProcessingDetails)
         if self.priors.batch_norm and self.priors.batch_norm_statistics == "exact":
             chosen.add(BatchStatistics)
@@ -111,7 +114,10 @@ class InversionAttack(Attack):
         Raises:
             AttackFailedError: if they do not say enough.
         """
-        return gather(self._guess, **known)
+        problem = gather(self._guess, **known)
+        if self.adaptive != "estimated":
+            return problem
+        return replace(problem, chain=estimated_chain(problem.update.tensors))
 
     @property
     def _guess(self) -> LocalTrainingGuess | None:
@@ -121,7 +127,8 @@ class InversionAttack(Attack):
         """How many updates ``reconstruct_several`` takes, judged by one of them."""
         problem = self.problem(**known)
         guess = self._guess
-        if self.optimiser.kind == "lbfgs" or self.optimiser.plateau or (guess is not None and guess.is_estimated):
+        estimates = self.adaptive == "estimated" or (guess is not None and guess.is_estimated)
+        if self.optimiser.kind == "lbfgs" or self.optimiser.plateau or estimates:
             return 1
         if self.victims_per_call != "auto":
             return self.victims_per_call

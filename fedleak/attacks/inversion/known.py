@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fedleak.attacks.inversion.distances import Distance
+from fedleak.attacks.inversion.noise import noise_weights
 from fedleak.attacks.inversion.objective import Known
 from fedleak.attacks.inversion.problem import Problem
 from fedleak.attacks.inversion.replay import Tensors, split_state
@@ -39,12 +40,13 @@ def known_of(problem: Problem, distance: Distance, *, restarts: int, box: bool) 
     if problem.labels is not None:
         one_hot = F.one_hot(problem.labels, problem.architecture.classes).to(first)
         probabilities = {"probabilities": _repeat(one_hot, restarts)}
-    masked = distance.top_share < 1
+    weights = noise_weights(problem.chain, target)
+    masks = {n: distance.mask(t) for n, t in target.items()} if distance.top_share < 1 or weights else {}
     return Known(
         parameters=parameters,
         buffers=buffers,
         target={name: _repeat(tensor, restarts) for name, tensor in target.items()},
-        mask={name: _repeat(distance.mask(t), restarts) for name, t in target.items()} if masked else {},
+        mask={n: _repeat(mask * weights.get(n, 1.0), restarts) for n, mask in masks.items()},
         labels=probabilities,
         consensus={},
         box=_box(problem.pixels, first) if box else {},

@@ -23,7 +23,7 @@ class Known(NamedTuple):
     Attributes:
         parameters, buffers: of the broadcast model, common to all trials.
         target: the shared update, ``(T, *shape)``.
-        mask: of its coordinates, ``(T, *shape)``; empty without one.
+        mask: of its coordinates, ``(T, *shape)``: zero, or what they are worth; empty without one.
         labels: ``probabilities`` ``(T, B, K)``; empty where labels are optimised jointly.
         consensus: ``images`` ``(T, B, C, H, W)`` of the group; empty without a group prior.
         box: ``low`` and ``high`` ``(C, 1, 1)`` in normalised space; empty without a constraint.

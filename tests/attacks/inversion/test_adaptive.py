@@ -12,11 +12,14 @@ from fedleak.attacks.generative.lti import Lti
 from fedleak.attacks.inversion.dlg import Dlg
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
 from fedleak.attacks.inversion.known import known_of
+from fedleak.attacks.inversion.noise import noise_weights
 from fedleak.attacks.inversion.objective import Known
 from fedleak.errors import InputErrors
 from fedleak.postprocess.base import PostProcess, apply_chain
+from fedleak.postprocess.gaussian_noise import GaussianNoise
 from fedleak.postprocess.l2_clipping import L2Clipping
 from fedleak.postprocess.magnitude_pruning import MagnitudePruning
+from fedleak.postprocess.sign_sgd import SignSgd
 from fedleak.threat import PostProcessingDetails
 from tests.attacks.inversion.builders import Victim, victim
 from tests.attacks.inversion.test_several import known
@@ -47,6 +50,27 @@ def test_an_adaptive_attacker_sees_through_pruning() -> None:
     assert one.psnr(adaptive) > one.psnr(plain) + 1
 
 
+def test_an_adaptive_attacker_does_without_magnitudes() -> None:
+    """Straight through the sign; the transform is known, or read off the update."""
+    one, settings = shared(victim(), SignSgd()), {"iterations": 100}
+    plain, known_chain, estimated = (
+        attacked(one, InvertingGradients.model_validate(settings | {"adaptive": adaptive}), SignSgd())
+        for adaptive in (False, True, "estimated")
+    )
+    assert one.psnr(known_chain) > one.psnr(plain) + 3
+    assert torch.equal(estimated.images, known_chain.images)
+
+
+def test_relative_noise_weighs_tensors() -> None:
+    """The factors are those of the objective's mask, and differ between victims."""
+    noise = GaussianNoise(std=1.0, relative_to="tensor")
+    one, attack = shared(victim(), noise), Dlg(adaptive=True)
+    some = problem_known(attack, one, PostProcessingDetails((noise,)))
+    factors = noise_weights((noise,), one.update.tensors)
+    assert len({float(value) for value in factors.values()}) == len(factors)
+    assert all(bool((some.mask[name] == value).all()) for name, value in factors.items())
+
+
 def test_the_truth_has_no_matching_loss_behind_a_known_clipping() -> None:
     """With a squared distance, the size of the update matters."""
     clipping = L2Clipping(max_norm=0.01)
@@ -74,6 +98,13 @@ def test_post_processing_is_asked_for_only_by_adaptive_attacks() -> None:
     assert PostProcessingDetails not in InvertingGradients().wanted()
     assert PostProcessingDetails in InvertingGradients(adaptive=True).wanted()
     assert [a.adapts for a in (InvertingGradients(), InvertingGradients(adaptive=True), Lti())] == [False, True, True]
+
+
+def test_one_who_estimates_needs_no_grant_and_takes_victims_one_by_one() -> None:
+    attack = InvertingGradients(adaptive="estimated")
+    assert attack.wanted() == InvertingGradients().wanted()
+    assert attack.adapts
+    assert attack.victims_together(known(attack, victim())) == 1
 
 
 def test_an_adaptive_attack_needs_the_grant() -> None:

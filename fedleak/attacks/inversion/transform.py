@@ -1,0 +1,132 @@
+"""What a client seems to do to its updates before it shares them, read off one of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from fedleak.postprocess.base import PostProcess, Update
+from fedleak.postprocess.elementwise_clipping import ElementwiseClipping
+from fedleak.postprocess.gaussian_noise import GaussianNoise
+from fedleak.postprocess.gradient_masking import GradientMasking
+from fedleak.postprocess.qsgd import Qsgd
+from fedleak.postprocess.random_k import RandomK
+from fedleak.postprocess.selection import kept_count
+from fedleak.postprocess.sign_sgd import SignSgd
+from fedleak.postprocess.top_k import TopK
+from fedleak.postprocess.uniform_quantisation import UniformQuantisation
+
+Steps = tuple[PostProcess, ...]
+
+ENOUGH = 8
+"""Values that are not zero from which on a tensor shows a grid."""
+LOWEST_LEVEL = 256
+"""The smallest magnitude of a tensor is at most so many steps of its grid."""
+SCATTERED = 0.02
+"""Share of zeros in live columns of the last layer from which on they were made."""
+NO_GAP = 0.1
+"""Where the smallest magnitude kept is less than this share of the median, it was not the largest that were kept."""
+AUDIBLE = 1e-4
+"""What the last layer's gradient may sum to, as a share of its size; rounding errors are a thousand times smaller."""
+
+
+def estimated_chain(update: Update) -> Steps:
+    """Steps that explain how an update looks; empty if it looks like an honest gradient (our own rules).
+
+    Each trace hides another: behind a quantiser nothing else shows, behind a sparsifier or clipping no noise does, and
+    clipping by the norm never. QSGD by the largest magnitude looks like uniform quantisation of one bit more; the bits
+    of QSGD are the fewest that reach the highest level seen, the share of a sparsifier is that of values not zero.
+
+    Args:
+        update: gradients or weight deltas of cross-entropy, name -> tensor, as shared.
+    """
+    values = {name: tensor for name, tensor in update.items() if tensor.is_floating_point() and tensor.numel()}
+    rest = {name: tensor for name, tensor in values.items() if bool((tensor != 0).any())}
+    if not rest:
+        return ()
+    omitted = tuple(name for name in values if name not in rest)
+    masked: Steps = (GradientMasking(layers=omitted),) if omitted else ()
+    return masked + (_quantiser(rest) or _sparsifier(rest) + _clipping(rest) or _noise(rest))
+
+
+def _quantiser(update: Update) -> Steps:
+    """All magnitudes of a tensor are multiples of one step."""
+    seen = [tensor for tensor in update.values() if int((tensor != 0).sum()) >= ENOUGH]
+    levels = {_highest_level(tensor) for tensor in seen}
+    if not levels or 0 in levels:
+        return ()
+    highest = max(levels)
+    if highest == 1 and _scattered_zeros(update) < SCATTERED:
+        ones = all(bool((tensor.abs() == 1).logical_or(tensor == 0).all()) for tensor in seen)
+        return (SignSgd(scale="none" if ones else "mean"),)
+    bits = math.log2(highest + 1)
+    if highest > 1 and bits.is_integer() and levels == {highest}:
+        return (UniformQuantisation(bits=int(bits) + 1),)
+    fitting = (Qsgd.model_validate({"bits": bits}) for bits in (1, 2, 3, 4, 8) if 2**bits > highest)
+    return tuple(fitting)[:1]
+
+
+def _highest_level(tensor: Tensor) -> int:
+    """The largest magnitude in steps of the grid; 0 if there is none."""
+    magnitudes = tensor[tensor != 0].abs().double()
+    relative = magnitudes / magnitudes.min()
+    some = relative[:: math.ceil(len(relative) / 64)]
+    lowest = torch.arange(1, LOWEST_LEVEL + 1)
+    fitting = lowest[_whole(some * lowest[:, None]).all(dim=1)]
+    if not len(fitting) or not _whole(relative * fitting[0]).all():
+        return 0
+    return int((relative.max() * fitting[0]).round())
+
+
+def _whole(levels: Tensor) -> Tensor:
+    """Which numbers are whole, up to single precision."""
+    return (levels - levels.round()).abs() <= 1e-4 + 1e-6 * levels
+
+
+def _sparsifier(update: Update) -> Steps:
+    """Zeros where the last layer has none of its own."""
+    if _scattered_zeros(update) < SCATTERED:
+        return ()
+    counts = {name: int((tensor != 0).sum()) for name, tensor in update.items()}
+    share = sum(counts.values()) / sum(tensor.numel() for tensor in update.values())
+    alike = all(abs(counts[n] - kept_count(share, t.numel())) <= 1 + 0.02 * counts[n] for n, t in update.items())
+    most = update[max(counts, key=counts.__getitem__)]
+    kept = most[most != 0].abs()
+    kind = RandomK if float(kept.min()) < NO_GAP * float(kept.median()) else TopK
+    return (kind.model_validate({"share": share, "scope": "tensor" if alike else "global"}),)
+
+
+def _clipping(update: Update) -> Steps:
+    """Several values share the largest magnitude."""
+    largest = max(float(tensor.abs().max()) for tensor in update.values())
+    many = sum(int((tensor.abs() == largest).sum()) for tensor in update.values())
+    return (ElementwiseClipping(bound=largest),) if many > 2 else ()
+
+
+def _noise(update: Update) -> Steps:
+    """Over the classes the gradient of the last layer sums to zero, whatever the images.
+
+    Sums of ``K`` noisy values have ``K`` times their variance. Whether it is Gaussian, or relative, does not show.
+    """
+    last = _last_matrix(update)
+    if last is None:
+        return ()
+    std = float(last.sum(dim=0).square().mean() / len(last)) ** 0.5
+    return (GaussianNoise(std=std),) if std > AUDIBLE * float(last.square().mean()) ** 0.5 else ()
+
+
+def _scattered_zeros(update: Update) -> float:
+    """Share of zeros in the last layer, dead inputs apart: an honest one has none, as no class has probability zero."""
+    last = _last_matrix(update)
+    if last is None:
+        return 0.0
+    alive = last[:, (last != 0).any(dim=0)]
+    return float((alive == 0).double().mean())
+
+
+def _last_matrix(update: Mapping[str, Tensor]) -> Tensor | None:
+    matrices = [tensor for tensor in update.values() if tensor.ndim == 2]
+    return matrices[-1].double() if matrices else None
