@@ -43,7 +43,8 @@ class UniformQuantisation(PostProcess):
 
     def _nearest(self, tensor: Tensor) -> Tensor:
         step = tensor.abs().amax().clamp(min=torch.finfo(tensor.dtype).tiny) / (2 ** (self.bits - 1) - 1)
-        return (tensor / step).round() * step
+        quantised: Tensor = (tensor / step).round() * step
+        return quantised
 
     def _quantise(self, tensor: Tensor, generator: torch.Generator) -> Tensor:
         levels = 2 ** (self.bits - 1) - 1
