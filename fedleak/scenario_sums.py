@@ -28,7 +28,7 @@ def _check_protocol(scenario: Scenario, settings: SecureAggregation) -> Iterator
         yield InputError(
             f"{PATH}.num_shares", settings.num_shares, f"expected an odd number up to {count}, the clients in a round"
         )
-    if count * settings.quantization_range > 2**MODULUS_BITS:
+    if count * settings.quantization_range >= 2**MODULUS_BITS:
         yield InputError(
             f"{PATH}.quantization_range",
             settings.quantization_range,

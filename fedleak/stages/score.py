@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 
 import torch
 
@@ -33,7 +34,7 @@ from fedleak.stages.analyse import Analyses
 from fedleak.stages.attack_record import AttackRecord, load_images, load_record
 from fedleak.stages.weights import weight_course
 from fedleak.threat import CAPABILITIES, GRANTABLE
-from fedleak.transcript.manifest import digest_of
+from fedleak.transcript.manifest import Manifest, digest_of
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.truth import TruthReader
 
@@ -231,15 +232,16 @@ class _Scorer:
             for u in self.reader.manifest.updates
             if u.status != "ok"
         ]
-        notes += [
-            f"round {u.round}: the adversary saw the sum over clients {', '.join(map(str, u.summed))} only"
-            for u in self.updates.values()
-            if u.summed
-        ]
-        privacy = self.reader.manifest.privacy
-        if privacy is not None and privacy.noise == "server":
-            notes.append("epsilon is that of the models which the server gives away; updates reach it without noise")
-        return tuple(notes)
+        return (*notes, *_protection(self.reader.manifest))
+
+
+def _protection(manifest: Manifest) -> Iterator[str]:
+    """From whom the federation's own protocol keeps what."""
+    sizes = sorted({len(update.summed) for update in manifest.updates if update.summed})
+    if sizes:
+        yield f"the adversary saw sums over {' or '.join(map(str, sizes))} clients, and no client's own update"
+    if manifest.privacy is not None and manifest.privacy.noise == "server":
+        yield "epsilon is that of the models which the server gives away; updates reach it without noise"
 
 
 def _peers(truth: TruthReader) -> Peers:
