@@ -51,7 +51,8 @@ class GitRidge(TrainedAttack[RidgeInverter]):
     model is unsure; then ``G_{W_i} = d_i a_{i-1}^T`` is linear in ``a_{i-1}``, and, where the activations bend little,
     in the image. So the pairs of a class determine its inversion by kernel ridge regression, without descent.
     Regularisation and sharing between classes are those with the lowest leave-one-out error on the adversary's pairs.
-    Needs no architecture: the class is the largest entry of the last gradient, which for one image is the label.
+    Needs no architecture: the class is the largest entry of the last gradient, which for one image is the label. Of a
+    class without pairs it knows what classes share, or, where they share nothing, the mean of all images.
     """
 
     kind: Literal["git_ridge"] = "git_ridge"
@@ -92,7 +93,9 @@ class GitRidge(TrainedAttack[RidgeInverter]):
             groups[part] = reader.classes_of(updates)
         self._check_sizes(groups)
         targets = pairs.read_images(rows).flatten(1).to(device)
-        grouped = ridge.Grouped.of(table.to(device), targets, groups.to(device), reader.weights.to(device))
+        grouped = ridge.Grouped.of(
+            table.to(device), targets, groups.to(device), reader.weights.to(device), count=reader.output.shape[0]
+        )
         outcome = ridge.solve(
             grouped,
             targets,

@@ -46,7 +46,7 @@ class Grouped:
     means: Tensor
 
     @classmethod
-    def of(cls, features: Tensor, targets: Tensor, groups: Tensor, weights: Tensor) -> Grouped:
+    def of(cls, features: Tensor, targets: Tensor, groups: Tensor, weights: Tensor, *, count: int) -> Grouped:
         """Centre within groups, and scale every feature to its weight in standard deviations about the centres.
 
         Args:
@@ -54,8 +54,8 @@ class Grouped:
             targets: ``(P, O)``.
             groups: ``(P,)``.
             weights: ``(F,)``.
+            count: number of groups, those without pairs too.
         """
-        count = int(groups.max()) + 1
         centres, means = group_means(features, groups, count), group_means(targets, groups, count)
         squares = torch.zeros_like(weights)
         for part in _parts(len(features)):

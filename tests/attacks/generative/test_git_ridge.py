@@ -15,7 +15,7 @@ from fedleak.models.lenet import LeNet
 from fedleak.progress import QuietProgress
 from fedleak.threat import InjectedPairs, SharedUpdate
 from fedleak.transcript.layout import Layout
-from tests.builders import architecture, digits, injected_pairs, shared_update, stored_pairs
+from tests.builders import architecture, digits, injected_pairs, shared_update, stored_pairs, updates_of
 
 CPU = torch.device("cpu")
 VICTIMS = range(1200, 1240)
@@ -103,6 +103,20 @@ def test_pairs_of_more_than_one_image_are_a_failed_attack(tmp_path: Path) -> Non
     pairs = injected_pairs(tmp_path, architecture(), pairs=10, batch=2)
     with pytest.raises(AttackFailedError, match="one image per update"):
         fitted(pairs, GitRidge())
+
+
+def test_a_class_without_pairs_is_met_with_the_mean_of_all_images(tmp_path: Path) -> None:
+    leaked, data = architecture(LeNet(channels=4)), digits().train
+    seen = np.flatnonzero(data.labels < 8)[:100]
+    images, index = data.images[seen], np.arange(len(seen))[:, None]
+    tensors = updates_of(leaked, images[index], data.labels[seen][index])
+    layout = Layout.of((name, tensor[0]) for name, tensor in tensors.items())
+    pairs = stored_pairs(tmp_path, images, index, layout.flatten(tensors, batch_dims=1).numpy(), layout)
+    attack = GitRidge(sharing=(0.0,))
+    trained = attack.restore(fitted(pairs, attack), pairs, device=CPU)
+    _, update = victim(LeNet(channels=4), int(np.flatnonzero(data.labels == 9)[0]))
+    rebuilt = attack.reconstruct(trained, update, generator=torch.Generator()).images[0]
+    torch.testing.assert_close(rebuilt, torch.from_numpy(images).float().mean(dim=0) / 255, atol=1e-5, rtol=0)
 
 
 def test_an_update_of_more_than_one_image_is_a_failed_attack(tmp_path: Path) -> None:

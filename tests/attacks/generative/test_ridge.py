@@ -22,7 +22,7 @@ def problem(seed: int = 0, *, pairs: int = 24, noise: float = 0.1) -> tuple[Tens
 def solved(
     features: Tensor, targets: Tensor, groups: Tensor, *, sharing: float, penalty: float
 ) -> tuple[Grouped, Outcome]:
-    grouped = Grouped.of(features.to(torch.float16), targets, groups, torch.ones(features.shape[1]))
+    grouped = Grouped.of(features.to(torch.float16), targets, groups, torch.ones(features.shape[1]), count=3)
     candidates = (0.0,) if sharing == 0 else (sharing,)
     outcome = solve(
         grouped, targets, regularisation=(penalty,), sharing=candidates, progress=QuietProgress(), name="test"
@@ -108,9 +108,16 @@ def test_groups_with_one_map_learn_from_each_other() -> None:
     assert shared.error < 0.5 * apart.error
 
 
+def test_a_group_without_pairs_is_met_with_the_mean_of_all_targets() -> None:
+    features, targets, groups = problem()
+    grouped = Grouped.of(features.to(torch.float16), targets, groups, torch.ones(features.shape[1]), count=5)
+    outcome = solve(grouped, targets, regularisation=(0.1,), sharing=(), progress=QuietProgress(), name="test")
+    torch.testing.assert_close(grouped.predict(outcome.solution, features[0], 4), targets.mean(dim=0))
+
+
 def test_the_best_regularisation_by_leave_one_out_is_taken() -> None:
     features, targets, groups = problem(noise=2.0, pairs=30)
-    grouped = Grouped.of(features.to(torch.float16), targets, groups, torch.ones(features.shape[1]))
+    grouped = Grouped.of(features.to(torch.float16), targets, groups, torch.ones(features.shape[1]), count=3)
     errors = {p: solved(features, targets, groups, sharing=0, penalty=p)[1].error for p in (1e-6, 1e-2, 1.0, 1e3)}
     outcome = solve(grouped, targets, regularisation=tuple(errors), sharing=(), progress=QuietProgress(), name="test")
     assert outcome.solution.regularisation == min(errors, key=lambda p: errors[p])
