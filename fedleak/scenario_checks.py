@@ -27,6 +27,7 @@ def check_scenario(scenario: Scenario) -> None:
         *_check_victims(scenario),
         *_check_rounds(scenario),
         *_check_attacks(scenario),
+        *_check_metrics(scenario),
         *check_sums(scenario),
         *check_privacy(scenario),
     ]
@@ -105,6 +106,13 @@ def _check_attacks(scenario: Scenario) -> Iterator[InputError]:
     if labels is not None:
         needed = frozenset(required_capabilities(type(labels).infer).values())
         yield from _check_grants(scenario, "adversary.label_inference", labels.kind, needed)
+
+
+def _check_metrics(scenario: Scenario) -> Iterator[InputError]:
+    private = scenario.adversary.shift.private_source(scenario.dataset)
+    for metric in scenario.metrics.enabled():
+        if objection := metric.objection(private):
+            yield InputError(f"metrics.{metric.kind}", metric.model_dump(exclude={"kind"}), objection)
 
 
 def _check_start(scenario: Scenario, path: str, attack: Attack) -> Iterator[InputError]:

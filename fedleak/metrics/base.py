@@ -11,6 +11,7 @@ import torch
 from pydantic import create_model
 
 from fedleak.component import Component, Settings
+from fedleak.datasets.base import Dataset
 
 
 class MetricUnavailableError(Exception):
@@ -39,6 +40,10 @@ class Metric(Component):
         Raises:
             MetricUnavailableError: if something it needs (weights) is not to be had.
         """
+
+    def objection(self, private: Dataset) -> str:
+        """Why it says nothing about images of this data set, which clients hold; empty if it does."""
+        return ""
 
     def note(self) -> str:
         """What a reader must know about how it was computed; empty if nothing."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 
+from fedleak.datasets.base import Dataset
 from fedleak.datasets.drawing import CONTENTS, ContentName
 from fedleak.datasets.rendered import Rendered
 from fedleak.metrics.base import Metric, MetricUnavailableError
@@ -50,6 +51,14 @@ class Readout(Metric):
             )
         alike = own.read(reconstruction) == own.read(truth)
         return alike.to(reconstruction.dtype).mean(dim=1)
+
+    def objection(self, private: Dataset) -> str:
+        """Other images, or other symbols, cannot be read."""
+        if not isinstance(private, Rendered):
+            return f"it reads images of the data set rendered; clients hold {private.kind}"
+        if self.content != private.content or (self.content != "clock" and self.length != private.length):
+            return f"clients hold a {private.content} of length {private.length}; content and length must be the same"
+        return ""
 
     def _reader(self, side: int) -> Reader:
         size = min(max(side, SMALLEST), LARGEST)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedleak.component import Component
-from fedleak.datasets.base import DatasetSplits, LabelledImages
+from fedleak.datasets.base import Dataset, DatasetSplits, LabelledImages
 from fedleak.errors import InputError
 
 
@@ -18,6 +18,10 @@ class Shift(Component):
     @abstractmethod
     def eligible(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """For labels ``(N,)``: which images may become public, which private; an image may be both."""
+
+    def private_source(self, own: Dataset) -> Dataset:
+        """The data set that clients hold images of, where ``own`` is the scenario's."""
+        return own
 
     def deal(
         self, splits: DatasetSplits, *, public: int, generator: np.random.Generator

@@ -34,6 +34,10 @@ class OtherDataset(Shift):
         """All images of the scenario's data set may be public, none private."""
         return np.ones(len(labels), dtype=bool), np.zeros(len(labels), dtype=bool)
 
+    def private_source(self, own: Dataset) -> Dataset:
+        """The other one."""
+        return self.dataset
+
     def deal(
         self, splits: DatasetSplits, *, public: int, generator: np.random.Generator
     ) -> tuple[LabelledImages, LabelledImages]:

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from fedleak.datasets.rendered import Rendered
+from fedleak.errors import InputErrors
 from fedleak.metrics.base import MetricUnavailableError
 from fedleak.metrics.reader import reader
 from fedleak.metrics.readout import Readout
+from tests.scenarios import scenario
 
 METRIC = Readout(content="clock", steps=250, accuracy=0.6)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One reader for all tests here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEDLEAK_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -50,6 +55,30 @@ def test_a_reader_that_cannot_read_is_no_judge() -> None:
     truth, _ = clocks(2, 0)
     with pytest.raises(MetricUnavailableError, match=r"after 2 steps, less than 90%.*metrics\.readout\.steps"):
         Readout(content="text", steps=2).evaluate(truth, truth)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "shift", "objection"),
+    [
+        ("digits", "none", "clients hold digits"),
+        ({"kind": "rendered", "content": "text"}, "none", "clients hold a text of length 3"),
+        ({"kind": "rendered", "content": "number", "length": 2}, "none", "clients hold a number of length 2"),
+        (
+            {"kind": "rendered", "content": "number"},
+            {"kind": "other_dataset", "dataset": "digits"},
+            "clients hold digits",
+        ),
+    ],
+)
+def test_other_images_are_refused_before_anything_runs(dataset: Any, shift: Any, objection: str) -> None:
+    with pytest.raises(InputErrors, match=rf"metrics\.readout: .*{objection}"):
+        scenario(dataset=dataset, adversary__shift=shift, metrics__readout={"content": "number"})
+
+
+def test_what_clients_hold_may_come_from_another_data_set() -> None:
+    clocks = {"kind": "rendered", "content": "clock", "size": 16}
+    made = scenario(adversary__shift={"kind": "other_dataset", "dataset": clocks}, metrics__readout={})
+    assert "readout" in [metric.kind for metric in made.metrics.enabled()]
 
 
 def test_the_note_says_what_guessing_gets() -> None:
