@@ -203,6 +203,9 @@ class Injection(Settings):
     """Rounds in which pairs are gathered, an equal share in each."""
     dtype: Literal["float32", "float16"] = "float32"
     """Precision on disk."""
+    postprocessed: bool = True
+    """Pairs pass through the clients' post-processing, so that generators trained on them adapt to it; ``false``: they
+    were gathered without, by an adversary who does not know of it."""
 
 
 class Victims(Settings):

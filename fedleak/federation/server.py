@@ -28,6 +28,7 @@ from fedleak.federation.strategy import UpdateAveraging
 from fedleak.federation.sum_channel import SumTap
 from fedleak.federation.task import ClientTask
 from fedleak.progress import Progress
+from fedleak.scenario import ClientSettings
 from fedleak.threat import BatchStatistics
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.manifest import RoundRecord
@@ -116,7 +117,7 @@ class Server:
                 planned.pairs,
                 node=nodes[self.plan.scenario.adversary.compromised],
                 arrays=arrays,
-                task=lambda start: self._task(number, first_pair=start),
+                task=lambda start: self._task(number, first_pair=start, injected=True),
                 layout=self.layout,
                 writer=self.writer,
                 stop=self.stop,
@@ -173,7 +174,13 @@ class Server:
         if found:
             self.writer.write_statistics(update.row, found)
 
-    def _task(self, number: int, *, client: int | None = None, first_pair: int = 0) -> str:
+    def _client(self, *, injected: bool) -> ClientSettings:
+        settings, injection = self.plan.scenario.federation.sharing_client, self.plan.scenario.adversary.injection
+        if not injected or injection is None or injection.postprocessed:
+            return settings
+        return settings.model_copy(update={"postprocess": (), "error_feedback": False})
+
+    def _task(self, number: int, *, client: int | None = None, first_pair: int = 0, injected: bool = False) -> str:
         scenario, splits = self.plan.scenario, self.plan.splits
         faults = [f.mode for f in scenario.federation.faults if (f.round, f.client) == (number, client)]
         return ClientTask(
@@ -185,7 +192,7 @@ class Server:
             classes=len(splits.class_names),
             mean=splits.normalisation.mean,
             std=splits.normalisation.std,
-            client=scenario.federation.sharing_client,
+            client=self._client(injected=injected),
             batch_statistics=BatchStatistics.capability_name() in scenario.adversary.granted,
             data=str(self.data.resolve()),
             public=str((self.writer.folder / "public").resolve()),

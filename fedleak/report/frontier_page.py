@@ -34,6 +34,8 @@ class Row:
     seeds: int
     accuracy: Number
     leaks: tuple[Number, ...]
+    unaware: Number
+    """By the first metric, of the strongest attack that does not adapt."""
     size: str
     state: str
     tone: str
@@ -57,6 +59,8 @@ class FrontierPage:
     name: str
     metric: str
     metrics: tuple[str, ...]
+    compares_unaware: bool
+    """Some setting has attacks of both sorts."""
     loss: str
     stands_in: bool
     cases: tuple[CasePage, ...]
@@ -78,11 +82,17 @@ def make_page(frontier: Frontier) -> FrontierPage:
         name=frontier.study,
         metric=metric_title(frontier.metric),
         metrics=tuple(f"{metric_title(name)} {arrows[name]}" for name in frontier.metrics),
+        compares_unaware=any(_both_sorts(setting, frontier.metric) for c in frontier.cases for setting in c.settings),
         loss=fixed(100 * frontier.accuracy_loss, 1),
         stands_in=frontier.metric != "lpips",
         cases=tuple(_case(case, frontier, i) for i, case in enumerate(frontier.cases)),
         version=__version__,
     )
+
+
+def _both_sorts(setting: Setting, metric: str) -> bool:
+    strongest = setting.leaks.get(metric)
+    return metric in setting.unaware and strongest is not None and bool(strongest.adaptive)
 
 
 def recommendation(case: Case, frontier: Frontier) -> str:
@@ -107,10 +117,11 @@ def _evidence(setting: Setting, frontier: Frontier) -> str:
     leak, metric = setting.leaks[frontier.metric], frontier.metric
     interval = interval_range(metric, leak.interval)
     closeness = f"{metric_title(metric)} {metric_value(metric, leak.interval.mean)} {interval}".strip()
+    by = f"{leak.attack}, which adapts" if leak.adaptive else leak.attack
     accuracy = percent(setting.accuracy.mean if setting.accuracy else None)
     size = count(round(setting.bytes_per_round or 0))
     name = setting.name or "the only setting"
-    return f"{name} ({accuracy} accurate, {closeness} by {leak.attack}, {size} bytes a round)"
+    return f"{name} ({accuracy} accurate, {closeness} by {by}, {size} bytes a round)"
 
 
 def _overlap(left: Setting, right: Setting, frontier: Frontier) -> bool:
@@ -149,6 +160,7 @@ def _row(setting: Setting, case: Case, frontier: Frontier) -> Row:
         seeds=setting.seeds,
         accuracy=accuracy,
         leaks=tuple(_leak(name, setting.leaks.get(name)) for name in frontier.metrics),
+        unaware=_leak(frontier.metric, setting.unaware.get(frontier.metric)),
         size=DASH if setting.bytes_per_round is None else count(round(setting.bytes_per_round)),
         state=state,
         tone=tone,
@@ -158,7 +170,9 @@ def _row(setting: Setting, case: Case, frontier: Frontier) -> Row:
 def _leak(metric: str, leak: Leak | None) -> Number:
     if leak is None:
         return Number(DASH)
-    return Number(metric_value(metric, leak.interval.mean), f"{interval_range(metric, leak.interval)} {leak.attack}")
+    adapts = ", adaptive" if leak.adaptive else ""
+    small = f"{interval_range(metric, leak.interval)} {leak.attack}{adapts}"
+    return Number(metric_value(metric, leak.interval.mean), small)
 
 
 def _state(setting: Setting, case: Case, frontier: Frontier) -> tuple[str, str]:

@@ -34,6 +34,8 @@ class Row:
 
     labels: tuple[str, ...]
     attack: str
+    adaptive: bool
+    """Set apart where the study has attacks of both sorts."""
     sample: Number
     numbers: tuple[tuple[Number, Number], ...]
 
@@ -94,6 +96,7 @@ def _row(line: Line, results: StudyResults) -> Row:
     return Row(
         labels=tuple(label_text(line.point[axis]) for axis in results.axes),
         attack=baseline_title(line.attack) if line.is_baseline else line.attack,
+        adaptive=bool(line.adaptive) and any(other.adaptive is False for other in results.lines),
         sample=Number(count(line.images), ", ".join(text for text in (seeds, failed) if text)),
         numbers=tuple(_numbers(line, metric) for metric in results.metrics),
     )

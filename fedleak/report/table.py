@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fedleak.report.format import (
@@ -83,7 +83,8 @@ def results_table(results: Results, marks: dict[str, Mark]) -> Table:
     metrics = [name for name in shown_metrics(summaries) if any(name in s.metrics for s in summaries)]
     costs = [(column, cell) for column, cell in _COSTS if any(cell(s).text != DASH for s in summaries)]
     best = {name: _best_mean(name, results) for name in metrics}
-    lines = [(s, _line(s, best, [cell for _, cell in costs], marks)) for s in summaries]
+    told = _adaptivity_matters(results)
+    lines = [(s, _line(s, best, [cell for _, cell in costs], marks, tells_adaptive=told)) for s in summaries]
     return Table(
         columns=(
             Column("Images"),
@@ -101,11 +102,27 @@ def shown_metrics(summaries: tuple[AttackSummary, ...]) -> list[str]:
     return list(dict.fromkeys([*CORE_METRICS, *(name for s in summaries for name in s.metrics)]))
 
 
-def _line(summary: AttackSummary, best: dict[str, float | None], costs: list[CellOf], marks: dict[str, Mark]) -> Line:
+def _adaptivity_matters(results: Results) -> bool:
+    """Whether clients do anything to their updates that attacks may adapt to."""
+    federation = results.scenario.get("federation")
+    client = federation.get("client") if isinstance(federation, Mapping) else None
+    return isinstance(client, Mapping) and bool(client.get("postprocess"))
+
+
+def _line(
+    summary: AttackSummary,
+    best: dict[str, float | None],
+    costs: list[CellOf],
+    marks: dict[str, Mark],
+    *,
+    tells_adaptive: bool,
+) -> Line:
     failed = f"{count(summary.failures)} failed" if summary.failures else ""
+    kind = summary.kind if not summary.is_baseline and summary.kind != summary.attack else ""
+    adaptive = "" if summary.adaptive is None else "adaptive" if summary.adaptive else "not adaptive"
     return Line(
         name=display_name(summary),
-        kind=summary.kind if not summary.is_baseline and summary.kind != summary.attack else "",
+        kind=", ".join(text for text in (kind, adaptive if tells_adaptive else "") if text),
         description=summary.description,
         mark=BASELINE if summary.is_baseline else marks[summary.attack],
         cells=(

@@ -24,6 +24,7 @@ from fedleak.stages.fingerprints import artefact_key, attack_fingerprint
 from fedleak.stages.memory import PeakMemory
 from fedleak.stages.starts import Starts
 from fedleak.stages.weights import save_snapshots
+from fedleak.threat import InjectedPairs
 from fedleak.transcript.manifest import MANIFEST, UpdateRecord, file_digest
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.transcript.views import View
@@ -100,7 +101,7 @@ class _Session:
                 description=type(self.component).summary(),
                 settings=self.component.model_dump(mode="json", exclude={"id"}),
                 capabilities=self._capabilities(),
-                adaptive=self.component.adapts,
+                adaptive=self._adaptive,
                 local_knowledge=self.component.local_knowledge if self.reader.manifest.protocol == "fedavg" else None,
                 label_source=self.label_source,
                 training_seconds=self.training_seconds,
@@ -116,6 +117,13 @@ class _Session:
         """Names of what it was given, and of what the attack that it starts from was given."""
         own = {capability.capability_name() for capability in self.component.wanted()}
         return tuple(sorted(own | set(self.starts.record.capabilities if self.starts else ())))
+
+    @property
+    def _adaptive(self) -> bool:
+        """Whether it, or the attack that it starts from, took the clients' post-processing into account."""
+        pairs = self.reader.manifest.pairs
+        clean = InjectedPairs in self.component.wanted() and pairs is not None and not pairs.postprocessed
+        return (self.component.adapts and not clean) or (self.starts is not None and self.starts.record.adaptive)
 
     @property
     def _label_inference(self) -> LabelInference | None:

@@ -76,6 +76,7 @@ def _pairs_record(plan: Plan) -> PairsRecord | None:
         count=injection.pairs,
         images_per_pair=plan.pair_index.shape[1],
         model_versions=tuple(number - 1 for number in sorted(injection.rounds)),
+        postprocessed=injection.postprocessed,
     )
 
 

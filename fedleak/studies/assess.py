@@ -90,6 +90,7 @@ def _line(measured: Measurements, place: Place, published: tuple[PublishedNumber
         point=point,
         attack=parts[0].attack,
         is_baseline=parts[0].is_baseline,
+        adaptive=parts[0].adaptive,
         images=sum(len(part.images) for part in parts),
         seeds=len(parts),
         failures=sum(part.failures for part in parts),

@@ -12,6 +12,7 @@ import yaml
 
 from fedleak.errors import InputError
 from fedleak.records import Record
+from fedleak.results.leakage import WSRR
 from fedleak.results.schema import Interval
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.matrix import Label, Point, describe, short_names
@@ -19,7 +20,8 @@ from fedleak.studies.measurements import Measurements
 from fedleak.studies.records import CellRecord
 from fedleak.studies.results import StudyResults
 
-CLIENT = "federation.client"
+CLIENT = ("federation.client.",)
+ATTACKER = ("adversary.", "attacks.")
 LEAKAGE = ("lpips", "ssim", "psnr", "mse")
 """The metric of leakage, unless one is chosen: the first of these that every setting has."""
 ACCURACY_LOSS = 0.05
@@ -40,6 +42,8 @@ class Leak(Record):
 
     attack: str
     interval: Interval
+    adaptive: bool | None = None
+    """Whether the attack takes the clients' post-processing into account; None where records do not say."""
 
 
 class Setting(Record):
@@ -52,7 +56,9 @@ class Setting(Record):
     accuracy: Spread | None
     bytes_per_round: float | None
     leaks: dict[str, Leak]
-    """Metric -> the strongest attack by it."""
+    """Metric -> the strongest attack by it: the headline number."""
+    unaware: dict[str, Leak] = {}
+    """Metric -> the strongest by it of the attacks that do not adapt; empty where all do."""
     dominated_by: int | None = None
     """Number of a setting that is at least as good in everything; None on the frontier, or where a value is absent."""
 
@@ -111,12 +117,12 @@ def find_frontier(
     cells = [(c.point, c.seed, r) for c in results.cells if (r := directory.record(c.key)) and r.status == "ok"]
     if not any(r.accuracy is not None and r.bytes_per_round is not None for _, _, r in cells):
         raise InputError("STUDY_DIR", str(directory.root), "no finished cell holds accuracy and bytes; run it again")
-    ours = _client_axes(results)
+    ours, theirs = _axes(results, CLIENT) or results.axes, _axes(results, ATTACKER)
     cases: dict[str, list[tuple[Point, int, CellRecord]]] = {}
     for point, seed, record in cells:
-        rest = {axis: label for axis, label in point.items() if axis not in ours}
+        rest = {axis: label for axis, label in point.items() if axis not in (*ours, *theirs)}
         cases.setdefault(describe(rest, short_names(results.axes)), []).append((point, seed, record))
-    higher = results.higher_is_better
+    higher = (*results.higher_is_better, *WSRR.values())
     found = {name: _settings(results.axes, ours, members, higher) for name, members in cases.items()}
     chosen = _metric(metric, [setting for settings in found.values() for setting in settings])
     return Frontier(
@@ -129,13 +135,12 @@ def find_frontier(
     )
 
 
-def _client_axes(results: StudyResults) -> tuple[str, ...]:
-    """Axes that change nothing but what clients do; all axes where there is no such one."""
+def _axes(results: StudyResults, within: tuple[str, ...]) -> tuple[str, ...]:
+    """Axes that change nothing but settings below the paths ``within``."""
     raw = yaml.safe_load(results.study) if results.study else None
     matrix = raw.get("matrix") if isinstance(raw, Mapping) else None
     axes = matrix if isinstance(matrix, Mapping) else {}
-    ours = tuple(axis for axis in results.axes if _of_client(_paths(axis, axes.get(axis))))
-    return ours or results.axes
+    return tuple(axis for axis in results.axes if _below(_paths(axis, axes.get(axis)), within))
 
 
 def _paths(axis: str, levels: object) -> list[str]:
@@ -144,8 +149,8 @@ def _paths(axis: str, levels: object) -> list[str]:
     return [axis]
 
 
-def _of_client(paths: Sequence[str]) -> bool:
-    return bool(paths) and all(f"{path}.".startswith(f"{CLIENT}.") for path in paths)
+def _below(paths: Sequence[str], within: tuple[str, ...]) -> bool:
+    return bool(paths) and all(f"{path}.".startswith(within) for path in paths)
 
 
 def _settings(
@@ -158,12 +163,18 @@ def _settings(
         name = describe({axis: point[axis] for axis in ours}, short_names(axes))
         by_name.setdefault(name, []).append((point, seed, record))
     return [
-        _setting(number, name, members, _leaks(measured, members[0][0], higher))
+        _setting(number, name, members, _candidates(measured, [point for point, _, _ in members]), higher)
         for number, (name, members) in enumerate(by_name.items(), start=1)
     ]
 
 
-def _setting(number: int, name: str, cells: list[tuple[Point, int, CellRecord]], leaks: dict[str, Leak]) -> Setting:
+def _setting(
+    number: int,
+    name: str,
+    cells: list[tuple[Point, int, CellRecord]],
+    candidates: list[dict[str, Leak]],
+    higher: Sequence[str],
+) -> Setting:
     accuracies = [r.accuracy for _, _, r in cells if r.accuracy is not None]
     sizes = [r.bytes_per_round for _, _, r in cells if r.bytes_per_round is not None]
     return Setting(
@@ -172,7 +183,10 @@ def _setting(number: int, name: str, cells: list[tuple[Point, int, CellRecord]],
         seeds=len({seed for _, seed, _ in cells}),
         accuracy=Spread(mean=_mean(accuracies), low=min(accuracies), high=max(accuracies)) if accuracies else None,
         bytes_per_round=_mean(sizes) if sizes else None,
-        leaks=leaks,
+        leaks=_strongest(candidates, higher),
+        unaware=_strongest(
+            [leaks for leaks in candidates if not any(leak.adaptive for leak in leaks.values())], higher
+        ),
     )
 
 
@@ -180,15 +194,25 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _leaks(measured: Measurements, point: Mapping[str, Label], higher: Sequence[str]) -> dict[str, Leak]:
-    """For each metric the attack with the closest reconstructions; baselines are no attacks."""
+def _candidates(measured: Measurements, points: Iterable[Mapping[str, Label]]) -> list[dict[str, Leak]]:
+    """For each attack at each of the points: metric -> its closeness; baselines are no attacks."""
+    places = dict.fromkeys(place for point in points for place in measured.places(point))
+    found = []
+    for place in places:
+        first = measured.measured(place)[0]
+        intervals = measured.intervals(place).items()
+        found.append({m: Leak(attack=first.attack, interval=i, adaptive=first.adaptive) for m, i in intervals})
+    return found
+
+
+def _strongest(candidates: Iterable[Mapping[str, Leak]], higher: Sequence[str]) -> dict[str, Leak]:
+    """For each metric the attack with the closest reconstructions."""
     found: dict[str, Leak] = {}
-    for place in measured.places(point):
-        attack = measured.measured(place)[0].attack
-        for metric, interval in measured.intervals(place).items():
+    for leaks in candidates:
+        for metric, leak in leaks.items():
             known = found.get(metric)
-            if known is None or _leaks_more(interval.mean, known.interval.mean, higher=metric in higher):
-                found[metric] = Leak(attack=attack, interval=interval)
+            if known is None or _leaks_more(leak.interval.mean, known.interval.mean, higher=metric in higher):
+                found[metric] = leak
     return found
 
 

@@ -32,6 +32,8 @@ class Measured(Record):
     attack: str
     kind: str
     is_baseline: bool
+    adaptive: bool | None = None
+    """Whether it took the clients' post-processing into account."""
     images: tuple[ImageKey, ...]
     metrics: dict[str, list[float | None]]
     failures: int = 0
@@ -122,6 +124,7 @@ def _columns(
         attack=summary.attack,
         kind=summary.kind,
         is_baseline=summary.is_baseline,
+        adaptive=summary.adaptive,
         images=tuple((row.victim, row.round, row.image or 0) for row in rows),
         metrics=metrics,
         failures=summary.failures,

@@ -35,6 +35,8 @@ class Line(Record):
     point: Point
     attack: str
     is_baseline: bool
+    adaptive: bool | None = None
+    """Whether it took the clients' post-processing into account."""
     images: int
     seeds: int
     failures: int

@@ -10,6 +10,8 @@ from fedleak.studies.frontier import Case, Frontier, Setting
 from fedleak.studies.matrix import label_text, short_names
 from fedleak.studies.results import Line, StudyResults
 
+FURTHER = ("psnr", "leaked", "leaked_ssim", "wsrr", "wsrr_ssim")
+"""Metrics of leakage that the terminal shows beside the one that decides."""
 STYLES = {"reproduced": "green", "not_reproduced": "red", "inconclusive": "yellow"}
 
 
@@ -42,7 +44,7 @@ def _cells(line: Line, metric: str, *, published: bool) -> list[str]:
 def frontier_table(case: Case, frontier: Frontier) -> Table:
     """A line for each setting: accuracy, the strongest attack's closeness, bytes per round, and what dominates it."""
     table = Table(title=case.name or frontier.study, title_justify="left")
-    metrics = (frontier.metric, *(name for name in ("psnr",) if name in frontier.metrics and name != frontier.metric))
+    metrics = (frontier.metric, *(name for name in FURTHER if name in frontier.metrics and name != frontier.metric))
     for heading in ("#", "setting", "accuracy", *map(metric_title, metrics), "strongest attack", "bytes per round", ""):
         table.add_column(heading, justify="left" if heading in ("setting", "strongest attack", "") else "right")
     for setting in case.settings:
@@ -61,7 +63,7 @@ def _setting_cells(setting: Setting, case: Case, frontier: Frontier, metrics: tu
         setting.name,
         percent(setting.accuracy.mean if setting.accuracy else None),
         *(metric_value(name, leak.interval.mean if leak else None) for name, leak in zip(metrics, leaks, strict=True)),
-        leaks[0].attack if leaks[0] else DASH,
+        f"{leaks[0].attack}{' (adaptive)' if leaks[0].adaptive else ''}" if leaks[0] else DASH,
         DASH if setting.bytes_per_round is None else count(round(setting.bytes_per_round)),
         state,
     ]

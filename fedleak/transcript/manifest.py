@@ -69,6 +69,8 @@ class PairsRecord(Record):
     images_per_pair: NonNegativeInt
     model_versions: tuple[NonNegativeInt, ...]
     """Model version of each equal share of the pairs, in order."""
+    postprocessed: bool = True
+    """They went through the clients' post-processing."""
 
 
 class PrivacyRecord(Record):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedleak.errors import InputError
-from fedleak.report.frontier_page import recommendation
+from fedleak.report.frontier_page import make_page, recommendation
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.frontier import Case, Frontier, Setting, _judge, find_frontier
 from fedleak.studies.live import QuietWatcher
@@ -97,6 +97,50 @@ def test_the_strongest_attack_counts_and_baselines_do_not(tmp_path: Path) -> Non
     (case,) = find_frontier(*made(tmp_path, [({"defense": "none"}, 0, 0.5, 10.0, values)])).cases
     assert {name: leak.attack for name, leak in case.settings[0].leaks.items()} == {"ssim": "strong", "mse": "weak"}
     assert case.settings[0].leaks["ssim"].interval.mean == pytest.approx(0.7)
+
+
+def adapting(cell: Any, names: set[str]) -> Any:
+    """The same cell, with attacks that adapt."""
+    return cell.model_copy(
+        update={"attacks": tuple(a.model_copy(update={"adaptive": a.attack in names}) for a in cell.attacks)}
+    )
+
+
+def test_the_headline_is_the_strongest_of_adaptive_and_other_attacks_of_all_adversaries(tmp_path: Path) -> None:
+    """An axis that changes the adversary alone makes no cases."""
+    values: list[Mapping[str, Mapping[str, list[float]]]] = [
+        {"ig": {"ssim": [0.3, 0.3]}, "ig_adaptive": {"ssim": [0.5, 0.5]}, "git": {"ssim": [0.7, 0.9]}},
+        {"ig": {"ssim": [0.3, 0.3]}, "ig_adaptive": {"ssim": [0.5, 0.5]}, "git": {"ssim": [0.4, 0.4]}},
+    ]
+    text = json.dumps({"matrix": {
+        "defense": {"sign": {"federation.client.postprocess": ["sign_sgd"]}},
+        "pairs": {"own": {}, "clean": {"adversary.injection.postprocessed": False}},
+    }})  # fmt: skip
+    points: list[Point] = [{"defense": "sign", "pairs": "own"}, {"defense": "sign", "pairs": "clean"}]
+    cells: Cells = [(point, 0, 0.5, 10.0, own) for point, own in zip(points, values, strict=True)]
+    results, directory = made(tmp_path, cells, study_text=text)
+    for key, names in (("c0", {"git", "ig_adaptive"}), ("c1", {"ig_adaptive"})):
+        folder = directory.cell(key).root
+        found = load_cell(folder)
+        assert found is not None
+        save_cell(folder, adapting(found, names))
+    frontier = find_frontier(results, directory)
+    (case,) = frontier.cases
+    (setting,) = case.settings
+    strongest, unaware = setting.leaks["ssim"], setting.unaware["ssim"]
+    assert (strongest.attack, strongest.adaptive, strongest.interval.mean) == ("git", True, pytest.approx(0.8))
+    assert (unaware.attack, unaware.adaptive, unaware.interval.mean) == ("git", False, pytest.approx(0.4))
+    assert "by git, which adapts" in recommendation(case, frontier)
+    (page,) = make_page(frontier).cases
+    assert make_page(frontier).compares_unaware
+    assert page.rows[0].unaware.small.endswith("git")
+    assert page.rows[0].leaks[0].small.endswith("git, adaptive")
+
+
+def test_more_of_the_worst_sample_rate_is_more_leakage(tmp_path: Path) -> None:
+    values = {"one": {"wsrr_ssim": [0.2, 0.2]}, "two": {"wsrr_ssim": [1.0, 1.0]}}
+    (case,) = find_frontier(*made(tmp_path, [({"defense": "none"}, 0, 0.5, 10.0, values)]), metric="wsrr_ssim").cases
+    assert case.settings[0].leaks["wsrr_ssim"].attack == "two"
 
 
 def test_seeds_are_averaged_and_their_range_kept(tmp_path: Path) -> None:
