@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fedleak.aggregation.base import Aggregation
 from fedleak.analysis.base import Analysis
 from fedleak.attacks.base import Attack
 from fedleak.attacks.labels.base import LabelInference
@@ -17,6 +18,7 @@ from fedleak.partition.base import Partition
 from fedleak.postprocess.base import PostProcess
 from fedleak.schedule.base import Schedule
 from fedleak.shift.base import Shift
+from fedleak.staleness.base import Staleness
 from fedleak.studies.claims.base import Claim
 from fedleak.trackers.base import Tracker
 
@@ -31,6 +33,8 @@ MODELS = (Model, "fedleak.models")
 PARTITIONS = (Partition, "fedleak.partition")
 POST_PROCESSES = (PostProcess, "fedleak.postprocess")
 SHIFTS = (Shift, "fedleak.shift")
+STALENESS = (Staleness, "fedleak.staleness")
+AGGREGATIONS = (Aggregation, "fedleak.aggregation")
 SCHEDULES = (Schedule, "fedleak.schedule")
 CLAIMS = (Claim, "fedleak.studies.claims")
 TRACKERS = (Tracker, "fedleak.trackers")
@@ -43,6 +47,8 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "partition": PARTITIONS,
     "shift": SHIFTS,
     "schedule": SCHEDULES,
+    "staleness": STALENESS,
+    "aggregation": AGGREGATIONS,
     "postprocess": POST_PROCESSES,
     "augment": AUGMENTATIONS,
     "guard": GUARDS,

@@ -18,6 +18,7 @@ from fedleak.privacy.dp_sgd import DpSgd
 from fedleak.privacy.secure_aggregation import SecureAggregation
 
 if TYPE_CHECKING:
+    from fedleak.aggregation.base import Aggregation as AggregationChoice
     from fedleak.analysis.base import Analysis as AnalysisChoice
     from fedleak.attacks.base import Attack as AttackChoice
     from fedleak.attacks.labels.base import LabelInference as LabelChoice
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from fedleak.partition.base import Partition as PartitionChoice
     from fedleak.postprocess.base import PostProcess as PostProcessChoice
     from fedleak.shift.base import Shift as ShiftChoice
+    from fedleak.staleness.base import Staleness as StalenessChoice
 
     ModelChoice: TypeAlias = Model
 else:
     MetricsChoice = metric_settings(families.kinds("metric"))
+    AggregationChoice = choice(*families.AGGREGATIONS)
     AnalysisChoice = choice(*families.ANALYSES)
     AttackChoice = choice(*families.ATTACKS)
     AugmentationChoice = choice(*families.AUGMENTATIONS)
@@ -43,6 +46,7 @@ else:
     PartitionChoice = choice(*families.PARTITIONS)
     PostProcessChoice = choice(*families.POST_PROCESSES)
     ShiftChoice = choice(*families.SHIFTS)
+    StalenessChoice = choice(*families.STALENESS)
 
 ClientIndex = Annotated[int, Field(ge=0)]
 RoundNumber = Annotated[int, Field(ge=1)]
@@ -134,7 +138,9 @@ class ServerSettings(Settings):
     """How the server aggregates."""
 
     learning_rate: float | None = Field(default=None, gt=0)
-    """Step along the mean update; 0.1 for fedsgd and 1.0 for fedavg unless given."""
+    """By which every update is multiplied; 0.1 for fedsgd and 1.0 for fedavg unless given."""
+    aggregation: AggregationChoice | None = None
+    """What becomes of the updates of a round: their mean, weighted by images, unless given."""
 
 
 class Fault(Settings):
@@ -171,6 +177,8 @@ class Federation(Settings):
     """Clients sampled in each round; all unless given."""
     partition: PartitionChoice = Field(default={"kind": "iid"}, validate_default=True)
     client: ClientSettings = ClientSettings()
+    staleness: StalenessChoice = Field(default={"kind": "fixed", "lag": 0}, validate_default=True)
+    """How old the models are that clients compute on; the current one unless given."""
     server: ServerSettings = ServerSettings()
     client_level_dp: ClientLevelDp | None = None
     """Clip each client's update as a whole and add noise; epsilon is accounted for (needs ``fedleak[dp]``)."""

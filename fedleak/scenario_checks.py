@@ -9,6 +9,7 @@ from fedleak.attacks.base import Attack
 from fedleak.attacks.order import sources
 from fedleak.errors import InputError, InputErrors
 from fedleak.scenario import Scenario
+from fedleak.scenario_asynchrony import check_asynchrony
 from fedleak.scenario_privacy import check_privacy
 from fedleak.scenario_sums import check_sums
 from fedleak.threat import Capability, InferredLabels, InjectedPairs, required_capabilities
@@ -30,6 +31,7 @@ def check_scenario(scenario: Scenario) -> None:
         *_check_metrics(scenario),
         *check_sums(scenario),
         *check_privacy(scenario),
+        *check_asynchrony(scenario),
     ]
     if not DEVICE.match(scenario.device):
         errors.append(InputError("device", scenario.device, "expected auto, cpu, cuda, cuda:N or mps"))

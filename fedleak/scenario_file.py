@@ -15,6 +15,7 @@ from fedleak.errors import InputError, nearest
 from fedleak.scenario import Scenario
 from fedleak.scenario_checks import check_scenario
 from fedleak.scenario_errors import translate
+from fedleak.staleness.trace import FOLDER
 
 Raw = dict[str, Any]
 
@@ -29,6 +30,7 @@ def load_scenario(
     budget: str | None = None,
     seed: int | None = None,
     device: str | None = None,
+    folder: Path | None = None,
 ) -> Scenario:
     """Read and check a scenario.
 
@@ -37,6 +39,7 @@ def load_scenario(
         overrides: ``path=value`` with dots between keys and YAML for the value; list items by number or ``id``.
         budget: name of one of the scenario's ``budgets``, applied before ``overrides``.
         seed, device: shorthands for overriding those.
+        folder: where files lie that the scenario names; its own folder unless given.
 
     Raises:
         InputError: naming the YAML path, the value and what is allowed.
@@ -52,8 +55,9 @@ def load_scenario(
         raw["device"] = device
     if isinstance(source, Path):
         raw.setdefault("name", source.stem)
+        folder = folder or source.parent
     try:
-        scenario = Scenario.model_validate(raw)
+        scenario = Scenario.model_validate(raw, context={FOLDER: folder})
     except ValidationError as error:
         raise translate(error.errors(), raw) from None
     check_scenario(scenario)

@@ -60,11 +60,13 @@ class SharedUpdate(Capability):
     summed: tuple[int, ...] = ()
     """Clients whose updates were securely summed: ``tensors`` is their mean, weighted by images, as if one client
     held the batches of all. None where it is one client's own."""
+    known_version: int | None = None
+    """Version of the global model that it was computed on, where the attacker knows it."""
 
     @property
     def model_version(self) -> int:
-        """Version of the global model that the server broadcast in this round."""
-        return self.round - 1
+        """Version of the global model that it was computed on as far as is known, else that of its round."""
+        return self.round - 1 if self.known_version is None else self.known_version
 
     def flat(self) -> torch.Tensor:
         """All tensors laid end to end, ``(D,)``."""
@@ -87,7 +89,7 @@ class ModelArchitecture(Capability):
 
 @dataclass(frozen=True)
 class GlobalModel(Capability):
-    """Parameters and buffers that the server broadcast in the round of the update."""
+    """Parameters and buffers that the server broadcast in the round of the update; of its own version where known."""
 
     level: ClassVar[int | None] = 0
     state: Mapping[str, torch.Tensor]
@@ -135,6 +137,15 @@ class MiniBatchOrder(Capability):
     by_name: ClassVar[bool] = True
     batches: tuple[tuple[int, ...], ...]
     """Positions of images that are sorted by class, as inferred labels are."""
+
+
+@dataclass(frozen=True)
+class UpdateVersion(Capability):
+    """Which of the global models a late client computed its update on."""
+
+    level: ClassVar[int | None] = 3
+    version: int
+    """Rounds that had been aggregated into it."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,12 @@ from fedleak.stages.attack_record import load_images
 from tests.processes import finish, start
 from tests.scenarios import scenario, tiny, tree, write_scenario
 
-RAY = {"federation__engine": {"kind": "ray", "cpus": 2}}
+LATE = {
+    "federation__staleness": {"kind": "uniform", "max": 1},
+    "federation__server__aggregation": {"kind": "fedbuff", "buffer": 2},
+}
+"""An asynchronous federation, whose server has something to remember."""
+RAY = {"federation__engine": {"kind": "ray", "cpus": 2}, **LATE}
 HEADER = "attack,kind,victim,round,image,mse,psnr,ssim,lpips,label_true,label_guess,seconds"
 
 
@@ -38,7 +43,7 @@ def serial_run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     folder = tmp_path_factory.mktemp("serial")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEDLEAK_CACHE", str(folder / "cache"))
-        results = fedleak.run(tiny(), out=folder / "run")
+        results = fedleak.run(tiny(**LATE), out=folder / "run")
     assert results == load_results(folder / "run")
     return RunDirectory(folder / "run")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import torch
 from pydantic import StringConstraints
 
 from fedleak.component import Component
 from fedleak.errors import AttackFailedError
-from fedleak.threat import Capability, InjectedPairs, required_capabilities
+from fedleak.threat import Capability, InjectedPairs, UpdateVersion, required_capabilities
 
 SNAPSHOTS = "snapshots."
 """Tensors of an artefact under this prefix and the name of a leaked parameter are the attack's estimates of it in the
@@ -54,6 +54,8 @@ class Attack(Component):
 
     id: Slug | None = None
     """Name in results; the kind unless given."""
+    version: Literal["current", "known"] = "current"
+    """The model that updates are taken to be computed on: that of their round, or the one they really were."""
 
     @property
     def name(self) -> str:
@@ -106,7 +108,8 @@ class Attack(Component):
 
     def wanted(self) -> frozenset[type[Capability]]:
         """What the attack asks for with these settings; of the optional capabilities only those that they choose."""
-        return self.capabilities()
+        versions: frozenset[type[Capability]] = frozenset({UpdateVersion} if self.version == "known" else ())
+        return self.capabilities() | versions
 
     @abstractmethod
     def reconstruct(self, *args: Any, **kwargs: Any) -> Reconstruction:

@@ -99,7 +99,7 @@ class ChannelTap(Strategy):
                 row=update.row,
                 round=server_round,
                 client=update.client,
-                model_version=server_round - 1,
+                model_version=update.version,
                 samples=by_client[update.client].samples,
                 bytes=self._bytes.get(update.client),
                 status=by_client[update.client].status,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PlannedUpdate:
-    """One victim's update that will be recorded; ``images`` are places in the client's own data.
+    """One victim's update that will be recorded, on which model version; ``images`` are places in the client's data.
 
     Behind secure aggregation all updates of a round are one sum, in one row.
     """
@@ -33,6 +34,7 @@ class PlannedUpdate:
     row: int
     round: int
     client: int
+    version: int
     images: Indices
 
 
@@ -41,9 +43,15 @@ class PlannedRound:
     """Who takes part in a round, whose updates are recorded, and which pairs are gathered first."""
 
     number: int
-    clients: tuple[int, ...]
+    versions: Mapping[int, int]
+    """Those who take part, in order, each with the model version that its update is computed on."""
     updates: tuple[PlannedUpdate, ...]
     pairs: range
+
+    @property
+    def clients(self) -> tuple[int, ...]:
+        """Who takes part."""
+        return tuple(self.versions)
 
 
 @dataclass(frozen=True)
@@ -188,9 +196,9 @@ def _plan_rounds(scenario: Scenario, held: list[int]) -> tuple[PlannedRound, ...
     row = 0
     for number in range(1, federation.rounds + 1):
         recorded = adversary.victims.rounds == "all" or number in adversary.victims.rounds
-        clients = _sample_clients(scenario, number)
+        versions = {client: _version(scenario, number, client) for client in _sample_clients(scenario, number)}
         updates: list[PlannedUpdate] = []
-        for client in clients:
+        for client, version in versions.items():
             if recorded and client in victims:
                 images = draw_images(
                     federation.client,
@@ -200,9 +208,9 @@ def _plan_rounds(scenario: Scenario, held: list[int]) -> tuple[PlannedRound, ...
                     held=held[client],
                 )
                 place = row if together else row + len(updates)
-                updates.append(PlannedUpdate(row=place, round=number, client=client, images=images))
+                updates.append(PlannedUpdate(place, number, client, version, images))
         row = updates[-1].row + 1 if updates else row
-        rounds.append(PlannedRound(number, clients, tuple(updates), _pairs_of_round(scenario, number)))
+        rounds.append(PlannedRound(number, versions, tuple(updates), _pairs_of_round(scenario, number)))
     if row == 0:
         raise InputError(
             "adversary.victims", adversary.victims.model_dump(), "no sampled client of any round is a victim"
@@ -215,6 +223,12 @@ def _sample_clients(scenario: Scenario, number: int) -> tuple[int, ...]:
     count = federation.clients_per_round or federation.clients
     generator = seeds.numpy_generator(scenario.seed, "sampling", number)
     return tuple(sorted(int(c) for c in generator.permutation(federation.clients)[:count]))
+
+
+def _version(scenario: Scenario, number: int, client: int) -> int:
+    generator = seeds.numpy_generator(scenario.seed, "staleness", number, client)
+    lag = scenario.federation.staleness.lag_of(client, number, generator=generator)
+    return max(0, number - 1 - lag)
 
 
 def _pairs_of_round(scenario: Scenario, number: int) -> range:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from torch import nn
 
 from fedleak import seeds
 from fedleak.datasets.base import LabelledImages
+from fedleak.federation.asynchronous import AsynchronousServer
 from fedleak.federation.channel import ChannelTap
 from fedleak.federation.client import STATISTICS_PREFIX
 from fedleak.federation.exchange import exchange, identify, wait_for_nodes
@@ -68,12 +70,14 @@ class Server:
         scenario = self.plan.scenario
         nodes = wait_for_nodes(grid, scenario.federation.clients, timeout=START_SECONDS, stop=self.stop)
         partition_to_node = identify(grid, nodes, timeout=START_SECONDS, stop=self.stop)
-        tap = self._strategy(partition_to_node)
+        strategy = self._strategy(partition_to_node)
+        tap = self._tap(strategy, partition_to_node)
         bar = self.progress.task("federation rounds", len(self.plan.rounds))
         bar.advance(len(self.writer.rounds))
         while not self.finished:
             try:
                 record = self._round(grid, tap, partition_to_node)
+                self.writer.finish_round(record, dict(strategy.memory))
             except WorkerLostError as error:
                 self.progress.say(str(error))
                 return
@@ -81,20 +85,26 @@ class Server:
             if any(delivery.lost for delivery in tap.deliveries):
                 return
 
-    def _strategy(self, nodes: Mapping[int, int]) -> ChannelTap:
+    def _strategy(self, nodes: Mapping[int, int]) -> UpdateAveraging:
         federation = self.plan.scenario.federation
-        private = federation.client_level_dp
+        private, rule = federation.client_level_dp, federation.server.aggregation
         sign = -1.0 if federation.client.protocol == "fedsgd" else 1.0
-        inner = UpdateAveraging(
-            nodes=nodes,
-            sample=lambda number: self.plan.rounds[number - 1].clients,
-            task=lambda number, client: self._task(number, client=client),
-            step=sign * federation.server_learning_rate,
-            mean=NoisyMean(private, seed=self.plan.scenario.seed) if private and private.noise == "central" else None,
-        )
-        tap = ChannelTap if federation.secure_aggregation is None else SumTap
+        settings: dict[str, Any] = {
+            "nodes": nodes,
+            "versions": lambda number: self.plan.rounds[number - 1].versions,
+            "load": self.writer.load_model,
+            "task": lambda number, client: self._task(number, client=client),
+            "step": sign * federation.server_learning_rate,
+        }
+        if rule is not None:
+            return AsynchronousServer(rule, memory=self.writer.load_memory(len(self.writer.rounds)), **settings)
+        mean = NoisyMean(private, seed=self.plan.scenario.seed) if private and private.noise == "central" else None
+        return UpdateAveraging(mean=mean, **settings)
+
+    def _tap(self, strategy: UpdateAveraging, nodes: Mapping[int, int]) -> ChannelTap:
+        tap = ChannelTap if self.plan.scenario.federation.secure_aggregation is None else SumTap
         return tap(
-            inner,
+            strategy,
             clients={node: client for client, node in nodes.items()},
             planned=lambda number: self.plan.rounds[number - 1].updates,
             record=self._record,
@@ -127,7 +137,7 @@ class Server:
         if updated is None:
             raise RuntimeError("the strategy aggregated nothing")
         self.model.load_state_dict(updated.to_torch_state_dict())
-        return self._finish_round(number, tap, before)
+        return self._round_record(number, tap, before)
 
     def _evaluate(self) -> tuple[float, float]:
         """Accuracy and loss of the global model."""
@@ -152,11 +162,11 @@ class Server:
         )
         return tap.aggregate_sum(number, secure, names=[slot.name for slot in self.layout.slots])[0]
 
-    def _finish_round(self, number: int, tap: ChannelTap, before: float) -> RoundRecord:
+    def _round_record(self, number: int, tap: ChannelTap, before: float) -> RoundRecord:
         self.writer.save_model(number, self.model.state_dict())
         accuracy, loss = self._evaluate()
         failures = [f"client {d.client}: {d.status}: {d.reason}" for d in tap.deliveries if d.status != "ok"]
-        record = RoundRecord(
+        return RoundRecord(
             round=number,
             accuracy=accuracy,
             loss=loss,
@@ -165,8 +175,6 @@ class Server:
             failures=tuple(failures),
             updates=with_oracles(tap.update_records(number), self.plan, self.plan.rounds[number - 1]),
         )
-        self.writer.finish_round(record)
-        return record
 
     def _record(self, update: PlannedUpdate, tensors: Mapping[str, torch.Tensor]) -> None:
         self.writer.write_update(update.row, self.layout.flatten(tensors).numpy())

@@ -62,7 +62,7 @@ class SumTap(ChannelTap):
                 round=server_round,
                 client=included[0],
                 summed=included,
-                model_version=server_round - 1,
+                model_version=update.version,
                 samples=self._sum.samples,
                 bytes=self._sum.bytes,
                 status="ok",

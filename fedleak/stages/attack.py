@@ -137,6 +137,7 @@ class _Session:
             inference=self._label_inference,
             device=self.device,
             starts=self.starts.of if self.starts else None,
+            version=self.component.version,
         )
 
     def _known(self, view: View, method: Callable[..., Any]) -> dict[str, Any]:
@@ -174,7 +175,7 @@ class _Session:
         self, updates: list[UpdateRecord], trained: tuple[Any, ...], parts: PartFiles, failure: str
     ) -> None:
         # Who goes with whom never depends on what an earlier process has done: the same bytes after a kill.
-        groups = list(alike(updates, 1 if failure else self._together(updates)))
+        groups = list(alike(updates, 1 if failure else self._together(updates), version=self.component.version))
         groups = [group for group in groups if any(update.row not in parts.attempts for update in group)]
         bar = self.progress.task(f"attacking with {self.component.name}", sum(len(group) for group in groups))
         attempts: list[Attempt] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import Literal
 
 import torch
 
@@ -13,9 +14,19 @@ from fedleak.stages.attack_record import Attempt
 from fedleak.transcript.manifest import UpdateRecord
 
 
-def alike(updates: Sequence[UpdateRecord], most: int) -> Iterator[list[UpdateRecord]]:
-    """Runs of consecutive updates of one model version and batch size, in equal shares of at most ``most``."""
-    for _, run in groupby(updates, key=lambda update: (update.model_version, update.samples)):
+def alike(
+    updates: Sequence[UpdateRecord], most: int, *, version: Literal["current", "known"]
+) -> Iterator[list[UpdateRecord]]:
+    """Runs of consecutive updates of one batch size and model version, in equal shares of at most ``most``.
+
+    Args:
+        version: as the attack knows it.
+    """
+
+    def attacked_on(update: UpdateRecord) -> int:
+        return update.model_version if version == "known" else update.current_version
+
+    for _, run in groupby(updates, key=lambda update: (attacked_on(update), update.samples)):
         group = list(run)
         share = -(-len(group) // -(-len(group) // most))  # equal shares: a compiled attack knows one size
         yield from (group[start : start + share] for start in range(0, len(group), share))

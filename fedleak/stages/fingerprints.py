@@ -31,7 +31,7 @@ def artefact_key(scenario: Scenario, component: Attack, manifest: Manifest, devi
     data = {name: digest for name, digest in manifest.checksums.items() if name.startswith(("pairs/", "public/"))}
     return digest_of(
         {
-            "attack": component.model_dump(mode="json", exclude={"id"}),
+            "attack": component.model_dump(mode="json", exclude={"id", "version"}),  # it matters to no training
             "data": data,
             "model": manifest.model,
             "shape": [*manifest.input_shape, manifest.classes],

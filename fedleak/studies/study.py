@@ -95,7 +95,8 @@ def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (
     settings = _settings({key: raw[key] for key in STUDY_KEYS if key in raw})
     base = {key: value for key, value in raw.items() if key not in (*STUDY_KEYS, "budgets", "budget")}
     matrix = parse_matrix(settings.matrix)
-    cells = _make_cells(base, matrix, settings.seeds)
+    folder = source.parent if isinstance(source, Path) else None
+    cells = _make_cells(base, matrix, settings.seeds, folder)
     first = cells[0].scenario
     study = Study(first.name, first.description, budget, settings, matrix.axes, cells, raw)
     check_references(settings, matrix.axes, {attack.name for cell in cells for attack in cell.scenario.attacks})
@@ -160,12 +161,12 @@ def _claim(raw: object) -> object:
     return {"kind": kind, **said, **settings} if isinstance(settings, dict) else raw
 
 
-def _make_cells(base: Raw, matrix: Matrix, seeds: tuple[int, ...]) -> tuple[Cell, ...]:
+def _make_cells(base: Raw, matrix: Matrix, seeds: tuple[int, ...], folder: Path | None) -> tuple[Cell, ...]:
     cells: list[Cell] = []
     errors: list[InputError] = []
     for point, seed in _places(matrix, seeds):
         try:
-            cells.append(_make_cell(base, matrix, point, seed))
+            cells.append(_make_cell(base, matrix, point, seed, folder))
         except InputError as error:
             errors += _in_cell(error, point)
         if len(errors) >= MAX_ERRORS:
@@ -183,14 +184,14 @@ def _places(matrix: Matrix, seeds: tuple[int, ...]) -> Iterator[tuple[Point, int
             yield point, seed
 
 
-def _make_cell(base: Raw, matrix: Matrix, point: Point, seed: int | None) -> Cell:
+def _make_cell(base: Raw, matrix: Matrix, point: Point, seed: int | None, folder: Path | None) -> Cell:
     raw = copy.deepcopy(base)
     for path, value in matrix.settings(point):
         set_path(raw, path, copy.deepcopy(value))
     federation = raw.setdefault("federation", {})
     if isinstance(federation, dict):
         federation["engine"] = SERIAL
-    scenario = load_scenario(raw, seed=seed)
+    scenario = load_scenario(raw, seed=seed, folder=folder)
     key = scenario_fingerprint(scenario)[:KEY_LENGTH]
     return Cell(point, scenario.seed, scenario, key, federation_fingerprint(scenario)[:KEY_LENGTH])
 

@@ -32,7 +32,7 @@ class UpdateRecord(Record):
     summed: tuple[NonNegativeInt, ...] = ()
     """Clients whose updates are in the sum, which is their mean weighted by images; none for a client's own."""
     model_version: NonNegativeInt
-    """Rounds that had been aggregated into the model it was computed on."""
+    """Rounds that had been aggregated into the model it was computed on; attacks know it only where it is granted."""
     samples: NonNegativeInt | None = None
     bytes: NonNegativeInt | None = None
     """What it took on the wire in its shortest exact encoding, shared buffers included; unknown for foreign ones."""
@@ -47,6 +47,11 @@ class UpdateRecord(Record):
     def clients(self) -> tuple[int, ...]:
         """Whose images are behind it."""
         return self.summed or (self.client,)
+
+    @property
+    def current_version(self) -> int:
+        """Of the model that the server broadcast in the round of the update."""
+        return max(0, self.round - 1)
 
 
 class RoundRecord(Record):

@@ -46,6 +46,7 @@ class TranscriptReader:
         self._expect("updates.npy", (rows, values), "float32")
         for update in manifest.updates:
             self._checked(model_file(update.model_version))
+            self._checked(model_file(update.current_version))
         if manifest.pairs is not None:
             self._expect("pairs/updates.npy", (manifest.pairs.count, values), "float32", "float16")
             self._expect("pairs/index.npy", (manifest.pairs.count, manifest.pairs.images_per_pair), "int64")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import ValidationError
@@ -34,6 +34,7 @@ class View:
         inference: how labels are inferred, for attacks that ask for them.
         device: where the update and the model lie; computation follows them.
         starts: what another attack made of the update in a row, for attacks that start from it.
+        version: take updates to be computed on the ``current`` model, or know on which they were.
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class View:
         inference: LabelInference | None = None,
         device: torch.device = CPU,
         starts: Callable[[int], threat.StartingImages] | None = None,
+        version: Literal["current", "known"] = "current",
     ) -> None:
         self._reader, self._grants, self._update = reader, grants, update
         self._inference, self._device, self._starts = inference, device, starts
+        self._knows_version = version == "known"
 
     def capabilities(
         self, method: Callable[..., Any], *, wanted: frozenset[type[threat.Capability]] = frozenset()
@@ -92,6 +95,7 @@ class View:
             client=record.client,
             samples=record.samples,
             summed=record.summed,
+            known_version=self._update_version().version if self._knows_version else None,
         )
 
     def _model_architecture(self) -> threat.ModelArchitecture:
@@ -107,9 +111,15 @@ class View:
         return threat.ModelArchitecture(model, manifest.input_shape, manifest.classes)
 
     def _global_model(self) -> threat.GlobalModel:
-        version = self._record().model_version
+        version = self._update_version().version if self._knows_version else self._record().current_version
         state = {name: tensor.to(self._device) for name, tensor in self._reader.model(version).items()}
         return threat.GlobalModel(state=state, version=version)
+
+    def _update_version(self) -> threat.UpdateVersion:
+        name = threat.UpdateVersion.capability_name()
+        if name not in self._grants:
+            raise CapabilityNotGrantedError(name)
+        return threat.UpdateVersion(self._record().model_version)
 
     def _pixel_prior(self) -> threat.PixelPrior:
         return threat.PixelPrior(mean=self._reader.manifest.mean, std=self._reader.manifest.std)
@@ -199,6 +209,7 @@ _BUILDERS: dict[type[threat.Capability], Callable[[View], threat.Capability]] = 
     threat.PixelPrior: View._pixel_prior,
     threat.PublicData: View._public_data,
     threat.TrainingDetails: View._training_details,
+    threat.UpdateVersion: View._update_version,
     threat.MiniBatchOrder: View._mini_batch_order,
     threat.PostProcessingDetails: View._post_processing_details,
     threat.BatchStatistics: View._batch_statistics,

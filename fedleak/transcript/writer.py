@@ -32,12 +32,19 @@ from fedleak.transcript.manifest import (
 from fedleak.transcript.rows import RowFile, create_rows
 
 JOURNAL = "journal.jsonl"
+MEMORY = "memory"
+"""Folder of what the server keeps in mind while the federation runs."""
 ModelState = dict[str, torch.Tensor]
 
 
 def model_file(version: int) -> str:
     """Relative name of the global model after ``version`` rounds."""
     return f"models/version-{version:05d}.safetensors"
+
+
+def memory_file(version: int) -> str:
+    """Relative name of what the server's aggregation keeps in mind after ``version`` rounds, while the run lasts."""
+    return f"{MEMORY}/version-{version:05d}.safetensors"
 
 
 def statistics_file(row: int) -> str:
@@ -104,11 +111,15 @@ class TranscriptWriter:
     def _files_present(self, events: list[dict[str, Any]]) -> bool:
         """Whether the data that the journal speaks of is there; a run without it starts over."""
         needed: set[str] = set()
+        remembered = None
         for event in events[1:]:
             if "round" in event:
                 needed |= {"updates.npy", model_file(event["round"]["round"])}
+                remembered = memory_file(event["round"]["round"]) if event.get("memory") else None
             if "pairs_done" in event:
                 needed.add("pairs/updates.npy")
+        if remembered:
+            needed.add(remembered)
         return all((self.folder / name).is_file() for name in needed)
 
     def _log(self, event: dict[str, Any]) -> None:
@@ -141,7 +152,11 @@ class TranscriptWriter:
 
     def save_model(self, version: int, state: ModelState) -> None:
         """Store the global model after ``version`` rounds."""
-        path = self.folder / model_file(version)
+        self._save(model_file(version), state)
+
+    def _save(self, name: str, state: ModelState) -> None:
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
         temporary = path.with_suffix(".tmp")
         save_file({name: tensor.detach().contiguous() for name, tensor in state.items()}, temporary)
         temporary.replace(path)
@@ -149,6 +164,11 @@ class TranscriptWriter:
     def load_model(self, version: int) -> ModelState:
         """Read a stored global model back."""
         return load_file(self.folder / model_file(version))
+
+    def load_memory(self, version: int) -> ModelState:
+        """What the server's aggregation kept in mind after ``version`` rounds; empty if nothing."""
+        path = self.folder / memory_file(version)
+        return load_file(path) if path.is_file() else {}
 
     def write_pairs(self, start: int, rows: NDArray[np.float32]) -> None:
         """Store the updates of pairs ``start ..``; pairs are written in order."""
@@ -169,16 +189,17 @@ class TranscriptWriter:
 
     def write_statistics(self, row: int, statistics: ModelState) -> None:
         """Store the batch statistics behind one update, ``LAYER.mean`` and ``LAYER.var``."""
-        path = self.folder / statistics_file(row)
-        path.parent.mkdir(exist_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in statistics.items()}, path)
+        self._save(statistics_file(row), statistics)
 
-    def finish_round(self, record: RoundRecord) -> None:
-        """Mark a round as done."""
+    def finish_round(self, record: RoundRecord, memory: ModelState | None = None) -> None:
+        """Mark a round as done, with what the server's aggregation keeps in mind for the next one."""
         if self._updates is not None:
             self._updates.sync()
+        if memory:
+            self._save(memory_file(record.round), memory)
         self.rounds.append(record)
-        self._log({"round": record.model_dump(mode="json")})
+        self._log({"round": record.model_dump(mode="json"), "memory": bool(memory)})
+        (self.folder / memory_file(record.round - 1)).unlink(missing_ok=True)
 
     def finish(
         self,
@@ -193,7 +214,7 @@ class TranscriptWriter:
         files = sorted(
             path.relative_to(self.folder).as_posix()
             for path in self.folder.rglob("*")
-            if path.suffix in {".npy", ".safetensors"}
+            if path.suffix in {".npy", ".safetensors"} and path.parent.name != MEMORY
         )
         manifest = Manifest(
             fingerprint=self.fingerprint,
@@ -206,5 +227,6 @@ class TranscriptWriter:
             **about,
         )
         write_atomically(self.folder / MANIFEST, manifest.model_dump_json(indent=1))
+        shutil.rmtree(self.folder / MEMORY, ignore_errors=True)
         (self.folder / JOURNAL).unlink()
         return manifest

@@ -305,9 +305,9 @@ def test_finished_rounds_are_not_run_again(tmp_path: Path, monkeypatch: pytest.M
             run_federation(tmp_path, checked)
     original = TranscriptWriter.finish_round
 
-    def count(self: TranscriptWriter, record: RoundRecord) -> None:
+    def count(self: TranscriptWriter, record: RoundRecord, memory: dict[str, Tensor]) -> None:
         done.append(record.round)
-        original(self, record)
+        original(self, record, memory)
 
     monkeypatch.setattr(TranscriptWriter, "finish_round", count)
     run_federation(tmp_path, checked)

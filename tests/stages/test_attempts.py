@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 
@@ -9,17 +11,24 @@ from fedleak.stages.attempts import alike, check, failed
 from fedleak.transcript.manifest import UpdateRecord
 
 
-def update(row: int, version: int = 0, samples: int | None = 2) -> UpdateRecord:
-    return UpdateRecord(row=row, round=version + 1, client=1, model_version=version, samples=samples, status="ok")
+def update(row: int, version: int = 0, samples: int | None = 2, lag: int = 0) -> UpdateRecord:
+    number = version + 1 + lag
+    return UpdateRecord(row=row, round=number, client=1, model_version=version, samples=samples, status="ok")
 
 
-def rows(updates: list[UpdateRecord], most: int) -> list[list[int]]:
-    return [[one.row for one in group] for group in alike(updates, most)]
+def rows(updates: list[UpdateRecord], most: int, version: Literal["current", "known"] = "current") -> list[list[int]]:
+    return [[one.row for one in group] for group in alike(updates, most, version=version)]
 
 
 def test_only_updates_of_one_model_version_and_batch_size_go_together() -> None:
     updates = [update(0), update(1), update(2, samples=3), update(3, version=1), update(4, version=1)]
     assert rows(updates, 8) == [[0, 1], [2], [3, 4]]
+
+
+def test_late_updates_go_with_those_that_the_attack_takes_for_of_one_version() -> None:
+    updates = [update(0, version=2), update(1, version=1, lag=1), update(2, version=1, lag=2), update(3, version=3)]
+    assert rows(updates, 8) == [[0, 1], [2, 3]], "by the round"
+    assert rows(updates, 8, "known") == [[0], [1, 2], [3]]
 
 
 @pytest.mark.parametrize(

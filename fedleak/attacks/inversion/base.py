@@ -94,7 +94,7 @@ class InversionAttack(Attack):
             chosen.add(TrainingDetails)
         if self.local_training == "worst":
             chosen.add(MiniBatchOrder)
-        return self.capabilities() | chosen
+        return super().wanted() | chosen
 
     @property
     def local_knowledge(self) -> str:

@@ -1,0 +1,55 @@
+"""The asynchronous server: late updates aggregated one by one, as the scenario's rule says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import torch
+from flwr.app import ArrayRecord, Message, MetricRecord
+
+from fedleak.aggregation.base import Aggregation, Arrival, State
+from fedleak.federation.client import BUFFER_PREFIX, STATISTICS_PREFIX
+from fedleak.federation.strategy import UpdateAveraging
+
+
+class AsynchronousServer(UpdateAveraging):
+    """Aggregates by a rule of ``fedleak.aggregation`` instead of by the mean.
+
+    Args:
+        rule: the rule.
+        memory: what it kept from the last round; brought up to date by every aggregation.
+        settings: as ``UpdateAveraging``.
+    """
+
+    def __init__(self, rule: Aggregation, *, memory: State, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._rule, self.memory = rule, memory
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """The new global model."""
+        current, versions = server_round - 1, self._versions(server_round)
+        clients = {node: client for client, node in self._nodes.items()}
+        arrivals = [self._arrival(reply, versions[clients[reply.metadata.src_node_id]]) for reply in replies]
+        model, self.memory = self._rule.aggregate(self._states[current], arrivals, self.memory, version=current)
+        return ArrayRecord(torch_state_dict=dict(model)), None
+
+    def _arrival(self, reply: Message, version: int) -> Arrival:
+        origin = self._states[version]
+        change = _change(reply.content.array_records["arrays"].to_torch_state_dict(), origin, self._step)
+        samples = int(cast(int, reply.content.metric_records["metrics"]["num-examples"]))
+        return Arrival(change, origin, samples, version)
+
+
+def _change(shared: Mapping[str, torch.Tensor], origin: State, step: float) -> dict[str, torch.Tensor]:
+    """What an update, with its leading dimension of one, changes in the model that it was computed on."""
+    change = {}
+    for name, stacked in shared.items():
+        if name.startswith(BUFFER_PREFIX):
+            buffer = name.removeprefix(BUFFER_PREFIX)
+            change[buffer] = (stacked[0] - origin[buffer]).to(torch.float32)
+        elif not name.startswith(STATISTICS_PREFIX):
+            change[name] = step * stacked[0]
+    return change
