@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -105,13 +106,26 @@ def test_another_initialisation_changes_weights_and_nothing_else(kind: str, name
         assert 0.3 < changed.abs().max() <= 0.5
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_is_trained_for_a_round_and_attacked(kind: str, tmp_path: Path) -> None:
+VARIANTS: dict[str, dict[str, Any]] = {
+    "resnet-34": {"depth": 34},
+    "resnet-50": {"depth": 50, "cut_skips": []},
+    "resnet-152": {"depth": 152, "normalisation": "group", "cut_skips": []},
+    "vgg-16": {"depth": 16, "normalisation": "none"},
+    "vgg-19": {"depth": 19},
+    "shortnet-53": {"depth": 53, "connections": "dense"},
+    "shortnet-cut": {"depth": 53, "connections": "shortnet2"},
+}
+ATTACKED = [*KINDS, *(pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS)]
+
+
+@pytest.mark.parametrize("name", ATTACKED)
+def test_it_is_trained_for_a_round_and_attacked(name: str, tmp_path: Path) -> None:
+    kind = name.split("-")[0]
     side = max(8, smallest_input(kind)[1])
     raw = {
         "name": "zoo",
         "dataset": {"kind": "synthetic", "size": side, "images": 30},
-        "model": small_model(kind).model_dump(),
+        "model": small_model(kind, **VARIANTS.get(name, {})).model_dump(),
         "federation": {"clients": 2, "rounds": 1, "engine": {"kind": "serial"}},
         "adversary": {"level": 1},
         "attacks": [{"kind": "inverting_gradients", "iterations": 2, "compile": "never"}],
