@@ -18,6 +18,7 @@ from fedleak.postprocess.base import PostProcess
 from fedleak.schedule.base import Schedule
 from fedleak.shift.base import Shift
 from fedleak.studies.claims.base import Claim
+from fedleak.theory.base import Theory
 from fedleak.trackers.base import Tracker
 
 ATTACKS = (Attack, "fedleak.attacks")
@@ -33,6 +34,7 @@ POST_PROCESSES = (PostProcess, "fedleak.postprocess")
 SHIFTS = (Shift, "fedleak.shift")
 SCHEDULES = (Schedule, "fedleak.schedule")
 CLAIMS = (Claim, "fedleak.studies.claims")
+THEORIES = (Theory, "fedleak.theory")
 TRACKERS = (Tracker, "fedleak.trackers")
 
 FAMILIES: dict[str, tuple[type[Any], str]] = {
@@ -48,6 +50,7 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "guard": GUARDS,
     "metric": METRICS,
     "analysis": ANALYSES,
+    "theory": THEORIES,
     "claim": CLAIMS,
     "tracker": TRACKERS,
 }
