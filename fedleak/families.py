@@ -20,6 +20,7 @@ from fedleak.schedule.base import Schedule
 from fedleak.shift.base import Shift
 from fedleak.staleness.base import Staleness
 from fedleak.studies.claims.base import Claim
+from fedleak.theory.base import Theory
 from fedleak.trackers.base import Tracker
 
 ATTACKS = (Attack, "fedleak.attacks")
@@ -37,6 +38,7 @@ STALENESS = (Staleness, "fedleak.staleness")
 AGGREGATIONS = (Aggregation, "fedleak.aggregation")
 SCHEDULES = (Schedule, "fedleak.schedule")
 CLAIMS = (Claim, "fedleak.studies.claims")
+THEORIES = (Theory, "fedleak.theory")
 TRACKERS = (Tracker, "fedleak.trackers")
 
 FAMILIES: dict[str, tuple[type[Any], str]] = {
@@ -54,6 +56,7 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "guard": GUARDS,
     "metric": METRICS,
     "analysis": ANALYSES,
+    "theory": THEORIES,
     "claim": CLAIMS,
     "tracker": TRACKERS,
 }

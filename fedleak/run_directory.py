@@ -141,6 +141,7 @@ def scenario_fingerprint(scenario: Scenario) -> str:
     raw = scenario.model_dump(mode="json", exclude={"budgets", "budget", "description"})
     raw["federation"].pop("engine")
     raw["metrics"] = {n: value for n, value in raw["metrics"].items() if type(scenario.metrics).leaves_trace(n, value)}
-    if not raw["analyses"]:  # as for metrics: what is not asked for leaves no trace
-        raw.pop("analyses")
+    for name in ("analyses", "theory"):  # as for metrics: what is not asked for leaves no trace
+        if not raw[name]:
+            raw.pop(name)
     return digest_of(raw)

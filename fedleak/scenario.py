@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fedleak.postprocess.base import PostProcess as PostProcessChoice
     from fedleak.shift.base import Shift as ShiftChoice
     from fedleak.staleness.base import Staleness as StalenessChoice
+    from fedleak.theory.base import Theory as TheoryChoice
 
     ModelChoice: TypeAlias = Model
 else:
@@ -47,6 +48,7 @@ else:
     PostProcessChoice = choice(*families.POST_PROCESSES)
     ShiftChoice = choice(*families.SHIFTS)
     StalenessChoice = choice(*families.STALENESS)
+    TheoryChoice = choice(*families.THEORIES)
 
 ClientIndex = Annotated[int, Field(ge=0)]
 RoundNumber = Annotated[int, Field(ge=1)]
@@ -282,6 +284,8 @@ class Scenario(Settings):
     metrics: MetricsChoice = MetricsChoice()
     analyses: tuple[AnalysisChoice, ...] = ()
     """What else scoring measures of the leaked model, at the victims' images; nothing unless named."""
+    theory: tuple[TheoryChoice, ...] = ()
+    """Theorems whose predictions are scored beside the attacks; none unless named."""
     bootstrap_resamples: int = Field(default=2000, ge=100)
     """Resamples behind every 95 % interval."""
     device: str = "auto"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fedleak.attacks.base import Attack
 from fedleak.attacks.order import sources
 from fedleak.errors import InputError, InputErrors
+from fedleak.results.schema import THEORY_PREFIX
 from fedleak.scenario import Scenario
 from fedleak.scenario_asynchrony import check_asynchrony
 from fedleak.scenario_privacy import check_privacy
@@ -96,8 +97,8 @@ def _check_attacks(scenario: Scenario) -> Iterator[InputError]:
         path = f"attacks.{i}"
         if attack.name in names[:i]:
             yield InputError(f"{path}.id", attack.name, "another attack has this id; give each its own")
-        if attack.name.startswith("baseline_"):
-            yield InputError(f"{path}.id", attack.name, "ids that start with baseline_ are taken")
+        if attack.name.startswith(("baseline_", THEORY_PREFIX)):
+            yield InputError(f"{path}.id", attack.name, "ids that start with baseline_ or theory_ are taken")
         yield from _check_grants(scenario, path, attack.name, attack.wanted())
         yield from _check_start(scenario, path, attack)
         if InjectedPairs in attack.wanted() and adversary.injection is None:

@@ -22,6 +22,7 @@ class LeakedBatch:
         images: the victim's own, ``(B, C, H, W)`` in [0, 1].
         labels: the true ones, ``(B,)``.
         mean, std: of the normalisation that precedes the network.
+        places: client of each image, and its place in the client's share of the update; empty if nobody asks.
     """
 
     module: nn.Module
@@ -29,12 +30,21 @@ class LeakedBatch:
     labels: Tensor
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    places: tuple[tuple[int, int], ...] = ()
 
-    def logits(self, images: Tensor) -> Tensor:
-        """What the network makes of images in [0, 1]."""
-        shift, scale = (torch.tensor(value, dtype=images.dtype).reshape(-1, 1, 1) for value in (self.mean, self.std))
-        logits: Tensor = self.module((images - shift) / scale)
-        return logits
+    def normalised(self, images: Tensor) -> Tensor:
+        """Images in [0, 1] as the network takes them."""
+        shift, scale = self._constants(images)
+        return (images - shift) / scale
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """And back."""
+        shift, scale = self._constants(images)
+        return images * scale + shift
+
+    def _constants(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        shift, scale = (images.new_tensor(value).reshape(-1, 1, 1) for value in (self.mean, self.std))
+        return shift, scale
 
 
 class Analysis(Component):

@@ -69,7 +69,9 @@ def jacobian_norms(leaked: LeakedBatch, image: Tensor, label: Tensor, directions
     """
     with differentiable(leaked.module) as parameters, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
         x = image[None].requires_grad_()
-        (slope,) = torch.autograd.grad(F.cross_entropy(leaked.logits(x), label[None]), x, create_graph=True)
+        (slope,) = torch.autograd.grad(
+            F.cross_entropy(leaked.module(leaked.normalised(x)), label[None]), x, create_graph=True
+        )
         squares = [
             torch.stack([product.square().sum() for product in products])
             for products in (

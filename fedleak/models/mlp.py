@@ -17,12 +17,14 @@ class Mlp(Model):
     kind: Literal["mlp"] = "mlp"
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = (128, 64)
     activation: ActivationName = "relu"
+    bias: bool = True
+    """Of every layer."""
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
         """Flatten, then Linear and activation for every hidden width, then Linear."""
         layers: list[nn.Module] = [nn.Flatten()]
         width = math.prod(input_shape)
         for hidden in self.hidden:
-            layers += [nn.Linear(width, hidden), ACTIVATIONS[self.activation]()]
+            layers += [nn.Linear(width, hidden, bias=self.bias), ACTIVATIONS[self.activation]()]
             width = hidden
-        return nn.Sequential(*layers, nn.Linear(width, classes))
+        return nn.Sequential(*layers, nn.Linear(width, classes, bias=self.bias))

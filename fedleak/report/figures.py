@@ -63,7 +63,7 @@ class Figures:
 def draw_figures(results: Results, marks: dict[str, Mark]) -> Figures:
     """Draw everything that the results hold."""
     attacks = [summary for summary in results.attacks if not summary.is_baseline]
-    baseline = lowest_mse(summary for summary in results.attacks if summary.is_baseline)
+    baseline = lowest_mse(s for s in results.attacks if s.is_baseline and not s.is_theory)
     keys = tuple(Key(s.attack, marks[s.attack]) for s in attacks if s.rounds)
     return Figures(
         rounds=_round_charts(results, attacks, baseline, marks),

@@ -13,7 +13,7 @@ from fedleak.report.figures import Chart, Key
 from fedleak.report.format import metric_title
 from fedleak.report.marks import COLOURS, Mark
 from fedleak.report.svg import MUTED, SERIES, canvas, logarithmic, to_svg
-from fedleak.results.schema import Interval
+from fedleak.results.schema import THEORY_PREFIX, Interval
 from fedleak.studies.matrix import Label, describe, label_text, matches, short_names
 from fedleak.studies.measurements import ROUND
 from fedleak.studies.results import FigureChoice, Line, StudyResults
@@ -90,7 +90,7 @@ def _number(label: Label) -> float:
 def _courses(results: StudyResults, choice: FigureChoice, labels: list[Label]) -> list[_Course]:
     groups: dict[tuple[str, str], list[Line]] = {}
     for line in results.lines:
-        if not line.is_baseline:
+        if not line.is_baseline or line.attack.startswith(THEORY_PREFIX):
             rest = {axis: label for axis, label in line.point.items() if axis != choice.along}
             groups.setdefault((line.attack, describe(rest)), []).append(line)
     place = {label_text(label): _number(label) if _numeric(labels) else float(i) for i, label in enumerate(labels)}

@@ -29,7 +29,7 @@ class Verdict:
 def decide(summaries: tuple[AttackSummary, ...]) -> Verdict:
     """Compare the attack with the lowest mean MSE to the best baseline."""
     attack = lowest_mse(s for s in summaries if not s.is_baseline)
-    baseline = lowest_mse(s for s in summaries if s.is_baseline)
+    baseline = lowest_mse(s for s in summaries if s.is_baseline and not s.is_theory)
     if attack is None:
         failures = sum(s.failures for s in summaries if not s.is_baseline)
         ending = f"; {plural(failures, 'reconstruction')} failed" if failures else ""

@@ -18,6 +18,8 @@ RESULTS_CSV = "results.csv"
 PICTURES = "pictures"
 WEIGHT_DISTANCE = "weight_distance"
 """Curve of an attack that estimates the leaked weights: their relative distance over its training."""
+THEORY_PREFIX = "theory_"
+"""What is predicted by a theorem stands among the attacks under a name that begins like this."""
 CORE_METRICS = ("mse", "psnr", "ssim", "lpips")
 
 
@@ -85,6 +87,8 @@ class AttackSummary(Record):
     attack: str
     kind: str
     is_baseline: bool
+    is_theory: bool = False
+    """What a theorem predicts from the truth: no attack, and nothing that an attack has to beat."""
     description: str
     settings: dict[str, object] = {}
     capabilities: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from fedleak.results.leakage import worst_samples
 from fedleak.results.pictures import save_pictures
 from fedleak.results.schema import (
     PICTURES,
+    THEORY_PREFIX,
     AttackSummary,
     CapabilityNote,
     FederationRound,
@@ -32,6 +33,8 @@ from fedleak.run_directory import RunDirectory
 from fedleak.scenario import Scenario
 from fedleak.stages.analyse import Analyses
 from fedleak.stages.attack_record import AttackRecord, load_images, load_record
+from fedleak.stages.leaked import LeakedBatches
+from fedleak.stages.predict import predict
 from fedleak.stages.weights import weight_course
 from fedleak.threat import CAPABILITIES, GRANTABLE
 from fedleak.transcript.manifest import Manifest, digest_of
@@ -48,12 +51,13 @@ def score(scenario: Scenario, run: RunDirectory, progress: Progress) -> Results:
     reader = TranscriptReader(run.transcript, verify=False)
     scorer = _Scorer(scenario, run, reader, TruthReader(run.truth))
     records = [_record(run, attack.name) for attack in scenario.attacks]
-    bar = progress.task("scoring", len(records) + len(BASELINES))
+    bar = progress.task("scoring", len(records) + len(BASELINES) + len(scenario.theory))
     shutil.rmtree(run.root / PICTURES, ignore_errors=True)
     for record in records:
         scorer.add_attack(record, bar)
     if reader.has_public_images:
         scorer.add_baselines(bar)
+    scorer.add_theory(bar)
     results = scorer.results(records)
     save_results(run.root, results)
     write_atomically(run.root / "environment.json", json.dumps(results.environment, indent=1))
@@ -75,7 +79,8 @@ class _Scorer:
         self.rows: list[ResultRow] = []
         self.unavailable: dict[str, str] = {}
         self.metrics = scenario.metrics.enabled()
-        self.analyses = Analyses(scenario, reader, truth)
+        self.batches = LeakedBatches(scenario, reader, truth)
+        self.analyses = Analyses(scenario, self.updates.values(), self.batches)
         self.peers = _peers(truth) if any(isinstance(metric, PeerMetric) for metric in self.metrics) else None
 
     def add_attack(self, record: AttackRecord, bar: Task) -> None:
@@ -153,6 +158,25 @@ class _Scorer:
             self.rows += self.analyses.beside(rows)
             bar.advance()
 
+    def add_theory(self, bar: Task) -> None:
+        """Score what theorems predict."""
+        training, seed = self.reader.manifest.training, self.scenario.seed
+        for theory in self.scenario.theory:
+            scored, numbers, failed = predict(theory, self.updates.values(), self.batches, training, seed=seed)
+            rows = [
+                row.model_copy(update={"metrics": {**row.metrics, **more}})
+                for row, more in zip(
+                    evaluate_metrics(scored, self.metrics, self.unavailable, peers=self.peers), numbers, strict=True
+                )
+            ]
+            summary = self._summary(theory.row_name, theory.kind, theory.summary(), scored, rows)
+            settings = theory.model_dump(mode="json")
+            self.summaries.append(
+                summary.model_copy(update={"is_theory": True, "settings": settings, "failures": len(failed)})
+            )
+            self.rows += self.analyses.beside(rows) + failed
+            bar.advance()
+
     def _summary(
         self, attack: str, kind: str, description: str, scored: ScoredImages, rows: list[ResultRow]
     ) -> AttackSummary:
@@ -160,7 +184,7 @@ class _Scorer:
         return AttackSummary(
             attack=attack,
             kind=kind,
-            is_baseline=attack in BASELINES,
+            is_baseline=kind in BASELINES or attack.startswith(THEORY_PREFIX),
             description=description,
             images=len(rows),
             metrics=summarise_metrics(rows, resamples=resamples, seed=seed),

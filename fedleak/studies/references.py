@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from fedleak.errors import InputError, InputErrors, nearest
+from fedleak.results.schema import THEORY_PREFIX
 from fedleak.studies.matrix import Axis, Label, axis_name, label_text
 from fedleak.studies.measurements import ROUND
 from fedleak.studies.schema import StudySettings
 
-BASELINE = "baseline_"
+NO_ATTACKS = ("baseline_", THEORY_PREFIX)
+"""What begins like this stands among the attacks without being one."""
 
 
 def check_references(settings: StudySettings, axes: tuple[Axis, ...], attacks: set[str]) -> None:
@@ -48,7 +50,7 @@ def _check_where(
     for key, value in where.items():
         place = f"{path}.{key}"
         if key == "attack":
-            if str(value) not in attacks and not str(value).startswith(BASELINE):
+            if str(value) not in attacks and not str(value).startswith(NO_ATTACKS):
                 hint = nearest(str(value), attacks)
                 yield InputError(place, value, f"no such attack; {hint}attacks: {', '.join(sorted(attacks))}")
             continue

@@ -23,3 +23,10 @@ def test_shape_and_names() -> None:
     splits = Digits().load()
     assert splits.input_shape == (1, 8, 8)
     assert splits.class_names == tuple("0123456789")
+
+
+def test_the_first_classes_alone() -> None:
+    splits, every = Digits(classes=2).load(), load_digits().target
+    assert splits.class_names == ("0", "1")
+    assert set(splits.train.labels) == {0, 1}
+    assert len(splits.train) + len(splits.test) == (every < 2).sum()

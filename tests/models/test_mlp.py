@@ -16,3 +16,8 @@ def test_forward_equals_the_formula() -> None:
 def test_no_hidden_layer_is_logistic_regression() -> None:
     shapes = [tuple(p.shape) for p in Mlp(hidden=()).build((1, 3, 2), 3, seed=0).parameters()]
     assert shapes == [(3, 6), (3,)]
+
+
+def test_without_biases_nothing_but_the_weights_is_left() -> None:
+    shapes = [tuple(p.shape) for p in Mlp(hidden=(5,), bias=False).build((1, 3, 2), 3, seed=0).parameters()]
+    assert shapes == [(5, 6), (3, 5)]

@@ -1,0 +1,115 @@
+"""A second batch with the same gradient."""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.optimize import least_squares
+from torch import Tensor
+from torch.func import functional_call, grad, jacrev
+
+from fedleak.analysis.base import LeakedBatch
+from fedleak.attacks.matching import pairwise_squared_distance
+from fedleak.theory.base import NotApplicableError, Prediction, Theory
+from fedleak.transcript.manifest import TrainingRecord
+
+Floats = NDArray[np.float64]
+MOST_PARAMETERS = 5000
+"""The Jacobian is formed, parameters by pixels of the batch."""
+
+
+class SameGradient(Theory):
+    """A different batch with the same labels and the same gradient (Du et al. 2024, arXiv 2404.05403, Theorem 4.3).
+
+    The theorem: if the batch has more pixels than the model has parameters, there is a mask m != 0 with
+    ``F(x + m) = F(x)`` for the gradient F. Its proof solves ``J m = 0``, linearised (appendix A iii); here the mask is
+    constructed and the equality verified for F itself: least squares on the relative difference of the gradients, in
+    double precision, from random images, with pixels kept in [0, 1] (scipy's trust region). With fewer pixels than
+    parameters the same search is expected to end at the true batch or nowhere.
+
+    ``update_gap`` is ``||F(x') - F(x)|| / ||F(x)||``; ``second_batch`` is 1 where that is at most ``tolerance`` and
+    the images differ by ``distance`` or more, else 0.
+    """
+
+    kind: Literal["same_gradient"] = "same_gradient"
+    tolerance: float = Field(default=1e-6, gt=0)
+    """Relative difference of gradients that are called the same."""
+    distance: float = Field(default=0.05, gt=0)
+    """Root mean square of the pixels' differences, after matching, from which batches are called different."""
+    noise: float = Field(default=0.5, gt=0, le=1)
+    """Share of uniform noise in the images that the search starts from; the rest is the true batch."""
+    steps: int = Field(default=200, ge=1)
+
+    def predict(self, leaked: LeakedBatch, training: TrainingRecord, *, generator: torch.Generator) -> Prediction:
+        """Where the search ended, whether or not it is a second batch.
+
+        Raises:
+            NotApplicableError: for models with too many parameters to form the Jacobian.
+        """
+        size = sum(parameter.numel() for parameter in leaked.module.parameters())
+        if size > MOST_PARAMETERS:
+            raise NotApplicableError(f"the model has {size} parameters; the Jacobian is formed up to {MOST_PARAMETERS}")
+        problem = _Problem(leaked)
+        noise = torch.rand(leaked.images.shape, generator=generator, dtype=torch.float64)
+        start = torch.lerp(leaked.images.double(), noise, self.noise).clamp(0.01, 0.99)
+        found = least_squares(
+            problem.residual,
+            start.logit().numpy().ravel(),
+            jac=problem.jacobian,
+            max_nfev=self.steps,
+            ftol=1e-15,
+            xtol=1e-15,
+            gtol=1e-15,
+        )
+        images = torch.from_numpy(found.x).sigmoid().reshape(leaked.images.shape)
+        gap = float(np.linalg.norm(found.fun))
+        apart = rms_distance(images, leaked.images.double())
+        second = gap <= self.tolerance and apart >= self.distance
+        return Prediction(images.to(leaked.images), {"update_gap": gap, "second_batch": float(second)})
+
+
+def rms_distance(images: Tensor, truth: Tensor) -> float:
+    """Of two batches ``(B, C, H, W)`` whose images are matched one to one."""
+    from scipy.optimize import linear_sum_assignment
+
+    cost = pairwise_squared_distance(images[None], truth[None])[0]
+    rows, columns = linear_sum_assignment(cost.numpy())
+    return float((images[rows] - truth[columns]).square().mean().sqrt())
+
+
+class _Problem:
+    """The relative difference to the true gradient, as a function of flat pixels, in double precision."""
+
+    def __init__(self, leaked: LeakedBatch) -> None:
+        self._module = copy.deepcopy(leaked.module).double()
+        self._leaked, self._shape = leaked, leaked.images.shape
+        self._parameters: dict[str, Tensor] = {n: p.detach() for n, p in self._module.named_parameters()}
+        self._true = self._gradient(leaked.images.double().flatten())
+        self._size = self._true.norm()
+
+    def _gradient(self, pixels: Tensor) -> Tensor:
+        def loss(weights: dict[str, Tensor]) -> Tensor:
+            images = self._leaked.normalised(pixels.reshape(self._shape))
+            return F.cross_entropy(functional_call(self._module, weights, (images,)), self._leaked.labels)
+
+        gradient: dict[str, Tensor] = grad(loss)(self._parameters)
+        return torch.cat([value.flatten() for value in gradient.values()])
+
+    def residual(self, free: Floats) -> Floats:
+        """``(P,)``, of pixels given as logits."""
+        pixels = torch.from_numpy(free).sigmoid()
+        residual: Floats = ((self._gradient(pixels) - self._true) / self._size).numpy()
+        return residual
+
+    def jacobian(self, free: Floats) -> Floats:
+        """``(P, B C H W)``."""
+        pixels = torch.from_numpy(free).sigmoid()
+        by_pixel = jacrev(self._gradient)(pixels)
+        jacobian: Floats = (by_pixel * (pixels * (1 - pixels)) / self._size).detach().numpy()
+        return jacobian
