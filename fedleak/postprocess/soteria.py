@@ -17,9 +17,9 @@ FEATURES_AT_ONCE = 64
 class Soteria(PostProcess):
     """Zero the features of a linear layer's input that tell most about the images (Sun et al. 2021, arXiv 2012.06043).
 
-    Pruned are the features of the largest ``|r_f| / ||dr_f/dx||`` (Eq. 10 and algorithm 1), which leaves zero columns
-    in the gradient of the layer's weight; nothing else changes. In a batch the ratios of its images are summed, as
-    the authors' code sums theirs.
+    Pruned are the features of the largest ``|r_f| / ||dr_f/dx||`` (their algorithm 1), which leaves zero columns in
+    the gradient of the layer's weight; nothing else changes. In a batch the ratios of its images are summed (our
+    reading; the paper has one image).
     """
 
     kind: Literal["soteria"] = "soteria"
@@ -44,8 +44,8 @@ class Soteria(PostProcess):
     def surrogate(self, update: Update, *, shared: Update) -> dict[str, Tensor]:
         """Columns count only where the shared ones were not pruned.
 
-        Balunović et al. 2022 (arXiv 2111.04706, section 5) break the defense by leaving the layer out; the columns
-        that are left are as they were, so they may stay.
+        Balunović et al. 2022 (arXiv 2111.04706) break the defense by leaving the layer out; the columns that are left
+        are as they were, so they may stay.
         """
         name = self._guarded(update)
         return {n: t * (shared[n] != 0).any(dim=0) if n == name else t for n, t in update.items()}
