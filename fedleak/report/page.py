@@ -11,6 +11,7 @@ import yaml
 
 from fedleak import __version__
 from fedleak.report.adversary import Adversary, describe_adversary
+from fedleak.report.comparison import Comparison, compare_attacks
 from fedleak.report.failures import Failure, failed_attacks, failed_clients
 from fedleak.report.figures import Figures, draw_figures
 from fedleak.report.format import DASH, count, percent, significant
@@ -42,6 +43,7 @@ class Page:
     tiles: tuple[Tile, ...]
     adversary: Adversary
     table: Table
+    comparison: Comparison | None
     galleries: tuple[Gallery, ...]
     figures: Figures
     notes: tuple[str, ...]
@@ -69,6 +71,7 @@ def make_page(results: Results, run_directory: Path) -> Page:
         tiles=_tiles(results),
         adversary=describe_adversary(results),
         table=results_table(results, marks),
+        comparison=compare_attacks(run_directory, results.attacks),
         galleries=galleries(run_directory, results.attacks),
         figures=draw_figures(results, marks),
         notes=results.notes,

@@ -1,4 +1,4 @@
-"""Pictures for the report: best, median and worst images of an attack."""
+"""Pictures for the report: best, median and worst images of an attack, and the first ones of the run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from fedleak.results.schema import Picture, ResultRow
 from fedleak.results.scoring import ScoredImages
 
 PER_RANK = 6
-Rank = Literal["best", "median", "worst"]
+COMPARED = 6
+"""Images on which attacks are shown side by side."""
+Rank = Literal["best", "median", "worst", "first"]
 
 
 def save_pictures(folder: Path, scored: ScoredImages, rows: list[ResultRow]) -> tuple[Picture, ...]:
@@ -24,6 +26,16 @@ def save_pictures(folder: Path, scored: ScoredImages, rows: list[ResultRow]) -> 
         return ()
     folder.mkdir(parents=True, exist_ok=True)
     return tuple(_save(folder, scored, rows[i], i, rank) for rank, i in _choose(ranked))
+
+
+def save_compared(folder: Path, scored: ScoredImages, rows: list[ResultRow]) -> tuple[Picture, ...]:
+    """Write PNG files for the run's first images, whatever their errors: every attack shows the same."""
+    places = [i for i, row in enumerate(rows) if row.metrics.get("mse") is not None]
+    places.sort(key=lambda i: (rows[i].round, rows[i].victim, rows[i].image or 0))
+    if not places:
+        return ()
+    folder.mkdir(parents=True, exist_ok=True)
+    return tuple(_save(folder, scored, rows[i], i, "first") for i in places[:COMPARED])
 
 
 def _choose(ranked: list[int]) -> list[tuple[Rank, int]]:

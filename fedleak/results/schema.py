@@ -72,7 +72,7 @@ class RoundSummary(Record):
 class Picture(Record):
     """Files, below ``pictures/``, of an original and its reconstruction."""
 
-    rank: Literal["best", "median", "worst"]
+    rank: Literal["best", "median", "worst", "first"]
     victim: int
     round: int
     image: int
@@ -118,6 +118,8 @@ class AttackSummary(Record):
     """Learning curves: ``train`` and ``held_out`` mean squared error per epoch, and ``weight_distance`` where known."""
     rounds: tuple[RoundSummary, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    compared: tuple[Picture, ...] = ()
+    """Of the run's first images, whatever their scores; none of a baseline."""
 
 
 class FederationRound(Record):

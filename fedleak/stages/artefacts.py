@@ -13,11 +13,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from fedleak.attacks.base import Artefact
+from fedleak.cache import cache_root
 
 
 def cache_folder() -> Path:
-    """``$FEDLEAK_CACHE``, or ``~/.cache/fedleak``."""
-    return Path(os.environ.get("FEDLEAK_CACHE", "~/.cache/fedleak")).expanduser() / "artefacts"
+    """Below the cache's root."""
+    return cache_root() / "artefacts"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from fedleak.progress import Progress, Task
 from fedleak.records import write_atomically
 from fedleak.results.baselines import BASELINES, PublicImages
 from fedleak.results.leakage import worst_samples
-from fedleak.results.pictures import save_pictures
+from fedleak.results.pictures import save_compared, save_pictures
 from fedleak.results.schema import (
     PICTURES,
     THEORY_PREFIX,
@@ -181,15 +181,18 @@ class _Scorer:
         self, attack: str, kind: str, description: str, scored: ScoredImages, rows: list[ResultRow]
     ) -> AttackSummary:
         resamples, seed = self.scenario.bootstrap_resamples, self.scenario.seed
+        is_baseline = kind in BASELINES or attack.startswith(THEORY_PREFIX)
+        folder = self.run.root / PICTURES
         return AttackSummary(
             attack=attack,
             kind=kind,
-            is_baseline=kind in BASELINES or attack.startswith(THEORY_PREFIX),
+            is_baseline=is_baseline,
             description=description,
             images=len(rows),
             metrics=summarise_metrics(rows, resamples=resamples, seed=seed),
             rounds=summarise_rounds(rows, resamples=resamples, seed=seed),
-            pictures=save_pictures(self.run.root / PICTURES, scored, rows),
+            pictures=save_pictures(folder, scored, rows),
+            compared=() if is_baseline else save_compared(folder, scored, rows),
         )
 
     def results(self, records: list[AttackRecord]) -> Results:

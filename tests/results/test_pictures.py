@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fedleak.results.pictures import PER_RANK, save_pictures
+from fedleak.results.pictures import COMPARED, PER_RANK, save_compared, save_pictures
 from fedleak.results.schema import ResultRow
 from fedleak.results.scoring import ScoredImages
 
@@ -57,3 +57,14 @@ def test_files_stay_inside_the_folder_whatever_the_attack_is_called(tmp_path: Pa
 def test_rows_without_a_score_have_no_picture(tmp_path: Path) -> None:
     assert save_pictures(tmp_path / "none", *scored_rows([None])) == ()
     assert not (tmp_path / "none").exists()
+
+
+def test_the_first_images_of_a_run_are_kept_whatever_their_errors(tmp_path: Path) -> None:
+    scored, rows = scored_rows([0.9, 0.1, 0.5, 0.8, 0.2, 0.7, 0.3, 0.4])
+    pictures = save_compared(tmp_path, scored, rows)
+    assert [p.victim for p in pictures] == list(range(COMPARED))
+    assert all((tmp_path / p.reconstruction).is_file() for p in pictures)
+
+
+def test_without_a_score_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    assert save_compared(tmp_path, *scored_rows([None])) == ()

@@ -12,16 +12,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from fedleak.attacks.generative.features import chunks
+from fedleak.attacks.generative.feature_table import FeatureTable
 from fedleak.attacks.generative.versions import VersionedFeatures
 from fedleak.attacks.matching import permutation_invariant_mse
 from fedleak.component import Settings
 from fedleak.errors import AttackFailedError
 from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs
-
-IN_MEMORY_BYTES = 1024 * 2**20
-"""Features up to this size are computed once and kept; beyond it every batch is read from disk."""
 
 
 class TrainingSettings(Settings):
@@ -57,26 +54,6 @@ def split_pairs(count: int, held_out: float, generator: torch.Generator) -> tupl
     if kept >= count:
         raise AttackFailedError(f"{count} injected pairs are too few to hold out {held_out:.0%}")
     return np.sort(order[kept:]), np.sort(order[:kept])
-
-
-class FeatureTable:
-    """Features of pairs: kept in memory where they fit, else made from disk batch by batch. The values are the same."""
-
-    def __init__(self, pairs: InjectedPairs, features: VersionedFeatures) -> None:
-        self._pairs, self._features = pairs, features
-        self._kept: Tensor | None = None
-        if 4 * len(pairs) * features.of(0).size <= IN_MEMORY_BYTES:
-            self._kept = torch.empty(len(pairs), features.of(0).size)
-            for part in chunks(np.arange(len(pairs)), pairs.layout.size):
-                self._kept[part[0] : part[-1] + 1] = features(pairs.read_updates(part), pairs.versions(part))
-
-    def read(self, rows: NDArray[np.int64]) -> Tensor:
-        """``(n, F)``."""
-        if self._kept is not None:
-            return self._kept[torch.from_numpy(rows)]
-        pairs = self._pairs
-        parts = chunks(rows, pairs.layout.size)
-        return torch.cat([self._features(pairs.read_updates(part), pairs.versions(part)) for part in parts])
 
 
 def train_generator(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import fedleak
-from fedleak.attacks.generative import training as module
+from fedleak.attacks.generative import feature_table as module
 from fedleak.attacks.generative.lti import Lti
 from fedleak.models.resnet18 import ResNet18
 from fedleak.progress import QuietProgress
@@ -60,6 +60,7 @@ def test_eleven_million_values_are_streamed_to_the_same_loss(tmp_path: Path, mon
     attack = Lti.model_validate(
         {"parameters": 200_000, "max_layer_features": 256, "training": {"epochs": 1, "batch_size": 3}}
     )
+    monkeypatch.setenv("FEDLEAK_CACHE", str(tmp_path))
     curves = []
     for limit in (module.IN_MEMORY_BYTES, 0):
         monkeypatch.setattr(module, "IN_MEMORY_BYTES", limit)

@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from fedleak.attacks.generative import features as features_module
-from fedleak.attacks.generative import training as module
+from fedleak.attacks.generative import feature_table as module
+from fedleak.attacks.generative.feature_table import FeatureTable
 from fedleak.attacks.generative.features import fit_features, layer_columns
 from fedleak.attacks.generative.training import (
-    FeatureTable,
     TrainingOutcome,
     TrainingSettings,
     evaluate,
@@ -97,22 +96,11 @@ def test_too_few_pairs_are_a_failed_attack(generator: torch.Generator) -> None:
         split_pairs(1, 0.1, generator)
 
 
-def test_features_read_from_disk_equal_those_kept_in_memory(
-    pairs: InjectedPairs, monkeypatch: pytest.MonkeyPatch
+def test_training_from_disk_gives_the_same_generator(
+    pairs: InjectedPairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    features, rows = features_of(pairs), np.array([3, 77, 0, 12, 13, 14])
-    kept = FeatureTable(pairs, features)
-    monkeypatch.setattr(module, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(features_module, "CHUNK_BYTES", 4 * pairs.layout.size * 4)
-    streamed = FeatureTable(pairs, features)
-    assert kept._kept is not None
-    assert streamed._kept is None
-    assert torch.equal(streamed.read(rows), kept.read(rows))
-    torch.testing.assert_close(kept.read(rows), features(pairs.read_updates(rows), pairs.versions(rows)))
-
-
-def test_training_from_disk_gives_the_same_generator(pairs: InjectedPairs, monkeypatch: pytest.MonkeyPatch) -> None:
     in_memory = train(pairs)
+    monkeypatch.setenv("FEDLEAK_CACHE", str(tmp_path))
     monkeypatch.setattr(module, "IN_MEMORY_BYTES", 0)
     from_disk = train(pairs)
     assert from_disk.held_out_curve == in_memory.held_out_curve

@@ -1,0 +1,11 @@
+"""Where things are kept that can be made again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_root() -> Path:
+    """``$FEDLEAK_CACHE``, or ``~/.cache/fedleak``."""
+    return Path(os.environ.get("FEDLEAK_CACHE", "~/.cache/fedleak")).expanduser()
