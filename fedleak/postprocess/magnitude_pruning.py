@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from fedleak.postprocess.base import PostProcess, Update
-from fedleak.postprocess.selection import on_support
+from fedleak.postprocess.selection import largest, on_support
 from fedleak.postprocess.tensors import each_floating
 
 
@@ -33,7 +33,7 @@ class MagnitudePruning(PostProcess):
             return tensor.clone()
         flat, kept = tensor.flatten(), tensor.numel() - count
         if kept < count:  # the smaller of the two selections is the faster one
-            largest = flat.abs().topk(kept, sorted=False).indices
-            return torch.zeros_like(flat).index_copy_(0, largest, flat[largest]).reshape(tensor.shape)
+            places = largest(flat, kept)
+            return torch.zeros_like(flat).index_copy_(0, places, flat[places]).reshape(tensor.shape)
         smallest = flat.abs().topk(count, largest=False, sorted=False).indices
         return flat.index_fill(0, smallest, 0.0).reshape(tensor.shape)

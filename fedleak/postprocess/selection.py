@@ -11,10 +11,31 @@ from torch import Tensor
 
 from fedleak.postprocess.tensors import each_floating
 
+SAMPLED = 2**16
+"""Values in a sample, about."""
+
 
 def kept_count(share: float, values: int) -> int:
     """``ceil(share * values)``, unmoved by rounding errors such as ``0.29 * 100 > 29``."""
     return min(values, max(1, math.ceil(share * values - 1e-9)))
+
+
+def largest(flat: Tensor, count: int) -> Tensor:
+    """Places ``(count,)`` of the values of largest magnitude in a flat tensor, in no order.
+
+    Among many values a sample says from which magnitude on the few are that need sorting: several times as fast as
+    ``torch.topk``, and exact, for a sample that misleads is not followed. NaN counts as the largest.
+    """
+    magnitudes = flat.abs()
+    if len(flat) < 2 * SAMPLED or 4 * count > len(flat):
+        return magnitudes.topk(count, sorted=False).indices
+    sample = magnitudes[:: len(flat) // SAMPLED]
+    expected = count / len(flat) * len(sample)
+    above = math.ceil(expected + 4 * expected**0.5 + 4)
+    candidates = torch.nonzero(~(magnitudes < sample.topk(above, sorted=False).values.amin())).flatten()
+    if len(candidates) < count:
+        return magnitudes.topk(count, sorted=False).indices
+    return candidates[magnitudes[candidates].topk(count, sorted=False).indices]
 
 
 def on_support(update: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> dict[str, Tensor]:

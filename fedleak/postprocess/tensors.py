@@ -98,10 +98,10 @@ def normal_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
 
 def laplace_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
     """Draws from the Laplace distribution with mean 0 and variance 1, by inversion of uniform draws."""
-    centred = uniform_like(tensor, generator).mul_(2).sub_(1)
+    centred = uniform_like(tensor, generator).sub_(0.5)
     rest = torch.finfo(tensor.dtype).eps / 2
-    magnitude = (1 - centred.abs()).clamp_(min=rest).log_().mul_(-(0.5**0.5))
-    return torch.copysign(magnitude, centred)
+    magnitude = centred.abs().mul_(-2).add_(1).clamp_(min=rest).log_().mul_(-(0.5**0.5))
+    return magnitude.copysign_(centred)
 
 
 def add_noise(
@@ -113,7 +113,7 @@ def add_noise(
 
     Args:
         update: name -> tensor.
-        draw: noise of unit variance in the shape of its argument.
+        draw: fresh noise of unit variance in the shape of its argument.
         std: the standard deviation.
         relative_to: what it is a multiple of. ``nothing``: one; ``tensor``: the root mean square of each tensor;
             ``update``: that of all values together.
@@ -122,7 +122,7 @@ def add_noise(
 
     def noisy(tensor: Tensor) -> Tensor:
         scale = root_mean_square([tensor]) if relative_to == "tensor" else common
-        noise = within_range((draw(tensor) * std) * scale)
-        return within_range(tensor + noise)
+        noise = within_range(draw(tensor).mul_(std).mul_(scale))
+        return within_range(noise.add_(tensor))
 
     return each_floating(update, noisy)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fedleak.postprocess.base import PostProcess, Update
-from fedleak.postprocess.selection import kept_count, on_support, select
+from fedleak.postprocess.selection import kept_count, largest, on_support, select
 
 
 class TopK(PostProcess):
@@ -31,5 +31,5 @@ class TopK(PostProcess):
         return on_support(update, shared)
 
     def _keep(self, flat: Tensor) -> Tensor:
-        kept = flat.abs().topk(kept_count(self.share, flat.numel()), sorted=False).indices
+        kept = largest(flat, kept_count(self.share, flat.numel()))
         return torch.zeros_like(flat).index_copy_(0, kept, flat[kept])
