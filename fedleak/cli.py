@@ -217,6 +217,7 @@ class Benchmark(StrEnum):
 
     PAIRS = "pairs"
     FEDERATION = "federation"
+    AVERAGING = "averaging"
     TRAINING = "training"
     INVERSION = "inversion"
     POSTPROCESS = "postprocess"

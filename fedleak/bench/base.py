@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
+
 from fedleak.scenario import Scenario
 from fedleak.scenario_file import load_scenario
 
@@ -40,3 +42,22 @@ def stopwatch() -> Iterator[Stopwatch]:
     watch, start = Stopwatch(), time.perf_counter()
     yield watch
     watch.seconds = time.perf_counter() - start
+
+
+@contextmanager
+def processor_time() -> Iterator[Stopwatch]:
+    """Time the block by what this process computes in it, whatever else the machine does."""
+    watch, start = Stopwatch(), time.process_time()
+    yield watch
+    watch.seconds = time.process_time() - start
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Let torch use one thread in the block."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

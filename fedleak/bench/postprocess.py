@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from fedleak.bench.base import Measured, stopwatch
+from fedleak.bench.base import Measured, one_core, stopwatch
 from fedleak.postprocess.base import PostProcess
 from fedleak.postprocess.elementwise_clipping import ElementwiseClipping
 from fedleak.postprocess.encoding.update import decode_update, encode_update
@@ -46,16 +45,6 @@ STEPS: dict[str, PostProcess] = {
 }
 
 
-@contextmanager
-def _one_core() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def measure(progress: Progress, *, values: int = VALUES, repeats: int = REPEATS) -> Measured:
     """For each step: million values per second, the same for encoding and decoding, and bits per value.
 
@@ -66,7 +55,7 @@ def measure(progress: Progress, *, values: int = VALUES, repeats: int = REPEATS)
     update = {str(i): torch.randn(values // TENSORS, generator=draws) for i in range(TENSORS)}
     bar = progress.task("post-processing", len(STEPS))
     measured: Measured = {"values": sum(tensor.numel() for tensor in update.values())}
-    with _one_core():
+    with one_core():
         for name, step in STEPS.items():
             measured |= _of_step(name, step, update, draws, repeats)
             bar.advance()

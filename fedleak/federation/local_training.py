@@ -6,6 +6,7 @@ batches with the very code that answers one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,8 @@ from fedleak.postprocess.gradient_masking import fits, frozen_layers
 from fedleak.scenario import ClientSettings
 
 State = dict[str, Tensor]
+Loss = Callable[[State, State, Tensor, Tensor], tuple[Tensor, State]]
+GradientOf = Callable[[Loss, State, State, Tensor, Tensor], tuple[State, Tensor, State]]
 
 VMAP_BYTES = 256 * 2**20
 VMAP_BATCHES = 250  # larger groups are no faster on CPUs and need more memory
@@ -136,25 +139,62 @@ def _group(
         if quick is not None:
             return quick[0], {}, quick[1]
 
-    def loss(p: State, b: State, x: Tensor, y: Tensor) -> tuple[Tensor, State]:
-        # Normalisation layers write into the buffers they are given: these are this batch's own.
-        logits = functional_call(model, (parameters | p, b), (x,))
-        return F.cross_entropy(logits, y), b
+    if len(images) == 1:  # autograd is quicker than functional gradients, where there is nothing to run side by side
+        own = {name: b.clone() for name, b in buffers.items()}
+        update = _one(model, parameters, own, images[0], labels[0], training, order, _autograd)
+        return _stacked(update[0]), _stacked(update[1]), update[2][None]
 
     def one(b: State, x: Tensor, y: Tensor) -> tuple[State, State, Tensor]:
-        if training.protocol == "fedsgd":
-            gradient, (value, b) = grad_and_value(loss, has_aux=True)(parameters, b, x, y)
-            return gradient, b, value
-        p = {name: weight for name, weight in parameters.items() if not fits(name, training.frozen)}
-        losses = []
-        velocity: State = {}
-        for batch, rate in zip(order, training.sgd.rates(training.learning_rate, len(order)), strict=True):
-            gradient, (value, b) = grad_and_value(loss, has_aux=True)(p, b, x[batch], y[batch])
-            p, velocity = sgd_step(p, gradient, velocity, rate=rate, settings=training.sgd)
-            losses.append(value)
-        delta = {name: p.get(name, weight) - weight for name, weight in parameters.items()}
-        return delta, b, torch.stack(losses).mean()
+        return _one(model, parameters, b, x, y, training, order, _functional)
 
     own_buffers = {name: b.unsqueeze(0).repeat(len(images), *[1] * b.ndim) for name, b in buffers.items()}
     with sdpa_kernel(SDPBackend.MATH):  # vmap has no rule for the fused kernels and would loop
         return vmap(one, randomness="different")(own_buffers, images, labels)
+
+
+def _stacked(tensors: State) -> State:
+    return {name: tensor.unsqueeze(0) for name, tensor in tensors.items()}
+
+
+def _one(
+    model: nn.Module,
+    parameters: State,
+    buffers: State,
+    images: Tensor,
+    labels: Tensor,
+    training: LocalTraining,
+    order: list[Tensor],
+    gradient_of: GradientOf,
+) -> tuple[State, State, Tensor]:
+    """Update, new buffers and mean loss of one batch ``(M, C, H, W)``."""
+
+    def loss(trained: State, b: State, x: Tensor, y: Tensor) -> tuple[Tensor, State]:
+        # Normalisation layers write into the buffers they are given: these are this batch's own.
+        return F.cross_entropy(functional_call(model, (parameters | trained, b), (x,)), y), b
+
+    if training.protocol == "fedsgd":
+        gradient, value, buffers = gradient_of(loss, parameters, buffers, images, labels)
+        return gradient, buffers, value
+    weights = {name: weight for name, weight in parameters.items() if not fits(name, training.frozen)}
+    losses = []
+    velocity: State = {}
+    for batch, rate in zip(order, training.sgd.rates(training.learning_rate, len(order)), strict=True):
+        gradient, value, buffers = gradient_of(loss, weights, buffers, images[batch], labels[batch])
+        weights, velocity = sgd_step(weights, gradient, velocity, rate=rate, settings=training.sgd)
+        losses.append(value)
+    delta = {name: weights.get(name, weight) - weight for name, weight in parameters.items()}
+    return delta, buffers, torch.stack(losses).mean()
+
+
+def _functional(loss: Loss, trained: State, buffers: State, x: Tensor, y: Tensor) -> tuple[State, Tensor, State]:
+    """Gradient, loss and new buffers, in a form that ``vmap`` can run for many batches."""
+    gradient, (value, new) = grad_and_value(loss, has_aux=True)(trained, buffers, x, y)
+    return gradient, value, new
+
+
+def _autograd(loss: Loss, trained: State, buffers: State, x: Tensor, y: Tensor) -> tuple[State, Tensor, State]:
+    """The same for one batch."""
+    leaves = {name: weight.detach().requires_grad_() for name, weight in trained.items()}
+    value, new = loss(leaves, buffers, x, y)
+    gradients = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)  # zero where unused
+    return dict(zip(leaves, gradients, strict=True)), value.detach(), new
