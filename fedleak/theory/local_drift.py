@@ -9,6 +9,7 @@ from scipy.optimize import brentq
 from torch import Tensor, nn
 
 from fedleak.analysis.base import LeakedBatch
+from fedleak.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.theory.base import NotApplicableError, Prediction, Theory
 from fedleak.transcript.manifest import TrainingRecord
 
@@ -31,7 +32,8 @@ class LocalDrift(Theory):
         s sigmoid(-s m_0) = 1/K sum_{k<K} sigmoid(-m_k),    0 < s <= 1,
 
     and errs by ``x* - x = (s - 1) x``: nothing for K = 1, more with every further step, for the margins rise. In the
-    attack this is ``local_training: {learning_rate: K * eta, epochs: 1}`` with a squared distance.
+    attack this is ``local_training: {learning_rate: K * eta, epochs: 1}`` with a squared distance. Where ``m_0 > 0``
+    there is a further solution ``s > 1``, for K = 1 too, mostly far outside of [0, 1]: start from grey, ``x* = 0``.
     """
 
     kind: Literal["local_drift"] = "local_drift"
@@ -44,7 +46,7 @@ class LocalDrift(Theory):
         """
         if len(leaked.images) > 1:
             raise NotApplicableError(f"it speaks of one image, the update has {len(leaked.images)}")
-        if any(training.postprocess) or training.local_sgd:
+        if training.postprocess or LocalSgd.model_validate(training.local_sgd) != PLAIN_SGD:
             raise NotApplicableError("it speaks of plain gradient descent whose update is shared as it is")
         weight = _two_rows(leaked.module).double()
         image, other = leaked.normalised(leaked.images[0].double()), 1 - int(leaked.labels[0])

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fedleak.analysis.base import LeakedBatch
+from fedleak.local_sgd import LocalSgd
 from fedleak.theory.base import NotApplicableError
 from fedleak.theory.local_drift import LocalDrift, shrinkage
 from fedleak.transcript.manifest import TrainingRecord
@@ -65,6 +66,11 @@ def test_by_hand_at_margin_zero() -> None:
     """m0 = 0, eta ||x||^2 = 0.1: slopes 1/2 and sigmoid(-0.1); with m0 = 0 the left side is s/2."""
     expected = 0.5 + 1 / (1 + math.exp(0.1))
     assert shrinkage(0.0, 10.0, rate=0.01, steps=2) == pytest.approx(expected)
+
+
+def test_settings_of_plain_gradient_descent_are_no_other_optimiser() -> None:
+    plain = training(2, local_sgd=LocalSgd().model_dump(mode="json"))
+    assert LocalDrift().predict(batch(), plain, generator=DRAWS).metrics["shrinkage"] < 1
 
 
 @pytest.mark.parametrize(
