@@ -17,7 +17,7 @@ from fedleak.results.schema import Interval
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.matrix import Label, Point, describe, short_names
 from fedleak.studies.measurements import Measurements
-from fedleak.studies.records import CellRecord
+from fedleak.studies.records import ACCURACY, FINAL_ACCURACY, CellRecord
 from fedleak.studies.results import StudyResults
 
 CLIENT = ("federation.client.",)
@@ -200,8 +200,8 @@ def _candidates(measured: Measurements, points: Iterable[Mapping[str, Label]]) -
     found = []
     for place in places:
         first = measured.measured(place)[0]
-        intervals = measured.intervals(place).items()
-        found.append({m: Leak(attack=first.attack, interval=i, adaptive=first.adaptive) for m, i in intervals})
+        intervals = {m: i for m, i in measured.intervals(place).items() if m not in (ACCURACY, FINAL_ACCURACY)}
+        found.append({m: Leak(attack=first.attack, interval=i, adaptive=first.adaptive) for m, i in intervals.items()})
     return found
 
 

@@ -20,6 +20,8 @@ LABEL_ACCURACY_CLASS = "label_accuracy_class"
 """And the same at class level: every image carries the value of its update."""
 ACCURACY = "accuracy"
 """Test accuracy of the model that the clients were sent in the round of the image's update."""
+FINAL_ACCURACY = "final_accuracy"
+"""Test accuracy of the global model after the last round, on every image."""
 
 PICTURES_KEPT = 6
 ImageKey = tuple[int, int, int]
@@ -98,7 +100,8 @@ def measure(results: Results) -> tuple[Measured, ...]:
             rows[row.attack].append(row)
     rates = worst_samples(results.attacks, rows)
     accuracies = {r.round: r.broadcast_accuracy for r in results.federation}
-    return tuple(_columns(s, rows[s.attack], rates.get(s.attack, {}), accuracies) for s in results.attacks)
+    final = results.federation[-1].accuracy if results.federation else None
+    return tuple(_columns(s, rows[s.attack], rates.get(s.attack, {}), accuracies, final) for s in results.attacks)
 
 
 def _columns(
@@ -106,6 +109,7 @@ def _columns(
     rows: list[ResultRow],
     worst: Mapping[str, Mapping[tuple[int, int], float]],
     accuracies: Mapping[int, float | None],
+    final_accuracy: float | None,
 ) -> Measured:
     names = dict.fromkeys(name for row in rows for name in row.metrics)
     metrics: dict[str, list[float | None]] = {name: [row.metrics.get(name) for row in rows] for name in names}
@@ -120,6 +124,7 @@ def _columns(
     for name, rates in worst.items():  # of the update, on each of its images
         metrics[name] = [rates.get(row.update) for row in rows]
     metrics[ACCURACY] = [accuracies.get(row.round) for row in rows]
+    metrics[FINAL_ACCURACY] = [final_accuracy] * len(rows)
     return Measured(
         attack=summary.attack,
         kind=summary.kind,
