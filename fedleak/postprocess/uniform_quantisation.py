@@ -42,9 +42,8 @@ class UniformQuantisation(PostProcess):
         return rounding_variances(shared)
 
     def _nearest(self, tensor: Tensor) -> Tensor:
-        step = tensor.abs().amax().clamp(min=torch.finfo(tensor.dtype).tiny) / (2 ** (self.bits - 1) - 1)
-        quantised: Tensor = (tensor / step).round() * step
-        return quantised
+        step: Tensor = tensor.abs().amax().clamp(min=torch.finfo(tensor.dtype).tiny) / (2 ** (self.bits - 1) - 1)
+        return (tensor / step).round() * step
 
     def _quantise(self, tensor: Tensor, generator: torch.Generator) -> Tensor:
         levels = 2 ** (self.bits - 1) - 1
