@@ -29,11 +29,12 @@ class LocalDrift(Theory):
     The client shares ``eta sum_k sigmoid(-m_k) x``: always a multiple of x. An adversary who knows eta and K and takes
     the mean of the K gradients for the one at the broadcast weights finds ``x* = s x``, where
 
-        s sigmoid(-s m_0) = 1/K sum_{k<K} sigmoid(-m_k),    0 < s <= 1,
+        s sigmoid(-s m_0) = 1/K sum_{k<K} sigmoid(-m_k),
 
-    and errs by ``x* - x = (s - 1) x``: nothing for K = 1, more with every further step, for the margins rise. In the
-    attack this is ``local_training: {learning_rate: K * eta, epochs: 1}`` with a squared distance. Where ``m_0 > 0``
-    there is a further solution ``s > 1``, for K = 1 too, mostly far outside of [0, 1]: start from grey, ``x* = 0``.
+    and errs by ``x* - x = (s - 1) x``: more with every further step, for the margins rise. In the attack this is
+    ``local_training: {learning_rate: K * eta, epochs: 1}`` with a squared distance. Where ``m_0 > 0`` two multiples of
+    x solve the equation. The theory names the smaller, at which a search that starts from grey (``x* = 0``) arrives:
+    for K = 1 it is x itself as long as ``m_0 <= 1.278``; beyond, another image has the gradient of x already.
     """
 
     kind: Literal["local_drift"] = "local_drift"
@@ -42,7 +43,7 @@ class LocalDrift(Theory):
         """The drifted image; ``shrinkage`` is s.
 
         Raises:
-            NotApplicableError: for other models, batches of several images, other optimisers, or where no s exists.
+            NotApplicableError: for other models, batches of several images, other optimisers.
         """
         if len(leaked.images) > 1:
             raise NotApplicableError(f"it speaks of one image, the update has {len(leaked.images)}")
@@ -57,31 +58,27 @@ class LocalDrift(Theory):
         return Prediction(drifted[None], {"shrinkage": s})
 
 
+TURN = 1.2784645427610738
+"""Where ``u sigmoid(-u)`` is largest: ``u sigmoid(u) = 1``."""
+
+
 def shrinkage(margin: float, size: float, *, rate: float, steps: int) -> float:
-    """The factor s by which the image shrinks.
+    """The factor s by which the image shrinks, at most 1.
 
     Args:
         margin: of the image at the broadcast weights, ``m_0``.
         size: ``||x||^2``.
         rate, steps: eta and K.
-
-    Raises:
-        NotApplicableError: if the matching equation has several solutions, which a margin above 1.278 allows.
     """
-    if margin > LARGEST_MARGIN:
-        raise NotApplicableError(f"the margin {margin:.3g} is so large that one gradient belongs to two images")
+    if steps == 1 and margin <= TURN:
+        return 1.0
     slopes, current = [], margin
     for _ in range(steps):
         slopes.append(_slope(current))
         current += 2 * rate * slopes[-1] * size
-    if steps == 1:
-        return 1.0
     mean = sum(slopes) / steps
-    return float(brentq(lambda s: s * _slope(s * margin) - mean, 0.0, 1.0, xtol=1e-14))
-
-
-LARGEST_MARGIN = 1.278
-"""Up to here ``s sigmoid(-s m)`` rises on all of (0, 1]."""
+    turn = min(1.0, TURN / margin) if margin > 0 else 1.0
+    return float(brentq(lambda s: s * _slope(s * margin) - mean, 0.0, turn, xtol=1e-14))
 
 
 def _slope(margin: float) -> float:

@@ -87,6 +87,14 @@ def test_it_says_of_what_it_does_not_speak(leaked: LeakedBatch, changes: dict[st
         LocalDrift().predict(leaked, training(2, **changes), generator=DRAWS)
 
 
-def test_a_margin_with_two_solutions_is_refused() -> None:
-    with pytest.raises(NotApplicableError, match="two images"):
-        shrinkage(2.0, 1.0, rate=0.1, steps=3)
+@pytest.mark.parametrize("steps", [1, 3])
+def test_beyond_the_turn_the_smaller_of_two_solutions_is_named(steps: int) -> None:
+    """By a fine grid: the first place where ``s sigmoid(-2 s)`` reaches the mean slope."""
+    slopes, margin = [], 2.0
+    for _ in range(steps):
+        slopes.append(1 / (1 + math.exp(margin)))
+        margin += 2 * 0.1 * slopes[-1] * 1.0
+    grid = torch.linspace(0, 1, 1_000_001, dtype=torch.float64)
+    first = int((grid * torch.sigmoid(-2 * grid) >= sum(slopes) / steps).int().argmax())
+    assert shrinkage(2.0, 1.0, rate=0.1, steps=steps) == pytest.approx(float(grid[first]), abs=2e-6)
+    assert float(grid[first]) < 0.7
