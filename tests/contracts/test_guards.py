@@ -13,6 +13,7 @@ from torch import nn
 from fedleak.families import kinds
 from fedleak.guard.base import Guard
 from fedleak.models.base import Model
+from fedleak.models.factory import CONSENT
 from tests.builders import digits, with_required
 
 KINDS = list(kinds("guard"))
@@ -36,8 +37,9 @@ def built(kind: str, settings: dict[str, Any], *, seed: int, shape: tuple[int, i
 @pytest.mark.parametrize(("model", "settings"), MODELS, ids=lambda value: value if isinstance(value, str) else "")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_model_raises_no_alarm_and_stays_as_it_is(
-    kind: str, model: str, settings: dict[str, Any], seed: int
+    kind: str, model: str, settings: dict[str, Any], seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(CONSENT, "tests.builders:small_network")
     module = built(model, settings, seed=seed)
     before = copy.deepcopy(module.state_dict())
     assert guard(kind).inspect(module) == []

@@ -130,7 +130,7 @@ def test_arrays_that_do_not_fit_the_manifest(
 def test_an_unknown_model(copied_run: CopiedRun, capsys: Capsys) -> None:
     run = copied_run()
     change_manifest(run, model={"kind": "transformer"})
-    check_refused(run, capsys, words="known kinds: convnet, lenet, mlp")
+    check_refused(run, capsys, words="known kinds: convnet, densenet, factory")
 
 
 def test_a_transcript_of_another_federation(copied_run: CopiedRun, capsys: Capsys) -> None:
