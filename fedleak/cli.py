@@ -228,12 +228,18 @@ class Benchmark(StrEnum):
 def bench(
     what: Annotated[Benchmark, typer.Argument(help="Which benchmark.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    images: Annotated[Path | None, typer.Option(help="inversion: folder of photographs, such as CIFAR-10.")] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Measure speed and memory on this machine."""
+    from fedleak.errors import InputError
+
+    if images is not None and what != Benchmark.INVERSION:
+        raise InputError("--images", str(images), "only the benchmark inversion takes photographs")
+    options = {} if images is None else {"images": images}
     module = importlib.import_module(f"fedleak.bench.{what.value}")
     with _progress(quiet) as progress:
-        measured: dict[str, float] = module.measure(progress)
+        measured: dict[str, float] = module.measure(progress, **options)
     if as_json:
         _say(json.dumps(measured))
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,10 @@ from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors, total_variation_anisotropic
 from fedleak.attacks.inversion.replay import replica, split_state
 from fedleak.bench.base import Measured, stopwatch
+from fedleak.bench.head_start import PAIRS, measure_head_start
+from fedleak.bench.head_start import VICTIMS as HELD_OUT
+from fedleak.datasets.base import LabelledImages
+from fedleak.datasets.image_folder import ImageFolder
 from fedleak.models.lenet import LeNet
 from fedleak.progress import Progress
 
@@ -28,15 +33,18 @@ VICTIMS = 16
 REPEATS = 5
 
 
-def measure(progress: Progress) -> Measured:
+def measure(progress: Progress, *, images: Path | None = None) -> Measured:
     """Signed Adam on cosine distance and total variation, one image, on as many threads as torch has.
 
     ``lenet_speedup`` and ``resnet18_speedup`` are over the reference loop; ``batch16_speedup`` is 16 victims at once
     over one victim at a time by the same engine, in victims times iterations per second. What is compared runs in
     turn, ``REPEATS`` times, and medians count, so that a busy machine slows both sides. Small networks are quicker on
     one thread, which the engine takes by itself; the reference may take one too, and its faster median counts.
+
+    Args:
+        images: folder of photographs, one sub-folder per class, for ``time_to_20db_ratio``; left out without it.
     """
-    bar = progress.task("inversion", 2)
+    bar = progress.task("inversion", 3)
     lenet = LeNet().build(SHAPE, CLASSES, seed=0)
     one, many = _Runner(lenet, victims=1, compiled=True), _Runner(lenet, victims=VICTIMS, compiled=True)
     timed = _in_turn(
@@ -68,7 +76,19 @@ def measure(progress: Progress) -> Measured:
         "resnet18_compile_seconds": deep.compile_seconds,
     }
     bar.advance()
+    if images is None:
+        progress.say("time_to_20db_ratio is left out: it needs a folder of photographs such as CIFAR-10 (--images)")
+    else:
+        measured |= measure_head_start(_engine(lenet, compiled=True), _photographs(images), progress)
+    bar.advance()
     return measured
+
+
+def _photographs(folder: Path) -> LabelledImages:
+    """As many as are needed, at random."""
+    train = ImageFolder(root=folder, size=SHAPE[1]).load().train
+    chosen = seeds.numpy_generator(0, "bench-photographs").permutation(len(train))[: PAIRS + HELD_OUT]
+    return train.take(chosen)
 
 
 def _in_turn(candidates: Mapping[str, Callable[[], float]]) -> dict[str, float]:

@@ -26,7 +26,11 @@ from tests.attacks.inversion.builders import Victim, victim_of
 SHARED = Path(__file__).parents[3] / "shared/data"
 UNTRAINED: list[Model] = [LeNet(), ConvNet(), ResNet18()]
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),
+    pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +51,12 @@ def right_labels(inference: LabelInference, victim: Victim) -> int:
     return (Counter(guess.tolist()) & Counter(victim.labels.tolist())).total()
 
 
-@pytest.mark.timeout(3600)
 def test_dlg_rebuilds_nine_images_of_ten_above_30_db(cifar: LabelledImages) -> None:
     victims = [seen_by(LeNet(), cifar.take(np.array([i])), uniform=True) for i in range(10)]
     psnr = [one.psnr(one.attacked_by(Dlg())) for one in victims]
     assert sum(value > 30 for value in psnr) >= 9, psnr
 
 
-@pytest.mark.timeout(3600)
 def test_inverting_gradients_reaches_20_db_on_an_untrained_network(cifar: LabelledImages) -> None:
     victims = [seen_by(ConvNet(), cifar.take(np.array([i]))) for i in range(4)]
     psnr = [one.psnr(one.attacked_by(InvertingGradients(iterations=4000, compile="never"))) for one in victims]
