@@ -60,6 +60,18 @@ def test_the_walk_through_blocks_equals_the_recursion_written_out() -> None:
     torch.testing.assert_close(network(features), torch.sigmoid(a0).reshape(2, 1, *SHAPE))
 
 
+def test_the_walk_through_attention_equals_the_recursion_written_out() -> None:
+    """Eq. 5: every gradient inside the attention block, with the estimate of its output."""
+    network, widths = generator_of(ModuleGit(hidden=3), ViT(width=8, mlp_width=6, blocks=1))
+    features = torch.randn(2, sum(widths))
+    patches, attention, mlp_in, mlp_out, head, solved = features.split(widths, dim=1)
+    h = list(dict(network.named_children())["steps"])
+    tokens = h[2](torch.cat([mlp_in, mlp_out, head, solved], dim=1))
+    embedded = h[1](torch.cat([attention, mlp_in, mlp_out, tokens], dim=1))
+    image = h[0](torch.cat([patches, attention, embedded], dim=1))
+    torch.testing.assert_close(network(features), torch.sigmoid(image).reshape(2, 1, *SHAPE))
+
+
 def test_coarse_git_takes_the_estimate_at_the_end_of_a_shortcut() -> None:
     network, widths = generator_of(CoarseGit(hidden=3), RESNET)
     features = torch.randn(2, sum(widths))
