@@ -74,8 +74,10 @@ class Grouped:
             yield (self.groups == group).nonzero()[:, 0]
 
     def predict(self, solution: Solution, features: Tensor, group: int) -> Tensor:
-        """Target of one input ``(F,)`` of ``group``: ``(O,)``."""
+        """Target of one input ``(F,)`` of ``group``: ``(O,)``; the mean of all for a group without pairs."""
         rows = (self.groups == group).nonzero()[:, 0]
+        if not len(rows):  # what groups have in common was fitted about their own centres, far from this input
+            return self.means[group]
         centred = (features - self.centres[group]) * self.scales
         apart = (self.features[rows].to(centred.dtype) @ centred) @ solution.coefficients[rows]
         if solution.sharing == 0:

@@ -108,10 +108,11 @@ def test_groups_with_one_map_learn_from_each_other() -> None:
     assert shared.error < 0.5 * apart.error
 
 
-def test_a_group_without_pairs_is_met_with_the_mean_of_all_targets() -> None:
+@pytest.mark.parametrize("sharing", [(), (0.5,)])
+def test_a_group_without_pairs_is_met_with_the_mean_of_all_targets(sharing: tuple[float, ...]) -> None:
     features, targets, groups = problem()
     grouped = Grouped.of(features.to(torch.float16), targets, groups, torch.ones(features.shape[1]), count=5)
-    outcome = solve(grouped, targets, regularisation=(0.1,), sharing=(), progress=QuietProgress(), name="test")
+    outcome = solve(grouped, targets, regularisation=(0.1,), sharing=sharing, progress=QuietProgress(), name="test")
     torch.testing.assert_close(grouped.predict(outcome.solution, features[0], 4), targets.mean(dim=0))
 
 
