@@ -47,6 +47,7 @@ def run_server(server: Server, engine: Engine) -> None:
     Raises:
         FederationError: if it cannot be finished; what is done is in the transcript's journal.
     """
+    logging.getLogger("flwr").setLevel(logging.CRITICAL)  # failures are told once, by fedleak
     start = _run_serial if engine.kind == "serial" else _run_ray
     losses = 0
     while losses <= MAX_RESTARTS:
@@ -117,7 +118,6 @@ class _Simulation(threading.Thread):
 
         from fedleak.federation.client import app
 
-        logging.getLogger("flwr").setLevel(logging.CRITICAL)
         logging.getLogger("ray").setLevel(logging.ERROR)
         try:
             run_simulation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -366,3 +367,10 @@ def test_pairs_that_diverge_end_the_run(tmp_path: Path) -> None:
     changes = FEDAVG | {"federation__client__local_learning_rate": 1e30, "federation__client__samples": 80}
     with pytest.raises(FederationError, match="an injected pair's update holds NaN"):
         run_federation(tmp_path, scenario(**changes))
+
+
+def test_flower_says_nothing_of_every_round(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its logger wrote a line to the terminal for each one."""
+    run_federation(tmp_path / "run", scenario())
+    assert "aggregate_train" not in capfd.readouterr().err
+    assert not logging.getLogger("flwr").isEnabledFor(logging.INFO)
