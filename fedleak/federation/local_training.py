@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ from fedleak.scenario import ClientSettings
 
 State = dict[str, Tensor]
 Loss = Callable[[State, State, Tensor, Tensor], tuple[Tensor, State]]
+Shared = tuple[State, State, Tensor]
 GradientOf = Callable[[Loss, State, State, Tensor, Tensor], tuple[State, Tensor, State]]
 
 VMAP_BYTES = 256 * 2**20
@@ -91,7 +93,7 @@ def compute_updates(model: nn.Module, images: Tensor, labels: Tensor, training: 
     buffers = {name: b.detach() for name, b in model.named_buffers()}
     count = sum(p.numel() for p in parameters.values()) + images[0].numel()
     group = max(1, min(VMAP_BATCHES, VMAP_BYTES // (4 * count)))
-    order = mini_batches(images.shape[1], training, seed)
+    work = _Work(model, parameters, training, mini_batches(images.shape[1], training, seed))
     was_training = model.training
     model.train(training.train_mode)
     try:
@@ -99,7 +101,7 @@ def compute_updates(model: nn.Module, images: Tensor, labels: Tensor, training: 
         with seeds.global_torch_seed(seed):
             for start in range(0, len(images), group):
                 some = slice(start, start + group)
-                parts.append(_group(model, parameters, buffers, images[some], labels[some], training, order))
+                parts.append(_group(work, buffers, images[some], labels[some]))
     finally:
         model.train(was_training)
     return Updates(
@@ -124,66 +126,59 @@ def mini_batches(samples: int, training: LocalTraining, seed: int) -> list[Tenso
     return batches
 
 
-def _group(
-    model: nn.Module,
-    parameters: State,
-    buffers: State,
-    images: Tensor,
-    labels: Tensor,
-    training: LocalTraining,
-    order: list[Tensor],
-) -> tuple[State, State, Tensor]:
-    layers = weighted_layers(model) if training.protocol == "fedsgd" and not training.train_mode else None
+@dataclass(frozen=True)
+class _Work:
+    """What all batches of a call have in common: where they start, and the places of each local step's images."""
+
+    model: nn.Module
+    parameters: State
+    training: LocalTraining
+    order: list[Tensor]
+
+    def update(self, gradient_of: GradientOf, buffers: State, images: Tensor, labels: Tensor) -> Shared:
+        """Update, new buffers and mean loss of one batch ``(M, C, H, W)``."""
+        if self.training.protocol == "fedsgd":
+            gradient, value, buffers = gradient_of(self._loss, self.parameters, buffers, images, labels)
+            return gradient, buffers, value
+        sgd, weights = self.training.sgd, self._trained()
+        losses = []
+        velocity: State = {}
+        for batch, rate in zip(self.order, sgd.rates(self.training.learning_rate, len(self.order)), strict=True):
+            gradient, value, buffers = gradient_of(self._loss, weights, buffers, images[batch], labels[batch])
+            weights, velocity = sgd_step(weights, gradient, velocity, rate=rate, settings=sgd)
+            losses.append(value)
+        delta = {name: weights.get(name, weight) - weight for name, weight in self.parameters.items()}
+        return delta, buffers, torch.stack(losses).mean()
+
+    def _trained(self) -> State:
+        return {name: p for name, p in self.parameters.items() if not fits(name, self.training.frozen)}
+
+    def _loss(self, trained: State, buffers: State, x: Tensor, y: Tensor) -> tuple[Tensor, State]:
+        # Normalisation layers write into the buffers they are given: these are this batch's own.
+        logits = functional_call(self.model, (self.parameters | trained, buffers), (x,))
+        return F.cross_entropy(logits, y), buffers
+
+
+def _group(work: _Work, buffers: State, images: Tensor, labels: Tensor) -> Shared:
+    training = work.training
+    layers = weighted_layers(work.model) if training.protocol == "fedsgd" and not training.train_mode else None
     if layers and not buffers:
-        quick = per_batch_gradients(model, layers, images, labels)
+        quick = per_batch_gradients(work.model, layers, images, labels)
         if quick is not None:
             return quick[0], {}, quick[1]
 
     if len(images) == 1:  # autograd is quicker than functional gradients, where there is nothing to run side by side
         own = {name: b.clone() for name, b in buffers.items()}
-        update = _one(model, parameters, own, images[0], labels[0], training, order, _autograd)
+        update = work.update(_autograd, own, images[0], labels[0])
         return _stacked(update[0]), _stacked(update[1]), update[2][None]
-
-    def one(b: State, x: Tensor, y: Tensor) -> tuple[State, State, Tensor]:
-        return _one(model, parameters, b, x, y, training, order, _functional)
 
     own_buffers = {name: b.unsqueeze(0).repeat(len(images), *[1] * b.ndim) for name, b in buffers.items()}
     with sdpa_kernel(SDPBackend.MATH):  # vmap has no rule for the fused kernels and would loop
-        return vmap(one, randomness="different")(own_buffers, images, labels)
+        return vmap(partial(work.update, _functional), randomness="different")(own_buffers, images, labels)
 
 
 def _stacked(tensors: State) -> State:
     return {name: tensor.unsqueeze(0) for name, tensor in tensors.items()}
-
-
-def _one(
-    model: nn.Module,
-    parameters: State,
-    buffers: State,
-    images: Tensor,
-    labels: Tensor,
-    training: LocalTraining,
-    order: list[Tensor],
-    gradient_of: GradientOf,
-) -> tuple[State, State, Tensor]:
-    """Update, new buffers and mean loss of one batch ``(M, C, H, W)``."""
-
-    def loss(trained: State, b: State, x: Tensor, y: Tensor) -> tuple[Tensor, State]:
-        # Normalisation layers write into the buffers they are given: these are this batch's own.
-        return F.cross_entropy(functional_call(model, (parameters | trained, b), (x,)), y), b
-
-    if training.protocol == "fedsgd":
-        gradient, value, buffers = gradient_of(loss, parameters, buffers, images, labels)
-        return gradient, buffers, value
-    weights = {name: weight for name, weight in parameters.items() if not fits(name, training.frozen)}
-    losses = []
-    velocity: State = {}
-    for batch, rate in zip(order, training.sgd.rates(training.learning_rate, len(order)), strict=True):
-        gradient, value, buffers = gradient_of(loss, weights, buffers, images[batch], labels[batch])
-        weights, velocity = sgd_step(weights, gradient, velocity, rate=rate, settings=training.sgd)
-        losses.append(value)
-    delta = {name: weights.get(name, weight) - weight for name, weight in parameters.items()}
-    return delta, buffers, torch.stack(losses).mean()
 
 
 def _functional(loss: Loss, trained: State, buffers: State, x: Tensor, y: Tensor) -> tuple[State, Tensor, State]:
