@@ -67,13 +67,12 @@ def measure(progress: Progress, *, images: Path | None = None) -> Measured:
     }
     bar.advance()
     resnet = _cifar_resnet18()
-    deep = _Runner(resnet, victims=1, compiled=True)
+    deep = _Runner(resnet, victims=1, compiled=False)  # its wide layers stay factors, which saves more
     timed = _in_turn({"resnet18": lambda: deep.speed(4), "reference": lambda: _reference_speed(resnet, 4)})
     measured |= {
         "resnet18_its_per_second": timed["resnet18"],
         "resnet18_reference_its_per_second": timed["reference"],
         "resnet18_speedup": timed["resnet18"] / timed["reference"],
-        "resnet18_compile_seconds": deep.compile_seconds,
     }
     bar.advance()
     if images is None:

@@ -37,6 +37,7 @@ from fedleak.threat import (
     TrainingDetails,
 )
 
+CompileName = Literal["auto", "always", "never"]
 WORTH_COMPILING = 2000
 """Iterations from which ``compile: auto`` compiles; a rule by count keeps results reproducible."""
 
@@ -58,8 +59,9 @@ class InversionAttack(Attack):
     """Keep pixels inside their bounds."""
     train_mode: bool = False
     """Assume that clients normalise with the statistics of their batch."""
-    compile: Literal["auto", "always", "never"] = "auto"
-    """Pass the iteration through ``torch.compile``; ``auto``: from 2,000 iterations on."""
+    compile: CompileName = "auto"
+    """Pass the iteration through ``torch.compile``; ``auto``: from 2,000 iterations on, except for networks with
+    wide layers whose gradients need not be written out, which saves more."""
     local_training: LocalTraining = None
     """For weight deltas: ``worst``, ``known``, ``estimated`` or ``best`` knowledge of the local steps, or a mapping of
     what is assumed; all but ``best`` unroll them."""
@@ -187,10 +189,11 @@ class InversionAttack(Attack):
         return answers
 
     def _engine(self, problem: Problem) -> Engine:
-        compiled = self.compile == "always" or (self.compile == "auto" and self.iterations >= WORTH_COMPILING)
+        compiled = "never" if self.compile == "auto" and self.iterations < WORTH_COMPILING else self.compile
         device = next(iter(problem.update.tensors.values())).device
         settings = (self.distance, self.priors, self.decoder, self.optimiser)
-        return _engine(problem.architecture, *settings, problem.steps, problem.chain, self.train_mode, compiled, device)
+        local = (problem.steps, problem.chain, self.train_mode)
+        return _engine(problem.architecture, *settings, *local, compiled, problem.samples, device)
 
     def _start(self, problem: Problem, known: Known, generator: torch.Generator) -> Tensors:
         """Where all trials start, ``(T, B, ...)``."""
@@ -245,10 +248,12 @@ def _engine(
     steps: LocalSteps | None,
     chain: tuple[PostProcess, ...],
     train_mode: bool,
-    compiled: bool,
+    compiled: CompileName,
+    samples: int,
     device: torch.device,
 ) -> Engine:
     """One engine for all victims of an attack, so that nothing is compiled twice."""
     module = replica(architecture.build(seed=0), train_mode=train_mode).to(device)
     objective = Objective(module, architecture.input_shape, steps, distance, priors, decoder, chain)
-    return Engine(objective, optimiser, compiled=compiled)
+    pays = compiled == "always" or (compiled == "auto" and not objective.wide_layers(samples))
+    return Engine(objective, optimiser, compiled=pays)

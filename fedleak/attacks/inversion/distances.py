@@ -11,10 +11,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from fedleak.attacks.inversion.factors import Factors, written_out
 from fedleak.component import Settings
 from fedleak.errors import AttackFailedError
 
 DistanceName = Literal["squared_l2", "l2_per_layer", "cosine", "cosine_per_layer", "angular", "gaussian_kernel"]
+Part = Tensor | Factors
 TINY = 1e-12
 """Keeps the derivative of a root finite at zero."""
 
@@ -31,32 +33,38 @@ def l2_per_layer(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Seq
     return torch.stack(terms).sum()
 
 
-def _inner(first: Tensor, second: Tensor) -> Tensor:
+def _inner(first: Part, second: Tensor) -> Tensor:
     """Sum of products, without storing them: updates of millions of values are bound by memory."""
+    if isinstance(first, Factors):
+        return first.inner(second)
     return torch.dot(first.flatten(), second.flatten())
 
 
-def cosine_similarity(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+def _squared_norm(value: Part) -> Tensor:
+    return value.squared_norm() if isinstance(value, Factors) else _inner(value, value)
+
+
+def cosine_similarity(trial: Sequence[Part], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Of all tensors laid end to end, each weighted in the inner product."""
     triples = list(zip(trial, target, weights, strict=True))
     inner = torch.stack([w * _inner(a, b) for a, b, w in triples]).sum()
-    own = torch.stack([w * _inner(a, a) for a, _, w in triples]).sum()
+    own = torch.stack([w * _squared_norm(a) for a, _, w in triples]).sum()
     other = torch.stack([w * _inner(b, b) for _, b, w in triples]).sum()
     return inner / (own * other + TINY**2).sqrt()
 
 
-def cosine(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+def cosine(trial: Sequence[Part], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """``1 - <g', g> / (||g'|| ||g||)`` (Geiping et al. 2020, arXiv 2003.14053, Eq. 4)."""
     return 1 - cosine_similarity(trial, target, weights)
 
 
-def cosine_per_layer(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+def cosine_per_layer(trial: Sequence[Part], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """The weighted mean over layers of each layer's own cosine distance."""
     terms = [w * cosine([a], [b], [1.0]) for a, b, w in zip(trial, target, weights, strict=True)]
     return torch.stack(terms).sum() / sum(weights)
 
 
-def angular(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+def angular(trial: Sequence[Part], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """``arccos(cos) / pi``, the angle between the two as a share of a half turn."""
     limit = 1 - 1e-6  # the derivative of arccos has a pole at one
     return torch.arccos(cosine_similarity(trial, target, weights).clamp(-limit, limit)) / math.pi
@@ -74,16 +82,18 @@ def gaussian_kernel(trial: Sequence[Tensor], target: Sequence[Tensor], weights: 
     return torch.stack(terms).sum()
 
 
-DISTANCES: Mapping[DistanceName, Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[float]], Tensor]] = {
-    "squared_l2": squared_l2,
-    "l2_per_layer": l2_per_layer,
+SCALE_FREE: Mapping[DistanceName, Callable[[Sequence[Part], Sequence[Tensor], Sequence[float]], Tensor]] = {
     "cosine": cosine,
     "cosine_per_layer": cosine_per_layer,
     "angular": angular,
+}
+"""Distances that do not mind an unknown positive factor, such as a local learning rate. They need no more of a trial
+gradient than inner products, so it may come in factors."""
+SCALED: Mapping[DistanceName, Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[float]], Tensor]] = {
+    "squared_l2": squared_l2,
+    "l2_per_layer": l2_per_layer,
     "gaussian_kernel": gaussian_kernel,
 }
-SCALE_FREE: frozenset[DistanceName] = frozenset({"cosine", "cosine_per_layer", "angular"})
-"""Distances that do not mind an unknown positive factor, such as a local learning rate."""
 
 
 class Distance(Settings):
@@ -131,9 +141,16 @@ class Distance(Settings):
         largest = target.abs().flatten().topk(kept).indices
         return torch.zeros_like(target).flatten().index_fill(0, largest, 1.0).reshape(target.shape)
 
-    def __call__(self, trial: Mapping[str, Tensor], target: Mapping[str, Tensor], mask: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, trial: Mapping[str, Part], target: Mapping[str, Tensor], mask: Mapping[str, Tensor]) -> Tensor:
         """Scalar distance between two updates, of which ``mask`` (may be empty) hides coordinates."""
         names = self.selected(list(target))
-        pairs = [(trial[n] * mask[n], target[n] * mask[n]) if mask else (trial[n], target[n]) for n in names]
+        weights = self.weights(len(names))
+        if self.kind in SCALE_FREE and not mask:
+            return self.scale * SCALE_FREE[self.kind]([trial[n] for n in names], [target[n] for n in names], weights)
+        pairs = [(written_out(trial[n], target[n]), target[n]) for n in names]
+        if mask:
+            pairs = [(a * mask[n], b * mask[n]) for n, (a, b) in zip(names, pairs, strict=True)]
         first, second = zip(*pairs, strict=True)
-        return self.scale * DISTANCES[self.kind](first, second, self.weights(len(names)))
+        if self.kind in SCALE_FREE:
+            return self.scale * SCALE_FREE[self.kind](first, second, weights)
+        return self.scale * SCALED[self.kind](first, second, weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -51,10 +52,13 @@ class Engine:
     """
 
     def __init__(self, objective: Objective, optimiser: Optimiser, *, compiled: bool) -> None:
-        self.objective, self.optimiser = objective, optimiser
+        self.objective = replace(objective, factored=objective.factored and not compiled)
+        self.optimiser = optimiser
         self._size = multiplications(objective.module, objective.shape)
         self._step: Step = Compiled(self._adam_iteration) if compiled else self._adam_iteration
-        self._evaluate: Evaluate = Compiled(objective.value_and_gradient) if compiled else objective.value_and_gradient
+        self._evaluate: Evaluate = (
+            Compiled(objective.value_and_gradient) if compiled else self.objective.value_and_gradient
+        )
 
     def run(
         self,

@@ -11,8 +11,9 @@ from torch.func import grad, vmap
 
 from fedleak.attacks.inversion.decoders import Decoder
 from fedleak.attacks.inversion.distances import Distance
+from fedleak.attacks.inversion.factors import Gradient, WideLayers, factored_gradient, wide_layers
 from fedleak.attacks.inversion.priors import Priors, group_consistency, image_prior
-from fedleak.attacks.inversion.replay import LocalSteps, Tensors, replay
+from fedleak.attacks.inversion.replay import LocalSteps, Tensors, loss_gradient, replay
 from fedleak.models.base import InputShape
 from fedleak.postprocess.base import PostProcess
 
@@ -65,6 +66,8 @@ class Objective:
     decoder: Decoder
     chain: tuple[PostProcess, ...] = ()
     """What trial updates pass through, as the client's own did."""
+    factored: bool = True
+    """Leave gradients of wide layers as factors where that can be; it cannot be compiled."""
 
     def value_and_gradient(self, variables: Tensors, known: Known) -> tuple[Tensors, Tensor, Tensor]:
         """Gradient of the summed objective (trials do not mix); objective and matching loss ``(T,)`` of each trial."""
@@ -77,14 +80,16 @@ class Objective:
                 total = total + self.priors.group * group_consistency(images, known.consensus["images"])
             return total.sum(), (total, matching)
 
+        self.wide_layers(variables["code"].shape[1])  # found out and remembered here, where nothing is transformed yet
         gradient, (total, matching) = grad(summed, has_aux=True)(variables)
         return gradient, total, matching
 
     def over_trials(self, variables: Tensors, known: Known) -> tuple[Tensor, Tensor]:
         """Matching loss and image prior of every trial, ``(T,)`` each."""
+        layers = self.wide_layers(variables["code"].shape[1])
 
         def one(point: Tensors, *own: Tensors) -> tuple[Tensor, Tensor]:
-            return self._one(point, known.parameters, known.buffers, *own)
+            return self._one(point, layers, known.parameters, known.buffers, *own)
 
         own = (variables, known.target, known.mask, known.labels, known.statistics)
         if len(variables["code"]) > 1:
@@ -95,6 +100,7 @@ class Objective:
     def _one(
         self,
         point: Tensors,
+        layers: WideLayers,
         parameters: Tensors,
         buffers: Tensors,
         target: Tensors,
@@ -104,8 +110,30 @@ class Objective:
     ) -> tuple[Tensor, Tensor]:
         images = self.decoder(point["code"], self.shape)
         probabilities = labels["probabilities"] if labels else point["logits"].softmax(dim=-1)
-        update = replay(self.module, parameters, buffers, images, probabilities, self.steps)
-        for step in self.chain:
-            update = step.surrogate(update, shared=target)
-        matching = self.distance(update, target, mask)
+        if self.steps is None and not self.chain:
+            gradient = self._gradient(layers, parameters, buffers, images, probabilities)
+            matching = self.distance(gradient, target, mask)
+        else:
+            update = replay(self.module, parameters, buffers, images, probabilities, self.steps)
+            for step in self.chain:
+                update = step.surrogate(update, shared=target)
+            matching = self.distance(update, target, mask)
         return matching, image_prior(self.priors, self.module, parameters, buffers, images, statistics)
+
+    def wide_layers(self, images: int) -> WideLayers:
+        """Layers whose gradients need not be written out for a batch of so many ``images``; none where all must be."""
+        whole = self.steps is None and not self.chain and self.distance.top_share == 1
+        if not (self.factored and whole and self.distance.is_scale_free):
+            return {}
+        return wide_layers(self.module, self.shape, images)
+
+    def _gradient(
+        self, layers: WideLayers, parameters: Tensors, buffers: Tensors, images: Tensor, probabilities: Tensor
+    ) -> Gradient:
+        """Of the parameters that the distance looks at."""
+        names = self.distance.selected(list(parameters))
+        weights = {name: parameters[name] for name in names}
+        constants = buffers | {name: weight for name, weight in parameters.items() if name not in weights}
+        if not layers:
+            return {**loss_gradient(self.module, weights, constants, images, probabilities)}
+        return factored_gradient(self.module, weights, constants, images, probabilities, layers)

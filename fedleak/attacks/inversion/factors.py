@@ -1,0 +1,194 @@
+"""Gradients of wide layers left as the products that they are: they are never written out.
+
+The gradient of a weight ``(M, K)`` is ``errors @ inputs.T``, with ``L`` columns of each: one for every position of
+every image. Its norm and its inner product with another gradient follow from the factors, which are far smaller where
+``L`` is. Known as the ghost norm in differentially private training (Goodfellow 2015, arXiv 1510.01799; for
+convolutions and with a rule of when it pays Bu et al. 2022, arXiv 2205.10683).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad
+
+from fedleak import seeds
+from fedleak.attacks.inversion.replay import Tensors, loss_gradient, soft_cross_entropy
+from fedleak.models.base import InputShape
+
+WIDE = 2**15
+"""Values of a weight from which it is worth the trouble."""
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The gradient ``errors @ inputs.T`` of one weight.
+
+    Attributes:
+        errors: ``(M, L)``, derivatives of the loss for what the layer gives.
+        inputs: ``(K, L)``, what it takes in.
+    """
+
+    errors: Tensor
+    inputs: Tensor
+
+    def inner(self, other: Tensor) -> Tensor:
+        """Inner product with a gradient ``(M, ...)`` that is written out."""
+        return torch.dot(self.errors.flatten(), (other.flatten(1) @ self.inputs).flatten())
+
+    def squared_norm(self) -> Tensor:
+        """``||errors @ inputs.T||^2``."""
+        return torch.dot((self.errors.T @ self.errors).flatten(), (self.inputs.T @ self.inputs).flatten())
+
+
+Gradient = dict[str, Tensor | Factors]
+WideLayers = Mapping[str, torch.Size]
+"""Layers by name, with the shape of what they give."""
+
+
+def written_out(part: Tensor | Factors, like: Tensor) -> Tensor:
+    """The gradient in the shape of ``like``."""
+    return part if isinstance(part, Tensor) else (part.errors @ part.inputs.T).reshape(like.shape)
+
+
+def factored_gradient(
+    module: nn.Module,
+    weights: Tensors,
+    constants: Tensors,
+    images: Tensor,
+    targets: Tensor,
+    layers: WideLayers,
+) -> Gradient:
+    """Gradient of the mean loss for every weight, those of ``layers`` as factors.
+
+    Args:
+        weights: those whose gradients are wanted.
+        constants: buffers, and all other weights.
+        images: normalised ``(B, C, H, W)``.
+        targets: class probabilities ``(B, K)``.
+        layers: as from ``wide_layers``, for as many images.
+    """
+    chosen = {name: size for name, size in layers.items() if f"{name}.weight" in weights}
+    plain = {name: weight for name, weight in weights.items() if name.removesuffix(".weight") not in chosen}
+    fixed = constants | {name: weight for name, weight in weights.items() if name not in plain}
+    shifts = {name: images.new_zeros(size) for name, size in chosen.items()}
+
+    def loss(point: Tensors, shift: Tensors) -> tuple[Tensor, Tensors]:
+        with _watched(module, shift) as taken:
+            logits = functional_call(module, (point, fixed), (images,))
+        return soft_cross_entropy(logits, targets), taken
+
+    (gradient, errors), taken = grad(loss, argnums=(0, 1), has_aux=True)(plain, shifts)
+    factors = {
+        f"{name}.weight": Factors(_rows(module.get_submodule(name), errors[name]), taken[name]) for name in chosen
+    }
+    return {name: factors[name] if name in factors else gradient[name] for name in weights}
+
+
+@lru_cache(maxsize=16)
+def wide_layers(module: nn.Module, shape: InputShape, images: int) -> WideLayers:
+    """Layers whose factors are smaller than the gradient and do give it, with the shape of what they give.
+
+    Whether they give it is tried out on random images, so that a weight that is shared, or used twice, or whose module
+    is bypassed is left out.
+
+    Args:
+        shape: of an image, ``(C, H, W)``.
+        images: in a batch.
+    """
+    first = next(module.parameters())
+    batch = torch.randn(images, *shape, generator=seeds.torch_generator(0, "wide-layers")).to(first)
+    layers = _paying(module, batch)
+    if not layers:
+        return {}
+    weights = {name: weight.detach() for name, weight in module.named_parameters()}
+    buffers = dict(module.named_buffers())
+    with torch.no_grad():
+        classes = functional_call(module, (weights, buffers), (batch,)).shape[1]
+    targets = F.one_hot(torch.arange(images, device=first.device) % classes, classes).to(first)
+    plain = loss_gradient(module, weights, buffers, batch, targets)
+    factored = factored_gradient(module, weights, buffers, batch, targets, layers)
+    return {name: size for name, size in layers.items() if _agree(factored[f"{name}.weight"], plain[f"{name}.weight"])}
+
+
+def _paying(module: nn.Module, batch: Tensor) -> dict[str, torch.Size]:
+    """Wide layers that are called and have fewer values in their factors than in their weight."""
+    sizes: dict[str, torch.Size] = {}
+
+    def note(name: str, layer: nn.Module) -> torch.utils.hooks.RemovableHandle:
+        def after(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+            outputs, inputs = layer.get_parameter("weight").flatten(1).shape
+            if output.numel() // outputs * (outputs + inputs) < outputs * inputs:
+                sizes[name] = output.shape
+
+        return layer.register_forward_hook(after)
+
+    handles = [note(name, layer) for name, layer in module.named_modules() if _fits(layer)]
+    try:
+        with torch.no_grad():
+            module(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return sizes
+
+
+def _agree(factored: Tensor | Factors, plain: Tensor) -> bool:
+    product = written_out(factored, plain)
+    return torch.allclose(product, plain, rtol=1e-2, atol=1e-3 * float(plain.abs().max()))
+
+
+def _fits(layer: nn.Module) -> bool:
+    """Whether ``layer`` is one whose inputs can be laid out as columns, and large."""
+    if isinstance(layer, nn.Conv2d):
+        plain = layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+        return plain and layer.weight.numel() >= WIDE
+    return isinstance(layer, nn.Linear) and layer.weight.numel() >= WIDE
+
+
+@contextmanager
+def _watched(module: nn.Module, shifts: Tensors) -> Iterator[Tensors]:
+    """Add ``shifts`` to what layers give, to differentiate for it; yields what they take in, as columns ``(K, L)``.
+
+    A convolution becomes a product with its columns: the second derivative of torch's own computes a derivative for the
+    weights whether it is wanted or not.
+    """
+    taken: Tensors = {}
+
+    def convolve(name: str, layer: nn.Conv2d, images: Tensor) -> Tensor:
+        assert not isinstance(layer.padding, str)  # noqa: S101 - for the type; _fits leaves those out
+        patches = F.unfold(
+            images, layer.kernel_size, dilation=layer.dilation, padding=layer.padding, stride=layer.stride
+        )
+        taken[name] = patches.transpose(0, 1).flatten(1)
+        given = (layer.weight.flatten(1) @ patches).reshape(shifts[name].shape) + shifts[name]
+        return given if layer.bias is None else given + layer.bias[:, None, None]
+
+    def project(name: str, layer: nn.Linear, vectors: Tensor) -> Tensor:
+        taken[name] = vectors.reshape(-1, vectors.shape[-1]).T.clone()  # later layers may write over them
+        return F.linear(vectors, layer.weight, layer.bias) + shifts[name]
+
+    layers = {name: module.get_submodule(name) for name in shifts}
+    for name, layer in layers.items():  # an attribute hides the method of the class until it is deleted
+        if isinstance(layer, nn.Conv2d):
+            setattr(layer, "forward", partial(convolve, name, layer))  # noqa: B010
+        elif isinstance(layer, nn.Linear):
+            setattr(layer, "forward", partial(project, name, layer))  # noqa: B010
+    try:
+        yield taken
+    finally:
+        for layer in layers.values():
+            delattr(layer, "forward")
+
+
+def _rows(layer: nn.Module, errors: Tensor) -> Tensor:
+    """Derivatives for what a layer gives, ``(M, L)``, in the order of its columns."""
+    if isinstance(layer, nn.Conv2d):
+        return errors.transpose(0, 1).flatten(1)
+    return errors.reshape(-1, errors.shape[-1]).T
