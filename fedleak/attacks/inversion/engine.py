@@ -55,10 +55,11 @@ class Engine:
         self.objective = replace(objective, factored=objective.factored and not compiled)
         self.optimiser = optimiser
         self._size = multiplications(objective.module, objective.shape)
-        self._step: Step = Compiled(self._adam_iteration) if compiled else self._adam_iteration
-        self._evaluate: Evaluate = (
-            Compiled(objective.value_and_gradient) if compiled else self.objective.value_and_gradient
-        )
+        self._step: Step = self._adam_iteration
+        self._evaluate: Evaluate = self.objective.value_and_gradient
+        if compiled:
+            device = next(objective.module.parameters()).device
+            self._step, self._evaluate = Compiled(self._step, device), Compiled(self._evaluate, device)
 
     def run(
         self,

@@ -11,12 +11,14 @@ from tests.attacks.inversion.builders import victim
 from tests.attacks.inversion.test_engine import ADAM
 from tests.attacks.inversion.test_objective import code, known, objective
 
+CPU = torch.device("cpu")
+
 
 def test_what_cannot_be_compiled_runs_eagerly_and_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiler is told of a C++ compiler that is not there."""
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/no/such/compiler",))
     monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
-    function = Compiled(lambda value: (value.sin() * 2).cos())
+    function = Compiled(lambda value: (value.sin() * 2).cos(), CPU)
     with pytest.warns(RuntimeWarning, match="without compilation"):
         first = function(torch.ones(3))
     with warnings.catch_warnings():
@@ -32,7 +34,7 @@ def test_an_error_of_the_function_itself_is_not_hidden() -> None:
         return value @ torch.ones(7)
 
     with pytest.raises(RuntimeError):
-        Compiled(wrong)(torch.ones(3))
+        Compiled(wrong, CPU)(torch.ones(3))
 
 
 @pytest.mark.slow
