@@ -22,6 +22,8 @@ NEIGHBOURS = (1.0, 10.0)
 """With sharing, these multiples of the best regularisation without it are tried."""
 ROWS = 512
 """Rows that are worked on at a time."""
+FEW = 16
+"""Rows that stay in the cache when they are widened for one product."""
 SMALLEST = 1e-3
 """Features whose deviation is below this share of the median one carry nothing."""
 EPSILON = 1e-12
@@ -79,7 +81,8 @@ class Grouped:
         if not len(rows):  # what groups have in common was fitted about their own centres, far from this input
             return self.means[group]
         centred = (features - self.centres[group]) * self.scales
-        apart = (self.features[rows].to(centred.dtype) @ centred) @ solution.coefficients[rows]
+        similarity = torch.cat([self.features[few].to(centred.dtype) @ centred for few in rows.split(FEW)])
+        apart = similarity @ solution.coefficients[rows]
         if solution.sharing == 0:
             return self.means[group] + apart
         return self.means[group] + apart + solution.sharing * (centred @ solution.pooled)
