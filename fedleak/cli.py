@@ -86,7 +86,7 @@ def run(
 ) -> None:
     """Run a scenario from the federation to the report; the same command continues a killed run."""
     from fedleak.pipeline import run_scenario
-    from fedleak.scenario_file import load_scenario
+    from fedleak.scenario.file import load_scenario
     from fedleak.trackers.session import chosen_trackers, log_finished
 
     trackers = chosen_trackers(track or ())
@@ -109,7 +109,7 @@ def federate(
 ) -> None:
     """Run the federation alone and record what the adversary observes."""
     from fedleak.pipeline import federate_scenario, open_run
-    from fedleak.scenario_file import load_scenario
+    from fedleak.scenario.file import load_scenario
 
     loaded = load_scenario(scenario, overrides=set_ or (), budget=budget, seed=seed)
     directory = open_run(loaded, out)
@@ -159,7 +159,7 @@ def validate(
     show: Annotated[bool, typer.Option("--show", help="Print the resolved scenario.")] = False,
 ) -> None:
     """Check a scenario or a study without running it."""
-    from fedleak.scenario_file import load_scenario, read_yaml, to_yaml
+    from fedleak.scenario.file import load_scenario, read_yaml, to_yaml
     from fedleak.studies.study import is_study, load_study, resolved_text
 
     if is_study(read_yaml(scenario)):
@@ -207,7 +207,7 @@ def _level(level: int | None) -> str:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of scenarios, for editors."""
-    from fedleak.scenario import json_schema
+    from fedleak.scenario.schema import json_schema
 
     _say(json.dumps(json_schema(), indent=1))
 

@@ -10,8 +10,8 @@ from fedleak.errors import FedleakError, InputError
 from fedleak.progress import Progress, QuietProgress
 from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory, federation_fingerprint, scenario_fingerprint
-from fedleak.scenario import Scenario, default_run_directory
-from fedleak.scenario_file import load_scenario
+from fedleak.scenario.file import load_scenario
+from fedleak.scenario.schema import Scenario, default_run_directory
 from fedleak.transcript.manifest import load_manifest
 
 

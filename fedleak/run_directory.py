@@ -12,8 +12,8 @@ from pathlib import Path
 
 from fedleak.errors import InputError
 from fedleak.records import write_atomically
-from fedleak.scenario import Scenario
-from fedleak.scenario_file import load_scenario, to_yaml
+from fedleak.scenario.file import load_scenario, to_yaml
+from fedleak.scenario.schema import Scenario
 from fedleak.threat import CAPABILITIES
 from fedleak.transcript.manifest import VERSION, digest_of
 

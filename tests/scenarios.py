@@ -16,8 +16,8 @@ import yaml
 from fedleak.cli import main
 from fedleak.progress import QuietProgress
 from fedleak.run_directory import RunDirectory
-from fedleak.scenario import Scenario
-from fedleak.scenario_file import load_scenario, set_path
+from fedleak.scenario.file import load_scenario, set_path
+from fedleak.scenario.schema import Scenario
 from fedleak.stages.federate import federate, plan_federation
 
 RAW: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fedleak.scenario_file import load_scenario
+from fedleak.scenario.file import load_scenario
 
 ROOT = Path(__file__).parent.parent
 

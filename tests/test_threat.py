@@ -16,7 +16,7 @@ from fedleak.families import kinds
 from fedleak.pipeline import attack_run
 from fedleak.progress import QuietProgress
 from fedleak.run_directory import RunDirectory
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.threat import CAPABILITIES, Capability, granted_by_level, required_capabilities
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.transcript.views import CapabilityNotGrantedError, View

@@ -14,7 +14,7 @@ from fedleak.models.convnet import ConvNet
 from fedleak.pipeline import federate_scenario
 from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 
 CLIENTS = 10
 ROUNDS = 50

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from fedleak.scenario import Scenario
-from fedleak.scenario_file import load_scenario
+from fedleak.scenario.file import load_scenario
+from fedleak.scenario.schema import Scenario
 
 Measured = dict[str, float]
 

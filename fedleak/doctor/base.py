@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fedleak.component import Component
 from fedleak.models.base import InputShape
 from fedleak.records import Record
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.transcript.reader import TranscriptReader
 
 Severity = Literal["error", "warning", "note"]

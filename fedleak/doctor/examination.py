@@ -9,8 +9,8 @@ from fedleak.component import discover
 from fedleak.doctor.base import Check, Facts, Finding, Patient, Severity
 from fedleak.errors import InputError, InputErrors
 from fedleak.run_directory import RunDirectory
-from fedleak.scenario import Scenario
-from fedleak.scenario_file import load_scenario, read_yaml
+from fedleak.scenario.file import load_scenario, read_yaml
+from fedleak.scenario.schema import Scenario
 from fedleak.studies.study import is_study, load_study
 from fedleak.transcript.reader import TranscriptReader
 

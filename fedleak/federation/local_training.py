@@ -20,7 +20,7 @@ from fedleak import seeds
 from fedleak.federation.per_batch import per_batch_gradients, weighted_layers
 from fedleak.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
 from fedleak.postprocess.gradient_masking import fits, frozen_layers
-from fedleak.scenario import ClientSettings
+from fedleak.scenario.schema import ClientSettings
 
 State = dict[str, Tensor]
 Loss = Callable[[State, State, Tensor, Tensor], tuple[Tensor, State]]

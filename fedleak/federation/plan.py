@@ -19,7 +19,7 @@ from fedleak.federation.selection import largest_gradients_first
 from fedleak.postprocess.gradient_masking import GradientMasking
 from fedleak.postprocess.soteria import Soteria
 from fedleak.privacy.accounting import check_accountant
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 
 Indices = NDArray[np.int64]
 

@@ -7,7 +7,7 @@ import socket
 import psutil
 
 from fedleak.errors import InputError
-from fedleak.scenario import Engine
+from fedleak.scenario.schema import Engine
 
 CONNECT_SECONDS = 5.0
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from fedleak.errors import FederationError
-from fedleak.scenario import Engine
+from fedleak.scenario.schema import Engine
 
 if TYPE_CHECKING:
     from flwr.serverapp import ServerApp

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedleak import seeds
-from fedleak.scenario import ClientSettings
+from fedleak.scenario.schema import ClientSettings
 
 
 def images_per_update(client: ClientSettings, held: int) -> int:

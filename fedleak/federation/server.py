@@ -30,7 +30,7 @@ from fedleak.federation.strategy import UpdateAveraging
 from fedleak.federation.sum_channel import SumTap
 from fedleak.federation.task import ClientTask
 from fedleak.progress import Progress
-from fedleak.scenario import ClientSettings
+from fedleak.scenario.schema import ClientSettings
 from fedleak.threat import BatchStatistics
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.manifest import RoundRecord

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fedleak.component import Settings
-from fedleak.scenario import ClientSettings, ModelChoice
+from fedleak.scenario.schema import ClientSettings, ModelChoice
 
 
 class ClientTask(Settings):

@@ -12,7 +12,7 @@ from fedleak.transcript.manifest import PrivacyRecord
 if TYPE_CHECKING:
     from fedleak.privacy.client_level import ClientLevelDp
     from fedleak.privacy.dp_sgd import DpSgd
-    from fedleak.scenario import Federation
+    from fedleak.scenario.schema import Federation
 
 
 def check_accountant(federation: Federation) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from fedleak import seeds
 from fedleak.results.intervals import mean_interval
 from fedleak.results.schema import Interval, ResultRow
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.stages.leaked import LeakedBatches
 from fedleak.transcript.manifest import UpdateRecord
 

@@ -15,7 +15,7 @@ from fedleak.attacks.order import in_order, source_of
 from fedleak.errors import AttackFailedError
 from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.stages import artefacts
 from fedleak.stages.attack_record import AttackRecord, Attempt, PartFiles, finish, load_record
 from fedleak.stages.attempts import alike, check, failed

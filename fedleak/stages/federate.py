@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fedleak.errors import InputError
 from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory, federation_fingerprint
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.transcript.manifest import MANIFEST, PairsRecord, PrivacyRecord, TrainingRecord, load_manifest
 from fedleak.transcript.writer import TranscriptWriter
 from fedleak.truth import write_truth

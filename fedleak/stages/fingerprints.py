@@ -6,7 +6,7 @@ import torch
 
 from fedleak.attacks.base import Attack
 from fedleak.attacks.order import source_of
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.transcript.manifest import Manifest, digest_of
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from torch import nn
 
 from fedleak.analysis.base import LeakedBatch
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.transcript.manifest import UpdateRecord
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.truth import TruthReader

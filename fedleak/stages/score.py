@@ -30,7 +30,7 @@ from fedleak.results.schema import (
 from fedleak.results.scoring import ScoredImages, add_update, evaluate_metrics
 from fedleak.results.summary import label_accuracy, label_accuracy_class, summarise_metrics, summarise_rounds
 from fedleak.run_directory import RunDirectory
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.stages.analyse import Analyses
 from fedleak.stages.attack_record import AttackRecord, load_images, load_record
 from fedleak.stages.leaked import LeakedBatches

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import fedleak
 from fedleak.errors import InputError
-from fedleak.scenario_file import read_yaml
+from fedleak.scenario.file import read_yaml
 from fedleak.studies.study import Study, is_study, load_study
 
 FOLDER = "scenarios"

@@ -76,7 +76,7 @@ def _federation(root: Path, results: Results) -> str:
     from pydantic import ValidationError
 
     from fedleak.run_directory import federation_fingerprint
-    from fedleak.scenario import Scenario
+    from fedleak.scenario.schema import Scenario
 
     try:
         return federation_fingerprint(Scenario.model_validate(results.scenario))

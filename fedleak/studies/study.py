@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from fedleak.errors import InputError, InputErrors, nearest
 from fedleak.run_directory import federation_fingerprint, scenario_fingerprint
-from fedleak.scenario import Scenario
-from fedleak.scenario_errors import translate
-from fedleak.scenario_file import Raw, load_scenario, parse_override, read_yaml, set_path
+from fedleak.scenario.errors import translate
+from fedleak.scenario.file import Raw, load_scenario, parse_override, read_yaml, set_path
+from fedleak.scenario.schema import Scenario
 from fedleak.studies.matrix import Axis, Matrix, Point, describe, parse_matrix
 from fedleak.studies.references import check_references
 from fedleak.studies.schema import STUDY_KEYS, StudySettings

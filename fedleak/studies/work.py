@@ -17,7 +17,7 @@ from fedleak.progress import QuietProgress
 from fedleak.records import write_atomically
 from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.studies.directory import StudyDirectory, locked
 from fedleak.studies.records import CellRecord, measure, save_cell
 from fedleak.transcript.manifest import digest_of, file_digest

@@ -19,7 +19,7 @@ from fedleak.models.base import Model
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
 from fedleak.models.resnet18 import ResNet18
-from fedleak.scenario import Adversary
+from fedleak.scenario.schema import Adversary
 from fedleak.threat import ModelArchitecture, required_capabilities
 from tests.attacks.inversion.builders import Victim, victim_of
 

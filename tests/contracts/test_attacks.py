@@ -19,8 +19,8 @@ from fedleak.attacks.base import Attack, TrainedAttack
 from fedleak.families import kinds
 from fedleak.progress import QuietProgress
 from fedleak.results.schema import Results
-from fedleak.scenario import Scenario
-from fedleak.scenario_file import load_scenario
+from fedleak.scenario.file import load_scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.stages.attack_record import load_images
 from fedleak.threat import CAPABILITIES, SharedUpdate
 from fedleak.transcript.reader import TranscriptReader

@@ -22,7 +22,7 @@ from fedleak.federation.server import Server
 from fedleak.postprocess.base import apply_chain
 from fedleak.progress import QuietProgress
 from fedleak.run_directory import RunDirectory
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.transcript.manifest import RoundRecord
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.transcript.writer import TranscriptWriter

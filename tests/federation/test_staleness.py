@@ -13,7 +13,7 @@ from torch import Tensor
 from fedleak import threat
 from fedleak.errors import InputErrors
 from fedleak.run_directory import RunDirectory
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.threat import granted_by_level
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.transcript.views import CapabilityNotGrantedError, View

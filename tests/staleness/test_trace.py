@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fedleak.errors import InputErrors
-from fedleak.scenario import Scenario
-from fedleak.scenario_file import load_scenario
+from fedleak.scenario.file import load_scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.staleness.trace import Trace
 from fedleak.studies.study import load_study
 from tests.scenarios import scenario, write_scenario

@@ -13,11 +13,9 @@ from torch import Tensor, nn
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape
 from fedleak.attacks.generative.features import GradientFeatures
 from fedleak.attacks.generative.graph import Layer, LayerGraph
+from fedleak.attacks.generative.spatial_walk import spatial_walk
+from fedleak.attacks.generative.step_back import GROUPS, MIN_CHANNELS, StepBack
 from fedleak.errors import AttackFailedError
-
-GROUPS = 8
-"""Groups of group normalisation; channel counts are multiples of it."""
-MIN_CHANNELS = 16
 
 
 class GitSpatial(GenerativeAttack):
@@ -44,8 +42,6 @@ class GitSpatial(GenerativeAttack):
         """Convolutions mirror convolutions; the share of ``parameters`` they leave widens the projected maps."""
         layers = graph.layers
         if not graph.is_chain:
-            from fedleak.attacks.generative.spatial_walk import spatial_walk  # it is made of this module's steps
-
             return spatial_walk(
                 graph,
                 features,
@@ -149,69 +145,3 @@ class GitSpatialNetwork(nn.Module):
         for i in reversed(range(len(self.steps))):
             estimate = self.steps[i](estimate, gradients[i], gradients[i + 1])
         return torch.sigmoid(self.picture(F.gelu(estimate))).reshape(len(features), *self._shape)
-
-
-class StepBack(nn.Module):
-    """From the estimate of a convolution's output to that of its input.
-
-    Args:
-        gradient, above: features of this layer's gradient and of the one behind it.
-        incoming, outgoing: channels of the two estimates.
-        source, side: shapes ``(C, H, W)`` of the maps that the estimates stand for.
-        projected: channels of the gradient's projected map.
-        depth: residual convolutions.
-    """
-
-    def __init__(
-        self,
-        *,
-        gradient: int,
-        above: int,
-        incoming: int,
-        outgoing: int,
-        source: tuple[int, ...],
-        side: tuple[int, ...],
-        projected: int,
-        depth: int,
-    ) -> None:
-        super().__init__()
-        self._map = (projected, *source[1:])
-        self._side = side[1:]
-        self.project = nn.Linear(gradient, math.prod(self._map))
-        self.modulate = _zeroed(nn.Linear(gradient + above, 2 * outgoing))
-        self.enter = nn.Conv2d(incoming + projected, outgoing, 3, padding=1)
-        self._factor = _factor(source[1:], self._side)
-        self.enlarge = nn.Conv2d(outgoing, outgoing * self._factor**2, 3, padding=1) if self._factor > 1 else None
-        self.refine = nn.ModuleList(
-            nn.Sequential(
-                nn.GroupNorm(GROUPS, outgoing), nn.GELU(), _zeroed(nn.Conv2d(outgoing, outgoing, 3, padding=1))
-            )
-            for _ in range(depth)
-        )
-
-    def forward(self, estimate: Tensor, gradient: Tensor, above: Tensor) -> Tensor:
-        """Estimate ``(n, incoming, h, w)`` and two gradients ``(n, ...)`` -> ``(n, outgoing, H, W)``."""
-        projected = self.project(gradient).reshape(len(gradient), *self._map)
-        hidden: Tensor = self.enter(torch.cat([estimate, projected], dim=1))
-        scale, shift = self.modulate(torch.cat([gradient, above], dim=1))[:, :, None, None].chunk(2, dim=1)
-        hidden = hidden * (1 + scale) + shift
-        if self.enlarge is not None:
-            hidden = F.pixel_shuffle(self.enlarge(F.gelu(hidden)), self._factor)
-        if hidden.shape[2:] != torch.Size(self._side):
-            hidden = F.interpolate(hidden, size=self._side, mode="bilinear", align_corners=False)
-        for block in self.refine:
-            hidden = hidden + block(hidden)
-        return hidden
-
-
-def _factor(source: tuple[int, ...], side: tuple[int, ...]) -> int:
-    """Whole factor by which a map must grow; what remains is interpolated."""
-    return max(1, min(side[0] // source[0], side[1] // source[1]))
-
-
-def _zeroed(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
-    """Start as the zero function."""
-    nn.init.zeros_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer

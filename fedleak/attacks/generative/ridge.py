@@ -81,7 +81,7 @@ class Grouped:
         if not len(rows):  # what groups have in common was fitted about their own centres, far from this input
             return self.means[group]
         centred = (features - self.centres[group]) * self.scales
-        similarity = torch.cat([self.features[few].to(centred.dtype) @ centred for few in rows.split(FEW)])
+        similarity = torch.cat([self.features[few].to(centred.dtype) @ centred for few in torch.split(rows, FEW)])
         apart = similarity @ solution.coefficients[rows]
         if solution.sharing == 0:
             return self.means[group] + apart

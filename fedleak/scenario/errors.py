@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from fedleak.component import Component
 from fedleak.errors import InputError, InputErrors, nearest
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 
 Location = tuple[int | str, ...]
 

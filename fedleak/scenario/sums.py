@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fedleak.errors import InputError
 from fedleak.privacy.secure_aggregation import MODULUS_BITS, SecureAggregation
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.threat import BatchStatistics, MiniBatchOrder
 
 PATH = "federation.secure_aggregation"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fedleak.errors import InputError
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 
 PATH = "federation.client_level_dp"
 

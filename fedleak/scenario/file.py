@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from fedleak.errors import InputError, nearest
-from fedleak.scenario import Scenario
-from fedleak.scenario_checks import check_scenario
-from fedleak.scenario_errors import translate
+from fedleak.scenario.checks import check_scenario
+from fedleak.scenario.errors import translate
+from fedleak.scenario.schema import Scenario
 from fedleak.staleness.trace import FOLDER
 
 Raw = dict[str, Any]

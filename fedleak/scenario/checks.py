@@ -9,10 +9,10 @@ from fedleak.attacks.base import Attack
 from fedleak.attacks.order import sources
 from fedleak.errors import InputError, InputErrors
 from fedleak.results.schema import THEORY_PREFIX
-from fedleak.scenario import Scenario
-from fedleak.scenario_asynchrony import check_asynchrony
-from fedleak.scenario_privacy import check_privacy
-from fedleak.scenario_sums import check_sums
+from fedleak.scenario.asynchrony import check_asynchrony
+from fedleak.scenario.privacy import check_privacy
+from fedleak.scenario.schema import Scenario
+from fedleak.scenario.sums import check_sums
 from fedleak.threat import Capability, InferredLabels, InjectedPairs, required_capabilities
 
 DEVICE = re.compile(r"^(auto|cpu|cuda(:\d+)?|mps)$")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fedleak.scenario_file import load_scenario, read_yaml
+from fedleak.scenario.file import load_scenario, read_yaml
 from fedleak.studies.study import is_study, load_study
 
-FOLDER = Path(__file__).parent.parent / "scenarios"
+FOLDER = Path(__file__).parents[2] / "scenarios"
 FILES = sorted(FOLDER.rglob("*.yaml"))
 BUDGETS = [(file, budget) for file in FILES for budget in [None, *read_yaml(file).get("budgets", {})]]
 

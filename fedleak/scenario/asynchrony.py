@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fedleak.errors import InputError
-from fedleak.scenario import Scenario
+from fedleak.scenario.schema import Scenario
 from fedleak.staleness.fixed import Fixed
 from fedleak.staleness.trace import Trace
 

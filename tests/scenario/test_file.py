@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fedleak.errors import InputError, InputErrors
-from fedleak.scenario_file import load_scenario, set_path, to_yaml
+from fedleak.scenario.file import load_scenario, set_path, to_yaml
 from tests.scenarios import RAW, tiny, write_scenario
 
 

@@ -1,0 +1,1 @@
+"""Scenarios: what a user writes, read and checked before anything runs."""
