@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fedleak.postprocess.base import PostProcess, Update
-from fedleak.postprocess.selection import kept_count, largest, on_support, select
+from fedleak.postprocess.selection import kept_count, on_support, random_places, select
 
 
 class RandomK(PostProcess):
@@ -40,7 +40,6 @@ class RandomK(PostProcess):
 
     def _keep(self, flat: Tensor, generator: torch.Generator) -> Tensor:
         count = kept_count(self.share, flat.numel())
-        draws = torch.rand(flat.numel(), generator=generator, device=generator.device)
-        kept = largest(draws, count).to(flat.device)
+        kept = random_places(flat.numel(), count, generator).to(flat.device)
         factor = flat.numel() / count if self.rescale else 1.0
         return torch.zeros_like(flat).index_copy_(0, kept, flat[kept] * factor)

@@ -38,6 +38,18 @@ def largest(flat: Tensor, count: int) -> Tensor:
     return candidates[magnitudes[candidates].topk(count, sorted=False).indices]
 
 
+def random_places(values: int, count: int, generator: torch.Generator) -> Tensor:
+    """``count`` of the places below ``values`` in rising order, every set of so many with the same chance.
+
+    Places are drawn until so many differ, or, if those left out are fewer, until so many of those do.
+    """
+    few = min(count, values - count)
+    drawn = torch.zeros(values, dtype=torch.bool, device=generator.device)
+    while missing := few - int(drawn.count_nonzero()):
+        drawn[torch.randint(values, (missing,), generator=generator, device=generator.device)] = True
+    return torch.nonzero(drawn if few == count else ~drawn).flatten()
+
+
 def on_support(update: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Trial values where the shared update is not zero, and zeros elsewhere.
 
