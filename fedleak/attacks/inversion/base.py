@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -255,5 +256,8 @@ def _engine(
     """One engine for all victims of an attack, so that nothing is compiled twice."""
     module = replica(architecture.build(seed=0), train_mode=train_mode).to(device)
     objective = Objective(module, architecture.input_shape, steps, distance, priors, decoder, chain)
-    pays = compiled == "always" or (compiled == "auto" and not objective.wide_layers(samples))
-    return Engine(objective, optimiser, compiled=pays)
+    wide = objective.wide_layers(samples) if compiled == "auto" else {}
+    if wide:
+        reason = f"not writing out the gradients of {len(wide)} wide layers saves more"
+        warnings.warn(f"inversion runs without compilation: {reason}", RuntimeWarning, stacklevel=2)
+    return Engine(objective, optimiser, compiled=compiled == "always" or (compiled == "auto" and not wide))

@@ -91,7 +91,7 @@ def factored_gradient(
     return {name: factors[name] if name in factors else gradient[name] for name in weights}
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def wide_layers(module: nn.Module, shape: InputShape, images: int) -> WideLayers:
     """Layers whose factors are smaller than the gradient and do give it, with the shape of what they give.
 

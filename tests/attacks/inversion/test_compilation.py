@@ -5,8 +5,11 @@ import warnings
 import pytest
 import torch
 
+from fedleak.attacks.inversion.base import _engine
 from fedleak.attacks.inversion.compilation import Compiled
 from fedleak.attacks.inversion.engine import Engine
+from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
+from fedleak.models.mlp import Mlp
 from tests.attacks.inversion.builders import victim
 from tests.attacks.inversion.test_engine import ADAM
 from tests.attacks.inversion.test_objective import code, known, objective
@@ -35,6 +38,22 @@ def test_an_error_of_the_function_itself_is_not_hidden() -> None:
 
     with pytest.raises(RuntimeError):
         Compiled(wrong, CPU)(torch.ones(3))
+
+
+def test_networks_with_wide_layers_are_not_compiled_unless_asked_and_that_is_said_once() -> None:
+    _engine.cache_clear()
+    wide, attack = victim(Mlp(hidden=(1024,)), uniform=False), InvertingGradients(iterations=2000)
+    problem = attack.problem(
+        **dict(zip(("update", "architecture", "model", "pixels", "labels"), wide.known(), strict=False))
+    )
+    with pytest.warns(RuntimeWarning, match="without compilation: not writing out the gradients of 1 wide layers"):
+        engine = attack._engine(problem)
+    assert engine.objective.wide_layers(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert attack._engine(problem) is engine
+        always = attack.model_copy(update={"compile": "always"})._engine(problem)
+    assert not always.objective.wide_layers(1)
 
 
 @pytest.mark.slow
