@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
+from pathlib import Path
+
 import torch
 
+from fedleak import attacks
 from fedleak.attacks.base import Attack
 from fedleak.attacks.order import source_of
 from fedleak.scenario.schema import Scenario
@@ -39,5 +44,17 @@ def artefact_key(scenario: Scenario, component: Attack, manifest: Manifest, devi
             "device": device.type,
             "threads": scenario.threads,
             "torch": torch.__version__,
+            "code": _code_of_attacks(),
         }
     )
+
+
+@cache
+def _code_of_attacks() -> str:
+    """Hash of the source of all attacks: what another version trained may not fit this one's networks."""
+    folder = Path(attacks.__path__[0])
+    return digest_of({path.relative_to(folder).as_posix(): _digest(path) for path in sorted(folder.rglob("*.py"))})
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -189,6 +189,13 @@ def test_a_damaged_cache_is_made_again(fresh: FreshRun, cache: Path) -> None:
     assert not any(attack.training_cached for attack in second.attacks)
 
 
+def test_what_other_code_trained_is_not_used(fresh: FreshRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    attack_run(fresh(), progress=QuietProgress())
+    monkeypatch.setattr("fedleak.stages.fingerprints._code_of_attacks", lambda: "another version")
+    again = attack_run(fresh(), progress=QuietProgress())
+    assert not any(attack.training_cached for attack in again.attacks)
+
+
 def test_artefacts_survive_the_cache(cache: Path) -> None:
     artefact = stage_artefact()
     assert artefacts.find("k") is None
