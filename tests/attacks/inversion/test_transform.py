@@ -34,9 +34,9 @@ def honest(name: str) -> Victim:
     return victim(LeNet(channels=6, activation="sigmoid"), count=4, uniform=False)
 
 
-def estimated(name: str, *steps: PostProcess) -> tuple[PostProcess, ...]:
+def estimated(name: str, *steps: PostProcess, seed: int = 0) -> tuple[PostProcess, ...]:
     update = honest(name).update.tensors
-    return estimated_chain(apply_chain(steps, update, generator=torch.Generator().manual_seed(0)))
+    return estimated_chain(apply_chain(steps, update, generator=torch.Generator().manual_seed(seed)))
 
 
 @pytest.mark.parametrize("name", [ONE, FOUR])
@@ -87,8 +87,11 @@ def test_where_nothing_of_a_tensor_is_kept_it_seems_left_out() -> None:
 
 @pytest.mark.parametrize("name", [ONE, FOUR])
 def test_places_drawn_by_chance(name: str) -> None:
-    """Of the places drawn, only those show where there was something to share: within four standard deviations."""
-    (found,) = estimated(name, RandomK(share=0.1))
+    """Of the places drawn, only those show where there was something to share: within four standard deviations.
+
+    The draw is one in which every tensor keeps something: an empty one would look left out.
+    """
+    (found,) = estimated(name, RandomK(share=0.1), seed=1)
     update = honest(name).update.flat()
     assert isinstance(found, RandomK)
     filled = float((update != 0).double().mean())
