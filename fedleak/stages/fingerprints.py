@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from fedleak import attacks
 from fedleak.attacks.base import Attack
 from fedleak.attacks.order import source_of
 from fedleak.scenario.schema import Scenario
-from fedleak.transcript.manifest import Manifest, digest_of
+from fedleak.transcript.manifest import Manifest, digest_of, file_digest
 
 
 def attack_fingerprint(scenario: Scenario, component: Attack, transcript_digest: str, device: torch.device) -> str:
@@ -53,8 +52,4 @@ def artefact_key(scenario: Scenario, component: Attack, manifest: Manifest, devi
 def _code_of_attacks() -> str:
     """Hash of the source of all attacks: what another version trained may not fit this one's networks."""
     folder = Path(attacks.__path__[0])
-    return digest_of({path.relative_to(folder).as_posix(): _digest(path) for path in sorted(folder.rglob("*.py"))})
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return digest_of({path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(folder.rglob("*.py"))})

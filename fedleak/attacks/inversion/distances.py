@@ -145,12 +145,10 @@ class Distance(Settings):
         """Scalar distance between two updates, of which ``mask`` (may be empty) hides coordinates."""
         names = self.selected(list(target))
         weights = self.weights(len(names))
-        if self.kind in SCALE_FREE and not mask:
-            return self.scale * SCALE_FREE[self.kind]([trial[n] for n in names], [target[n] for n in names], weights)
-        pairs = [(written_out(trial[n], target[n]), target[n]) for n in names]
         if mask:
-            pairs = [(a * mask[n], b * mask[n]) for n, (a, b) in zip(names, pairs, strict=True)]
-        first, second = zip(*pairs, strict=True)
+            trial = {n: written_out(trial[n], target[n]) * mask[n] for n in names}
+            target = {n: target[n] * mask[n] for n in names}
+        shared = [target[n] for n in names]
         if self.kind in SCALE_FREE:
-            return self.scale * SCALE_FREE[self.kind](first, second, weights)
-        return self.scale * SCALED[self.kind](first, second, weights)
+            return self.scale * SCALE_FREE[self.kind]([trial[n] for n in names], shared, weights)
+        return self.scale * SCALED[self.kind]([written_out(trial[n], target[n]) for n in names], shared, weights)
