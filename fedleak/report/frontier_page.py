@@ -171,8 +171,8 @@ def _leak(metric: str, leak: Leak | None) -> Number:
     if leak is None:
         return Number(DASH)
     adapts = ", adaptive" if leak.adaptive else ""
-    small = f"{interval_range(metric, leak.interval)} {leak.attack}{adapts}"
-    return Number(metric_value(metric, leak.interval.mean), small)
+    mean = metric_value(metric, leak.interval.mean)
+    return Number(mean, interval_range(metric, leak.interval), f"{leak.attack}{adapts}")
 
 
 def _state(setting: Setting, case: Case, frontier: Frontier) -> tuple[str, str]:

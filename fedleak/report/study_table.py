@@ -14,10 +14,11 @@ ANY = "any"
 
 @dataclass(frozen=True)
 class Number:
-    """A value, and what stands small beneath it."""
+    """A value, and what stands small beneath it, in up to two lines."""
 
     text: str
     small: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True)

@@ -232,7 +232,8 @@ def _metric(wanted: str | None, settings: Iterable[Setting]) -> str:
 
 def _in_order(chosen: str, measured: set[str]) -> tuple[str, ...]:
     rest = measured - {chosen}
-    return (chosen, *(name for name in LEAKAGE if name in rest), *sorted(rest - set(LEAKAGE)))
+    first = (*LEAKAGE, *WSRR, *WSRR.values())
+    return (chosen, *(name for name in first if name in rest), *sorted(rest - set(first)))
 
 
 def _judge(name: str, settings: list[Setting], metric: str, higher: Sequence[str], loss: float) -> Case:

@@ -22,7 +22,8 @@ ACCURACY = "accuracy"
 """Test accuracy of the model that the clients were sent in the round of the image's update."""
 FINAL_ACCURACY = "final_accuracy"
 """Test accuracy of the global model after the last round, on every image."""
-
+ACCURACIES = (LABEL_ACCURACY, LABEL_ACCURACY_CLASS, ACCURACY, FINAL_ACCURACY)
+"""Of which more is better, as of some metrics."""
 PICTURES_KEPT = 6
 ImageKey = tuple[int, int, int]
 """Victim, round, image."""

@@ -133,8 +133,8 @@ def test_the_headline_is_the_strongest_of_adaptive_and_other_attacks_of_all_adve
     assert "by git, which adapts" in recommendation(case, frontier)
     (page,) = make_page(frontier).cases
     assert make_page(frontier).compares_unaware
-    assert page.rows[0].unaware.small.endswith("git")
-    assert page.rows[0].leaks[0].small.endswith("git, adaptive")
+    assert page.rows[0].unaware.by == "git"
+    assert page.rows[0].leaks[0].by == "git, adaptive"
 
 
 def test_more_of_the_worst_sample_rate_is_more_leakage(tmp_path: Path) -> None:
@@ -253,3 +253,14 @@ def test_the_report_is_one_escaped_file_that_loads_nothing(finished: Path, capsy
 
 def test_a_folder_without_a_study_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(capsys, "frontier", tmp_path).code == 2
+
+
+def test_more_right_labels_are_more_leakage(finished: Path) -> None:
+    results = load_study_results(finished)
+    assert {"label_accuracy", "label_accuracy_class"} <= set(results.higher_is_better)
+
+
+def test_indicators_come_before_further_metrics(tmp_path: Path) -> None:
+    values = {"ig": {name: [0.5, 0.5] for name in ("fft_2d", "wsrr_ssim", "leaked_ssim", "ssim", "mse")}}
+    frontier = find_frontier(*made(tmp_path, [({"defense": "none"}, 0, 0.5, 10.0, values)]))
+    assert frontier.metrics == ("ssim", "mse", "leaked_ssim", "wsrr_ssim", "fft_2d")
