@@ -21,6 +21,9 @@ class PostProcess(Component):
     compresses: ClassVar[bool] = False
     """It loses part of the update to save bandwidth, and error feedback may send the lost part later."""
 
+    needs_size: ClassVar[bool] = False
+    """What it does to a direction depends on the length, so that no surrogate exists for trials of unknown size."""
+
     needs_batch: ClassVar[bool] = False
     """It reads the images behind the update: what it does is done by ``at_source``, before every other step."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -18,6 +18,7 @@ class ElementwiseClipping(PostProcess):
     kind: Literal["elementwise_clipping"] = "elementwise_clipping"
     bound: float = Field(gt=0, le=3e38)
     """In the update's own unit."""
+    needs_size: ClassVar[bool] = True
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, Tensor]:
         """Values inside the bounds stay as they are."""

@@ -165,7 +165,7 @@ def _label_accuracy(summary: AttackSummary) -> str:
 
 
 def _label_source(summary: AttackSummary) -> str:
-    return _LABEL_SOURCES[summary.label_source] if summary.label_accuracy is not None else ""
+    return _LABEL_SOURCES[summary.label_source]
 
 
 def _footnotes(results: Results, metrics: list[str]) -> tuple[str, ...]:

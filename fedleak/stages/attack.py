@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 
@@ -17,7 +17,7 @@ from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
 from fedleak.stages import artefacts
-from fedleak.stages.attack_record import AttackRecord, Attempt, PartFiles, finish, load_record
+from fedleak.stages.attack_record import AttackRecord, Attempt, LabelSource, PartFiles, finish, load_record
 from fedleak.stages.attempts import alike, check, failed
 from fedleak.stages.device import choose_device
 from fedleak.stages.fingerprints import artefact_key, attack_fingerprint
@@ -76,9 +76,6 @@ class _Session:
         self.artefact: Artefact | None = None
         self.training_seconds: float | None = None
         self.cached = False
-        self.label_source: Literal["inferred", "true", "attack", "none"] = "none"
-        if self._label_inference is not None:
-            self.label_source = "true" if self._label_inference.is_oracle else "inferred"
 
     def run(self, parts: PartFiles, fingerprint: str) -> None:
         """Train if need be, attack every usable update that is not in ``parts``, write the record."""
@@ -103,7 +100,7 @@ class _Session:
                 capabilities=self._capabilities(),
                 adaptive=self._adaptive,
                 local_knowledge=self.component.local_knowledge if self.reader.manifest.protocol == "fedavg" else None,
-                label_source=self.label_source,
+                label_source=self._label_source(parts.attempts.values()),
                 training_seconds=self.training_seconds,
                 training_cached=self.cached,
                 peak_memory_bytes=memory.bytes(),
@@ -112,6 +109,14 @@ class _Session:
                 attempts=tuple(parts.attempts[row] for row in sorted(parts.attempts)),
             ),
         )
+
+    def _label_source(self, attempts: Iterable[Attempt]) -> LabelSource:
+        """Told by what is on disk, so that it is the same after a kill."""
+        if any(attempt.guessed_by_attack for attempt in attempts):
+            return "attack"
+        if self._label_inference is None:
+            return "none"
+        return "true" if self._label_inference.is_oracle else "inferred"
 
     def _capabilities(self) -> tuple[str, ...]:
         """Names of what it was given, and of what the attack that it starts from was given."""
@@ -252,16 +257,14 @@ class _Session:
             check(rebuilt, self.reader.manifest.input_shape)
         except AttackFailedError as error:
             return failed(update, str(error), seconds), None
-        labels = rebuilt.labels
-        if labels is not None:
-            self.label_source = "attack"
-        else:
-            labels = self._infer_labels(view, len(rebuilt.images))
+        own = rebuilt.labels is not None
+        labels = rebuilt.labels if own else self._infer_labels(view, len(rebuilt.images))
         attempt = Attempt(
             row=update.row,
             seconds=seconds,
             status="ok",
             labels=tuple(int(label) for label in labels) if labels is not None else None,
+            guessed_by_attack=own,
             curve={name: list(values) for name, values in rebuilt.curve.items()},
         )
         return attempt, rebuilt

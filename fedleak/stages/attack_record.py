@@ -14,6 +14,8 @@ from safetensors.torch import load_file, save_file
 from fedleak.records import Record, write_atomically
 
 RECORD = "attack.json"
+LabelSource = Literal["inferred", "true", "attack", "none"]
+"""Labels were inferred from the update alone, granted, found along with the images, or never guessed."""
 
 
 class Attempt(Record):
@@ -25,6 +27,8 @@ class Attempt(Record):
     reason: str = ""
     labels: tuple[int, ...] | None = None
     """Guessed labels, in the order of the images where the attack itself guessed them."""
+    guessed_by_attack: bool = False
+    """Whether the labels are the attack's own, found along with the images."""
     curve: dict[str, list[float]] = {}
 
 
@@ -41,7 +45,7 @@ class AttackRecord(Record):
     """Whether the clients' post-processing was taken into account."""
     local_knowledge: str | None = None
     """Of local training, behind weight deltas: ``worst``, ``known``, ``estimated``, ``assumed`` or ``best``."""
-    label_source: Literal["inferred", "true", "attack", "none"]
+    label_source: LabelSource
     training_seconds: float | None
     training_cached: bool
     peak_memory_bytes: int

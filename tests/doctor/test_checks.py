@@ -38,6 +38,16 @@ MISTAKES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "no data": ("settings", "error", {"dataset": {"kind": "image_folder", "root": "no/such/folder"}}),
     "clients in train mode": ("train_mode", "warning", NORMED | {"federation__client": {"batch_norm": "train_shared"}}),
     "attack in train mode": ("train_mode", "warning", NORMED | {"attacks": [INVERTING | {"train_mode": True}]}),
+    "dropout": (
+        "dropout",
+        "warning",
+        NORMED
+        | {
+            "model": CONVNET | {"dropout": 0.3},
+            "federation__client": {"batch_norm": "train_shared"},
+            "attacks": [INVERTING | {"train_mode": True}],
+        },
+    ),
     "local buffers": ("local_buffers", "warning", NORMED | {"federation__client": {"batch_norm": "train_local"}}),
     "no bias": (
         "last_bias",
@@ -62,6 +72,16 @@ MISTAKES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "rate unknown": ("local_rate", "error", fedavg(DLG)),
     "one step assumed": ("local_rate", "warning", fedavg(INVERTING, local_epochs=3)),
     "rate mistaken": ("local_rate", "warning", fedavg(INVERTING | {"local_training": {"learning_rate": 0.5}})),
+    "mini-batches mistaken": (
+        "local_rate",
+        "warning",
+        fedavg(INVERTING | {"local_training": {"learning_rate": 0.01}}, batch_size=2),
+    ),
+    "momentum overlooked": (
+        "local_rate",
+        "warning",
+        fedavg(INVERTING | {"local_training": {"learning_rate": 0.01}}, batch_size=4, local_sgd={"momentum": 0.9}),
+    ),
     "no gpu": ("device", "error", {"device": "cuda:63"}),
     "no lpips weights": ("lpips_weights", "warning", {"metrics": {"lpips": {"backbone": "no/such/file.pth"}}}),
     "few pairs": ("pairs", "warning", {}),
@@ -80,7 +100,8 @@ def test_a_mistake_is_found(tmp_path: Path, mistake: str) -> None:
         {"attacks": [INVERTING], **LIGHT},
         NORMED,
         NORMED | {"federation__client": {"batch_norm": "train_shared"}, "attacks": [INVERTING | {"train_mode": True}]},
-        fedavg(INVERTING | {"local_training": {"learning_rate": 0.01}}),
+        fedavg(INVERTING | {"local_training": {"learning_rate": 0.01}}, batch_size=4),
+        fedavg(INVERTING | {"local_training": {"learning_rate": [0.01, 0.1], "batch_size": [2, 4]}}, batch_size=2),
         fedavg({"kind": "inverting_averaging", "iterations": 1}),
         {"attacks": [INVERTING], "adversary": MIN_RULE},
     ],
@@ -123,7 +144,7 @@ def test_spoilt_updates_are_found(run: RunDirectory, spoil: str) -> None:
 
 
 def test_turned_weight_deltas_are_found(tmp_path: Path) -> None:
-    client = {"protocol": "fedavg", "samples": 2}
+    client = {"protocol": "fedavg", "samples": 2, "batch_size": 2}
     one = INVERTING | {"local_training": {"learning_rate": 0.01}}
     run = run_federation(tmp_path / "run", scenario(attacks=[one], federation__client=client, **LIGHT))
     assert found(run.root) == {}

@@ -155,6 +155,24 @@ def test_a_killed_attack_continues(fresh: FreshRun, monkeypatch: pytest.MonkeyPa
     assert images(killed) == images(whole)
 
 
+def test_whose_labels_they_are_survives_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DLG finds its own labels; killed after its last victim, before its record, it is continued without a victim."""
+    plain = scenario(attacks=[{"kind": "dlg", "iterations": 1}], adversary={"level": 1})
+    run = run_federation(tmp_path / "run", plain)
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "finish", deadly_finish)
+        with pytest.raises(KilledError):
+            attacked(run)
+    attacked(run)
+    record = load_record(run.attacks / "dlg")
+    assert record is not None
+    assert record.label_source == "attack"
+
+
+def deadly_finish(*_: Any) -> None:
+    raise KilledError
+
+
 def test_what_a_kill_left_of_other_settings_is_not_scored(fresh: FreshRun) -> None:
     clean, dirty = fresh(), fresh()
     attacked(clean)

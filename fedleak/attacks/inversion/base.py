@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fedleak.attacks.base import Attack, Reconstruction
 from fedleak.attacks.inversion.decoders import Decoder
@@ -74,6 +74,12 @@ class InversionAttack(Attack):
     else as many as share 512 MiB, at most 16; L-BFGS, stopping on a plateau and what is estimated from each
     update go one by one."""
 
+    @model_validator(mode="after")
+    def _restarts_that_agree_move_together(self) -> Self:
+        if self.optimiser.kind == "lbfgs" and self.priors.group:
+            raise ValueError("the group prior needs optimiser adam or signed_adam: L-BFGS runs restarts one by one")
+        return self
+
     @property
     def starts_from(self) -> str | None:
         """The attack named in ``init``."""
@@ -120,7 +126,8 @@ class InversionAttack(Attack):
         problem = gather(self._guess, **known)
         if self.adaptive != "estimated":
             return problem
-        return replace(problem, chain=estimated_chain(problem.update.tensors))
+        chain = estimated_chain(problem.update.tensors)
+        return replace(problem, chain=chain if problem.knows_size else tuple(s for s in chain if not s.needs_size))
 
     @property
     def _guess(self) -> LocalTrainingGuess | None:

@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 class Compiled(Generic[P, R]):
-    """A function that is compiled on its first call; if that fails it says so once and stays eager.
+    """A function that is compiled for every new shape; if that fails once it says so and stays eager.
 
     Args:
         function: pure, on tensors and nests of them.
@@ -25,22 +25,23 @@ class Compiled(Generic[P, R]):
         self._eager = function
         options: dict[str, Any] = {"cpp_wrapper": device.type == "cpu"}
         self._compiled: Callable[P, R] | None = torch.compile(function, dynamic=False, options=options)
-        self._worked = False
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The same as the function itself."""
         if self._compiled is None:
             return self._eager(*args, **kwargs)
-        if self._worked:
-            return self._compiled(*args, **kwargs)
-        from torch._dynamo.exc import TorchDynamoException  # slow to import; whoever compiles has it already
-
         try:
-            result = self._compiled(*args, **kwargs)
-        except TorchDynamoException as error:
+            return self._compiled(*args, **kwargs)
+        except Exception as error:
+            if not _comes_from_compiling(error):
+                raise
             reason = str(error).strip().splitlines()[0]
             warnings.warn(f"inversion runs without compilation: {reason}", RuntimeWarning, stacklevel=2)
             self._compiled = None
             return self._eager(*args, **kwargs)
-        self._worked = True
-        return result
+
+
+def _comes_from_compiling(error: Exception) -> bool:
+    from torch._dynamo.exc import TorchDynamoException  # slow to import; whoever compiles has it already
+
+    return isinstance(error, TorchDynamoException)

@@ -160,7 +160,7 @@ class Engine:
             tolerance_change=0.0,
             line_search_fn="strong_wolfe" if settings.line_search else None,
         )
-        best = _nothing_yet(variables)
+        best, seen = _nothing_yet(variables), list[float]()
         trace: list[float] = []
 
         def closure() -> float:
@@ -168,15 +168,18 @@ class Engine:
             now = {name: value.detach() for name, value in point.items()}
             gradient, total, matching = self._evaluate(now, known)
             best = _better(best, now, matching)
+            seen.append(float(matching))
             for name, value in point.items():
                 value.grad = gradient[name].clone()
             return float(total)
 
+        before = math.inf
         for iteration in range(iterations):
             solver.param_groups[0]["lr"] = learning_rate_at(settings, iteration, iterations)
+            seen.clear()
             value = float(solver.step(closure))  # type: ignore[no-untyped-call]
-            stalled = bool(trace) and value == trace[-1]
-            trace.append(value)
+            stalled, before = value == before, value
+            trace.append(seen[0])
             with torch.no_grad():
                 for name, bounded in _into_box({n: p.detach() for n, p in point.items()}, known.box).items():
                     point[name].copy_(bounded)

@@ -10,26 +10,24 @@ from fedleak.errors import AttackFailedError
 from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, SharedUpdate
 
 
-def estimated_rate(
+def estimated_distance(
     update: SharedUpdate,
     architecture: ModelArchitecture,
     model: GlobalModel,
     pixels: PixelPrior,
     labels: Tensor | None,
-    *,
-    reach: float,
 ) -> float:
-    """The local learning rate behind a weight delta, read off the last layer (our own estimator).
+    """Learning rate times local steps behind a weight delta, read off the last layer (our own estimator).
 
-    Local steps move the last bias by about minus ``rate * reach`` times its gradient ``p - y``, which depends little
-    on the images: ``y`` are the frequencies of ``labels``, ``p`` the broadcast model's probabilities on a grey image.
-    Least squares over classes gives ``rate = -<delta, p - y> / (reach * ||p - y||^2)``, right to first order. Without
-    a last bias the last weight has to serve. The direction of its gradient depends on the images, so that norms are
-    compared: ``rate = ||delta|| / (reach * ||g||)`` with the gradient ``g`` on grey images, right within a factor.
+    Local steps move the last bias by about minus that distance times its gradient ``p - y``, which depends little on
+    the images: ``y`` are the frequencies of ``labels``, ``p`` the broadcast model's probabilities on a grey image.
+    Least squares over classes gives ``-<delta, p - y> / ||p - y||^2``, right to first order. Without a last bias the
+    last weight has to serve. The direction of its gradient depends on the images, so that norms are compared:
+    ``||delta|| / ||g||`` with the gradient ``g`` on grey images, right within a factor. With momentum and a schedule
+    steps count as ``LocalSgd.reach`` says.
 
     Args:
         labels: ``(B,)``.
-        reach: steps assumed, or what they come to with momentum and a schedule (``LocalSgd.reach``).
 
     Raises:
         AttackFailedError: if there are no labels, or the delta does not point that way.
@@ -46,5 +44,5 @@ def estimated_rate(
     if not along > 0:
         raise AttackFailedError("the delta of the last layer does not point against its expected gradient")
     if delta.ndim == 1:
-        return along / (reach * float(gradient.square().sum()))
-    return float(delta.norm() / gradient.norm()) / reach
+        return along / float(gradient.square().sum())
+    return float(delta.norm() / gradient.norm())

@@ -21,15 +21,13 @@ def known_of(problem: Problem, distance: Distance, *, restarts: int, box: bool) 
     """What is known about one victim, once for each restart.
 
     Raises:
-        AttackFailedError: if the update is not finite, or its unknown size matters to the distance.
+        AttackFailedError: if the update is not finite, or its unknown size matters to the distance or to a step that
+            trial updates pass through.
     """
     update = problem.update
-    if update.protocol == "fedavg" and problem.steps is None and not distance.is_scale_free:
-        raise AttackFailedError(
-            f"distance {distance.kind} needs a gradient of known size, but the update is a weight delta; "
-            "give local_training, or take a cosine distance"
-        )
-    turn = -1.0 if update.protocol == "fedavg" and problem.steps is None else 1.0
+    if not problem.knows_size:
+        _check_direction_is_enough(problem, distance)
+    turn = 1.0 if problem.knows_size else -1.0
     target = {name: turn * tensor for name, tensor in update.tensors.items()}
     if not all(torch.isfinite(tensor).all() for tensor in target.values()):
         raise AttackFailedError("the update is not finite")
@@ -52,6 +50,17 @@ def known_of(problem: Problem, distance: Distance, *, restarts: int, box: bool) 
         box=_box(problem.pixels, first) if box else {},
         statistics={name: _repeat(tensor.to(first), restarts) for name, tensor in problem.statistics.items()},
     )
+
+
+def _check_direction_is_enough(problem: Problem, distance: Distance) -> None:
+    way_out = "but the update is a weight delta; give local_training"
+    if not distance.is_scale_free:
+        raise AttackFailedError(
+            f"distance {distance.kind} needs a gradient of known size, {way_out}, or take a cosine distance"
+        )
+    for step in problem.chain:
+        if step.needs_size:
+            raise AttackFailedError(f"passing trial updates through {step.kind} needs their size, {way_out}")
 
 
 def stack_known(several: Sequence[Known]) -> Known:

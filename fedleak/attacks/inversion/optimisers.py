@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from fedleak.component import Settings
@@ -35,7 +35,15 @@ class Optimiser(Settings):
     line_search: bool = False
     """L-BFGS with the strong Wolfe conditions instead of a fixed step."""
     plateau: int = Field(default=0, ge=0)
-    """Stop after so many iterations in which no trial's matching loss fell by 0.1 %; 0: never."""
+    """Stop after so many iterations in which no trial's matching loss fell by 0.1 %; 0: never. L-BFGS stops by itself
+    when it no longer moves."""
+
+    @model_validator(mode="after")
+    def _lbfgs_takes_its_own_steps(self) -> Self:
+        ignored = [name for name in ("langevin", "gradient_blend", "plateau") if getattr(self, name)]
+        if self.kind == "lbfgs" and ignored:
+            raise ValueError(f"optimiser lbfgs has no {', '.join(ignored)}; take adam or signed_adam")
+        return self
 
 
 def learning_rate_at(settings: Optimiser, iteration: int, iterations: int) -> float:

@@ -121,8 +121,13 @@ def image_prior(
 
 
 def mean_consensus(candidates: Tensor) -> Tensor:
-    """The pixel mean over restarts ``(G, B, C, H, W)`` -> ``(1, B, C, H, W)``, the lazy form of Eq. 12."""
-    return candidates.mean(dim=0, keepdim=True)
+    """The pixel mean over restarts ``(G, B, C, H, W)`` -> ``(1, B, C, H, W)``, the lazy form of Eq. 12.
+
+    A restart that is no longer finite has no say.
+    """
+    finite = torch.isfinite(candidates).flatten(1).all(dim=1)
+    usable = torch.where(finite.reshape(-1, 1, 1, 1, 1), candidates, 0)
+    return usable.sum(dim=0, keepdim=True) / finite.sum().clamp(min=1)
 
 
 def registered_consensus(candidates: Tensor, *, largest_shift: int) -> Tensor:

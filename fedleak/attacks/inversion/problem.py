@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from fedleak.attacks.inversion.estimation import estimated_rate
+from fedleak.attacks.inversion.estimation import estimated_distance
 from fedleak.attacks.inversion.replay import LocalSteps
 from fedleak.attacks.inversion.settings import LocalTrainingGuess
 from fedleak.errors import AttackFailedError
@@ -43,6 +43,11 @@ class Problem:
     """Post-processing that trial updates pass through."""
     statistics: Mapping[str, Tensor] = field(default_factory=dict)
     """Of the victim's batch at each normalisation layer, ``(C,)``, where they are known."""
+
+    @property
+    def knows_size(self) -> bool:
+        """Whether trial updates come out as long as the client's: a delta of unknown local steps is a direction."""
+        return self.update.protocol != "fedavg" or self.steps is not None
 
     @property
     def samples(self) -> int:
@@ -92,11 +97,11 @@ def gather(
     samples = _samples(update, fixed)
     steps = None
     if guess is not None and update.protocol == "fedavg":
-        rate = guess.learning_rate
-        if rate == "estimated":
-            reach = guess.sgd.reach(guess.count(samples))
-            rate = estimated_rate(update, architecture, model, pixels, fixed, reach=reach)
-        steps = guess.steps(samples, rate) if order is None else LocalSteps(rate, order.batches, sgd=guess.sgd)
+        if training is not None and order is not None:
+            steps = LocalSteps(training.local_learning_rate, order.batches, sgd=training.sgd)
+        else:
+            known = (update, architecture, model, pixels, fixed)
+            steps = guess.steps(samples, estimated_distance(*known) if guess.is_estimated else 0.0)
     replayed = chain.steps if chain is not None else ()
     if steps is not None:
         _check_one_client(update, steps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,8 @@ from fedleak.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
 from fedleak.postprocess.gradient_masking import fits
 
 Tensors = dict[str, Tensor]
+Order = tuple[tuple[int, ...], ...]
+"""Positions in the batch of images that each local step takes, step by step."""
 
 
 @dataclass(frozen=True)
@@ -27,24 +29,29 @@ class LocalSteps:
         batches: positions in the batch of images that each step takes, in order.
         sgd: momentum, weight decay and schedule.
         frozen: patterns of the parameters that are not trained.
+        alternatives: what the steps may have been instead; the trial update is averaged over them all.
     """
 
     learning_rate: float
-    batches: tuple[tuple[int, ...], ...]
-    other_orders: tuple[tuple[tuple[int, ...], ...], ...] = ()
-    """Further orders, as ``batches``, over which the update is averaged: the client's own is unknown."""
+    batches: Order
     sgd: LocalSgd = PLAIN_SGD
     frozen: tuple[str, ...] = ()
+    alternatives: tuple[LocalSteps, ...] = ()
+
+    @property
+    def every(self) -> tuple[LocalSteps, ...]:
+        """These steps and their alternatives, all with the same parameters frozen."""
+        return (self, *(replace(steps, frozen=self.frozen) for steps in self.alternatives))
 
 
-def assumed_order(samples: int, *, batch_size: int, epochs: int) -> tuple[tuple[int, ...], ...]:
+def assumed_order(samples: int, *, batch_size: int, epochs: int) -> Order:
     """The same consecutive mini-batches in every epoch: which image is in which one is for the attack to find out."""
     positions = tuple(range(samples))
     epoch = tuple(positions[start : start + batch_size] for start in range(0, samples, batch_size))
     return epoch * epochs
 
 
-def random_orders(samples: int, *, batch_size: int, epochs: int, count: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
+def random_orders(samples: int, *, batch_size: int, epochs: int, count: int) -> tuple[Order, ...]:
     """``count`` orders in which a client may take its images: every epoch another permutation. Always the same ones."""
     generator = seeds.torch_generator(0, "assumed-orders", samples, batch_size, epochs)
     orders = []
@@ -85,12 +92,11 @@ def replay(
 ) -> Tensors:
     """The client's update: a gradient, or after local ``steps`` the new weights minus the old ones.
 
-    With several orders, the mean of what they lead to.
+    With alternatives, the mean of what they lead to.
     """
     if steps is None:
         return loss_gradient(module, parameters, buffers, images, targets)
-    orders = (steps.batches, *steps.other_orders)
-    deltas = [_trained(module, parameters, buffers, images, targets, steps, batches) for batches in orders]
+    deltas = [_trained(module, parameters, buffers, images, targets, one) for one in steps.every]
     if len(deltas) == 1:
         return deltas[0]
     return {name: torch.stack([delta[name] for delta in deltas]).mean(dim=0) for name in parameters}
@@ -103,13 +109,12 @@ def _trained(
     images: Tensor,
     targets: Tensor,
     steps: LocalSteps,
-    batches: tuple[tuple[int, ...], ...],
 ) -> Tensors:
     """New weights minus old ones after a step of SGD on each of the mini-batches."""
     weights = {name: weight for name, weight in parameters.items() if not fits(name, steps.frozen)}
     constants = buffers | {name: weight for name, weight in parameters.items() if name not in weights}
     velocity = Tensors()
-    for batch, rate in zip(batches, steps.sgd.rates(steps.learning_rate, len(batches)), strict=True):
+    for batch, rate in zip(steps.batches, steps.sgd.rates(steps.learning_rate, len(steps.batches)), strict=True):
         index = torch.tensor(batch, device=images.device)
         gradient = loss_gradient(
             module, weights, constants, images.index_select(0, index), targets.index_select(0, index)

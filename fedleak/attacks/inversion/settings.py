@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
-from fedleak.attacks.inversion.replay import LocalSteps, assumed_order, random_orders
+from fedleak.attacks.inversion.replay import LocalSteps, Order, assumed_order, random_orders
 from fedleak.component import Settings
 from fedleak.local_sgd import PLAIN_SGD, LocalSgd
 
+T = TypeVar("T")
+OneOf = Annotated[tuple[T, ...], Field(min_length=1)]
+Rate = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
 
 class LocalTrainingGuess(Settings):
-    """How the client trains, as the attacker assumes without knowing."""
+    """How the client trains, as the attacker assumes without knowing.
 
-    learning_rate: Literal["estimated"] | Annotated[float, Field(gt=0)]
+    A setting that is left open is a list of values: the trial update is averaged over every combination.
+    """
+
+    learning_rate: Literal["estimated"] | Rate | OneOf[Rate]
     """Or ``estimated`` from the last layer's bias and the labels."""
-    epochs: int = Field(default=1, ge=1)
-    batch_size: int | None = Field(default=None, ge=1)
-    """All images at once unless given."""
+    epochs: Count | OneOf[Count] = 1
+    batch_size: Count | OneOf[Count | None] | None = None
+    """All images at once where null."""
     sgd: LocalSgd = PLAIN_SGD
     """Momentum, weight decay, schedule."""
     orders: int = Field(default=1, ge=1)
@@ -30,21 +40,67 @@ class LocalTrainingGuess(Settings):
         """Whether the update itself has to tell the learning rate."""
         return self.learning_rate == "estimated"
 
-    def count(self, samples: int) -> int:
-        """How many local steps there are."""
-        return self.epochs * -(-samples // (self.batch_size or samples))
+    def assumptions(self, samples: int) -> tuple[Assumption, ...]:
+        """Every combination of settings for a client of ``samples`` images."""
+        open_settings = (_values(self.learning_rate), _values(self.epochs), _values(self.batch_size))
+        return tuple(
+            Assumption(rate, epochs, min(size or samples, samples), self.sgd)
+            for rate, epochs, size in product(*open_settings)
+        )
 
-    def steps(self, samples: int, learning_rate: float) -> LocalSteps:
-        """The local steps on a batch of ``samples`` images."""
-        size = self.batch_size or samples
-        if self.orders == 1 or size >= samples:  # without mini-batches the order changes nothing
-            order = assumed_order(samples, batch_size=size, epochs=self.epochs)
-            return LocalSteps(learning_rate, order, sgd=self.sgd)
-        drawn = random_orders(samples, batch_size=size, epochs=self.epochs, count=self.orders)
-        return LocalSteps(learning_rate, drawn[0], drawn[1:], self.sgd)
+    def steps(self, samples: int, distance: float) -> LocalSteps:
+        """The local steps on a batch of ``samples`` images, with all that they may have been instead.
+
+        Args:
+            distance: learning rate times number of steps, as the update tells it; counts only where ``is_estimated``.
+        """
+        every = [
+            LocalSteps(assumed.rate(samples, distance), order, sgd=self.sgd)
+            for assumed in self.assumptions(samples)
+            for order in assumed.orders(samples, self.orders)
+        ]
+        return replace(every[0], alternatives=tuple(every[1:]))
 
 
-SHORT: dict[str, Any] = {"estimated": {"learning_rate": "estimated", "orders": 4}, "best": None}
+@dataclass(frozen=True)
+class Assumption:
+    """Settings of local training that are taken to be true.
+
+    Attributes:
+        learning_rate: None to take what the update tells.
+        epochs: over all images.
+        batch_size: images in a step, at most.
+        sgd: momentum, weight decay and schedule.
+    """
+
+    learning_rate: float | None
+    epochs: int
+    batch_size: int
+    sgd: LocalSgd
+
+    def reach(self, samples: int) -> float:
+        """How far the local steps go at learning rate one."""
+        return self.sgd.reach(self.epochs * -(-samples // self.batch_size))
+
+    def rate(self, samples: int, distance: float) -> float:
+        """The learning rate, of which ``distance`` is the multiple that all steps make."""
+        return distance / self.reach(samples) if self.learning_rate is None else self.learning_rate
+
+    def orders(self, samples: int, count: int) -> tuple[Order, ...]:
+        """One order in which images are taken, or ``count`` random ones; without mini-batches it changes nothing."""
+        if count == 1 or self.batch_size >= samples:
+            return (assumed_order(samples, batch_size=self.batch_size, epochs=self.epochs),)
+        return random_orders(samples, batch_size=self.batch_size, epochs=self.epochs, count=count)
+
+
+def _values(setting: Any) -> tuple[Any, ...]:
+    """What a setting may be; None where the update tells it."""
+    if isinstance(setting, tuple):
+        return setting
+    return (None,) if setting == "estimated" else (setting,)
+
+
+SHORT: dict[str, Any] = {"estimated": {"learning_rate": "estimated"}, "best": None}
 
 
 def _written_short(value: Any) -> Any:
@@ -63,7 +119,7 @@ LocalTraining = Annotated[
 
 - ``worst``: every setting and the order of the images (needs ``training_details`` and ``mini_batch_order``);
 - ``known``: every setting, but not the order (needs ``training_details``);
-- ``estimated``: the learning rate from the update itself, averaged over four random orders;
+- ``estimated``: one full-batch step as long as the update itself tells;
 - ``best`` or null: nothing; one full-batch step of unknown size is assumed;
 - a mapping: settings that are assumed without being known.
 """

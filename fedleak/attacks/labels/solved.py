@@ -14,8 +14,9 @@ class SolvedCounts(LabelInference):
     """Base of inferences that solve a linear system for the number of images of each class."""
 
     local_training: LocalTrainingGuess | None = None
-    """The local steps by which a weight delta becomes a gradient, ``-delta / (rate * steps)``; unless given, or
-    with an estimated rate, its scale is taken to be the one that leaves at least one class empty."""
+    """The local steps by which a weight delta becomes a gradient, ``-delta / (rate * steps)``, where
+    momentum and schedule make more or fewer of the steps; unless given, or where it leaves settings open, the scale is
+    taken to be the one that leaves at least one class empty."""
 
     def solved(self, update: SharedUpdate, estimator: Estimator, gradient: Tensor, count: int) -> Tensor:
         """Sorted labels ``(count,)``.
@@ -28,6 +29,7 @@ class SolvedCounts(LabelInference):
             AttackFailedError: if the gradient is not finite.
         """
         known, guess = update.protocol == "fedsgd", self.local_training
-        if not known and guess is not None and not isinstance(guess.learning_rate, str):
-            gradient, known = gradient / (guess.learning_rate * guess.count(count)), True
+        assumed = guess.assumptions(count) if guess is not None else ()
+        if not known and len(assumed) == 1 and assumed[0].learning_rate is not None:
+            gradient, known = gradient / (assumed[0].learning_rate * assumed[0].reach(count)), True
         return labels_of(count_images(estimator, gradient, count, known_scale=known))

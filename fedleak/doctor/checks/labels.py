@@ -96,11 +96,18 @@ class LocalRate(Check):
 
     def _compare(self, name: str, guess: LocalTrainingGuess, patient: Patient) -> Iterator[Finding]:
         client = patient.scenario.federation.client
-        actual = {"learning_rate": client.local_learning_rate, "epochs": client.local_epochs}
-        assumed: dict[str, float] = {"epochs": guess.epochs}
-        if not isinstance(guess.learning_rate, str):
-            assumed["learning_rate"] = guess.learning_rate
-        wrong = [f"{key} {value:g} for {actual[key]:g}" for key, value in assumed.items() if value != actual[key]]
+        samples = client.samples or client.batch_size
+        assumptions = guess.assumptions(samples)
+        wrong = []
+        for setting, actual, assumed in (
+            ("learning_rate", client.local_learning_rate, {one.learning_rate for one in assumptions}),
+            ("epochs", client.local_epochs, {one.epochs for one in assumptions}),
+            ("batch_size", min(client.batch_size, samples), {one.batch_size for one in assumptions}),
+            ("momentum", client.local_sgd.momentum, {guess.sgd.momentum}),
+        ):
+            values = sorted(value for value in assumed if value is not None)
+            if values and actual not in values:
+                wrong.append(f"{setting} {' or '.join(f'{value:g}' for value in values)} for {actual:g}")
         if wrong:
             yield self.found(
                 "warning",

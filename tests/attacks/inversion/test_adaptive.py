@@ -14,8 +14,10 @@ from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
 from fedleak.attacks.inversion.known import known_of
 from fedleak.attacks.inversion.noise import noise_weights
 from fedleak.attacks.inversion.objective import Known
-from fedleak.errors import InputErrors
+from fedleak.errors import AttackFailedError, InputErrors
+from fedleak.federation.local_training import LocalTraining
 from fedleak.postprocess.base import PostProcess, apply_chain
+from fedleak.postprocess.elementwise_clipping import ElementwiseClipping
 from fedleak.postprocess.gaussian_noise import GaussianNoise
 from fedleak.postprocess.l2_clipping import L2Clipping
 from fedleak.postprocess.magnitude_pruning import MagnitudePruning
@@ -112,3 +114,17 @@ def test_an_adaptive_attack_needs_the_grant() -> None:
     scenario(attacks=attacks, adversary__level=3, adversary__injection=None)
     with pytest.raises(InputErrors, match=r"post_processing_details \(level 3\)"):
         scenario(attacks=attacks, adversary__level=2, adversary__injection=None)
+
+
+def test_clipping_of_single_values_needs_trials_of_known_size() -> None:
+    """A delta of unknown local steps is a direction; where to cut it off cannot be told."""
+    clipping = ElementwiseClipping(bound=1e-4)
+    averaging = LocalTraining("fedavg", batch_size=1, epochs=1, learning_rate=0.1, train_mode=False)
+    one = shared(victim(training=averaging), clipping)
+    with pytest.raises(AttackFailedError, match="elementwise_clipping needs their size"):
+        attacked(one, InvertingGradients(iterations=2, adaptive=True), clipping)
+    steps = {"local_training": {"learning_rate": 0.1}}
+    told = InvertingGradients.model_validate({"iterations": 2, "adaptive": True} | steps)
+    assert attacked(one, told, clipping).images.isfinite().all()
+    guessed = InvertingGradients(iterations=2, adaptive="estimated").problem(**known(InvertingGradients(), one))
+    assert not any(step.needs_size for step in guessed.chain)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager
 
 import pytest
 import torch
+from torch._inductor import config as inductor
 
 from fedleak.attacks.inversion.base import _engine
 from fedleak.attacks.inversion.compilation import Compiled
@@ -17,18 +19,31 @@ from tests.attacks.inversion.test_objective import code, known, objective
 CPU = torch.device("cpu")
 
 
-def test_what_cannot_be_compiled_runs_eagerly_and_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_compiler() -> AbstractContextManager[None]:
+    settings = {"cpp.cxx": ("/no/such/compiler",), "force_disable_caches": True}
+    patched: AbstractContextManager[None] = inductor.patch(settings)
+    return patched
+
+
+def test_what_cannot_be_compiled_runs_eagerly_and_says_so_once() -> None:
     """The compiler is told of a C++ compiler that is not there."""
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/no/such/compiler",))
-    monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
     function = Compiled(lambda value: (value.sin() * 2).cos(), CPU)
-    with pytest.warns(RuntimeWarning, match="without compilation"):
+    with without_compiler(), pytest.warns(RuntimeWarning, match="without compilation"):
         first = function(torch.ones(3))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         second = function(torch.ones(3))
     torch.testing.assert_close(first, (torch.ones(3).sin() * 2).cos())
     torch.testing.assert_close(second, first)
+
+
+def test_a_shape_that_cannot_be_compiled_later_on_runs_eagerly() -> None:
+    """The compiler goes away after the first shape; the last group of victims is smaller."""
+    function = Compiled(lambda value: (value.cos() * 3).sin(), CPU)
+    function(torch.ones(5))
+    with without_compiler(), pytest.warns(RuntimeWarning, match="without compilation"):
+        smaller = function(torch.ones(4))
+    torch.testing.assert_close(smaller, (torch.ones(4).cos() * 3).sin())
 
 
 @pytest.mark.filterwarnings("ignore:inversion runs without compilation")

@@ -9,6 +9,7 @@ from fedleak.attacks.inversion.engine import Engine
 from fedleak.attacks.inversion.objective import Known, Objective
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.outcome import Inversion
+from fedleak.attacks.inversion.priors import Priors
 from tests.attacks.inversion.builders import victim
 from tests.attacks.inversion.test_objective import code, known, objective
 
@@ -112,6 +113,27 @@ def test_the_group_pulls_restarts_together() -> None:
         return float(outcome.variables["code"].std(dim=0).mean())
 
     assert spread(0.05) < 0.9 * spread(0.0)
+
+
+def test_lbfgs_keeps_a_trace_of_the_matching_loss_alone() -> None:
+    """Priors steer the search, but do not show in its curve."""
+    minimised = replace(objective(ONE), priors=Priors(l2=100.0))
+    start = code(1, 1)
+    outcome = run(start, LBFGS, iterations=3, minimised=minimised)
+    _, total, matching = minimised.value_and_gradient({"code": start}, known(ONE, 1, ONE.labels))
+    torch.testing.assert_close(outcome.trace[0], matching)
+    assert float(total) > 10 * float(matching)
+
+
+def test_the_blended_gradient_by_hand() -> None:
+    """Half of the gradient here, half of that 0.1 further uphill (arXiv 2202.03599, Eq. 9)."""
+    minimised, start, some = objective(ONE), code(1, 1), known(ONE, 1, ONE.labels)
+    optimiser = Optimiser(kind="adam", learning_rate=0.05, gradient_blend=0.5, gradient_step=0.1)
+    here, _, _ = minimised.value_and_gradient({"code": start}, some)
+    uphill = start + 0.1 * here["code"] / here["code"].norm()
+    there, _, _ = minimised.value_and_gradient({"code": uphill}, some)
+    blended = Engine(minimised, optimiser, compiled=False)._blended({"code": start}, here, some)
+    torch.testing.assert_close(blended["code"], 0.5 * here["code"] + 0.5 * there["code"])
 
 
 def test_a_blended_gradient_still_descends() -> None:

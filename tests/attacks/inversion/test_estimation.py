@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
-from fedleak.attacks.inversion.estimation import estimated_rate
+from fedleak.attacks.inversion.estimation import estimated_distance
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
+from fedleak.attacks.inversion.replay import replay, replica, split_state
 from fedleak.errors import AttackFailedError
 from fedleak.federation.local_training import LocalTraining
 from fedleak.local_sgd import LocalSgd
@@ -26,7 +28,7 @@ def estimate(one: Victim, *, steps: float, **changes: Any) -> float:
     known_model = one.known()[2]
     update = changes.get("update", one.update)
     labels = changes.get("labels", one.labels)
-    return estimated_rate(update, one.leaked, known_model, PIXELS, labels, reach=steps)  # type: ignore[arg-type]
+    return estimated_distance(update, one.leaked, known_model, PIXELS, labels) / steps  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("count", "epochs", "batch_size"), [(1, 1, 1), (4, 2, 2), (4, 1, 4)])
@@ -77,10 +79,44 @@ def test_several_orders_are_assumed() -> None:
     attack = InvertingGradients.model_validate({"iterations": 2, "local_training": local})
     steps = attack.problem(**known(attack, one)).steps
     assert steps is not None
-    orders = (steps.batches, *steps.other_orders)
+    orders = [one.batches for one in steps.every]
     assert len(set(orders)) == 3
     for order in orders:
         assert [len(batch) for batch in order] == [2, 2, 2, 2]
         assert sorted(order[0] + order[1]) == sorted(order[2] + order[3]) == [0, 1, 2, 3]
     assert steps == attack.problem(**known(attack, one)).steps
     assert torch.isfinite(one.attacked_by(attack).images).all()
+
+
+def test_settings_that_are_left_open_are_averaged_over() -> None:
+    """Every combination once, an estimated distance shared out among the steps of each."""
+    one = victim(count=4, training=averaging(epochs=2, batch_size=2), uniform=False)
+    local = {"learning_rate": "estimated", "epochs": [1, 2], "batch_size": [2, None]}
+    attack = InvertingGradients.model_validate({"iterations": 2, "local_training": local})
+    steps = attack.problem(**known(attack, one)).steps
+    assert steps is not None
+    assert [[len(batch) for batch in assumed.batches] for assumed in steps.every] == [[2, 2], [4], [2] * 4, [4, 4]]
+    went = [assumed.learning_rate * len(assumed.batches) for assumed in steps.every]
+    assert went == pytest.approx([went[0]] * 4)
+    assert torch.isfinite(one.attacked_by(attack).images).all()
+
+
+def test_a_list_of_learning_rates_is_averaged_over() -> None:
+    """The mean of what each of them leads to by itself."""
+    one = victim(count=2, training=averaging(epochs=1, batch_size=2), uniform=False)
+    deltas = []
+    for rate in ([0.1], [0.3], [0.1, 0.3]):
+        attack = InvertingGradients.model_validate({"local_training": {"learning_rate": rate, "batch_size": 1}})
+        problem = attack.problem(**known(attack, one))
+        module = replica(one.leaked.build(seed=0), train_mode=False)
+        parameters, buffers = split_state(module, one.state)
+        targets = torch.nn.functional.one_hot(one.labels, 10).float()
+        deltas.append(replay(module, parameters, buffers, one.images, targets, problem.steps))
+    for name, both in deltas[2].items():
+        torch.testing.assert_close(both, (deltas[0][name] + deltas[1][name]) / 2)
+
+
+@pytest.mark.parametrize("local", [{"learning_rate": []}, {"learning_rate": 0.1, "epochs": [1, 0]}])
+def test_an_empty_or_impossible_list_is_refused(local: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        InvertingGradients.model_validate({"local_training": local})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from fedleak.attacks.inversion.optimisers import Optimiser, adam_rates, adam_step, learning_rate_at, no_moments
 
@@ -33,6 +34,12 @@ def test_the_cosine_schedule_after_a_warm_up(iteration: int, rate: float) -> Non
     """Four iterations up, eight down: half way at iteration 8."""
     settings = Optimiser(learning_rate=1.0, schedule="cosine", warm_up=4)
     assert learning_rate_at(settings, iteration, 12) == pytest.approx(rate, abs=1e-8)
+
+
+@pytest.mark.parametrize("setting", ["langevin", "gradient_blend", "plateau"])
+def test_lbfgs_refuses_what_it_would_ignore(setting: str) -> None:
+    with pytest.raises(ValidationError, match=f"lbfgs has no {setting}"):
+        Optimiser.model_validate({"kind": "lbfgs", setting: 1})
 
 
 def test_a_constant_rate_stays() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -128,7 +130,9 @@ def test_several_orders_are_averaged() -> None:
     images, labels = batch(4)
     orders = random_orders(4, batch_size=2, epochs=2, count=3)
     alone = [replayed(MODELS[0], images, labels, LocalSteps(0.1, order), train_mode=False) for order in orders]
-    together = replayed(MODELS[0], images, labels, LocalSteps(0.1, orders[0], orders[1:]), train_mode=False)
+    first, *others = (LocalSteps(0.1, order) for order in orders)
+    steps = replace(first, alternatives=tuple(others))
+    together = replayed(MODELS[0], images, labels, steps, train_mode=False)
     mean = {name: torch.stack([delta[name] for delta in alone]).mean(dim=0) for name in together}
     assert_equal(together, mean)
     assert not torch.equal(alone[0]["0.weight"], alone[1]["0.weight"])

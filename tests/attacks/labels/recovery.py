@@ -10,6 +10,7 @@ import torch
 
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.federation.local_training import LocalTraining, compute_updates
+from fedleak.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.models.base import Model
 from fedleak.threat import (
     Capability,
@@ -35,6 +36,7 @@ class Setting:
     batch_size: int = 16
     rate: float = 0.01
     trained: bool = False
+    sgd: LocalSgd = PLAIN_SGD
 
 
 def share_recovered(inference: LabelInference, setting: Setting, *, batch: int, updates: int = 20) -> float:
@@ -43,7 +45,8 @@ def share_recovered(inference: LabelInference, setting: Setting, *, batch: int, 
     index = PUBLIC + np.random.default_rng(1).integers(len(data) - PUBLIC, size=(updates, batch))
     leaked = architecture(setting.model)
     module = _trained(leaked.build(seed=MODEL_SEED)) if setting.trained else leaked.build(seed=MODEL_SEED)
-    training = LocalTraining(setting.protocol, setting.batch_size, setting.epochs, setting.rate, train_mode=False)
+    local = (setting.protocol, setting.batch_size, setting.epochs, setting.rate)
+    training = LocalTraining(*local, train_mode=False, sgd=setting.sgd)
     tensors = compute_updates(module, _pixels(index), torch.from_numpy(data.labels[index]), training, seed=0).tensors
     model = GlobalModel({name: t.detach().clone() for name, t in module.state_dict().items()}, version=0)
     right = 0

@@ -8,6 +8,7 @@ from fedleak.attacks.labels.calibrated_counts import CalibratedCounts
 from fedleak.attacks.labels.calibration import expected_softmax, project, softmax_spread
 from fedleak.attacks.labels.greedy_bias import GreedyBias
 from fedleak.errors import AttackFailedError
+from fedleak.local_sgd import LocalSgd
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
 from fedleak.models.mlp import Mlp
@@ -37,6 +38,13 @@ def test_one_local_step_of_unknown_rate() -> None:
 def test_several_local_steps_of_known_rate() -> None:
     setting = Setting(LeNet(), "fedavg", epochs=2, batch_size=4, rate=0.01)
     guess = LocalTrainingGuess(learning_rate=0.01, epochs=2, batch_size=4)
+    assert share_recovered(CalibratedCounts(local_training=guess), setting, batch=16) >= 0.95
+
+
+def test_momentum_makes_more_of_the_steps() -> None:
+    heavy = LocalSgd(momentum=0.9)
+    setting = Setting(LeNet(), "fedavg", epochs=2, batch_size=4, rate=0.01, sgd=heavy)
+    guess = LocalTrainingGuess(learning_rate=0.01, epochs=2, batch_size=4, sgd=heavy)
     assert share_recovered(CalibratedCounts(local_training=guess), setting, batch=16) >= 0.95
 
 
