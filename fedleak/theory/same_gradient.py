@@ -30,11 +30,13 @@ class SameGradient(Theory):
     The theorem: if the batch has more pixels than the model has parameters, there is a mask m != 0 with
     ``F(x + m) = F(x)`` for the gradient F. Its proof solves ``J m = 0``, linearised (appendix A iii); here the mask is
     constructed and the equality verified for F itself: least squares on the relative difference of the gradients, in
-    double precision, from random images, with pixels kept in [0, 1] (scipy's trust region). With fewer pixels than
-    parameters the same search is expected to end at the true batch or nowhere.
+    double precision, from a noisy batch (scipy's trust region). With fewer pixels than parameters the same search is
+    expected to end at the true batch or nowhere. The theorem speaks of real numbers: pixels may leave [0, 1] unless
+    ``bounded``, a harder search of which it promises nothing.
 
     ``update_gap`` is ``||F(x') - F(x)|| / ||F(x)||``; ``second_batch`` is 1 where that is at most ``tolerance`` and
-    the images differ by ``distance`` or more, else 0.
+    the images differ by ``distance`` or more, else 0; ``outside`` is the share of pixels outside [0, 1]. Images are
+    shown, and scored, cut off there.
     """
 
     kind: Literal["same_gradient"] = "same_gradient"
@@ -45,6 +47,9 @@ class SameGradient(Theory):
     noise: float = Field(default=0.5, gt=0, le=1)
     """Share of uniform noise in the images that the search starts from; the rest is the true batch."""
     steps: int = Field(default=200, ge=1)
+    """Evaluations, at most."""
+    bounded: bool = False
+    """Look for images alone, with pixels in [0, 1]."""
 
     def predict(self, leaked: LeakedBatch, training: TrainingRecord, *, generator: torch.Generator) -> Prediction:
         """Where the search ended, whether or not it is a second batch.
@@ -55,23 +60,29 @@ class SameGradient(Theory):
         size = sum(parameter.numel() for parameter in leaked.module.parameters())
         if size > MOST_PARAMETERS:
             raise NotApplicableError(f"the model has {size} parameters; the Jacobian is formed up to {MOST_PARAMETERS}")
+        images, gap = self.search(leaked, generator)
+        apart = rms_distance(images, leaked.images.double())
+        second = gap <= self.tolerance and apart >= self.distance
+        outside = float(((images < 0) | (images > 1)).double().mean())
+        metrics = {"update_gap": gap, "second_batch": float(second), "outside": outside}
+        return Prediction(images.clamp(0, 1).to(leaked.images), metrics)
+
+    def search(self, leaked: LeakedBatch, generator: torch.Generator) -> tuple[Tensor, float]:
+        """The batch ``(B, C, H, W)`` in double precision where the search ended, and its ``update_gap``."""
         problem = _Problem(leaked)
         noise = torch.rand(leaked.images.shape, generator=generator, dtype=torch.float64)
-        start = torch.lerp(leaked.images.double(), noise, self.noise).clamp(0.01, 0.99)
+        start = torch.lerp(leaked.images.double(), noise, self.noise)
         found = least_squares(
             problem.residual,
-            start.logit().numpy().ravel(),
+            (start.clamp(0.01, 0.99) if self.bounded else start).numpy().ravel(),
             jac=problem.jacobian,
+            bounds=(0.0, 1.0) if self.bounded else (-np.inf, np.inf),
             max_nfev=self.steps,
             ftol=1e-15,
             xtol=1e-15,
             gtol=1e-15,
         )
-        images = torch.from_numpy(found.x).sigmoid().reshape(leaked.images.shape)
-        gap = float(np.linalg.norm(found.fun))
-        apart = rms_distance(images, leaked.images.double())
-        second = gap <= self.tolerance and apart >= self.distance
-        return Prediction(images.to(leaked.images), {"update_gap": gap, "second_batch": float(second)})
+        return torch.from_numpy(found.x).reshape(leaked.images.shape), float(np.linalg.norm(found.fun))
 
 
 def rms_distance(images: Tensor, truth: Tensor) -> float:
@@ -101,15 +112,13 @@ class _Problem:
         gradient: dict[str, Tensor] = grad(loss)(self._parameters)
         return torch.cat([value.flatten() for value in gradient.values()])
 
-    def residual(self, free: Floats) -> Floats:
-        """``(P,)``, of pixels given as logits."""
-        pixels = torch.from_numpy(free).sigmoid()
-        residual: Floats = ((self._gradient(pixels) - self._true) / self._size).numpy()
+    def residual(self, pixels: Floats) -> Floats:
+        """``(P,)``."""
+        residual: Floats = ((self._gradient(torch.from_numpy(pixels)) - self._true) / self._size).numpy()
         return residual
 
-    def jacobian(self, free: Floats) -> Floats:
+    def jacobian(self, pixels: Floats) -> Floats:
         """``(P, B C H W)``."""
-        pixels = torch.from_numpy(free).sigmoid()
-        by_pixel = jacrev(self._gradient)(pixels)
-        jacobian: Floats = (by_pixel * (pixels * (1 - pixels)) / self._size).detach().numpy()
+        by_pixel = jacrev(self._gradient)(torch.from_numpy(pixels))
+        jacobian: Floats = (by_pixel / self._size).detach().numpy()
         return jacobian

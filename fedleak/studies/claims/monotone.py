@@ -8,7 +8,7 @@ from typing import Literal
 
 from fedleak.studies.bootstrap import Estimate
 from fedleak.studies.claims.base import Check, Claim, above_zero, missing
-from fedleak.studies.matrix import Label, axis_name, label_text
+from fedleak.studies.matrix import Label, axis_name, label_text, same
 from fedleak.studies.measurements import Measurements, Place
 
 
@@ -25,12 +25,15 @@ class Monotone(Claim):
     """An axis; its values in rising order if they are numbers, else as listed."""
     direction: Literal["increasing", "decreasing"]
     strict: bool = False
+    values: tuple[Label, ...] = ()
+    """Only these values of the axis, in this order; all unless given."""
 
     def statement(self) -> str:
         """The claim in words."""
         of = f" of {self.where['attack']}" if "attack" in self.where else ""
         verb = "rises" if self.direction == "increasing" else "falls"
-        return f"{self.metric}{of} {verb}{' at every step' if self.strict else ''} along {self.along}"
+        over = f" from {label_text(self.values[0])} to {label_text(self.values[-1])}" if self.values else ""
+        return f"{self.metric}{of} {verb}{' at every step' if self.strict else ''} along {self.along}{over}"
 
     def axis(self) -> str | None:
         """The axis along which it looks."""
@@ -48,9 +51,12 @@ class Monotone(Claim):
         name = measured.describe(rest)
         points = [
             (place.by_name[axis], value)
-            for place in ascending(places, axis)
+            for place in self._ordered(places, axis)
             if (value := measured.estimate(place, self.metric)) is not None
         ]
+        absent = [value for value in self.values if not any(same(value, label) for label, _ in points)]
+        if absent:
+            return [missing(f"{self.metric} of {name} at {axis} {label_text(absent[0])}", name)]
         if len(points) < 2:
             return [missing(f"{self.metric} of {name} at two values of {axis} or more", name)]
         steps = [self._step(name, *ends) for ends in pairwise(points)]
@@ -59,6 +65,11 @@ class Monotone(Claim):
         whole = self._step(name, points[0], points[-1])
         counted = steps if self.strict else [step for step in steps if step.state == "not_reproduced"]
         return [whole, *counted]
+
+    def _ordered(self, places: Sequence[Place], axis: str) -> list[Place]:
+        if not self.values:
+            return ascending(places, axis)
+        return [place for value in self.values for place in places if same(place.by_name[axis], value)]
 
     def _step(self, name: str, before: tuple[Label, Estimate], after: tuple[Label, Estimate]) -> Check:
         sign = 1 if self.direction == "increasing" else -1

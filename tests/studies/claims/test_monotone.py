@@ -48,6 +48,14 @@ def test_numbers_are_taken_in_rising_order_and_names_as_listed() -> None:
     assert monotone().judge(line(0.3, 0.2, 0.1, labels=("z", "m", "a"))).state == "reproduced"
 
 
+def test_only_the_values_that_are_named_count_in_their_order() -> None:
+    measured = line(0.3, 0.2, 0.1, 0.9, labels=("a", "b", "c", "none"))
+    assert monotone().judge(measured).state == "not_reproduced"
+    assert monotone(values=("a", "b", "c")).judge(measured).state == "reproduced"
+    assert monotone(values=("c", "b", "a")).judge(measured).state == "not_reproduced"
+    assert monotone(values=("a", "b", "d")).judge(measured).state == "inconclusive"
+
+
 def test_the_margin_is_the_difference_of_the_ends() -> None:
     (check,) = monotone().check(line(0.3, 0.2, 0.1))
     assert check.value == pytest.approx(0.2)
@@ -72,4 +80,5 @@ def test_a_single_image_decides_nothing() -> None:
 
 def test_words() -> None:
     assert monotone(where={"attack": "lti"}).statement() == "mse of lti falls along p"
+    assert monotone(values=("a", "c")).statement() == "mse falls along p from a to c"
     assert monotone("increasing", strict=True).statement() == "mse rises at every step along p"
