@@ -29,7 +29,13 @@ from fedleak.transcript.views import View
 KINDS = list(kinds("attack"))
 CPU = torch.device("cpu")
 BATCH, VICTIMS = 2, 2
-TINY = {"parameters": 20_000, "training": {"epochs": 2, "batch_size": 8}, "iterations": 3, "restarts": 2}
+TINY = {
+    "parameters": 20_000,
+    "training": {"epochs": 2, "batch_size": 8},
+    "iterations": 3,
+    "restarts": 2,
+    "weight_iterations": 2,
+}
 SETTINGS = {
     "usual": [],
     "linear first layer": ["model={kind: mlp, hidden: [8]}"],

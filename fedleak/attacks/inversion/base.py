@@ -17,7 +17,7 @@ from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.engine import Engine, Regroup
 from fedleak.attacks.inversion.known import known_of, stack_known, stack_trials
 from fedleak.attacks.inversion.memory import victims_at_once
-from fedleak.attacks.inversion.objective import Known, Objective
+from fedleak.attacks.inversion.objective import Known, Objective, each_trial
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.outcome import best_reconstruction
 from fedleak.attacks.inversion.priors import Priors, mean_consensus, registered_consensus
@@ -208,7 +208,7 @@ class InversionAttack(Attack):
         like = next(iter(problem.update.tensors.values()))
         shape = (self.restarts, problem.samples, *self.decoder.code_shape(problem.architecture.input_shape))
         if isinstance(self.init, StartFrom):
-            losses = partial(matching_loss, self._engine(problem).objective, known.of(0))
+            losses = partial(matching_loss, self._engine(problem).objective, self.decoder, known.of(0))
             images = ordered_images(problem, self.init.from_, losses)
             code = perturbed(problem, self.decoder.encode(images), self.init.noise, self.restarts, generator)
         else:
@@ -227,7 +227,7 @@ class InversionAttack(Attack):
             registered = group.consensus == "registered" and iteration >= group.start
             if registered and iteration > group.start and iteration % group.refresh:
                 return known
-            images = torch.stack([self.decoder(code, shape) for code in variables["code"].unbind()])
+            images = torch.stack([self.decoder.images(own, shape) for own in each_trial(variables)])
             consensus = [
                 registered_consensus(own, largest_shift=group.largest_shift) if registered else mean_consensus(own)
                 for own in images.reshape(-1, restarts, *images.shape[1:]).unbind()

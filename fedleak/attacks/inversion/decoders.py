@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, Protocol
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -10,6 +11,14 @@ from torch import Tensor
 
 from fedleak.component import Settings
 from fedleak.models.base import InputShape
+
+
+class Decoding(Protocol):
+    """What turns the variables of a search into images: pixels, a smaller image, a generator network."""
+
+    def images(self, variables: Mapping[str, Tensor], shape: InputShape) -> Tensor:
+        """Variables of one trial -> images ``(B, C, H, W)`` of ``shape``, normalised as the leaked model takes them."""
+        ...
 
 
 class Decoder(Settings):
@@ -36,6 +45,10 @@ class Decoder(Settings):
             return code
         corners = None if self.mode == "nearest" else False
         return F.interpolate(code, size=shape[1:], mode=self.mode, align_corners=corners)
+
+    def images(self, variables: Mapping[str, Tensor], shape: InputShape) -> Tensor:
+        """Variables of one trial, ``code`` among them -> images ``(B, C, H, W)``."""
+        return self(variables["code"], shape)
 
     def encode(self, images: Tensor) -> Tensor:
         """Variables whose images come near to ``images`` ``(B, C, H, W)``: the mean over each block of pixels."""

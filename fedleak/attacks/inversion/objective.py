@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
-from fedleak.attacks.inversion.decoders import Decoder
+from fedleak.attacks.inversion.decoders import Decoding
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.factors import Gradient, WideLayers, factored_gradient, wide_layers
 from fedleak.attacks.inversion.priors import Priors, group_consistency, image_prior
@@ -48,6 +49,11 @@ class Known(NamedTuple):
         return self._replace(target=target, mask=mask, labels=labels, consensus=consensus, statistics=statistics)
 
 
+def each_trial(variables: Tensors) -> Iterator[Tensors]:
+    """Variables ``(T, ...)`` one trial at a time."""
+    return ({name: value[i] for name, value in variables.items()} for i in range(len(variables["code"])))
+
+
 @dataclass(frozen=True)
 class Objective:
     """Distance plus priors of trial variables: ``code`` ``(T, B, ...)``, and ``logits`` ``(T, B, K)`` where joint.
@@ -63,7 +69,7 @@ class Objective:
     steps: LocalSteps | None
     distance: Distance
     priors: Priors
-    decoder: Decoder
+    decoder: Decoding
     chain: tuple[PostProcess, ...] = ()
     """What trial updates pass through, as the client's own did."""
     factored: bool = True
@@ -76,7 +82,7 @@ class Objective:
             matching, prior = self.over_trials(point, known)
             total = matching + prior
             if known.consensus:
-                images = torch.stack([self.decoder(code, self.shape) for code in point["code"].unbind()])
+                images = torch.stack([self.decoder.images(own, self.shape) for own in each_trial(point)])
                 total = total + self.priors.group * group_consistency(images, known.consensus["images"])
             return total.sum(), (total, matching)
 
@@ -108,7 +114,7 @@ class Objective:
         labels: Tensors,
         statistics: Tensors,
     ) -> tuple[Tensor, Tensor]:
-        images = self.decoder(point["code"], self.shape)
+        images = self.decoder.images(point, self.shape)
         probabilities = labels["probabilities"] if labels else point["logits"].softmax(dim=-1)
         if self.steps is None and not self.chain:
             gradient = self._gradient(layers, parameters, buffers, images, probabilities)

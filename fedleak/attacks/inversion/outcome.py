@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fedleak.attacks.base import Reconstruction
-from fedleak.attacks.inversion.decoders import Decoder
+from fedleak.attacks.inversion.decoders import Decoding
 from fedleak.attacks.inversion.problem import Problem
 from fedleak.attacks.inversion.replay import Tensors
 from fedleak.errors import AttackFailedError
@@ -34,7 +34,7 @@ class Inversion:
         return Inversion(variables, self.losses[trials], self.trace[:, trials])
 
 
-def best_reconstruction(problem: Problem, outcome: Inversion, decoder: Decoder) -> Reconstruction:
+def best_reconstruction(problem: Problem, outcome: Inversion, decoder: Decoding) -> Reconstruction:
     """The images of the trial with the lowest matching loss.
 
     Raises:
@@ -44,10 +44,11 @@ def best_reconstruction(problem: Problem, outcome: Inversion, decoder: Decoder) 
     best = int(losses.argmin())
     if not torch.isfinite(losses[best]):
         raise AttackFailedError("the matching loss was never finite")
-    images = decoder(outcome.variables["code"][best], problem.architecture.input_shape)
+    variables = {name: value[best] for name, value in outcome.variables.items()}
+    images = decoder.images(variables, problem.architecture.input_shape)
     std, mean = (torch.tensor(v).to(images).reshape(-1, 1, 1) for v in (problem.pixels.std, problem.pixels.mean))
     pixels = (images * std + mean).clamp(problem.pixels.low, problem.pixels.high)
-    labels = outcome.variables["logits"][best].argmax(dim=-1).cpu() if problem.labels is None else None
+    labels = variables["logits"].argmax(dim=-1).cpu() if problem.labels is None else None
     trace = outcome.trace[:, best]
     return Reconstruction(
         images=pixels.float().cpu(), labels=labels, curve={"matching_loss": [float(v) for v in trace.cpu()]}

@@ -9,6 +9,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from fedleak.attacks.inversion.decoders import Decoder
 from fedleak.attacks.inversion.objective import Known, Objective
 from fedleak.attacks.inversion.problem import Problem
 from fedleak.errors import AttackFailedError
@@ -97,9 +98,9 @@ def ordered_images(problem: Problem, source: str, losses: Losses) -> Tensor:
     return by_matching(images, problem.labels, losses)
 
 
-def matching_loss(objective: Objective, known: Known, images: Tensor) -> Tensor:
+def matching_loss(objective: Objective, decoder: Decoder, known: Known, images: Tensor) -> Tensor:
     """Of one candidate ``(1, B, C, H, W)``, ``(1,)``."""
-    matching, _ = objective.over_trials({"code": objective.decoder.encode(images[0])[None]}, known)
+    matching, _ = objective.over_trials({"code": decoder.encode(images[0])[None]}, known)
     return matching
 
 

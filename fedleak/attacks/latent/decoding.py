@@ -1,0 +1,49 @@
+"""A generative model between the variables of a search and its images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from fedleak.models.base import InputShape
+from fedleak.threat import PixelPrior
+
+WEIGHTS = "generator."
+"""Prefix of variables that are weights of the generator, with a copy for every image."""
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratorDecoding:
+    """Latent vectors ``code`` ``(B, latent)`` through a generator: its own weights, or variables of the search.
+
+    Attributes:
+        network: latent vectors ``(B, latent)`` -> images ``(B, C, H, W)`` in [0, 1].
+        pixels: how the leaked model's images are normalised.
+    """
+
+    network: nn.Module
+    pixels: PixelPrior
+
+    def images(self, variables: Mapping[str, Tensor], shape: InputShape) -> Tensor:
+        """Normalised images ``(B, C, H, W)``."""
+        code = variables["code"]
+        own = {n.removeprefix(WEIGHTS): value for n, value in variables.items() if n.startswith(WEIGHTS)}
+        images = vmap(self._one)(own, code) if own else self.network(code)
+        mean, std = (torch.tensor(v).to(code).reshape(-1, 1, 1) for v in (self.pixels.mean, self.pixels.std))
+        normal: Tensor = (images - mean) / std
+        return normal
+
+    def _one(self, weights: dict[str, Tensor], code: Tensor) -> Tensor:
+        image: Tensor = functional_call(self.network, weights, (code[None],))[0]
+        return image
+
+    def weights(self, count: int) -> dict[str, Tensor]:
+        """Variables that start as the generator's weights, one copy for each of ``count`` images: ``(count, ...)``."""
+        return {
+            f"{WEIGHTS}{name}": value.detach().expand(count, *value.shape).contiguous()
+            for name, value in self.network.named_parameters()
+        }

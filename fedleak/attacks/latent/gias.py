@@ -1,0 +1,171 @@
+"""Gradient inversion with a generative image prior."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+
+from fedleak import seeds
+from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
+from fedleak.attacks.inversion.base import InversionAttack
+from fedleak.attacks.inversion.distances import Distance
+from fedleak.attacks.inversion.engine import Engine
+from fedleak.attacks.inversion.known import known_of
+from fedleak.attacks.inversion.objective import Objective
+from fedleak.attacks.inversion.optimisers import Optimiser
+from fedleak.attacks.inversion.outcome import Inversion, best_reconstruction
+from fedleak.attacks.inversion.priors import Priors
+from fedleak.attacks.inversion.problem import Problem
+from fedleak.attacks.inversion.replay import Tensors, replica
+from fedleak.attacks.latent.decoding import GeneratorDecoding
+from fedleak.attacks.latent.network import ImageEncoder, ImageGenerator
+from fedleak.attacks.latent.training import GeneratorTraining, train_image_generator
+from fedleak.progress import Progress
+from fedleak.threat import (
+    BatchStatistics,
+    GlobalModel,
+    InferredLabels,
+    MiniBatchOrder,
+    ModelArchitecture,
+    PixelPrior,
+    PostProcessingDetails,
+    PublicData,
+    SharedUpdate,
+    TrainingDetails,
+)
+
+
+class Gias(TrainedAttack[ImageGenerator], InversionAttack):
+    """GIAS: search a generator's latent space, then its weights (Jeon et al. 2021, arXiv 2110.14962).
+
+    The generator is trained offline on the adversary's own images. First ``iterations`` of Adam on the latent vectors
+    (section 4.1), then ``weight_iterations`` on the weights of one copy of the generator for each image (section 4.2),
+    both by cosine distance and total variation. Defaults are the budget of Du et al. 2024 (arXiv 2404.05403), who call
+    it GIA-L: 400 and 6,000 iterations. Our choice: the decoder of a variational autoencoder in place of a GAN.
+    """
+
+    kind: Literal["gias"] = "gias"
+    iterations: int = Field(default=400, ge=1)
+    weight_iterations: int = Field(default=6000, ge=0)
+    distance: Distance = Distance(kind="cosine")
+    priors: Priors = Priors(total_variation=1e-6)
+    optimiser: Optimiser = Optimiser(kind="adam", learning_rate=0.03, schedule="constant")
+    weight_optimiser: Optimiser = Optimiser(kind="adam", learning_rate=1e-3, schedule="constant")
+    compile: Literal["never"] = "never"
+    latent: int = Field(default=128, ge=1)
+    width: int = Field(default=32, ge=1)
+    """Channels of the generator at full size; eight times as many at an eighth of it."""
+    training: GeneratorTraining = GeneratorTraining()
+
+    @model_validator(mode="after")
+    def _pixels_are_the_generators(self) -> Self:
+        if self.starts_from or self.decoder.kind != "identity":
+            raise ValueError("gias starts from latent vectors and has its own decoder: leave init and decoder out")
+        if self.priors.group:
+            raise ValueError("gias searches on from its best restart: they cannot agree, leave priors.group out")
+        return self
+
+    @property
+    def adapts(self) -> bool:
+        """Whether trial updates pass through the client's post-processing."""
+        return bool(self.adaptive)
+
+    def fit(
+        self,
+        public: PublicData,
+        architecture: ModelArchitecture,
+        *,
+        generator: torch.Generator,
+        progress: Progress,
+        device: torch.device,
+    ) -> Artefact:
+        """Train the generative model on the adversary's own images."""
+        with seeds.global_torch_seed(int(torch.randint(2**62, (1,), generator=generator))):
+            network = self._network(architecture).to(device)
+            encoder = ImageEncoder(self.latent, self.width, architecture.input_shape).to(device)
+        curve = train_image_generator(
+            network, encoder, public.images, self.training, generator=generator, progress=progress, name=self.name
+        )
+        tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+        parameters = sum(value.numel() for value in tensors.values())
+        return Artefact(tensors, {"parameters": parameters, "train_curve": curve, "images": len(public.images)})
+
+    def restore(self, artefact: Artefact, architecture: ModelArchitecture, *, device: torch.device) -> ImageGenerator:
+        """The trained generator."""
+        with seeds.global_torch_seed(0):  # the weights drawn here are replaced
+            network = self._network(architecture)
+        network.load_state_dict(dict(artefact.tensors))
+        return network.to(device).eval().requires_grad_(False)
+
+    def reconstruct(
+        self,
+        trained: ImageGenerator,
+        update: SharedUpdate,
+        architecture: ModelArchitecture,
+        model: GlobalModel,
+        pixels: PixelPrior,
+        labels: InferredLabels,
+        training: TrainingDetails | None = None,
+        order: MiniBatchOrder | None = None,
+        chain: PostProcessingDetails | None = None,
+        statistics: BatchStatistics | None = None,
+        *,
+        generator: torch.Generator,
+    ) -> Reconstruction:
+        """Images of one update: the latent search's, refined by the search of the weights.
+
+        Raises:
+            AttackFailedError: if the update cannot be matched, or no trial ever had a finite loss.
+        """
+        problem = self.problem(
+            update=update,
+            architecture=architecture,
+            model=model,
+            pixels=pixels,
+            labels=labels,
+            training=training,
+            order=order,
+            chain=chain,
+            statistics=statistics,
+        )
+        decoding = GeneratorDecoding(trained, pixels)
+        code = torch.randn((self.restarts, problem.samples, self.latent), generator=generator)
+        start = {"code": code.to(next(trained.parameters()))}
+        found = self._searched(problem, decoding, start, self.optimiser, self.iterations, generator)
+        curve = list(best_reconstruction(problem, found, decoding).curve["matching_loss"])
+        if not self.weight_iterations:
+            return best_reconstruction(problem, found, decoding)
+        best = found.variables["code"][found.losses.nan_to_num(nan=torch.inf).argmin()]
+        start = {name: value[None] for name, value in ({"code": best} | decoding.weights(problem.samples)).items()}
+        refined = self._searched(problem, decoding, start, self.weight_optimiser, self.weight_iterations, generator)
+        answer = best_reconstruction(problem, refined, decoding)
+        return Reconstruction(answer.images, curve={"matching_loss": curve + answer.curve["matching_loss"]})
+
+    def _searched(
+        self,
+        problem: Problem,
+        decoding: GeneratorDecoding,
+        start: Tensors,
+        optimiser: Optimiser,
+        iterations: int,
+        generator: torch.Generator,
+    ) -> Inversion:
+        """The box is the generator's own: its images are pixels."""
+        known = known_of(problem, self.distance, restarts=len(start["code"]), box=False)
+        module = replica(problem.architecture.build(seed=0), train_mode=self.train_mode)
+        objective = Objective(
+            module.to(start["code"].device),
+            problem.architecture.input_shape,
+            problem.steps,
+            self.distance,
+            self.priors,
+            decoding,
+            problem.chain,
+        )
+        engine = Engine(objective, optimiser, compiled=False)
+        return engine.run(start, known, iterations=iterations, generators=[generator])
+
+    def _network(self, architecture: ModelArchitecture) -> ImageGenerator:
+        return ImageGenerator(self.latent, self.width, architecture.input_shape)
