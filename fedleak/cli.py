@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fedleak import __version__, cli_doctor, cli_studies
+from fedleak import __version__, cli_doctor, cli_labels, cli_studies
 from fedleak.cli_studies import TrackOption
 from fedleak.errors import FedleakError
 from fedleak.progress import Progress, QuietProgress, terminal_progress
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 cli_studies.register(app)
 cli_doctor.register(app)
+cli_labels.register(app)
 
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario YAML.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of an earlier run.")]

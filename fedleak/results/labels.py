@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from fedleak.results.schema import ResultRow
 
@@ -19,4 +19,9 @@ def class_accuracies(rows: Sequence[ResultRow]) -> dict[tuple[int, int], float]:
         if row.label_guess is not None:
             true.setdefault(row.update, set()).add(row.label_true)
             guessed.setdefault(row.update, set()).add(row.label_guess)
-    return {key: len(true[key] & guessed[key]) / len(true[key] | guessed[key]) for key in true}
+    return {key: jaccard(true[key], guessed[key]) for key in true}
+
+
+def jaccard(first: Set[object], second: Set[object]) -> float:
+    """What two sets share, as a share of what is in either of them; they are not both empty."""
+    return len(first & second) / len(first | second)
