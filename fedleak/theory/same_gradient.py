@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -22,6 +23,9 @@ from fedleak.transcript.manifest import TrainingRecord
 Floats = NDArray[np.float64]
 MOST_PARAMETERS = 5000
 """The Jacobian is formed, parameters by pixels of the batch."""
+SMALLEST_DAMPING, LARGEST_DAMPING = 1e-15, 1e6
+ROUNDING = 1e-13
+"""Relative difference of gradients in double precision that is none."""
 
 
 class SameGradient(Theory):
@@ -29,8 +33,8 @@ class SameGradient(Theory):
 
     The theorem: if the batch has more pixels than the model has parameters, there is a mask m != 0 with
     ``F(x + m) = F(x)`` for the gradient F. Its proof solves ``J m = 0``, linearised (appendix A iii); here the mask is
-    constructed and the equality verified for F itself: least squares on the relative difference of the gradients, in
-    double precision, from a noisy batch (scipy's trust region). With fewer pixels than parameters the same search is
+    constructed and the equality verified for F itself: a root of the relative difference of the gradients, in double
+    precision, near a noisy batch (``shortest_way``). With fewer pixels than parameters the same search is
     expected to end at the true batch or nowhere. The theorem speaks of real numbers: pixels may leave [0, 1] unless
     ``bounded``, a harder search of which it promises nothing.
 
@@ -47,9 +51,9 @@ class SameGradient(Theory):
     noise: float = Field(default=0.5, gt=0, le=1)
     """Share of uniform noise in the images that the search starts from; the rest is the true batch."""
     steps: int = Field(default=200, ge=1)
-    """Evaluations, at most."""
+    """Steps, or evaluations where bounded, at most."""
     bounded: bool = False
-    """Look for images alone, with pixels in [0, 1]."""
+    """Look for images alone, with pixels in [0, 1] (scipy's trust region)."""
 
     def predict(self, leaked: LeakedBatch, training: TrainingRecord, *, generator: torch.Generator) -> Prediction:
         """Where the search ended, whether or not it is a second batch.
@@ -71,18 +75,47 @@ class SameGradient(Theory):
         """The batch ``(B, C, H, W)`` in double precision where the search ended, and its ``update_gap``."""
         problem = _Problem(leaked)
         noise = torch.rand(leaked.images.shape, generator=generator, dtype=torch.float64)
-        start = torch.lerp(leaked.images.double(), noise, self.noise)
-        found = least_squares(
-            problem.residual,
-            (start.clamp(0.01, 0.99) if self.bounded else start).numpy().ravel(),
-            jac=problem.jacobian,
-            bounds=(0.0, 1.0) if self.bounded else (-np.inf, np.inf),
-            max_nfev=self.steps,
-            ftol=1e-15,
-            xtol=1e-15,
-            gtol=1e-15,
-        )
-        return torch.from_numpy(found.x).reshape(leaked.images.shape), float(np.linalg.norm(found.fun))
+        start: Floats = torch.lerp(leaked.images.double(), noise, self.noise).numpy().ravel()
+        if self.bounded:
+            settings = {"max_nfev": self.steps, "ftol": 1e-15, "xtol": 1e-15, "gtol": 1e-15}
+            inside = start.clip(0.01, 0.99)
+            end = least_squares(problem.residual, inside, problem.jacobian, bounds=(0.0, 1.0), **settings).x
+        else:
+            end = shortest_way(problem.residual, problem.jacobian, start, steps=self.steps)
+        return torch.from_numpy(end).reshape(leaked.images.shape), float(np.linalg.norm(problem.residual(end)))
+
+
+def shortest_way(
+    residual: Callable[[Floats], Floats], jacobian: Callable[[Floats], Floats], start: Floats, *, steps: int
+) -> Floats:
+    """A root of fewer equations than unknowns near ``start``, by Levenberg's and Marquardt's damped Gauss-Newton steps.
+
+    Steps of least norm, ``-J^T (J J^T + damping I)^-1 r``: of all roots one nearby, and a system as small as there are
+    equations. Scipy's own Levenberg-Marquardt refuses such problems, and its trust region strays far off.
+
+    Args:
+        residual: ``(n,)`` -> ``(m,)``.
+        jacobian: ``(n,)`` -> ``(m, n)``.
+        steps: at most.
+    """
+    point, damping = start, 1e-3
+    rest = residual(point)
+    for _ in range(steps):
+        slopes = jacobian(point)
+        system = slopes @ slopes.T
+        unit = float(np.trace(system)) / len(system) * np.eye(len(system))
+        while damping < LARGEST_DAMPING:
+            trial = point - slopes.T @ np.linalg.solve(system + damping * unit, rest)
+            found = residual(trial)
+            if np.linalg.norm(found) < np.linalg.norm(rest):
+                break
+            damping *= 4
+        else:
+            return point
+        point, rest, damping = trial, found, max(damping / 10, SMALLEST_DAMPING)
+        if np.linalg.norm(rest) < ROUNDING:
+            return point
+    return point
 
 
 def rms_distance(images: Tensor, truth: Tensor) -> float:
