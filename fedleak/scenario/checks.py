@@ -30,6 +30,7 @@ def check_scenario(scenario: Scenario) -> None:
         *_check_rounds(scenario),
         *_check_attacks(scenario),
         *_check_metrics(scenario),
+        *_check_theory(scenario),
         *check_sums(scenario),
         *check_privacy(scenario),
         *check_asynchrony(scenario),
@@ -38,6 +39,16 @@ def check_scenario(scenario: Scenario) -> None:
         errors.append(InputError("device", scenario.device, "expected auto, cpu, cuda, cuda:N or mps"))
     if errors:
         raise InputErrors(errors)
+
+
+def _check_theory(scenario: Scenario) -> Iterator[InputError]:
+    drift = scenario.federation.client.drift
+    if scenario.theory and drift is not None and drift.epochs:
+        yield InputError(
+            "federation.client.drift",
+            drift.model_dump(),
+            "theories speak of updates of the broadcast model: leave it out",
+        )
 
 
 def _check_federation(scenario: Scenario) -> Iterator[InputError]:

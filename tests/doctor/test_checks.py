@@ -19,6 +19,7 @@ LIGHT: dict[str, Any] = {"adversary": {"level": 3, "public_images": 60}}
 INVERTING = {"kind": "inverting_gradients", "iterations": 1, "compile": "never"}
 DLG = {"kind": "dlg", "iterations": 1}
 MIN_RULE = {"level": 1, "label_inference": "min_rule"}
+EXPECTING = {"level": 3, "label_inference": {"kind": "calibrated_counts", "train_mode": True}}
 CONVNET = {"kind": "convnet", "widths": [4]}
 NORMED = {"model": CONVNET, "attacks": [INVERTING], **LIGHT}
 
@@ -38,6 +39,12 @@ MISTAKES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "no data": ("settings", "error", {"dataset": {"kind": "image_folder", "root": "no/such/folder"}}),
     "clients in train mode": ("train_mode", "warning", NORMED | {"federation__client": {"batch_norm": "train_shared"}}),
     "attack in train mode": ("train_mode", "warning", NORMED | {"attacks": [INVERTING | {"train_mode": True}]}),
+    "label inference in train mode": (
+        "train_mode",
+        "warning",
+        NORMED | {"adversary": EXPECTING},
+    ),
+    "drift": ("local_drift", "warning", NORMED | {"federation__client": {"drift": {"images": 2, "epochs": 1}}}),
     "dropout": (
         "dropout",
         "warning",
@@ -99,7 +106,12 @@ def test_a_mistake_is_found(tmp_path: Path, mistake: str) -> None:
     [
         {"attacks": [INVERTING], **LIGHT},
         NORMED,
-        NORMED | {"federation__client": {"batch_norm": "train_shared"}, "attacks": [INVERTING | {"train_mode": True}]},
+        NORMED
+        | {
+            "federation__client": {"batch_norm": "train_shared"},
+            "attacks": [INVERTING | {"train_mode": True}],
+            "adversary": EXPECTING,
+        },
         fedavg(INVERTING | {"local_training": {"learning_rate": 0.01}}, batch_size=4),
         fedavg(INVERTING | {"local_training": {"learning_rate": [0.01, 0.1], "batch_size": [2, 4]}}, batch_size=2),
         fedavg({"kind": "inverting_averaging", "iterations": 1}),

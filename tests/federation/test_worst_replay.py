@@ -50,6 +50,17 @@ def changes(**more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
+def normalised_run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """A network whose batch normalisation runs in training mode, on mini-batches of three and a last one of one."""
+    normed = changes(
+        model={"kind": "convnet", "widths": [4, 8]},
+        federation__client=CLIENT | {"batch_norm": "train_shared"},
+        attacks=[attacks("worst")[0] | {"train_mode": True}],
+    )
+    return run_federation(tmp_path_factory.mktemp("normalised") / "run", scenario(**normed))
+
+
+@pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     every = attacks("worst", "known", "estimated", "best")
     return run_federation(tmp_path_factory.mktemp("worst") / "run", scenario(**changes(attacks=every)))
@@ -72,6 +83,14 @@ def known_of(run: RunDirectory, row: int) -> dict[str, Any]:
 @pytest.mark.parametrize("row", range(4))
 def test_the_true_images_give_the_true_delta(run: RunDirectory, row: int) -> None:
     """Momentum, weight decay, a schedule, two epochs of three mini-batches, the last of them short."""
+    assert_replayed(run, row, train_mode=False)
+
+
+def test_batch_normalisation_in_training_mode_is_replayed(normalised_run: RunDirectory) -> None:
+    assert_replayed(normalised_run, 0, train_mode=True)
+
+
+def assert_replayed(run: RunDirectory, row: int, *, train_mode: bool) -> None:
     known, batch = known_of(run, row), TruthReader(run.truth).batch(row)
     problem = known["problem"]
     module = problem.architecture.build(seed=0)
@@ -82,7 +101,7 @@ def test_the_true_images_give_the_true_delta(run: RunDirectory, row: int) -> Non
     parameters, buffers = split_state(module, problem.model.state)
     assert [len(b) for b in problem.steps.batches] == [3, 3, 1] * 2
     delta: dict[str, Tensor] = replay(
-        replica(module, train_mode=False), parameters, buffers, images, targets, problem.steps
+        replica(module, train_mode=train_mode), parameters, buffers, images, targets, problem.steps
     )
     for name, tensor in problem.update.tensors.items():
         torch.testing.assert_close(delta[name], tensor, atol=1e-6, rtol=0)

@@ -73,3 +73,11 @@ def test_labels_are_inferred_as_well_as_what_is_granted_allows() -> None:
 
 def test_the_tiny_scenario_is_valid() -> None:
     assert scenario().name == tiny()["name"]
+
+
+def test_a_theory_of_drifted_clients_is_refused() -> None:
+    """Theorems speak of updates of the broadcast model."""
+    drift = {"drift": {"images": 2, "epochs": 1}}
+    with pytest.raises(InputErrors, match=r"federation\.client\.drift.*theories speak of"):
+        scenario(theory=["same_gradient"], federation__client=drift)
+    scenario(theory=["same_gradient"])

@@ -30,6 +30,15 @@ class TrainMode(Check):
                     why="the trial gradients are of another function than the shared ones and never match them",
                     remedy=f"set train_mode: {str(clients).lower()} in the attack, or federation.client.batch_norm",
                 )
+        inference = patient.scenario.adversary.label_inference
+        if getattr(inference, "train_mode", clients) != clients:
+            yield self.found(
+                "warning",
+                f"label inference {getattr(inference, 'kind', '')} expects batch normalisation in the other mode than "
+                "clients run it in",
+                why="what it expects of the softmax is another network's, and numbers of images come out wrong",
+                remedy=f"set adversary.label_inference.train_mode: {str(clients).lower()}",
+            )
 
 
 class Dropout(Check):
