@@ -60,6 +60,17 @@ def test_with_fewer_pixels_the_search_ends_at_the_truth(images: int) -> None:
     torch.testing.assert_close(found.images, leaked.images, rtol=0, atol=1e-4)
 
 
+def test_a_search_that_ends_nowhere_starts_again() -> None:
+    """Two steps are too few from any start: as many starts as are allowed, and the nearest end of them all."""
+    leaked, few = batch(4), SameGradient(steps=2, starts=3)
+    generator = torch.Generator().manual_seed(0)
+    gaps = [few.search(leaked, generator)[1] for _ in range(3)]
+    told = few.predict(leaked, training(1), generator=torch.Generator().manual_seed(0))
+    assert told.metrics["second_batch"] == 0
+    assert told.metrics["update_gap"] == min(gaps)
+    assert len(set(gaps)) == 3
+
+
 def test_the_same_images_in_another_order_are_no_second_batch() -> None:
     images = batch(3).images
     assert rms_distance(images[[2, 0, 1]], images) == 0
