@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import torch
@@ -15,32 +14,27 @@ from fedleak.attacks.base import Attack, Reconstruction
 from fedleak.attacks.inversion.decoders import Decoder
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.engine import Engine, Regroup
+from fedleak.attacks.inversion.engines import WORTH_COMPILING, CompileName, engine_for
 from fedleak.attacks.inversion.known import known_of, stack_known, stack_trials
 from fedleak.attacks.inversion.memory import victims_at_once
-from fedleak.attacks.inversion.objective import Known, Objective, each_trial
+from fedleak.attacks.inversion.objective import Known, each_trial
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.outcome import best_reconstruction
 from fedleak.attacks.inversion.priors import Priors, mean_consensus, registered_consensus
 from fedleak.attacks.inversion.problem import Problem, gather
-from fedleak.attacks.inversion.replay import LocalSteps, Tensors, replica
+from fedleak.attacks.inversion.replay import Tensors
 from fedleak.attacks.inversion.settings import Group, Init, LocalTraining, LocalTrainingGuess, StartFrom
 from fedleak.attacks.inversion.start import matching_loss, noise_start, ordered_images, perturbed
 from fedleak.attacks.inversion.transform import estimated_chain
 from fedleak.errors import AttackFailedError
-from fedleak.postprocess.base import PostProcess
 from fedleak.threat import (
     BatchStatistics,
     Capability,
     MiniBatchOrder,
-    ModelArchitecture,
     PostProcessingDetails,
     StartingImages,
     TrainingDetails,
 )
-
-CompileName = Literal["auto", "always", "never"]
-WORTH_COMPILING = 2000
-"""Iterations from which ``compile: auto`` compiles; a rule by count keeps results reproducible."""
 
 
 class InversionAttack(Attack):
@@ -201,7 +195,7 @@ class InversionAttack(Attack):
         device = next(iter(problem.update.tensors.values())).device
         settings = (self.distance, self.priors, self.decoder, self.optimiser)
         local = (problem.steps, problem.chain, self.train_mode)
-        return _engine(problem.architecture, *settings, *local, compiled, problem.samples, device)
+        return engine_for(problem.architecture, *settings, *local, compiled, problem.samples, device)
 
     def _start(self, problem: Problem, known: Known, generator: torch.Generator) -> Tensors:
         """Where all trials start, ``(T, B, ...)``."""
@@ -244,27 +238,3 @@ class Trials(NamedTuple):
     known: Known
     start: Tensors
     generator: torch.Generator
-
-
-@lru_cache(maxsize=4)
-def _engine(
-    architecture: ModelArchitecture,
-    distance: Distance,
-    priors: Priors,
-    decoder: Decoder,
-    optimiser: Optimiser,
-    steps: LocalSteps | None,
-    chain: tuple[PostProcess, ...],
-    train_mode: bool,
-    compiled: CompileName,
-    samples: int,
-    device: torch.device,
-) -> Engine:
-    """One engine for all victims of an attack, so that nothing is compiled twice."""
-    module = replica(architecture.build(seed=0), train_mode=train_mode).to(device)
-    objective = Objective(module, architecture.input_shape, steps, distance, priors, decoder, chain)
-    wide = objective.wide_layers(samples) if compiled == "auto" else {}
-    if wide:
-        reason = f"not writing out the gradients of {len(wide)} wide layers saves more"
-        warnings.warn(f"inversion runs without compilation: {reason}", RuntimeWarning, stacklevel=2)
-    return Engine(objective, optimiser, compiled=compiled == "always" or (compiled == "auto" and not wide))

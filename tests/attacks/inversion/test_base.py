@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fedleak.attacks.inversion.base import _engine
 from fedleak.attacks.inversion.decoders import Decoder
 from fedleak.attacks.inversion.dlg import Dlg
+from fedleak.attacks.inversion.engines import engine_for
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
 from fedleak.attacks.inversion.outcome import Inversion, best_reconstruction
 from fedleak.attacks.inversion.problem import Problem
@@ -106,11 +106,11 @@ def test_an_update_of_unknown_size_is_a_failed_attack() -> None:
 
 def test_one_engine_serves_all_victims() -> None:
     """So that nothing is compiled twice."""
-    _engine.cache_clear()
+    engine_for.cache_clear()
     for first in range(3):
         victim(first=first).attacked_by(quick(iterations=2))
-    assert _engine.cache_info().misses == 1
-    assert _engine.cache_info().hits == 2
+    assert engine_for.cache_info().misses == 1
+    assert engine_for.cache_info().hits == 2
 
 
 @pytest.mark.parametrize(

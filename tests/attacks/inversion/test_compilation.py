@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch._inductor import config as inductor
 
-from fedleak.attacks.inversion.base import _engine
 from fedleak.attacks.inversion.compilation import Compiled
 from fedleak.attacks.inversion.engine import Engine
+from fedleak.attacks.inversion.engines import engine_for
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
 from fedleak.models.mlp import Mlp
 from tests.attacks.inversion.builders import victim
@@ -56,7 +56,7 @@ def test_an_error_of_the_function_itself_is_not_hidden() -> None:
 
 
 def test_networks_with_wide_layers_are_not_compiled_unless_asked_and_that_is_said_once() -> None:
-    _engine.cache_clear()
+    engine_for.cache_clear()
     wide, attack = victim(Mlp(hidden=(1024,)), uniform=False), InvertingGradients(iterations=2000)
     problem = attack.problem(
         **dict(zip(("update", "architecture", "model", "pixels", "labels"), wide.known(), strict=False))
