@@ -55,7 +55,7 @@ class Gias(TrainedAttack[ImageGenerator], InversionAttack):
     weight_optimiser: Optimiser = Optimiser(kind="adam", learning_rate=1e-3, schedule="constant")
     compile: Literal["never"] = "never"
     latent: int = Field(default=128, ge=1)
-    width: int = Field(default=32, ge=1)
+    width: int = Field(default=16, ge=1)
     """Channels of the generator at full size; eight times as many at an eighth of it."""
     training: GeneratorTraining = GeneratorTraining()
 
