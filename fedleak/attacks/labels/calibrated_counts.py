@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 
 from fedleak.attacks.labels.calibration import Calibrated
+from fedleak.models.base import InputShape
 from fedleak.threat import GlobalModel, ModelArchitecture, SharedUpdate
 
 
@@ -15,8 +18,10 @@ class CalibratedCounts(Calibrated):
     """Label counts, repeats included, from the bias gradient less the model's mean softmax on noise images.
 
     Needs nothing beyond level 0: the images are standard normal in normalised space (LLG* of Wainakh et al. 2021,
-    arXiv 2105.09369). Exact while the softmax hardly depends on the image, as in an untrained network; a trained one,
-    above all with batch normalisation, may take noise for one class: ``calibrated_counts_public`` is better there.
+    arXiv 2105.09369), here at all scales from one colour to single pixels, because deep networks answer to brightness
+    and blobs otherwise than to grain. Exact while the softmax hardly depends on the image, as in an untrained network;
+    a trained one, above all with batch normalisation, may take noise for one class: ``calibrated_counts_public`` is
+    better there.
     """
 
     kind: Literal["calibrated_counts"] = "calibrated_counts"
@@ -30,5 +35,22 @@ class CalibratedCounts(Calibrated):
     ) -> torch.Tensor:
         """Sorted labels ``(count,)``."""
         generator = torch.Generator().manual_seed(self.seed)
-        noise = torch.randn(self.images, *architecture.input_shape, generator=generator)
+        noise = noise_of_all_scales(self.images, architecture.input_shape, generator)
         return self.counted(update, architecture, model, noise, None, count)
+
+
+def noise_of_all_scales(count: int, shape: InputShape, generator: torch.Generator) -> torch.Tensor:
+    """``(count, C, H, W)``: in turn normal noise of 1x1, 2x2, 4x4 ... pixels, enlarged bilinearly, and of full size."""
+    channels, height, width = shape
+    coarse = [2**i for i in range(math.ceil(math.log2(max(height, width))))]
+    sizes = [(min(side, height), min(side, width)) for side in coarse] + [(height, width)]
+    images = [
+        F.interpolate(
+            torch.randn(1, channels, *sizes[i % len(sizes)], generator=generator),
+            size=(height, width),
+            mode="bilinear",
+            align_corners=False,
+        )
+        for i in range(count)
+    ]
+    return torch.cat(images)

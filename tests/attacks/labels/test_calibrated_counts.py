@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fedleak.attacks.inversion.settings import LocalTrainingGuess
-from fedleak.attacks.labels.calibrated_counts import CalibratedCounts
+from fedleak.attacks.labels.calibrated_counts import CalibratedCounts, noise_of_all_scales
 from fedleak.attacks.labels.calibration import expected_softmax, project, softmax_spread
 from fedleak.attacks.labels.greedy_bias import GreedyBias
 from fedleak.errors import AttackFailedError
@@ -12,6 +12,7 @@ from fedleak.local_sgd import LocalSgd
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
 from fedleak.models.mlp import Mlp
+from fedleak.models.resnet import ResNet
 from tests.attacks.labels.recovery import Setting, share_recovered
 
 MODELS = [LeNet(), LeNet(activation="relu"), ConvNet(widths=(8, 8)), Mlp()]
@@ -53,6 +54,22 @@ def test_a_wrong_rate_costs_labels() -> None:
     right, wrong = (LocalTrainingGuess(learning_rate=r, epochs=2, batch_size=4) for r in (0.01, 0.05))
     shares = [share_recovered(CalibratedCounts(local_training=guess), setting, batch=16) for guess in (right, wrong)]
     assert shares[0] > shares[1]
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 20, 36), (2, 1, 5)])
+def test_noise_of_all_scales_goes_from_one_colour_to_single_pixels(shape: tuple[int, int, int]) -> None:
+    noise = noise_of_all_scales(14, shape, torch.Generator().manual_seed(0))
+    assert noise.shape == (14, *shape)
+    flat = noise.std(dim=(2, 3), correction=0)
+    torch.testing.assert_close(flat[0], torch.zeros(shape[0]), rtol=0, atol=1e-6)
+    assert bool((flat[1] > 0).all())
+    again = noise_of_all_scales(14, shape, torch.Generator().manual_seed(0))
+    assert torch.equal(noise, again)
+
+
+def test_a_deep_network_answers_to_coarse_noise_as_to_images() -> None:
+    """The softmax of an untrained residual network differs from image to image."""
+    assert share_recovered(CalibratedCounts(), Setting(ResNet(width=8)), batch=16) >= 0.95
 
 
 def test_expected_softmax_by_class_and_overall() -> None:
