@@ -134,14 +134,15 @@ class Gias(TrainedAttack[ImageGenerator], InversionAttack):
         code = torch.randn((self.restarts, problem.samples, self.latent), generator=generator)
         start = {"code": code.to(next(trained.parameters()))}
         found = self._searched(problem, decoding, start, self.optimiser, self.iterations, generator)
-        curve = list(best_reconstruction(problem, found, decoding).curve["matching_loss"])
+        latent = best_reconstruction(problem, found, decoding)
         if not self.weight_iterations:
-            return best_reconstruction(problem, found, decoding)
+            return latent
         best = found.variables["code"][found.losses.nan_to_num(nan=torch.inf).argmin()]
         start = {name: value[None] for name, value in ({"code": best} | decoding.weights(problem.samples)).items()}
         refined = self._searched(problem, decoding, start, self.weight_optimiser, self.weight_iterations, generator)
         answer = best_reconstruction(problem, refined, decoding)
-        return Reconstruction(answer.images, curve={"matching_loss": curve + answer.curve["matching_loss"]})
+        curve = [*latent.curve["matching_loss"], *answer.curve["matching_loss"]]
+        return Reconstruction(answer.images, curve={"matching_loss": curve})
 
     def _searched(
         self,
