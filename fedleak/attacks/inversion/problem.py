@@ -111,7 +111,7 @@ def gather(
 
 
 def _check_one_client(update: SharedUpdate, steps: LocalSteps) -> None:
-    if update.summed and len(steps.batches) > 1:
+    if update.summed and any(len(one.batches) > 1 for one in steps.every):
         raise AttackFailedError(
             f"the local steps of {len(update.summed)} clients cannot be unrolled from the sum of their updates"
         )

@@ -120,3 +120,12 @@ def test_a_list_of_learning_rates_is_averaged_over() -> None:
 def test_an_empty_or_impossible_list_is_refused(local: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         InvertingGradients.model_validate({"local_training": local})
+
+
+@pytest.mark.parametrize("epochs", [2, [1, 2]])
+def test_steps_behind_a_sum_cannot_be_unrolled_not_even_as_one_possibility(epochs: int | list[int]) -> None:
+    one = victim(count=2, training=averaging(epochs=1, batch_size=2), uniform=False)
+    summed = replace(one, update=replace(one.update, summed=(1, 2)))
+    attack = InvertingGradients.model_validate({"local_training": {"learning_rate": 0.1, "epochs": epochs}})
+    with pytest.raises(AttackFailedError, match="cannot be unrolled from the sum"):
+        attack.problem(**known(attack, summed))
