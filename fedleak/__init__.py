@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
-__version__ = version("fedleak")
+from fedleak.version import __version__ as __version__
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import psutil
 import torch
 
-from fedleak import __version__
+from fedleak.version import __version__
 
 PACKAGES = ("torch", "torchvision", "flwr", "ray", "numpy", "lpips", "torchmetrics", "scipy")
 

@@ -1,45 +1,41 @@
-"""The families of components, each with its base class and the package in which its kinds lie."""
+"""The families of components that a scenario may name: base class, and the package in which the kinds lie."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from fedleak.aggregation.base import Aggregation
-from fedleak.analysis.base import Analysis
 from fedleak.attacks.base import Attack
 from fedleak.attacks.labels.base import LabelInference
-from fedleak.augment.base import Augmentation
+from fedleak.client.augment.base import Augmentation
+from fedleak.client.guard.base import Guard
+from fedleak.client.postprocess.base import PostProcess
+from fedleak.client.schedule.base import Schedule
 from fedleak.component import Component, discover
-from fedleak.datasets.base import Dataset
-from fedleak.guard.base import Guard
+from fedleak.data.partition.base import Partition
+from fedleak.data.shift.base import Shift
+from fedleak.data.sources.base import Dataset
+from fedleak.metrics.analysis.base import Analysis
 from fedleak.metrics.base import Metric
+from fedleak.metrics.theory.base import Theory
 from fedleak.models.base import Model
-from fedleak.partition.base import Partition
-from fedleak.postprocess.base import PostProcess
-from fedleak.schedule.base import Schedule
-from fedleak.shift.base import Shift
-from fedleak.staleness.base import Staleness
-from fedleak.studies.claims.base import Claim
-from fedleak.theory.base import Theory
-from fedleak.trackers.base import Tracker
+from fedleak.server.aggregation.base import Aggregation
+from fedleak.server.staleness.base import Staleness
 
 ATTACKS = (Attack, "fedleak.attacks")
 LABEL_INFERENCES = (LabelInference, "fedleak.attacks.labels")
-AUGMENTATIONS = (Augmentation, "fedleak.augment")
-GUARDS = (Guard, "fedleak.guard")
-DATASETS = (Dataset, "fedleak.datasets")
+AUGMENTATIONS = (Augmentation, "fedleak.client.augment")
+GUARDS = (Guard, "fedleak.client.guard")
+DATASETS = (Dataset, "fedleak.data.sources")
 METRICS = (Metric, "fedleak.metrics")
-ANALYSES = (Analysis, "fedleak.analysis")
+ANALYSES = (Analysis, "fedleak.metrics.analysis")
 MODELS = (Model, "fedleak.models")
-PARTITIONS = (Partition, "fedleak.partition")
-POST_PROCESSES = (PostProcess, "fedleak.postprocess")
-SHIFTS = (Shift, "fedleak.shift")
-STALENESS = (Staleness, "fedleak.staleness")
-AGGREGATIONS = (Aggregation, "fedleak.aggregation")
-SCHEDULES = (Schedule, "fedleak.schedule")
-CLAIMS = (Claim, "fedleak.studies.claims")
-THEORIES = (Theory, "fedleak.theory")
-TRACKERS = (Tracker, "fedleak.trackers")
+PARTITIONS = (Partition, "fedleak.data.partition")
+POST_PROCESSES = (PostProcess, "fedleak.client.postprocess")
+SHIFTS = (Shift, "fedleak.data.shift")
+STALENESS = (Staleness, "fedleak.server.staleness")
+AGGREGATIONS = (Aggregation, "fedleak.server.aggregation")
+SCHEDULES = (Schedule, "fedleak.client.schedule")
+THEORIES = (Theory, "fedleak.metrics.theory")
 
 FAMILIES: dict[str, tuple[type[Any], str]] = {
     "attack": ATTACKS,
@@ -57,8 +53,6 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "metric": METRICS,
     "analysis": ANALYSES,
     "theory": THEORIES,
-    "claim": CLAIMS,
-    "tracker": TRACKERS,
 }
 
 

@@ -24,7 +24,7 @@ def run_scenario(
     scenario: Scenario, *, out: Path | None, force: bool, progress: Progress
 ) -> tuple[RunDirectory, Results]:
     """Federate, attack, score, report. Finished work is reused; a killed run goes on where it stopped."""
-    from fedleak.stages.device import choose_device
+    from fedleak.stages.attack.device import choose_device
 
     choose_device(scenario.device)
     run = open_run(scenario, out)
@@ -64,8 +64,8 @@ def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str
     Raises:
         InputError: if the run directory holds no sound transcript, or an override changes the federation.
     """
-    from fedleak.stages.attack import attack
-    from fedleak.stages.score import score
+    from fedleak.stages.attack.session import attack
+    from fedleak.stages.score.score import score
 
     scenario = run.scenario(overrides=overrides)
     manifest = load_manifest(run.transcript)

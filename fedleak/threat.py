@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fedleak.local_sgd import PLAIN_SGD, LocalSgd
+from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
+from fedleak.client.postprocess.base import PostProcess
 from fedleak.models.base import InputShape, Model
-from fedleak.postprocess.base import PostProcess
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.rows import RowFile
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fedleak.component import Component
-from fedleak.datasets.base import DatasetSplits
-from fedleak.datasets.digits import Digits
+from fedleak.data.sources.base import DatasetSplits
+from fedleak.data.sources.digits import Digits
 from fedleak.families import kinds
 from fedleak.federation.local_training import LocalTraining, compute_updates
 from fedleak.models.base import InputShape, Model

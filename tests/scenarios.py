@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fedleak.cli import main
+from fedleak.cli.app import main
 from fedleak.progress import QuietProgress
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.file import load_scenario, set_path

@@ -12,7 +12,7 @@ import pytest
 import fedleak
 from fedleak.results.schema import load_results
 from fedleak.run_directory import RunDirectory
-from fedleak.stages.attack_record import load_images
+from fedleak.stages.attack.record import load_images
 from tests.processes import finish, start
 from tests.scenarios import scenario, tiny, tree, write_scenario
 

@@ -17,10 +17,10 @@ from fedleak.pipeline import attack_run
 from fedleak.progress import QuietProgress
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
+from fedleak.stages.attack.view import CapabilityNotGrantedError, View
+from fedleak.stages.score.truth import TruthReader
 from fedleak.threat import CAPABILITIES, Capability, granted_by_level, required_capabilities
 from fedleak.transcript.reader import TranscriptReader
-from fedleak.transcript.views import CapabilityNotGrantedError, View
-from fedleak.truth import TruthReader
 from tests.reachable import arrays, overlap, reachable
 from tests.scenarios import command, run_federation, scenario, write_scenario
 

@@ -17,7 +17,7 @@ from fedleak.attacks.inversion.engine import Engine
 from fedleak.attacks.inversion.objective import Known
 from fedleak.attacks.inversion.replay import Tensors, split_state
 from fedleak.bench.base import Measured, stopwatch
-from fedleak.datasets.base import LabelledImages
+from fedleak.data.sources.base import LabelledImages
 from fedleak.federation.local_training import LocalTraining, compute_updates
 from fedleak.metrics.psnr import Psnr
 from fedleak.models.lenet import LeNet

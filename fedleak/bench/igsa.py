@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
 
-from fedleak.analysis.base import LeakedBatch
-from fedleak.analysis.igsa import Igsa, draw_directions, jacobian_norms
 from fedleak.bench.base import Measured, stopwatch
+from fedleak.metrics.analysis.base import LeakedBatch
+from fedleak.metrics.analysis.igsa import Igsa, draw_directions, jacobian_norms
 from fedleak.models.resnet18 import ResNet18
 from fedleak.progress import Progress
 

@@ -22,8 +22,8 @@ from fedleak.attacks.inversion.replay import replica, split_state
 from fedleak.bench.base import Measured, stopwatch
 from fedleak.bench.head_start import PAIRS, measure_head_start
 from fedleak.bench.head_start import VICTIMS as HELD_OUT
-from fedleak.datasets.base import LabelledImages
-from fedleak.datasets.image_folder import ImageFolder
+from fedleak.data.sources.base import LabelledImages
+from fedleak.data.sources.image_folder import ImageFolder
 from fedleak.models.lenet import LeNet
 from fedleak.progress import Progress
 

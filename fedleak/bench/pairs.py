@@ -14,7 +14,7 @@ from fedleak.models.lenet import LeNet
 from fedleak.pipeline import federate_scenario
 from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory
-from fedleak.stages.memory import PeakMemory
+from fedleak.stages.attack.memory import PeakMemory
 from fedleak.transcript.layout import Layout
 
 COMPARED = 2000

@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 
 from fedleak.bench.base import Measured, one_core, stopwatch
-from fedleak.postprocess.base import PostProcess
-from fedleak.postprocess.elementwise_clipping import ElementwiseClipping
-from fedleak.postprocess.encoding.update import decode_update, encode_update
-from fedleak.postprocess.gaussian_noise import GaussianNoise
-from fedleak.postprocess.gradient_masking import GradientMasking
-from fedleak.postprocess.l2_clipping import L2Clipping
-from fedleak.postprocess.laplacian_noise import LaplacianNoise
-from fedleak.postprocess.magnitude_pruning import MagnitudePruning
-from fedleak.postprocess.qsgd import Qsgd
-from fedleak.postprocess.random_k import RandomK
-from fedleak.postprocess.sign_sgd import SignSgd
-from fedleak.postprocess.top_k import TopK
-from fedleak.postprocess.uniform_quantisation import UniformQuantisation
+from fedleak.client.postprocess.base import PostProcess
+from fedleak.client.postprocess.elementwise_clipping import ElementwiseClipping
+from fedleak.client.postprocess.encoding.update import decode_update, encode_update
+from fedleak.client.postprocess.gaussian_noise import GaussianNoise
+from fedleak.client.postprocess.gradient_masking import GradientMasking
+from fedleak.client.postprocess.l2_clipping import L2Clipping
+from fedleak.client.postprocess.laplacian_noise import LaplacianNoise
+from fedleak.client.postprocess.magnitude_pruning import MagnitudePruning
+from fedleak.client.postprocess.qsgd import Qsgd
+from fedleak.client.postprocess.random_k import RandomK
+from fedleak.client.postprocess.sign_sgd import SignSgd
+from fedleak.client.postprocess.top_k import TopK
+from fedleak.client.postprocess.uniform_quantisation import UniformQuantisation
 from fedleak.progress import Progress
 
 VALUES = 10_000_000

@@ -14,7 +14,7 @@ from fedleak.attacks.generative.training import TrainingSettings
 from fedleak.bench.base import Measured, stopwatch
 from fedleak.models.lenet import LeNet
 from fedleak.progress import Progress
-from fedleak.stages.memory import PeakMemory
+from fedleak.stages.attack.memory import PeakMemory
 from fedleak.threat import InjectedPairs, ModelArchitecture
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.rows import RowFile, create_rows

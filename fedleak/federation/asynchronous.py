@@ -8,13 +8,13 @@ from typing import Any, cast
 import torch
 from flwr.app import ArrayRecord, Message, MetricRecord
 
-from fedleak.aggregation.base import Aggregation, Arrival, State
 from fedleak.federation.client import BUFFER_PREFIX, STATISTICS_PREFIX
 from fedleak.federation.strategy import UpdateAveraging
+from fedleak.server.aggregation.base import Aggregation, Arrival, State
 
 
 class AsynchronousServer(UpdateAveraging):
-    """Aggregates by a rule of ``fedleak.aggregation`` instead of by the mean.
+    """Aggregates by a rule of ``fedleak.server.aggregation`` instead of by the mean.
 
     Args:
         rule: the rule.

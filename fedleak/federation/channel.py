@@ -11,11 +11,11 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
+from fedleak.client.postprocess.encoding.update import encode_update
 from fedleak.errors import FederationError
 from fedleak.federation.client import STATISTICS_PREFIX
 from fedleak.federation.failures import WorkerLostError, client_failure, is_lost_worker
 from fedleak.federation.plan import PlannedUpdate
-from fedleak.postprocess.encoding.update import encode_update
 from fedleak.transcript.manifest import Status, UpdateRecord
 
 RecordUpdate = Callable[[PlannedUpdate, Mapping[str, torch.Tensor]], None]

@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fedleak import seeds
-from fedleak.augment.base import Batch, apply_augmentations
+from fedleak.client.augment.base import Batch, apply_augmentations
+from fedleak.client.dp_sgd import DpSgd
+from fedleak.client.guard.base import check_model
+from fedleak.client.postprocess.base import PostProcess, apply_chain
+from fedleak.client.postprocess.error_feedback import share_with_feedback
+from fedleak.client.postprocess.gradient_masking import frozen_layers
 from fedleak.federation.local_training import LocalTraining, Updates, compute_updates, training_of, training_seed
 from fedleak.federation.private_gradient import private_gradient
 from fedleak.federation.sampling import draw_images
 from fedleak.federation.secure_client import secure_aggregation_mod
 from fedleak.federation.task import ClientTask, unpack
-from fedleak.guard.base import check_model
 from fedleak.models.base import InputShape, Model
 from fedleak.models.normalisation import batch_statistics
-from fedleak.postprocess.base import PostProcess, apply_chain
-from fedleak.postprocess.error_feedback import share_with_feedback
-from fedleak.postprocess.gradient_masking import frozen_layers
-from fedleak.privacy.dp_sgd import DpSgd
 
 app = ClientApp()
 

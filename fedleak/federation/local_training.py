@@ -17,9 +17,9 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedleak import seeds
+from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
+from fedleak.client.postprocess.gradient_masking import fits, frozen_layers
 from fedleak.federation.per_batch import per_batch_gradients, weighted_layers
-from fedleak.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
-from fedleak.postprocess.gradient_masking import fits, frozen_layers
 from fedleak.scenario.schema import ClientSettings
 
 State = dict[str, Tensor]

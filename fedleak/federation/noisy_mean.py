@@ -9,7 +9,7 @@ from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp.strategy import DifferentialPrivacyClientSideFixedClipping, FedAvg
 
 from fedleak import seeds
-from fedleak.privacy.client_level import ClientLevelDp
+from fedleak.client.client_level_dp import ClientLevelDp
 
 CLIENTS = "clients"
 """Metric of a reply that is the mean over several clients: how many they are."""

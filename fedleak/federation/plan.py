@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fedleak import seeds
-from fedleak.datasets.base import DatasetSplits, LabelledImages
+from fedleak.client.postprocess.gradient_masking import GradientMasking
+from fedleak.client.postprocess.soteria import Soteria
+from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.errors import InputError
+from fedleak.federation.accounting import check_accountant
 from fedleak.federation.sampling import draw_images, images_per_update
 from fedleak.federation.selection import largest_gradients_first
-from fedleak.postprocess.gradient_masking import GradientMasking
-from fedleak.postprocess.soteria import Soteria
-from fedleak.privacy.accounting import check_accountant
 from fedleak.scenario.schema import Scenario
 
 Indices = NDArray[np.int64]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fedleak.client.dp_sgd import DpSgd
+from fedleak.client.postprocess.tensors import normal_like
 from fedleak.federation.local_training import LocalTraining, compute_updates
-from fedleak.postprocess.tensors import normal_like
-from fedleak.privacy.dp_sgd import DpSgd
 
 
 def private_gradient(

@@ -24,11 +24,11 @@ from flwr.server.workflow.secure_aggregation.secaggplus_workflow import Workflow
 from flwr.serverapp import Grid
 
 from fedleak import seeds
+from fedleak.client.postprocess.encoding.bits import packed_size
 from fedleak.errors import FederationError
 from fedleak.federation.exchange import exchange
 from fedleak.federation.failures import WorkerLostError, client_failure, is_lost_worker
-from fedleak.postprocess.encoding.bits import packed_size
-from fedleak.privacy.secure_aggregation import MODULUS_BITS, SecureAggregation
+from fedleak.server.secure_aggregation import MODULUS_BITS, SecureAggregation
 
 NO_REPLY = "no reply in time"
 

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fedleak.datasets.base import LabelledImages, Normalisation
+from fedleak.data.sources.base import LabelledImages, Normalisation
 from fedleak.federation.local_training import LocalTraining, compute_updates
 
 AT_ONCE = 64

@@ -14,7 +14,7 @@ from flwr.serverapp import Grid
 from torch import nn
 
 from fedleak import seeds
-from fedleak.datasets.base import LabelledImages
+from fedleak.data.sources.base import LabelledImages
 from fedleak.federation.asynchronous import AsynchronousServer
 from fedleak.federation.channel import ChannelTap
 from fedleak.federation.client import STATISTICS_PREFIX

@@ -8,8 +8,8 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricReco
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
-from fedleak.aggregation.base import State
 from fedleak.federation.client import BUFFER_PREFIX, STATISTICS_PREFIX
+from fedleak.server.aggregation.base import State
 
 
 class UpdateAveraging(FedAvg):

@@ -11,7 +11,7 @@ import torch
 from pydantic import create_model
 
 from fedleak.component import Component, Settings
-from fedleak.datasets.base import Dataset
+from fedleak.data.sources.base import Dataset
 
 
 class MetricUnavailableError(Exception):

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedleak import seeds
+from fedleak.artefacts import exclusive, find, store
 from fedleak.attacks.base import Artefact
-from fedleak.datasets.drawing import CONTENTS
-from fedleak.datasets.rendered import Rendered
-from fedleak.stages.artefacts import exclusive, find, store
+from fedleak.data.sources.drawing import CONTENTS
+from fedleak.data.sources.rendered import Rendered
 from fedleak.transcript.manifest import digest_of
 
 SMALLEST, COARSE, LARGEST = 16, 32, 64

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 
-from fedleak.datasets.base import Dataset
-from fedleak.datasets.drawing import CONTENTS, ContentName
-from fedleak.datasets.rendered import Rendered
+from fedleak.data.sources.base import Dataset
+from fedleak.data.sources.drawing import CONTENTS, ContentName
+from fedleak.data.sources.rendered import Rendered
 from fedleak.metrics.base import Metric, MetricUnavailableError
 from fedleak.metrics.reader import LARGEST, SMALLEST, Reader, reader
 

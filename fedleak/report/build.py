@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fedleak.records import write_atomically
@@ -32,10 +32,11 @@ def render(page: Page) -> str:
     return render_template("report.html", page)
 
 
-def render_template(name: str, page: object) -> str:
-    """One of the templates beside this file, with the report's style."""
+def render_template(name: str, page: object, *, package: str = "fedleak.report") -> str:
+    """A template of ``package`` with the report's style; what it extends or imports may lie beside this file."""
+    loaders = [PackageLoader(*folder.rsplit(".", 1)) for folder in dict.fromkeys((package, "fedleak.report"))]
     environment = Environment(
-        loader=PackageLoader("fedleak", "report"),
+        loader=ChoiceLoader(loaders),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from fedleak.report.format import shorten_name
 from fedleak.report.marks import BASELINE, Mark
 from fedleak.report.svg import INK, MUTED, PAPER, SERIES, canvas, logarithmic, to_svg, whole_numbers
+from fedleak.results.format import shorten_name
 from fedleak.results.schema import WEIGHT_DISTANCE, FederationRound, Interval, RoundSummary
 
 SMALL = (360.0, 230.0)

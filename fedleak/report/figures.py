@@ -19,9 +19,9 @@ from fedleak.report.charts import (
     metric_by_round,
     mse_distribution,
 )
-from fedleak.report.format import count, metric_title
 from fedleak.report.marks import BASELINE, Mark, display_name
 from fedleak.report.verdict import lowest_mse
+from fedleak.results.format import count, metric_title
 from fedleak.results.schema import AttackSummary, Results
 
 _ROUND_METRICS = {"psnr": "PSNR in dB", "mse": "MSE"}

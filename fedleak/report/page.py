@@ -9,17 +9,17 @@ from pathlib import Path
 
 import yaml
 
-from fedleak import __version__
 from fedleak.report.adversary import Adversary, describe_adversary
 from fedleak.report.comparison import Comparison, compare_attacks
 from fedleak.report.failures import Failure, failed_attacks, failed_clients
 from fedleak.report.figures import Figures, draw_figures
-from fedleak.report.format import DASH, count, percent, significant
 from fedleak.report.marks import assign_marks
 from fedleak.report.pictures import Gallery, Pair, galleries, make_pair
 from fedleak.report.table import Table, results_table
 from fedleak.report.verdict import Verdict, decide
+from fedleak.results.format import DASH, count, percent, significant
 from fedleak.results.schema import PICTURES, AttackSummary, Results
+from fedleak.version import __version__
 
 _PROTOCOLS = {"fedsgd": "FedSGD", "fedavg": "FedAvg"}
 

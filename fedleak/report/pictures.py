@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedleak.errors import InputError
-from fedleak.report.format import metric_title, metric_value
 from fedleak.report.marks import display_name
+from fedleak.results.format import metric_title, metric_value
 from fedleak.results.schema import PICTURES, AttackSummary, Picture
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"

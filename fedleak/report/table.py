@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from fedleak.report.format import (
+from fedleak.report.marks import BASELINE, Mark, display_name
+from fedleak.results.format import (
     DASH,
     count,
     duration,
@@ -18,7 +19,6 @@ from fedleak.report.format import (
     metric_value,
     percent,
 )
-from fedleak.report.marks import BASELINE, Mark, display_name
 from fedleak.results.schema import CORE_METRICS, AttackSummary, Results
 
 _LABEL_SOURCES = {"inferred": "inferred", "true": "TRUE (oracle)", "attack": "by the attack", "none": ""}

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from fedleak.report.format import fixed, interval_range, metric_value, plural, ratio
 from fedleak.report.marks import display_name
+from fedleak.results.format import fixed, interval_range, metric_value, plural, ratio
 from fedleak.results.schema import AttackSummary, Interval
 
 FEW_IMAGES = 10

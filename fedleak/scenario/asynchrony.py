@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from fedleak.errors import InputError
 from fedleak.scenario.schema import Scenario
-from fedleak.staleness.fixed import Fixed
-from fedleak.staleness.trace import Trace
+from fedleak.server.staleness.fixed import Fixed
+from fedleak.server.staleness.trace import Trace
 
 
 def check_asynchrony(scenario: Scenario) -> Iterator[InputError]:

@@ -15,9 +15,12 @@ from fedleak.errors import InputError, nearest
 from fedleak.scenario.checks import check_scenario
 from fedleak.scenario.errors import translate
 from fedleak.scenario.schema import Scenario
-from fedleak.staleness.trace import FOLDER
+from fedleak.server.staleness.trace import FOLDER
 
 Raw = dict[str, Any]
+
+STUDY_KEYS = ("matrix", "seeds", "claims", "published", "figure", "table", "resources", "costs")
+"""What a study file says beside its scenario: the fields of ``studies.schema.StudySettings``."""
 
 NOT_YAML = (yaml.YAMLError, ValueError, AttributeError, RecursionError)
 """What the safe loader raises; its constructors of numbers and dates let Python's own errors through."""
@@ -66,8 +69,6 @@ def load_scenario(
 
 
 def _refuse_study(raw: Raw, source: Path | Mapping[str, Any]) -> None:
-    from fedleak.studies.schema import STUDY_KEYS  # here, for studies are made of scenarios
-
     found = [key for key in STUDY_KEYS if key in raw]
     if found:
         name = str(source) if isinstance(source, Path) else raw.get("name")

@@ -9,29 +9,29 @@ from pydantic import Field, field_validator, model_validator
 
 from fedleak import families, threat
 from fedleak.attacks.base import Slug
+from fedleak.client.client_level_dp import ClientLevelDp
+from fedleak.client.dp_sgd import DpSgd
+from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.component import Settings, choice
 from fedleak.errors import nearest
-from fedleak.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.metrics.base import metric_settings
-from fedleak.privacy.client_level import ClientLevelDp
-from fedleak.privacy.dp_sgd import DpSgd
-from fedleak.privacy.secure_aggregation import SecureAggregation
+from fedleak.server.secure_aggregation import SecureAggregation
 
 if TYPE_CHECKING:
-    from fedleak.aggregation.base import Aggregation as AggregationChoice
-    from fedleak.analysis.base import Analysis as AnalysisChoice
     from fedleak.attacks.base import Attack as AttackChoice
     from fedleak.attacks.labels.base import LabelInference as LabelChoice
-    from fedleak.augment.base import Augmentation as AugmentationChoice
-    from fedleak.datasets.base import Dataset as DatasetChoice
-    from fedleak.guard.base import Guard as GuardChoice
+    from fedleak.client.augment.base import Augmentation as AugmentationChoice
+    from fedleak.client.guard.base import Guard as GuardChoice
+    from fedleak.client.postprocess.base import PostProcess as PostProcessChoice
+    from fedleak.data.partition.base import Partition as PartitionChoice
+    from fedleak.data.shift.base import Shift as ShiftChoice
+    from fedleak.data.sources.base import Dataset as DatasetChoice
+    from fedleak.metrics.analysis.base import Analysis as AnalysisChoice
     from fedleak.metrics.base import MetricSettings as MetricsChoice
+    from fedleak.metrics.theory.base import Theory as TheoryChoice
     from fedleak.models.base import Model
-    from fedleak.partition.base import Partition as PartitionChoice
-    from fedleak.postprocess.base import PostProcess as PostProcessChoice
-    from fedleak.shift.base import Shift as ShiftChoice
-    from fedleak.staleness.base import Staleness as StalenessChoice
-    from fedleak.theory.base import Theory as TheoryChoice
+    from fedleak.server.aggregation.base import Aggregation as AggregationChoice
+    from fedleak.server.staleness.base import Staleness as StalenessChoice
 
     ModelChoice: TypeAlias = Model
 else:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fedleak.errors import InputError
-from fedleak.privacy.secure_aggregation import MODULUS_BITS, SecureAggregation
 from fedleak.scenario.schema import Scenario
+from fedleak.server.secure_aggregation import MODULUS_BITS, SecureAggregation
 from fedleak.threat import BatchStatistics, MiniBatchOrder
 
 PATH = "federation.secure_aggregation"

@@ -8,9 +8,9 @@ from fedleak.errors import InputError
 from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory, federation_fingerprint
 from fedleak.scenario.schema import Scenario
+from fedleak.stages.score.truth import write_truth
 from fedleak.transcript.manifest import MANIFEST, PairsRecord, PrivacyRecord, TrainingRecord, load_manifest
 from fedleak.transcript.writer import TranscriptWriter
-from fedleak.truth import write_truth
 
 if TYPE_CHECKING:
     from fedleak.federation.plan import Plan
@@ -81,7 +81,7 @@ def _pairs_record(plan: Plan) -> PairsRecord | None:
 
 
 def _privacy(plan: Plan) -> PrivacyRecord | None:
-    from fedleak.privacy.accounting import account, account_clients
+    from fedleak.federation.accounting import account, account_clients
 
     federation, rounds = plan.scenario.federation, [planned.clients for planned in plan.rounds]
     client, held = federation.client, [len(data) for data in plan.clients]

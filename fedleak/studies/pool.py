@@ -70,7 +70,7 @@ class _Worker:
         import torch
 
         from fedleak.federation import runtime  # noqa: F401 - here, so that the first cell does not pay for imports
-        from fedleak.stages import score  # noqa: F401
+        from fedleak.stages.score import score  # noqa: F401
 
         torch.set_num_threads(threads)
         self._directory = StudyDirectory(Path(root))

@@ -34,7 +34,7 @@ def run_study(
         InputError: if the directory holds something else.
         FedleakError: if results cannot be written, say on a full disk; finished cells stay.
     """
-    from fedleak.report.study_build import write_study_report
+    from fedleak.studies.report.build import write_study_report
 
     try:
         with directory.claim(resolved_text(study)):

@@ -78,7 +78,4 @@ class StudySettings(Settings):
     """Budget -> minutes on two CPU cores: an estimate, from a run or from the time of single cells."""
 
 
-STUDY_KEYS = tuple(StudySettings.model_fields)
-
-
-__all__ = ["STUDY_KEYS", "Published", "PublishedValue", "Resources", "Slug", "StudySettings"]
+__all__ = ["Published", "PublishedValue", "Resources", "Slug", "StudySettings"]

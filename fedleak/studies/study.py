@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from fedleak.errors import InputError, InputErrors, nearest
 from fedleak.run_directory import federation_fingerprint, scenario_fingerprint
 from fedleak.scenario.errors import translate
-from fedleak.scenario.file import Raw, load_scenario, parse_override, read_yaml, set_path
+from fedleak.scenario.file import STUDY_KEYS, Raw, load_scenario, parse_override, read_yaml, set_path
 from fedleak.scenario.schema import Scenario
 from fedleak.studies.matrix import Axis, Matrix, Point, describe, parse_matrix
 from fedleak.studies.references import check_references
-from fedleak.studies.schema import STUDY_KEYS, StudySettings
+from fedleak.studies.schema import StudySettings
 
 KEY_LENGTH = 16
 MAX_ERRORS = 5

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fedleak.component import discover
 from fedleak.errors import InputError, TrackingError, nearest
-from fedleak.families import kinds
 from fedleak.studies.execute import Tally, Watcher
 from fedleak.studies.work import Outcome, Unit
 from fedleak.trackers.base import Entry, Tracker
@@ -20,7 +20,7 @@ def chosen_trackers(wanted: Sequence[str]) -> tuple[Tracker, ...]:
     Raises:
         InputError: if there is no such kind, or its library is missing.
     """
-    known: Mapping[str, type[Any]] = kinds("tracker")
+    known: Mapping[str, type[Any]] = discover(Tracker, "fedleak.trackers")
     trackers: list[Tracker] = []
     for text in wanted:
         kind, _, target = text.partition("=")

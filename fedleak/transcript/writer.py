@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from fedleak import __version__
 from fedleak.errors import FederationError
 from fedleak.records import write_atomically
 from fedleak.transcript.layout import Layout
@@ -30,6 +29,7 @@ from fedleak.transcript.manifest import (
     file_digest,
 )
 from fedleak.transcript.rows import RowFile, create_rows
+from fedleak.version import __version__
 
 JOURNAL = "journal.jsonl"
 MEMORY = "memory"

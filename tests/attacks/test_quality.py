@@ -13,8 +13,8 @@ from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.attacks.labels.min_rule import MinRule
 from fedleak.attacks.labels.row_sum import RowSum
-from fedleak.datasets.base import LabelledImages
-from fedleak.datasets.image_folder import ImageFolder
+from fedleak.data.sources.base import LabelledImages
+from fedleak.data.sources.image_folder import ImageFolder
 from fedleak.models.base import Model
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet

@@ -9,7 +9,7 @@ import torch
 from fedleak.bench import head_start
 from fedleak.bench.head_start import measure_head_start
 from fedleak.bench.inversion import _engine
-from fedleak.datasets.base import LabelledImages
+from fedleak.data.sources.base import LabelledImages
 from fedleak.progress import QuietProgress
 from tests.scenarios import command
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import torch
 
-from fedleak.analysis.base import LeakedBatch
-from fedleak.analysis.igsa import draw_directions, jacobian_norms, layers
 from fedleak.bench.igsa import SHAPE, forward_products, measure
+from fedleak.metrics.analysis.base import LeakedBatch
+from fedleak.metrics.analysis.igsa import draw_directions, jacobian_norms, layers
 from fedleak.models.lenet import LeNet
 from fedleak.progress import QuietProgress
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from fedleak.bench.postprocess import STEPS, measure
+from fedleak.client.postprocess.base import PostProcess
 from fedleak.families import kinds
-from fedleak.postprocess.base import PostProcess
 from fedleak.progress import QuietProgress
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fedleak.aggregation.base import Aggregation, Arrival, State
 from fedleak.families import kinds
+from fedleak.server.aggregation.base import Aggregation, Arrival, State
 from tests.builders import with_required
 
 KINDS = list(kinds("aggregation"))

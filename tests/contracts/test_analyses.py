@@ -7,8 +7,8 @@ import copy
 import pytest
 import torch
 
-from fedleak.analysis.base import Analysis, LeakedBatch
 from fedleak.families import kinds
+from fedleak.metrics.analysis.base import Analysis, LeakedBatch
 from fedleak.models.base import Model
 from tests.builders import with_required
 

@@ -21,10 +21,10 @@ from fedleak.progress import QuietProgress
 from fedleak.results.schema import Results
 from fedleak.scenario.file import load_scenario
 from fedleak.scenario.schema import Scenario
-from fedleak.stages.attack_record import load_images
+from fedleak.stages.attack.record import load_images
+from fedleak.stages.attack.view import View
 from fedleak.threat import CAPABILITIES, SharedUpdate
 from fedleak.transcript.reader import TranscriptReader
-from fedleak.transcript.views import View
 
 KINDS = list(kinds("attack"))
 CPU = torch.device("cpu")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fedleak.augment.base import Augmentation, Batch
+from fedleak.client.augment.base import Augmentation, Batch
 from fedleak.families import kinds
-from tests.augment.batches import batch, generator
 from tests.builders import with_required
+from tests.client.augment.batches import batch, generator
 
 KINDS = list(kinds("augment"))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedleak.datasets.base import Dataset, DatasetSplits
+from fedleak.data.sources.base import Dataset, DatasetSplits
 from fedleak.errors import InputError
 from fedleak.families import kinds
 

@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from fedleak.cli.kinds import EVERY_FAMILY, kinds_of
 from fedleak.component import Component
-from fedleak.families import FAMILIES, kinds
 
 ROOT = Path(__file__).parents[2]
-EVERY_KIND = [(family, kind) for family in FAMILIES for kind in kinds(family)]
+EVERY_KIND = [(family, kind) for family in EVERY_FAMILY for kind in kinds_of(family)]
 
 
 def component(family: str, kind: str) -> type[Component]:
-    return kinds(family)[kind]
+    return kinds_of(family)[kind]
 
 
-@pytest.mark.parametrize("family", list(FAMILIES))
+@pytest.mark.parametrize("family", list(EVERY_FAMILY))
 def test_a_family_has_kinds(family: str) -> None:
-    assert kinds(family)
+    assert kinds_of(family)
 
 
 @pytest.mark.parametrize(("family", "kind"), EVERY_KIND)

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fedleak.client.guard.base import Guard
 from fedleak.families import kinds
-from fedleak.guard.base import Guard
 from fedleak.models.base import Model
 from fedleak.models.factory import CONSENT
 from tests.builders import digits, with_required

@@ -17,7 +17,7 @@ from fedleak.families import kinds
 from fedleak.federation.local_training import LocalTraining, compute_updates
 from fedleak.models.base import InputShape
 from fedleak.models.factory import CONSENT
-from fedleak.stages.attack_record import load_images
+from fedleak.stages.attack.record import load_images
 from tests.builders import FACTORY, small_model
 
 KINDS = list(kinds("model"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fedleak.data.partition.base import Indices, Partition
 from fedleak.errors import InputError
 from fedleak.families import kinds
-from fedleak.partition.base import Indices, Partition
 from tests.builders import with_required
 
 KINDS = list(kinds("partition"))

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.func import vmap
 
+from fedleak.client.postprocess.base import PostProcess, Update
 from fedleak.families import kinds
-from fedleak.postprocess.base import PostProcess, Update
 from tests.builders import architecture, digits, updates_of, with_required
 
 KINDS = list(kinds("postprocess"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fedleak.client.schedule.base import Schedule
 from fedleak.families import kinds
-from fedleak.schedule.base import Schedule
 from tests.builders import with_required
 
 

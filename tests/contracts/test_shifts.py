@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fedleak.datasets.base import DatasetSplits, LabelledImages, Normalisation
+from fedleak.data.shift.base import Shift
+from fedleak.data.sources.base import DatasetSplits, LabelledImages, Normalisation
 from fedleak.families import kinds
-from fedleak.shift.base import Shift
 from tests.builders import with_required
 
 KINDS = list(kinds("shift"))

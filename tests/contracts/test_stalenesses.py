@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fedleak.families import kinds
-from fedleak.staleness.base import Staleness
+from fedleak.server.staleness.base import Staleness
 from tests.builders import with_required
-from tests.staleness.draws import lags
+from tests.server.staleness.draws import lags
 
 KINDS = list(kinds("staleness"))
 SETTINGS: dict[str, dict[str, Any]] = {"trace": {"lags": [[0, 1], [2], [3]]}}

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from fedleak import seeds
 from fedleak.errors import InputError
 from fedleak.federation.plan import make_plan
+from fedleak.stages.score.truth import TruthReader
 from fedleak.transcript.reader import TranscriptReader
-from fedleak.truth import TruthReader
 from tests.scenarios import run_federation, scenario
 
 DRIFT = {"images": 20, "epochs": 2, "learning_rate": 0.1, "batch_size": 8}

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedleak.client.dp_sgd import DpSgd
 from fedleak.errors import InputError
 from fedleak.federation.private_gradient import private_gradient
 from fedleak.models.lenet import LeNet
-from fedleak.privacy.dp_sgd import DpSgd
 from tests.scenarios import scenario
 
 MODEL = LeNet(channels=3).build((2, 8, 8), 4, seed=3)

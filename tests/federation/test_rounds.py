@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fedleak import seeds
+from fedleak.client.postprocess.base import apply_chain
 from fedleak.errors import FederationError
 from fedleak.federation import injection
 from fedleak.federation.client import LOCAL_BUFFERS, app
@@ -19,14 +20,13 @@ from fedleak.federation.local_training import LocalTraining, Updates, compute_up
 from fedleak.federation.plan import Plan, make_plan
 from fedleak.federation.serial_grid import SerialGrid
 from fedleak.federation.server import Server
-from fedleak.postprocess.base import apply_chain
 from fedleak.progress import QuietProgress
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
+from fedleak.stages.score.truth import TruthReader, write_truth
 from fedleak.transcript.manifest import RoundRecord
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.transcript.writer import TranscriptWriter
-from fedleak.truth import TruthReader, write_truth
 from tests.scenarios import run_federation, scenario, tree
 
 ALL = {"adversary__victims__clients": [0, 1, 2]}

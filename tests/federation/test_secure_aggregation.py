@@ -20,8 +20,8 @@ from fedleak.federation.plan import make_plan
 from fedleak.pipeline import attack_run
 from fedleak.progress import QuietProgress
 from fedleak.run_directory import RunDirectory
+from fedleak.stages.score.truth import TruthReader
 from fedleak.transcript.reader import TranscriptReader
-from fedleak.truth import TruthReader
 from tests.federation.test_rounds import FEDAVG, faults
 from tests.scenarios import run_federation, scenario, tree
 

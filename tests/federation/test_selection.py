@@ -8,12 +8,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fedleak.datasets.base import LabelledImages, Normalisation
+from fedleak.data.sources.base import LabelledImages, Normalisation
 from fedleak.federation.plan import make_plan
 from fedleak.federation.selection import gradient_norms, largest_gradients_first
 from fedleak.models.convnet import ConvNet
+from fedleak.stages.score.truth import TruthReader
 from fedleak.transcript.reader import TranscriptReader
-from fedleak.truth import TruthReader
 from tests.scenarios import run_federation, scenario
 
 HALF = Normalisation((0.5,), (0.5,))

@@ -14,10 +14,10 @@ from fedleak import threat
 from fedleak.errors import InputErrors
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
+from fedleak.stages.attack.view import CapabilityNotGrantedError, View
+from fedleak.stages.score.truth import TruthReader
 from fedleak.threat import granted_by_level
 from fedleak.transcript.reader import TranscriptReader
-from fedleak.transcript.views import CapabilityNotGrantedError, View
-from fedleak.truth import TruthReader
 from tests.federation.test_rounds import FEDAVG, KilledError, check_close, kill_at, named, update_of
 from tests.scenarios import run_federation, scenario, tree
 

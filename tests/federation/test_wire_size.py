@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from fedleak.client.postprocess.encoding.update import decode_update, encode_update
 from fedleak.pipeline import attack_run, write_report
-from fedleak.postprocess.encoding.update import decode_update, encode_update
 from fedleak.progress import QuietProgress
 from fedleak.studies.work import bytes_per_round
 from fedleak.transcript.reader import TranscriptReader

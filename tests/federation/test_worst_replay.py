@@ -17,9 +17,9 @@ from fedleak.pipeline import attack_run
 from fedleak.progress import QuietProgress
 from fedleak.results.schema import load_results
 from fedleak.run_directory import RunDirectory
+from fedleak.stages.attack.view import View
+from fedleak.stages.score.truth import TruthReader
 from fedleak.transcript.reader import TranscriptReader
-from fedleak.transcript.views import View
-from fedleak.truth import TruthReader
 from tests.scenarios import run_federation, scenario
 
 SGD = {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01, "schedule": {"kind": "cosine", "final": 0.1}}

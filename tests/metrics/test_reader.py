@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fedleak.datasets.rendered import Rendered
+from fedleak.data.sources.rendered import Rendered
 from fedleak.metrics.reader import prepared, reader
 
 CLOCKS = Rendered(content="clock", size=16, channels=1, seed=3)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fedleak.datasets.rendered import Rendered
+from fedleak.data.sources.rendered import Rendered
 from fedleak.errors import InputErrors
 from fedleak.metrics.base import MetricUnavailableError
 from fedleak.metrics.reader import reader

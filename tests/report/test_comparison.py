@@ -9,9 +9,9 @@ import torch
 
 from fedleak.errors import InputError
 from fedleak.report.comparison import compare_attacks
-from fedleak.results.pictures import save_compared
 from fedleak.results.schema import PICTURES, AttackSummary, ResultRow
-from fedleak.results.scoring import ScoredImages
+from fedleak.stages.score.pictures import save_compared
+from fedleak.stages.score.rows import ScoredImages
 
 
 def rebuilt(run: Path, attack: str, victims: list[int]) -> AttackSummary:

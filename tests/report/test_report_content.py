@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedleak.report import format as fmt
 from fedleak.report.adversary import describe_adversary
 from fedleak.report.failures import failed_attacks, failed_clients, rounds_in_words
 from fedleak.report.marks import assign_marks
@@ -17,6 +16,7 @@ from fedleak.report.page import flatten
 from fedleak.report.svg import log_ticks, tick_label
 from fedleak.report.table import Table, results_table
 from fedleak.report.verdict import decide
+from fedleak.results import format as fmt
 from fedleak.results.schema import AttackSummary, FederationRound, Interval, ResultRow, Results
 
 Make = Callable[..., Results]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fedleak.cli.live import QuietWatcher
 from fedleak.studies.directory import StudyDirectory
-from fedleak.studies.live import QuietWatcher
 from fedleak.studies.run import run_study
 from fedleak.studies.study import load_study
 from tests.studies.builders import study

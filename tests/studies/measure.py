@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fedleak.cli.live import QuietWatcher
 from fedleak.studies.directory import StudyDirectory
-from fedleak.studies.live import QuietWatcher
 from fedleak.studies.records import load_cell, save_cell
 from fedleak.studies.run import run_study
 from fedleak.studies.study import Study, load_study, resolved_text

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from fedleak import artefacts
+from fedleak.cli.live import QuietWatcher
 from fedleak.errors import InputError
-from fedleak.stages import artefacts
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.execute import Tally
-from fedleak.studies.live import QuietWatcher
 from fedleak.studies.records import CELL
 from fedleak.studies.results import StudyResults
 from fedleak.studies.run import run_study

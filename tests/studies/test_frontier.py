@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedleak.cli.live import QuietWatcher
 from fedleak.errors import InputError
-from fedleak.report.frontier_page import make_page, recommendation
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.frontier import Case, Frontier, Setting, _judge, find_frontier
-from fedleak.studies.live import QuietWatcher
 from fedleak.studies.matrix import Point
 from fedleak.studies.records import load_cell, save_cell
+from fedleak.studies.report.frontier import make_page, recommendation
 from fedleak.studies.results import CellLine, StudyResults, load_study_results
 from fedleak.studies.run import run_study
 from fedleak.studies.study import load_study

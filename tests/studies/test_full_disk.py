@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fedleak.cli.live import QuietWatcher
 from fedleak.errors import FedleakError
 from fedleak.studies.directory import StudyDirectory
-from fedleak.studies.live import QuietWatcher
 from fedleak.studies.records import CELL, load_cell
 from fedleak.studies.results import StudyResults
 from fedleak.studies.run import run_study

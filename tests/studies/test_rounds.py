@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fedleak.cli.live import QuietWatcher
 from fedleak.errors import InputError
-from fedleak.report.study_build import write_study_report
 from fedleak.results.schema import Interval
 from fedleak.studies.claims.correlates import Correlates
 from fedleak.studies.claims.less import Less
 from fedleak.studies.claims.monotone import Monotone
 from fedleak.studies.directory import StudyDirectory
-from fedleak.studies.live import QuietWatcher
 from fedleak.studies.measurements import Measurements
 from fedleak.studies.records import CellRecord, Measured
+from fedleak.studies.report.build import write_study_report
 from fedleak.studies.run import run_study
 from fedleak.studies.study import load_study
 from tests.studies.builders import RESAMPLES, study

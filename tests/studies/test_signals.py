@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fedleak.cli.live import QuietWatcher
 from fedleak.studies.directory import StudyDirectory
-from fedleak.studies.live import QuietWatcher
 from fedleak.studies.records import CELL, load_cell
 from fedleak.studies.run import run_study
 from fedleak.studies.study import load_study

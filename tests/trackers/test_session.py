@@ -5,9 +5,9 @@ from typing import Literal
 
 import pytest
 
+from fedleak.cli.live import QuietWatcher, unit_names
 from fedleak.errors import InputError, TrackingError
 from fedleak.studies.directory import StudyDirectory
-from fedleak.studies.live import QuietWatcher, unit_names
 from fedleak.studies.run import run_study
 from fedleak.studies.study import load_study
 from fedleak.trackers.base import Entry, Tracker

@@ -15,7 +15,7 @@ from fedleak.attacks.inversion.objective import Objective
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors
 from fedleak.attacks.inversion.replay import LocalSteps, replica
-from fedleak.postprocess.base import PostProcess
+from fedleak.client.postprocess.base import PostProcess
 from fedleak.threat import ModelArchitecture
 
 CompileName = Literal["auto", "always", "never"]

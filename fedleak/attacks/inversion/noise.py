@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from fedleak.postprocess.base import PostProcess
+from fedleak.client.postprocess.base import PostProcess
 
 
 def noise_weights(steps: Sequence[PostProcess], shared: Mapping[str, Tensor]) -> dict[str, Tensor]:

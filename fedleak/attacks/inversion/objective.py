@@ -15,8 +15,8 @@ from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.factors import Gradient, WideLayers, factored_gradient, wide_layers
 from fedleak.attacks.inversion.priors import Priors, group_consistency, image_prior
 from fedleak.attacks.inversion.replay import LocalSteps, Tensors, loss_gradient, replay
+from fedleak.client.postprocess.base import PostProcess
 from fedleak.models.base import InputShape
-from fedleak.postprocess.base import PostProcess
 
 
 class Known(NamedTuple):

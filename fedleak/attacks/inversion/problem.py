@@ -10,9 +10,9 @@ from torch import Tensor
 from fedleak.attacks.inversion.estimation import estimated_distance
 from fedleak.attacks.inversion.replay import LocalSteps
 from fedleak.attacks.inversion.settings import LocalTrainingGuess
+from fedleak.client.postprocess.base import PostProcess
+from fedleak.client.postprocess.gradient_masking import frozen_layers
 from fedleak.errors import AttackFailedError
-from fedleak.postprocess.base import PostProcess
-from fedleak.postprocess.gradient_masking import frozen_layers
 from fedleak.threat import (
     BatchStatistics,
     GlobalModel,

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 
 from fedleak import seeds
-from fedleak.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
-from fedleak.postprocess.gradient_masking import fits
+from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
+from fedleak.client.postprocess.gradient_masking import fits
 
 Tensors = dict[str, Tensor]
 Order = tuple[tuple[int, ...], ...]

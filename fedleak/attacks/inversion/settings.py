@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
 from fedleak.attacks.inversion.replay import LocalSteps, Order, assumed_order, random_orders
+from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.component import Settings
-from fedleak.local_sgd import PLAIN_SGD, LocalSgd
 
 T = TypeVar("T")
 OneOf = Annotated[tuple[T, ...], Field(min_length=1)]

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from fedleak.postprocess.base import PostProcess, Update
-from fedleak.postprocess.elementwise_clipping import ElementwiseClipping
-from fedleak.postprocess.gaussian_noise import GaussianNoise
-from fedleak.postprocess.gradient_masking import GradientMasking
-from fedleak.postprocess.qsgd import Qsgd
-from fedleak.postprocess.random_k import RandomK
-from fedleak.postprocess.selection import kept_count
-from fedleak.postprocess.sign_sgd import SignSgd
-from fedleak.postprocess.top_k import TopK
-from fedleak.postprocess.uniform_quantisation import UniformQuantisation
+from fedleak.client.postprocess.base import PostProcess, Update
+from fedleak.client.postprocess.elementwise_clipping import ElementwiseClipping
+from fedleak.client.postprocess.gaussian_noise import GaussianNoise
+from fedleak.client.postprocess.gradient_masking import GradientMasking
+from fedleak.client.postprocess.qsgd import Qsgd
+from fedleak.client.postprocess.random_k import RandomK
+from fedleak.client.postprocess.selection import kept_count
+from fedleak.client.postprocess.sign_sgd import SignSgd
+from fedleak.client.postprocess.top_k import TopK
+from fedleak.client.postprocess.uniform_quantisation import UniformQuantisation
 
 Steps = tuple[PostProcess, ...]
 

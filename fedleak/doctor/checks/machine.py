@@ -19,7 +19,7 @@ class Device(Check):
 
     def examine(self, patient: Patient) -> Iterator[Finding]:
         """One finding for each that is not."""
-        from fedleak.stages.device import choose_device
+        from fedleak.stages.attack.device import choose_device
 
         try:
             choose_device(patient.scenario.device)

@@ -9,7 +9,7 @@ import torch
 
 from fedleak.attacks.base import Attack, Reconstruction
 from fedleak.attacks.labels.greedy_bias import GreedyBias
-from fedleak.datasets.base import LabelledImages
+from fedleak.data.sources.base import LabelledImages
 from fedleak.federation.local_training import LocalTraining, compute_updates
 from fedleak.models.base import Model
 from fedleak.models.lenet import LeNet

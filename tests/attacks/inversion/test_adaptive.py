@@ -14,14 +14,14 @@ from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
 from fedleak.attacks.inversion.known import known_of
 from fedleak.attacks.inversion.noise import noise_weights
 from fedleak.attacks.inversion.objective import Known
+from fedleak.client.postprocess.base import PostProcess, apply_chain
+from fedleak.client.postprocess.elementwise_clipping import ElementwiseClipping
+from fedleak.client.postprocess.gaussian_noise import GaussianNoise
+from fedleak.client.postprocess.l2_clipping import L2Clipping
+from fedleak.client.postprocess.magnitude_pruning import MagnitudePruning
+from fedleak.client.postprocess.sign_sgd import SignSgd
 from fedleak.errors import AttackFailedError, InputErrors
 from fedleak.federation.local_training import LocalTraining
-from fedleak.postprocess.base import PostProcess, apply_chain
-from fedleak.postprocess.elementwise_clipping import ElementwiseClipping
-from fedleak.postprocess.gaussian_noise import GaussianNoise
-from fedleak.postprocess.l2_clipping import L2Clipping
-from fedleak.postprocess.magnitude_pruning import MagnitudePruning
-from fedleak.postprocess.sign_sgd import SignSgd
 from fedleak.threat import PostProcessingDetails
 from tests.attacks.inversion.builders import Victim, victim
 from tests.attacks.inversion.test_several import known

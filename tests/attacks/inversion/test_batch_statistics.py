@@ -15,10 +15,10 @@ from fedleak.models.convnet import ConvNet
 from fedleak.models.normalisation import batch_statistics
 from fedleak.pipeline import attack_run
 from fedleak.progress import QuietProgress
+from fedleak.stages.attack.view import View
+from fedleak.stages.score.truth import TruthReader
 from fedleak.threat import BatchStatistics, granted_by_level
 from fedleak.transcript.reader import TranscriptReader
-from fedleak.transcript.views import View
-from fedleak.truth import TruthReader
 from tests.scenarios import run_federation, scenario
 
 PRIORS = {"batch_norm": 0.1, "batch_norm_statistics": "exact"}

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from fedleak.attacks.inversion.estimation import estimated_distance
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
 from fedleak.attacks.inversion.replay import replay, replica, split_state
+from fedleak.client.local_sgd import LocalSgd
 from fedleak.errors import AttackFailedError
 from fedleak.federation.local_training import LocalTraining
-from fedleak.local_sgd import LocalSgd
 from fedleak.models.lenet import LeNet
 from tests.attacks.inversion.builders import PIXELS, Victim, victim
 from tests.attacks.inversion.test_several import known

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from fedleak.attacks.inversion.noise import noise_weights
-from fedleak.postprocess.gaussian_noise import GaussianNoise
-from fedleak.postprocess.laplacian_noise import LaplacianNoise
-from fedleak.postprocess.qsgd import Qsgd
-from fedleak.postprocess.top_k import TopK
+from fedleak.client.postprocess.gaussian_noise import GaussianNoise
+from fedleak.client.postprocess.laplacian_noise import LaplacianNoise
+from fedleak.client.postprocess.qsgd import Qsgd
+from fedleak.client.postprocess.top_k import TopK
 
 UPDATE = {"large": torch.full((4,), 2.0), "small": torch.full((12,), 0.5)}
 

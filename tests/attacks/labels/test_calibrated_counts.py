@@ -10,9 +10,9 @@ from fedleak.attacks.inversion.settings import LocalTrainingGuess
 from fedleak.attacks.labels.calibrated_counts import CalibratedCounts, noise_of_all_scales
 from fedleak.attacks.labels.calibration import expected_softmax, project, softmax_spread
 from fedleak.attacks.labels.greedy_bias import GreedyBias
-from fedleak.datasets.synthetic import Synthetic
+from fedleak.client.local_sgd import LocalSgd
+from fedleak.data.sources.synthetic import Synthetic
 from fedleak.errors import AttackFailedError
-from fedleak.local_sgd import LocalSgd
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
 from fedleak.models.mlp import Mlp

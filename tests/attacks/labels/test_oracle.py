@@ -12,10 +12,10 @@ from fedleak.errors import AttackFailedError, InputErrors
 from fedleak.pipeline import attack_run
 from fedleak.progress import QuietProgress
 from fedleak.report.table import _LABEL_SOURCES
+from fedleak.stages.attack.view import CapabilityNotGrantedError, View
+from fedleak.stages.score.truth import TruthReader
 from fedleak.threat import TrueLabels, granted_by_level
 from fedleak.transcript.reader import TranscriptReader
-from fedleak.transcript.views import CapabilityNotGrantedError, View
-from fedleak.truth import TruthReader
 from tests.scenarios import run_federation, scenario
 
 ATTACKS = [{"kind": "inverting_gradients", "iterations": 2}]

@@ -1,0 +1,45 @@
+"""The command that tries label inferences on a recorded federation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(labels)
+
+
+def labels(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of an earlier run.")],
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", help="Try this inference only; repeat for more [default: all].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+) -> None:
+    """Try every label inference on the updates of a run, without any attack, and say how often it is right."""
+    from fedleak.progress import QuietProgress, terminal_progress
+    from fedleak.run_directory import RunDirectory
+    from fedleak.stages.score.labels import score_labels
+
+    console = Console(soft_wrap=True)
+    if as_json:
+        scores = score_labels(RunDirectory(run_dir), QuietProgress(), only=kind or ())
+        console.print(json.dumps([score.model_dump() for score in scores]), highlight=False, markup=False)
+        return
+    with terminal_progress(Console(stderr=True)) as progress:
+        scores = score_labels(RunDirectory(run_dir), progress, only=kind or ())
+    table = Table(title=f"{run_dir}: labels of victims' images", title_justify="left")
+    for heading in ("inference", "by image", "by class", "updates", "remarks"):
+        table.add_column(heading, justify="left" if heading in {"inference", "remarks"} else "right")
+    for score in scores:
+        accuracies = ("" if value is None else f"{value:.1%}" for value in (score.by_image, score.by_class))
+        failed = f"{score.failures} failed: " if score.failures else ""
+        table.add_row(score.inference, *accuracies, str(score.updates), failed + score.reason)
+    console.print(table)

@@ -1,0 +1,95 @@
+"""A study on the terminal: what runs, what is done, how long it will take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from fedleak.results.format import duration
+from fedleak.studies.execute import Tally
+from fedleak.studies.matrix import describe
+from fedleak.studies.study import Study
+from fedleak.studies.work import Outcome, Unit
+
+SHOWN_RUNNING = 16
+
+
+class QuietWatcher:
+    """Shows nothing."""
+
+    def begun(self, unit: Unit) -> None:
+        """Do nothing."""
+
+    def ended(self, outcome: Outcome, *, again: bool) -> None:
+        """Do nothing."""
+
+    def refresh(self, tally: Tally) -> None:
+        """Do nothing."""
+
+
+class TerminalWatcher(QuietWatcher):
+    """A line for each unit that ends; on a terminal also a live table of what runs."""
+
+    def __init__(self, console: Console, names: Mapping[str, str], live: Live | None) -> None:
+        self._console, self._names, self._live = console, names, live
+
+    def ended(self, outcome: Outcome, *, again: bool) -> None:
+        """One line that stays."""
+        unit = outcome.unit
+        what = f"{unit.kind} {unit.key[:8]} ({self._names.get(unit.key, '')})"
+        if again:
+            self._console.print(Text(f"{what}: {outcome.reason}; trying again", style="yellow"))
+        elif outcome.reason:
+            self._console.print(Text(f"{what}: failed: {outcome.reason}", style="red"))
+        else:
+            self._console.print(Text(f"{what}: {duration(outcome.seconds)}"))
+
+    def refresh(self, tally: Tally) -> None:
+        """Draw the table."""
+        if self._live is not None:
+            self._live.update(Group(self._running(tally), _bar(tally)))
+
+    def _running(self, tally: Tally) -> Table:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("running", "cell", "since"):
+            table.add_column(heading)
+        for unit, since in tally.running[:SHOWN_RUNNING]:
+            table.add_row(unit.kind, self._names.get(unit.key, ""), duration(time.monotonic() - since))
+        return table
+
+
+def _bar(tally: Tally) -> Table:
+    finished = tally.total - tally.left
+    row = Table.grid(padding=(0, 1))
+    eta = "" if tally.eta is None else f"about {duration(tally.eta)} to go"
+    failed = f", {tally.failed} failed" if tally.failed else ""
+    row.add_row(ProgressBar(total=tally.total, completed=finished, width=30), f"{finished}/{tally.total}{failed}", eta)
+    return row
+
+
+def unit_names(study: Study) -> dict[str, str]:
+    """What to call cells, and federations by their first cell."""
+    names: dict[str, str] = {}
+    for cell in study.cells:
+        name = ", ".join(text for text in (describe(cell.point), f"seed {cell.seed}") if text)
+        names.setdefault(cell.federation, name)
+        names.setdefault(cell.key, name)
+    return names
+
+
+@contextmanager
+def watch(study: Study, console: Console) -> Iterator[TerminalWatcher]:
+    """Show the study on ``console`` while the block runs."""
+    names = unit_names(study)
+    if not console.is_terminal:
+        yield TerminalWatcher(console, names, None)
+        return
+    with Live(console=console, refresh_per_second=4) as live:
+        yield TerminalWatcher(console, names, live)

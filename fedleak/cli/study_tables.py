@@ -1,0 +1,80 @@
+"""Studies as tables on a terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from fedleak.results.format import DASH, count, interval_range, metric_title, metric_value, percent
+from fedleak.studies.frontier import Case, Frontier, Setting
+from fedleak.studies.matrix import label_text, short_names
+from fedleak.studies.results import Line, StudyResults
+
+FURTHER = ("psnr", "leaked", "leaked_ssim", "wsrr", "wsrr_ssim")
+"""Metrics of leakage that the terminal shows beside the one that decides."""
+STYLES = {"reproduced": "green", "not_reproduced": "red", "inconclusive": "yellow"}
+
+
+def lines_table(results: StudyResults) -> Table:
+    """A line for each attack at each point: published and measured means with intervals."""
+    published = {metric for line in results.lines for metric in line.published}
+    table = Table(title=results.name, title_justify="left")
+    short = short_names(results.axes)
+    for axis in results.axes:
+        table.add_column(short[axis])
+    table.add_column("attack", no_wrap=True)
+    table.add_column("images", justify="right")
+    for metric in results.metrics:
+        if metric in published:
+            table.add_column(f"{metric_title(metric)} published", justify="right")
+        table.add_column(metric_title(metric), justify="right", no_wrap=True)
+    for line in results.lines:
+        labels = [label_text(line.point[axis]) for axis in results.axes]
+        cells = [cell for metric in results.metrics for cell in _cells(line, metric, published=metric in published)]
+        table.add_row(*labels, line.attack, str(line.images), *cells, style="dim" if line.is_baseline else None)
+    return table
+
+
+def _cells(line: Line, metric: str, *, published: bool) -> list[str]:
+    interval = line.metrics.get(metric)
+    measured = "-" if interval is None else f"{metric_value(metric, interval.mean)} {interval_range(metric, interval)}"
+    return [metric_value(metric, line.published.get(metric)), measured] if published else [measured]
+
+
+def frontier_table(case: Case, frontier: Frontier) -> Table:
+    """A line for each setting: accuracy, the strongest attack's closeness, bytes per round, and what dominates it."""
+    table = Table(title=case.name or frontier.study, title_justify="left")
+    metrics = (frontier.metric, *(name for name in FURTHER if name in frontier.metrics and name != frontier.metric))
+    for heading in ("#", "setting", "accuracy", *map(metric_title, metrics), "strongest attack", "bytes per round", ""):
+        table.add_column(heading, justify="left" if heading in ("setting", "strongest attack", "") else "right")
+    for setting in case.settings:
+        dominated = setting.dominated_by is not None
+        table.add_row(*_setting_cells(setting, case, frontier, metrics), style="dim" if dominated else None)
+    return table
+
+
+def _setting_cells(setting: Setting, case: Case, frontier: Frontier, metrics: tuple[str, ...]) -> list[str]:
+    leaks = [setting.leaks.get(name) for name in metrics]
+    state = "recommended" if setting.number == case.recommended else ""
+    if setting.dominated_by is not None:
+        state = f"dominated by {setting.dominated_by}"
+    return [
+        str(setting.number),
+        setting.name,
+        percent(setting.accuracy.mean if setting.accuracy else None),
+        *(metric_value(name, leak.interval.mean if leak else None) for name, leak in zip(metrics, leaks, strict=True)),
+        f"{leaks[0].attack}{' (adaptive)' if leaks[0].adaptive else ''}" if leaks[0] else DASH,
+        DASH if setting.bytes_per_round is None else count(round(setting.bytes_per_round)),
+        state,
+    ]
+
+
+def verdicts_text(results: StudyResults) -> Text:
+    """A line for each claim, and what would decide it."""
+    text = Text()
+    for verdict in results.verdicts:
+        text.append(f"{verdict.state.replace('_', ' ')}: ", style=STYLES[verdict.state])
+        text.append(f"{verdict.statement}\n")
+        for hint in verdict.hints[:2]:
+            text.append(f"    would decide it: {hint}\n", style="dim")
+    return text

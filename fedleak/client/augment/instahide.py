@@ -1,0 +1,66 @@
+"""InstaHide-style mixing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fedleak.client.augment.base import Augmentation, Batch, draw
+
+
+class InstaHide(Augmentation):
+    """Blend each image with others and flip the sign of random pixels (Huang et al. 2020, arXiv 2010.02772).
+
+    It is no longer held to be secure (Carlini et al. 2021, arXiv 2011.05315); here it is a defense to be measured.
+    """
+
+    kind: Literal["instahide"] = "instahide"
+    images: int = Field(default=4, ge=2)
+    """How many make one, the client's own included (the paper's k)."""
+    partners: Literal["batch", "public"] = "batch"
+    """Where the others come from: the client's own batch, with their labels, or public images, which have no say in
+    the label (the paper's inside-dataset and cross-dataset versions)."""
+    largest: float = Field(default=0.65, gt=0, le=1)
+    """Bound of a single coefficient (the paper's c1); at least one image in ``images``."""
+    flip: bool = True
+
+    def apply(self, batch: Batch, public: Batch, *, generator: np.random.Generator) -> Batch:
+        """Pixels are flipped about the middle of their range: ``x -> 1 - x`` in [0, 1] is ``x -> -x`` in [-1, 1]."""
+        shares = self._coefficients(len(batch), generator)
+        images = _scaled(batch.images, shares[0])
+        targets = _scaled(batch.targets, shares[0])
+        for share in shares[1:]:
+            if self.partners == "batch":
+                other = batch.take(torch.from_numpy(generator.permutation(len(batch))))
+                targets = targets + _scaled(other.targets, share)
+            else:
+                other = draw(public, len(batch), generator)
+            images = images + _scaled(other.images, share)
+        if self.partners == "public":
+            targets = batch.targets
+        if self.flip:
+            flipped = torch.from_numpy(generator.integers(2, size=tuple(images.shape)) == 1)
+            images = torch.where(flipped.to(images.device), 1 - images, images)
+        return Batch(images.clamp(0, 1), targets)
+
+    def _coefficients(self, count: int, generator: np.random.Generator) -> Tensor:
+        """Uniform on the simplex, redrawn while one is above the bound: ``(images, count)``, columns sum to one."""
+        bound = max(self.largest, 1 / self.images + 1e-3)
+        rows = generator.dirichlet(np.ones(self.images), size=count)
+        for _ in range(10_000):
+            wrong = rows.max(axis=1) > bound
+            if not wrong.any():
+                break
+            rows[wrong] = generator.dirichlet(np.ones(self.images), size=int(wrong.sum()))
+        else:
+            rows[wrong] = 1 / self.images
+        return torch.from_numpy(rows.T.astype(np.float32))
+
+
+def _scaled(values: Tensor, shares: Tensor) -> Tensor:
+    """Each image ``(M, ...)`` times its share ``(M,)``."""
+    return values * shares.to(values.device).reshape(-1, *[1] * (values.ndim - 1))

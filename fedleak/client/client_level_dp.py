@@ -1,0 +1,34 @@
+"""Settings of client-level differential privacy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fedleak.client.postprocess.base import PostProcess
+from fedleak.client.postprocess.gaussian_noise import GaussianNoise
+from fedleak.client.postprocess.l2_clipping import L2Clipping
+from fedleak.component import Settings
+
+
+class ClientLevelDp(Settings):
+    """DP-FedAvg: whether a client took part is hidden (McMahan et al. 2018, arXiv 1710.06963)."""
+
+    noise: Literal["central", "local"] = "central"
+    """``central``: the server, which sees clipped updates and must be trusted, adds noise to their mean (Flower's
+    strategy). ``local``: every client adds noise to its own update, so that the server need not be trusted."""
+    max_norm: float = Field(gt=0)
+    """Euclidean norm to which each client clips its update, after any other post-processing."""
+    noise_multiplier: float = Field(ge=0)
+    """Standard deviation of the noise in units of ``max_norm``: on the sum of updates (central), or on each (local)."""
+    delta: float = Field(default=1e-5, gt=0, lt=1)
+    """At which epsilon is stated."""
+
+    @property
+    def steps(self) -> tuple[PostProcess, ...]:
+        """What a client does to its update for it, last of all."""
+        clipping = L2Clipping(max_norm=self.max_norm)
+        if self.noise == "central":
+            return (clipping,)
+        return clipping, GaussianNoise(std=self.noise_multiplier * self.max_norm)

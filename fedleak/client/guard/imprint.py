@@ -1,0 +1,35 @@
+"""Imprint modules."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from fedleak.client.guard.base import Finding, Guard, weight_matrices
+
+
+class Imprint(Guard):
+    """Finds layers whose rows all measure the same thing (Fowl et al. 2022, arXiv 2110.13057).
+
+    The rows of an imprint layer are copies or multiples of one vector (its bins differ in the bias alone), so its
+    weights have rank one: their largest singular value holds nearly all of their energy.
+    """
+
+    kind: Literal["imprint"] = "imprint"
+    energy: float = Field(default=0.95, gt=0, le=1)
+    """Share of the squared singular values from which on a layer counts as crafted."""
+
+    def inspect(self, model: nn.Module) -> list[Finding]:
+        """Every layer with at least four outputs and inputs."""
+        findings = []
+        for name, _, matrix in weight_matrices(model, smallest=4):
+            gram = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix
+            squares = torch.linalg.eigvalsh(gram).clamp(min=0)
+            total = float(squares.sum())
+            share = float(squares[-1]) / total if total > 0 else 0.0
+            if share >= self.energy:
+                findings.append(Finding(self.kind, name, f"{share:.1%} of its weights' energy lies in one direction"))
+        return findings

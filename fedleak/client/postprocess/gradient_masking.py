@@ -1,0 +1,57 @@
+"""Layers that are left out of the update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+
+from fedleak.client.postprocess.base import PostProcess, Update
+
+
+class GradientMasking(PostProcess):
+    """Omit chosen layers: their part of the update is not shared, and the server leaves them as they are.
+
+    Sharing a part of the layers only is the oldest of these defenses (Shokri & Shmatikov 2015, doi
+    10.1145/2810103.2813687); which part matters (SoK on gradient leakage, table 3).
+    """
+
+    kind: Literal["gradient_masking"] = "gradient_masking"
+    compresses: ClassVar[bool] = False  # error feedback would pile a masked layer up and never send it
+    layers: tuple[str, ...] = Field(min_length=1)
+    """Patterns of parameters' names, such as ``layers.0.*`` or ``*.bias``."""
+    mode: Literal["omit", "keep", "freeze"] = "omit"
+    """Whether the layers that match are left out, or are the only ones shared; ``freeze``: left out, and clients that
+    take local steps do not train them either."""
+
+    def matches(self, name: str) -> bool:
+        """Whether a parameter's name fits one of the patterns."""
+        return fits(name, self.layers)
+
+    def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """What is left out is zero."""
+        return {
+            name: torch.zeros_like(tensor) if self.matches(name) != (self.mode == "keep") else tensor.clone()
+            for name, tensor in update.items()
+        }
+
+    def surrogate(self, update: Update, *, shared: Update) -> dict[str, torch.Tensor]:
+        """The same."""
+        return {
+            name: tensor * 0 if self.matches(name) != (self.mode == "keep") else tensor
+            for name, tensor in update.items()
+        }
+
+
+def fits(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a parameter's name fits one of ``patterns``."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def frozen_layers(steps: Sequence[PostProcess]) -> tuple[str, ...]:
+    """Patterns of the parameters that clients with these steps do not train."""
+    masks = [step for step in steps if isinstance(step, GradientMasking) and step.mode == "freeze"]
+    return tuple(pattern for mask in masks for pattern in mask.layers)

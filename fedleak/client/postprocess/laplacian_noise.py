@@ -1,0 +1,29 @@
+"""Additive Laplacian noise."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from fedleak.client.postprocess.base import PostProcess, Update
+from fedleak.client.postprocess.tensors import add_noise, added_variance, laplace_like
+
+
+class LaplacianNoise(PostProcess):
+    """Add Laplacian noise of scale ``std / sqrt(2)`` to every value (Zhu et al. 2019, arXiv 1906.08935, section 5)."""
+
+    kind: Literal["laplacian_noise"] = "laplacian_noise"
+    std: float = Field(ge=0)
+    """Standard deviation, in the update's own unit unless ``relative_to`` says otherwise."""
+    relative_to: Literal["nothing", "tensor", "update"] = "nothing"
+    """``std`` is absolute, or a multiple of the root mean square of each tensor, or of the whole update."""
+
+    def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """Every tensor gets its own draw, in the order of the mapping."""
+        return add_noise(update, lambda t: laplace_like(t, generator), std=self.std, relative_to=self.relative_to)
+
+    def noise(self, shared: Update) -> dict[str, torch.Tensor]:
+        """The variance; where it is relative, to what the shared update tells of the scale."""
+        return added_variance(shared, std=self.std, relative_to=self.relative_to)

@@ -1,0 +1,45 @@
+"""Sparsification by chance."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fedleak.client.postprocess.base import PostProcess, Update
+from fedleak.client.postprocess.selection import kept_count, on_support, random_places, select
+
+
+class RandomK(PostProcess):
+    """Keep values at random places and zero the rest (Stich et al. 2018, arXiv 1809.07599)."""
+
+    kind: Literal["random_k"] = "random_k"
+    compresses: ClassVar[bool] = True
+    share: float = Field(gt=0, le=1)
+    """Share of the values that is kept, rounded up: at least one."""
+    scope: Literal["tensor", "global"] = "tensor"
+    """Whether each tensor keeps its share, or the update as a whole does."""
+    rescale: bool = False
+    """Multiply what is kept by ``n / k``, which makes it unbiased (Wangni et al. 2018, arXiv 1710.09854)."""
+
+    def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, Tensor]:
+        """Exactly ``ceil(share * n)`` places are kept, of each tensor or of all."""
+        return select(update, lambda flat: self._keep(flat, generator), scope=self.scope)
+
+    def surrogate(self, update: Update, *, shared: Update) -> dict[str, Tensor]:
+        """Trial values count only at the places that were drawn, which the shared update shows."""
+        kept = on_support(update, shared)
+        if not self.rescale:
+            return kept
+        sizes = {name: tensor.numel() for name, tensor in update.items() if tensor.is_floating_point()}
+        if self.scope == "global":
+            sizes = dict.fromkeys(sizes, sum(sizes.values()))
+        return {name: t * (sizes[name] / kept_count(self.share, sizes[name])) for name, t in kept.items()}
+
+    def _keep(self, flat: Tensor, generator: torch.Generator) -> Tensor:
+        count = kept_count(self.share, flat.numel())
+        kept = random_places(flat.numel(), count, generator).to(flat.device)
+        factor = flat.numel() / count if self.rescale else 1.0
+        return torch.zeros_like(flat).index_copy_(0, kept, flat[kept] * factor)

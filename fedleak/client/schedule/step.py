@@ -1,0 +1,22 @@
+"""A learning rate that drops now and then."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fedleak.client.schedule.base import Schedule
+
+
+class Step(Schedule):
+    """Step: the learning rate drops by a factor after every so many local steps."""
+
+    kind: Literal["step"] = "step"
+    every: int = Field(ge=1)
+    """Local steps from one drop to the next."""
+    gamma: float = Field(default=0.1, gt=0, le=1)
+
+    def factor(self, step: int, *, steps: int) -> float:
+        """``gamma ** (step // every)``."""
+        return float(self.gamma ** (step // self.every))

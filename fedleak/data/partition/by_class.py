@@ -1,0 +1,28 @@
+"""Partitions in which every client holds only a few classes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from fedleak.data.partition.base import Partition
+
+
+class ByClass(Partition):
+    """Every client holds images of ``classes_per_client`` classes only."""
+
+    kind: Literal["by_class"] = "by_class"
+    classes_per_client: int = Field(default=2, ge=1)
+
+    def partitioner(self, *, clients: int, seed: int) -> Any:
+        """flwr-datasets' PathologicalPartitioner, classes assigned in turn."""
+        from flwr_datasets.partitioner import PathologicalPartitioner
+
+        return PathologicalPartitioner(
+            num_partitions=clients,
+            partition_by="label",
+            num_classes_per_partition=self.classes_per_client,
+            class_assignment_mode="deterministic",
+            seed=seed % 2**32,
+        )

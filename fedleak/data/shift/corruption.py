@@ -1,0 +1,33 @@
+"""Private images that are corrupted."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from fedleak.data.shift.base import Shift
+from fedleak.data.shift.corruptions import CorruptionName, corrupted
+from fedleak.data.sources.base import DatasetSplits, LabelledImages
+
+
+class Corruption(Shift):
+    """Private images carry a common corruption, public ones do not (Hendrycks & Dietterich 2019, arXiv 1903.12261)."""
+
+    kind: Literal["corruption"] = "corruption"
+    name: CorruptionName = "gaussian_noise"
+    severity: int = Field(default=3, ge=1, le=5)
+    """As in the benchmark of the images' size: CIFAR-10-C below 64 pixels, Tiny-ImageNet-C below 128, ImageNet-C."""
+
+    def eligible(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Every image may be either."""
+        return np.ones(len(labels), dtype=bool), np.ones(len(labels), dtype=bool)
+
+    def deal(
+        self, splits: DatasetSplits, *, public: int, generator: np.random.Generator
+    ) -> tuple[LabelledImages, LabelledImages]:
+        """The same images as without a shift; then the private ones are corrupted."""
+        clean, private = super().deal(splits, public=public, generator=generator)
+        return clean, LabelledImages(corrupted(private.images, self.name, self.severity, generator), private.labels)

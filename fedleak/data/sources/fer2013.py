@@ -1,0 +1,59 @@
+"""FER2013, as a folder of images or in its csv files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from fedleak.data.sources.base import DatasetSplits, LabelledImages, Normalisation
+from fedleak.data.sources.files import existing_folder, labelled_files, read_files
+from fedleak.data.sources.resized import ResizedDataset
+from fedleak.errors import InputError
+
+EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""In the order of FER2013's labels 0 to 6."""
+
+
+class Fer2013(ResizedDataset):
+    """FER2013, 28,709 + 7,178 grey faces of 48x48 showing seven emotions (Goodfellow et al. 2013, arXiv 1307.0414).
+
+    Either ROOT/train/EMOTION/* and ROOT/test/EMOTION/*, or the competition's csv in ROOT/fer2013, which torchvision
+    reads after it has compared its MD5 sum.
+    """
+
+    kind: Literal["fer2013"] = "fer2013"
+    root: Path
+    """The folder; ``~`` is expanded."""
+
+    def load(self) -> DatasetSplits:
+        """Labels are the competition's: angry, disgust, fear, happy, sad, surprise, neutral."""
+        root = existing_folder(self.root)
+        from_csv = any((root / "fer2013").glob("*.csv"))
+        train, test = (
+            self._from_csv(root, name) if from_csv else self._from_folder(root, name) for name in ("train", "test")
+        )
+        return DatasetSplits(train, test, EMOTIONS, Normalisation((0.5,), (0.5,)))
+
+    def _from_folder(self, root: Path, split: str) -> LabelledImages:
+        files = labelled_files(root / split, EMOTIONS)
+        return read_files(files, folder=root / split, channels=1, fit=self.fit)
+
+    def _from_csv(self, root: Path, split: str) -> LabelledImages:
+        samples = _torchvision_samples(root, split)
+        if any(label is None for _, label in samples):
+            raise InputError("dataset.root", str(root), "test.csv has no labels; fer2013.csv or icml_face_data.csv has")
+        images = np.stack([pixels.numpy() for pixels, _ in samples])[:, None]
+        return self.fit_all(LabelledImages(images, np.array([label for _, label in samples], dtype=np.int64)))
+
+
+def _torchvision_samples(root: Path, split: str) -> list[tuple[Any, int | None]]:
+    """Pairs of pixels ``(48, 48)`` and label."""
+    from torchvision.datasets import FER2013
+
+    try:
+        samples: list[tuple[Any, int | None]] = FER2013(str(root), split=split)._samples
+    except (OSError, RuntimeError) as error:
+        raise InputError("dataset.root", str(root), f"FER2013's csv cannot be read ({error})") from error
+    return samples

@@ -1,0 +1,57 @@
+"""Any folder of images, one sub-folder per class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from fedleak.data.sources.base import DatasetSplits, Normalisation
+from fedleak.data.sources.files import (
+    Channels,
+    class_names,
+    existing_folder,
+    hold_out,
+    labelled_files,
+    read_files,
+)
+from fedleak.data.sources.resized import ResizedDataset
+
+
+class ImageFolder(ResizedDataset):
+    """A folder of images: ROOT/train/CLASS/*.jpg and ROOT/test/CLASS/* (or val), or ROOT/CLASS/* alone.
+
+    ImageNet's folders are such a folder: ``size: 224, crop: 0.875, classes: 100, per_class: 200``.
+    """
+
+    kind: Literal["image_folder"] = "image_folder"
+    root: Path
+    """The folder; ``~`` is expanded, a relative path starts at the working directory."""
+    channels: Channels = 3
+    classes: int | None = Field(default=None, ge=2)
+    """Only the first so many classes, by name."""
+    per_class: int | None = Field(default=None, ge=1)
+    """Only the first so many images of a class, in each split."""
+    test_fraction: float = Field(default=0.2, gt=0, lt=1)
+    """Share of every class kept as the test split where the folder has no ``test`` or ``val``."""
+
+    def load(self) -> DatasetSplits:
+        """Read every image; files are taken in the order of their names."""
+        root = existing_folder(self.root)
+        train_folder = root / "train" if (root / "train").is_dir() else root
+        test_folder = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
+        names = class_names(train_folder, limit=self.classes)
+        folders = [train_folder] if test_folder is None or train_folder == root else [train_folder, test_folder]
+        train, *rest = (
+            read_files(
+                labelled_files(folder, names, limit=self.per_class),
+                folder=folder,
+                channels=self.channels,
+                fit=self.fit,
+            )
+            for folder in folders
+        )
+        train, test = (train, rest[0]) if rest else hold_out(train, self.test_fraction)
+        half = (0.5,) * self.channels
+        return DatasetSplits(train, test, names, Normalisation(half, half))

@@ -1,0 +1,73 @@
+"""Tiny ImageNet, as it is distributed or rearranged as a folder of classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from fedleak.data.sources.base import DatasetSplits, LabelledImages, Normalisation
+from fedleak.data.sources.files import LabelledFile, class_names, existing_folder, pictures, read_files
+from fedleak.data.sources.resized import ResizedDataset
+from fedleak.errors import InputError
+
+ANNOTATIONS = "val_annotations.txt"
+
+
+class TinyImageNet(ResizedDataset):
+    """Tiny ImageNet, 200 classes of 500 + 50 colour images of 64x64 (Le & Yang 2015); classes are WordNet ids.
+
+    Training images lie in ROOT/train/WNID/images, those for testing in ROOT/val/images, their classes in
+    ROOT/val/val_annotations.txt. ROOT/train/WNID and ROOT/val/WNID will do, too.
+    """
+
+    kind: Literal["tiny_imagenet"] = "tiny_imagenet"
+    root: Path
+    """The folder ``tiny-imagenet-200``; ``~`` is expanded."""
+    classes: int | None = Field(default=None, ge=2)
+    """Only the first so many classes, by WordNet id."""
+    per_class: int | None = Field(default=None, ge=1)
+    """Only the first so many images of a class, in each split."""
+
+    def load(self) -> DatasetSplits:
+        """Read both splits; ``val`` is the test split, for ``test`` has no labels."""
+        root = existing_folder(self.root)
+        train, val = existing_folder(root / "train"), existing_folder(root / "val")
+        names = class_names(train, limit=self.classes)
+        by_class = _annotated(val) if (val / ANNOTATIONS).is_file() else _in_folders(val, names)
+        half = (0.5, 0.5, 0.5)
+        return DatasetSplits(
+            train=self._read(train, _in_folders(train, names), names),
+            test=self._read(val, by_class, names),
+            class_names=names,
+            normalisation=Normalisation(half, half),
+        )
+
+    def _read(self, folder: Path, by_class: dict[str, list[Path]], names: tuple[str, ...]) -> LabelledImages:
+        files: list[LabelledFile] = [
+            (path, label) for label, name in enumerate(names) for path in by_class.get(name, [])[: self.per_class]
+        ]
+        return read_files(files, folder=folder, channels=3, fit=self.fit)
+
+
+def _in_folders(folder: Path, names: tuple[str, ...]) -> dict[str, list[Path]]:
+    """WordNet id -> files, in FOLDER/WNID/images or FOLDER/WNID."""
+    inner = {name: folder / name / "images" for name in names}
+    return {name: pictures(path if path.is_dir() else path.parent) for name, path in inner.items()}
+
+
+def _annotated(val: Path) -> dict[str, list[Path]]:
+    """WordNet id -> files, by the lines ``FILE WNID X0 Y0 X1 Y1`` of the annotations.
+
+    Raises:
+        InputError: at a line of another form, or one that names a file elsewhere.
+    """
+    by_class: dict[str, list[Path]] = {}
+    for number, line in enumerate((val / ANNOTATIONS).read_text(encoding="utf-8").splitlines(), start=1):
+        fields = line.split()
+        if len(fields) < 2 or Path(fields[0]).name != fields[0]:
+            wanted = f"line {number} should be a plain file name and a WordNet id, not {line!r}"
+            raise InputError("dataset.root", str(val / ANNOTATIONS), wanted)
+        by_class.setdefault(fields[1], []).append(val / "images" / fields[0])
+    return by_class

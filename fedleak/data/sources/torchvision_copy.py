@@ -1,0 +1,55 @@
+"""Data sets that torchvision fetches and reads."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fedleak.data.sources.base import DatasetSplits, LabelledImages, Normalisation
+from fedleak.data.sources.resized import ResizedDataset
+from fedleak.errors import InputError
+
+
+class TorchvisionDataset(ResizedDataset):
+    """A data set through torchvision, which downloads it on first use.
+
+    Torchvision compares each file with a known MD5 sum before it opens it. That matters for CIFAR, whose files are
+    pickles: nothing else is ever unpickled.
+    """
+
+    root: Path = Path("~/.cache/fedleak/datasets")
+    """Folder of the torchvision copy."""
+    download: bool = True
+    """Fetch the files when they are not there."""
+
+    @abstractmethod
+    def read(self, folder: str, *, train: bool) -> tuple[LabelledImages, tuple[str, ...]]:
+        """One split as torchvision reads it, and the names of the classes.
+
+        Raises:
+            OSError, RuntimeError: if it is missing, damaged or cannot be fetched.
+        """
+
+    def load(self) -> DatasetSplits:
+        """Read both splits; normalisation is the usual 0.5/0.5 per channel."""
+        folder = self.root.expanduser()
+        try:
+            (train, names), (test, _) = (self.read(str(folder), train=train) for train in (True, False))
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                "dataset.root",
+                str(folder),
+                f"{self.kind} is not there and could not be fetched ({error}); with a folder of images use "
+                "--set dataset.kind=image_folder --set dataset.root=DIR",
+            ) from error
+        half = (0.5,) * train.images.shape[1]
+        return DatasetSplits(self.fit_all(train), self.fit_all(test), names, Normalisation(half, half))
+
+
+def from_cifar(split: Any) -> tuple[LabelledImages, tuple[str, ...]]:
+    """Torchvision's CIFAR: ``(N, H, W, C)`` pixels, a list of labels and the class names."""
+    images = np.ascontiguousarray(split.data.transpose(0, 3, 1, 2))
+    return LabelledImages(images, np.asarray(split.targets, dtype=np.int64)), tuple(split.classes)

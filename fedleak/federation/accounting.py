@@ -1,0 +1,115 @@
+"""How private a federation is, by Opacus' accountant."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fedleak.errors import InputError
+from fedleak.transcript.manifest import PrivacyRecord
+
+if TYPE_CHECKING:
+    from fedleak.client.client_level_dp import ClientLevelDp
+    from fedleak.client.dp_sgd import DpSgd
+    from fedleak.scenario.schema import Federation
+
+
+def check_accountant(federation: Federation) -> None:
+    """Fail before a federation runs that could not be accounted for.
+
+    Raises:
+        InputError: if one of its settings needs Opacus, which is not installed.
+    """
+    private = {
+        "federation.client.dp_sgd": federation.client.dp_sgd,
+        "federation.client_level_dp": federation.client_level_dp,
+    }
+    for path, settings in private.items():
+        if settings is None:
+            continue
+        try:
+            import opacus  # noqa: F401
+        except ImportError as error:
+            raise InputError(
+                path, settings.model_dump(), f"its accountant is Opacus': pip install 'fedleak[dp]' ({error})"
+            ) from error
+
+
+def epsilon(*, noise_multiplier: float, sample_rate: float, steps: int, delta: float) -> float:
+    """Epsilon at ``delta`` of so many steps of the sampled Gaussian mechanism (Mironov et al. 2019, arXiv 1908.10530).
+
+    Args:
+        noise_multiplier: noise in units of the clipping bound; 0 gives infinity.
+        sample_rate: share of the examples (or clients) that go into a step, in (0, 1].
+        steps: in which one may take part; 0 gives 0.
+        delta: probability of failure.
+    """
+    if steps == 0:
+        return 0.0
+    if noise_multiplier == 0:
+        return math.inf
+    from opacus.accountants import RDPAccountant
+
+    accountant = RDPAccountant()
+    accountant.history = [(noise_multiplier, sample_rate, steps)]
+    return float(accountant.get_epsilon(delta=delta))
+
+
+def account(settings: DpSgd, *, held: Sequence[int], batch_size: int, rounds: Sequence[Sequence[int]]) -> PrivacyRecord:
+    """The least private client of a federation.
+
+    Batches are drawn without replacement; as is common, they are accounted for as Poisson samples of the same rate.
+
+    Args:
+        settings: bound and noise.
+        held: examples of each client.
+        batch_size: examples in an update.
+        rounds: the clients that take part in each round.
+    """
+    taken = [sum(client in clients for clients in rounds) for client in range(len(held))]
+    spent = {
+        (count, steps): epsilon(
+            noise_multiplier=settings.noise_multiplier,
+            sample_rate=min(1.0, batch_size / count),
+            steps=steps,
+            delta=settings.delta,
+        )
+        for count, steps in set(zip(held, taken, strict=True))
+    }
+    return PrivacyRecord(
+        epsilon=max(spent.values()),
+        delta=settings.delta,
+        noise_multiplier=settings.noise_multiplier,
+        max_norm=settings.max_norm,
+    )
+
+
+def account_clients(settings: ClientLevelDp, *, clients: int, rounds: Sequence[Sequence[int]]) -> PrivacyRecord:
+    """The least private client of a federation, as a whole.
+
+    Central noise hides whether a client is there: one update of norm ``max_norm`` more or less, and nobody outside
+    knows who was sampled (accounted for as Poisson samples of the same rate). Local noise hides which update a client
+    sent from one who sees that it sent one: two of them may be ``2 max_norm`` apart, and sampling helps nobody.
+
+    Args:
+        settings: bound and noise.
+        clients: of the federation.
+        rounds: the clients that take part in each round.
+    """
+    central = settings.noise == "central"
+    taken = max(sum(client in chosen for chosen in rounds) for client in range(clients))
+    most = max(len(chosen) for chosen in rounds)
+    return PrivacyRecord(
+        unit="client",
+        noise="server" if central else "client",
+        epsilon=epsilon(
+            noise_multiplier=settings.noise_multiplier / (1 if central else 2),
+            sample_rate=most / clients if central else 1.0,
+            steps=len(rounds) if central else taken,
+            delta=settings.delta,
+        ),
+        delta=settings.delta,
+        noise_multiplier=settings.noise_multiplier,
+        max_norm=settings.max_norm,
+    )

@@ -1,0 +1,112 @@
+"""Input-gradient smoothness analysis (IGSA)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from fedleak.metrics.analysis.base import Analysis, LeakedBatch, differentiable
+
+
+class Igsa(Analysis):
+    """How smoothly the gradient follows the image: high where gradients are easy to invert (Du et al. 2024, Eq. 10).
+
+    Let ``J_l(x)`` be the Jacobian, with respect to one image, of the gradient of that image's loss for all parameters
+    of layer ``l`` (a module with parameters of its own, in the order of the network). Then, with ``x'`` near ``x``,
+
+        IGSA(x) = 1 / mean_x' sum_l v_l ||J_l(x')||_F      v_l = 2 (L + 1 - l) / (L (L + 1)),
+
+    so that shallow layers weigh most and the weights sum to one (arXiv 2404.05403, section 5.1.1, whose norm and
+    weights are not told: this is our reading). Norms are estimated from Jacobian-vector products in random directions
+    at right angles; with as many directions as the image has values they are exact. The cost is
+    ``samples * projections`` products for each image; no Jacobian is ever formed.
+
+    It is taken at the victims' own images and the model version that their update was computed on, one image at a
+    time, with the normalisation layers at their running statistics. Values of different models do not compare; charts
+    show them relative to the first attacked round.
+    """
+
+    kind: Literal["igsa"] = "igsa"
+    samples: int = Field(default=8, ge=1)
+    """Points x' near each image."""
+    projections: int = Field(default=8, ge=1)
+    """Directions at each of them."""
+    radius: float = Field(default=1.0, ge=0)
+    """Of the ball around the image in which the points are drawn uniformly: Euclidean, pixels in [0, 1]."""
+
+    def evaluate(self, leaked: LeakedBatch, *, generator: torch.Generator) -> Tensor:
+        """``(B,)``, in units of pixels over gradient; infinite where the gradient does not change at all."""
+        values = []
+        for image, label in zip(leaked.images, leaked.labels, strict=True):
+            directions = min(self.projections, image.numel())
+            norms = []
+            for _ in range(self.samples):
+                near = image + self.radius * draw_in_ball(image, generator)
+                norms.append(jacobian_norms(leaked, near, label, draw_directions(image, directions, generator)))
+            norm = torch.stack(norms).mean(dim=0)
+            values.append(1 / (depth_weights(len(norm), like=norm) * norm).sum())
+        return torch.stack(values)
+
+
+def jacobian_norms(leaked: LeakedBatch, image: Tensor, label: Tensor, directions: Tensor) -> Tensor:
+    """Estimated Frobenius norm of the Jacobian of each layer's gradient, ``(L,)``.
+
+    ``J u`` is the gradient, for the parameters, of ``<dloss/dx, u>``: one graph of the inner gradient serves all
+    directions. (On a ResNet-18 that took 0.75 of the time of forward over reverse differentiation batched by vmap.)
+
+    Args:
+        leaked: the model.
+        image: ``(C, H, W)``.
+        label: a scalar.
+        directions: orthonormal, ``(P, C, H, W)``.
+    """
+    with differentiable(leaked.module) as parameters, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
+        x = image[None].requires_grad_()
+        (slope,) = torch.autograd.grad(
+            F.cross_entropy(leaked.module(leaked.normalised(x)), label[None]), x, create_graph=True
+        )
+        squares = [
+            torch.stack([product.square().sum() for product in products])
+            for products in (
+                torch.autograd.grad(slope, parameters, u[None], retain_graph=True, materialize_grads=True)
+                for u in directions
+            )
+        ]
+    by_parameter = torch.stack(squares).mean(dim=0) * image.numel()
+    return torch.stack([by_parameter[list(places)].sum() for places in layers(leaked.module)]).sqrt()
+
+
+def layers(module: nn.Module) -> Iterable[tuple[int, ...]]:
+    """Places among the parameters of those that belong to one module, for each module that has any."""
+    owners: dict[str, list[int]] = {}
+    for place, (name, _) in enumerate(module.named_parameters()):
+        owners.setdefault(name.rpartition(".")[0], []).append(place)
+    return map(tuple, owners.values())
+
+
+def depth_weights(count: int, *, like: Tensor) -> Tensor:
+    """``(L,)``: falling linearly with depth, sum one."""
+    falling = torch.arange(count, 0, -1, dtype=like.dtype, device=like.device)
+    return falling / falling.sum()
+
+
+def draw_directions(image: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Orthonormal directions of random orientation, ``(P, C, H, W)``."""
+    drawn = torch.randn(image.numel(), count, generator=generator, dtype=torch.float64)
+    directions: Tensor = torch.linalg.qr(drawn).Q.T.reshape(count, *image.shape)
+    return directions.to(image)
+
+
+def draw_in_ball(image: Tensor, generator: torch.Generator) -> Tensor:
+    """A point of the unit ball in the space of ``image``, uniformly distributed."""
+    direction = torch.randn(image.shape, generator=generator, dtype=torch.float64)
+    distance = math.exp(torch.rand((), generator=generator).clamp(min=1e-30).log().item() / image.numel())
+    point: Tensor = distance * direction / direction.norm()
+    return point.to(image)

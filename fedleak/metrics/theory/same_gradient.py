@@ -1,0 +1,164 @@
+"""A second batch with the same gradient."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.optimize import least_squares
+from torch import Tensor
+from torch.func import functional_call, grad, jacrev
+
+from fedleak.attacks.matching import pairwise_squared_distance
+from fedleak.metrics.analysis.base import LeakedBatch
+from fedleak.metrics.theory.base import NotApplicableError, Prediction, Theory
+from fedleak.transcript.manifest import TrainingRecord
+
+Floats = NDArray[np.float64]
+MOST_PARAMETERS = 5000
+"""The Jacobian is formed, parameters by pixels of the batch."""
+SMALLEST_DAMPING, LARGEST_DAMPING = 1e-15, 1e6
+ROUNDING = 1e-13
+"""Relative difference of gradients in double precision that is none."""
+
+
+class SameGradient(Theory):
+    """A different batch with the same labels and the same gradient (Du et al. 2024, arXiv 2404.05403, Theorem 4.3).
+
+    The theorem: if the batch has more pixels than the model has parameters, there is a mask m != 0 with
+    ``F(x + m) = F(x)`` for the gradient F. Its proof solves ``J m = 0``, linearised (appendix A iii); here the mask is
+    constructed and the equality verified for F itself: a root of the relative difference of the gradients, in double
+    precision, near a noisy batch (``shortest_way``). With fewer pixels than parameters the same search is
+    expected to end at the true batch or nowhere. The theorem speaks of real numbers: pixels may leave [0, 1] unless
+    ``bounded``, a harder search of which it promises nothing.
+
+    ``update_gap`` is ``||F(x') - F(x)|| / ||F(x)||``; ``second_batch`` is 1 where that is at most ``tolerance`` and
+    the images differ by ``distance`` or more, else 0; ``outside`` is the share of pixels outside [0, 1]. Images are
+    shown, and scored, cut off there.
+    """
+
+    kind: Literal["same_gradient"] = "same_gradient"
+    tolerance: float = Field(default=1e-6, gt=0)
+    """Relative difference of gradients that are called the same."""
+    distance: float = Field(default=0.05, gt=0)
+    """Root mean square of the pixels' differences, after matching, from which batches are called different."""
+    noise: float = Field(default=0.5, gt=0, le=1)
+    """Share of uniform noise in the images that the search starts from; the rest is the true batch."""
+    steps: int = Field(default=200, ge=1)
+    """Steps, or evaluations where bounded, at most."""
+    starts: int = Field(default=5, ge=1)
+    """Noisy batches from which to search until a second batch is found."""
+    bounded: bool = False
+    """Look for images alone, with pixels in [0, 1] (scipy's trust region)."""
+
+    def predict(self, leaked: LeakedBatch, training: TrainingRecord, *, generator: torch.Generator) -> Prediction:
+        """Where the search ended, whether or not it is a second batch.
+
+        Raises:
+            NotApplicableError: for models with too many parameters to form the Jacobian.
+        """
+        size = sum(parameter.numel() for parameter in leaked.module.parameters())
+        if size > MOST_PARAMETERS:
+            raise NotApplicableError(f"the model has {size} parameters; the Jacobian is formed up to {MOST_PARAMETERS}")
+        images, gap, second = leaked.images.double(), float("inf"), False
+        for _ in range(self.starts):
+            found, difference = self.search(leaked, generator)
+            second = difference <= self.tolerance and rms_distance(found, leaked.images.double()) >= self.distance
+            if second or difference < gap:
+                images, gap = found, difference
+            if second:
+                break
+        outside = float(((images < 0) | (images > 1)).double().mean())
+        metrics = {"update_gap": gap, "second_batch": float(second), "outside": outside}
+        return Prediction(images.clamp(0, 1).to(leaked.images), metrics)
+
+    def search(self, leaked: LeakedBatch, generator: torch.Generator) -> tuple[Tensor, float]:
+        """The batch ``(B, C, H, W)`` in double precision where the search ended, and its ``update_gap``."""
+        problem = _Problem(leaked)
+        noise = torch.rand(leaked.images.shape, generator=generator, dtype=torch.float64)
+        start: Floats = torch.lerp(leaked.images.double(), noise, self.noise).numpy().ravel()
+        if self.bounded:
+            settings = {"max_nfev": self.steps, "ftol": 1e-15, "xtol": 1e-15, "gtol": 1e-15}
+            inside = start.clip(0.01, 0.99)
+            end = least_squares(problem.residual, inside, problem.jacobian, bounds=(0.0, 1.0), **settings).x
+        else:
+            end = shortest_way(problem.residual, problem.jacobian, start, steps=self.steps)
+        return torch.from_numpy(end).reshape(leaked.images.shape), float(np.linalg.norm(problem.residual(end)))
+
+
+def shortest_way(
+    residual: Callable[[Floats], Floats], jacobian: Callable[[Floats], Floats], start: Floats, *, steps: int
+) -> Floats:
+    """A root of fewer equations than unknowns near ``start``, by Levenberg's and Marquardt's damped Gauss-Newton steps.
+
+    Steps of least norm, ``-J^T (J J^T + damping I)^-1 r``: of all roots one nearby, and a system as small as there are
+    equations. Scipy's own Levenberg-Marquardt refuses such problems, and its trust region strays far off.
+
+    Args:
+        residual: ``(n,)`` -> ``(m,)``.
+        jacobian: ``(n,)`` -> ``(m, n)``.
+        steps: at most.
+    """
+    point, damping = start, 1e-3
+    rest = residual(point)
+    for _ in range(steps):
+        slopes = jacobian(point)
+        system = slopes @ slopes.T
+        unit = float(np.trace(system)) / len(system) * np.eye(len(system))
+        while damping < LARGEST_DAMPING:
+            trial = point - slopes.T @ np.linalg.solve(system + damping * unit, rest)
+            found = residual(trial)
+            if np.linalg.norm(found) < np.linalg.norm(rest):
+                break
+            damping *= 4
+        else:
+            return point
+        point, rest, damping = trial, found, max(damping / 10, SMALLEST_DAMPING)
+        if np.linalg.norm(rest) < ROUNDING:
+            return point
+    return point
+
+
+def rms_distance(images: Tensor, truth: Tensor) -> float:
+    """Of two batches ``(B, C, H, W)`` whose images are matched one to one."""
+    from scipy.optimize import linear_sum_assignment
+
+    cost = pairwise_squared_distance(images[None], truth[None])[0]
+    rows, columns = linear_sum_assignment(cost.numpy())
+    return float((images[rows] - truth[columns]).square().mean().sqrt())
+
+
+class _Problem:
+    """The relative difference to the true gradient, as a function of flat pixels, in double precision."""
+
+    def __init__(self, leaked: LeakedBatch) -> None:
+        self._module = copy.deepcopy(leaked.module).double()
+        self._leaked, self._shape = leaked, leaked.images.shape
+        self._parameters: dict[str, Tensor] = {n: p.detach() for n, p in self._module.named_parameters()}
+        self._true = self._gradient(leaked.images.double().flatten())
+        self._size = self._true.norm()
+
+    def _gradient(self, pixels: Tensor) -> Tensor:
+        def loss(weights: dict[str, Tensor]) -> Tensor:
+            images = self._leaked.normalised(pixels.reshape(self._shape))
+            return F.cross_entropy(functional_call(self._module, weights, (images,)), self._leaked.labels)
+
+        gradient: dict[str, Tensor] = grad(loss)(self._parameters)
+        return torch.cat([value.flatten() for value in gradient.values()])
+
+    def residual(self, pixels: Floats) -> Floats:
+        """``(P,)``."""
+        residual: Floats = ((self._gradient(torch.from_numpy(pixels)) - self._true) / self._size).numpy()
+        return residual
+
+    def jacobian(self, pixels: Floats) -> Floats:
+        """``(P, B C H W)``."""
+        by_pixel = jacrev(self._gradient)(torch.from_numpy(pixels))
+        jacobian: Floats = (by_pixel / self._size).detach().numpy()
+        return jacobian

@@ -1,1 +1,0 @@
-"""Differential privacy: what clients do to be private, and how private that makes them."""

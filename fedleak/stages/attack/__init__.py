@@ -1,0 +1,1 @@
+"""Second stage: attack a transcript, seen only through what the scenario grants."""

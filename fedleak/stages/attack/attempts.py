@@ -1,0 +1,51 @@
+"""Small steps of attacking one update after the other, or several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Literal
+
+import torch
+
+from fedleak.attacks.base import Reconstruction
+from fedleak.errors import AttackFailedError
+from fedleak.stages.attack.record import Attempt
+from fedleak.transcript.manifest import UpdateRecord
+
+
+def alike(
+    updates: Sequence[UpdateRecord], most: int, *, version: Literal["current", "known"]
+) -> Iterator[list[UpdateRecord]]:
+    """Runs of consecutive updates of one batch size and model version, in equal shares of at most ``most``.
+
+    Args:
+        version: as the attack knows it.
+    """
+
+    def attacked_on(update: UpdateRecord) -> int:
+        return update.model_version if version == "known" else update.current_version
+
+    for _, run in groupby(updates, key=lambda update: (attacked_on(update), update.samples)):
+        group = list(run)
+        share = -(-len(group) // -(-len(group) // most))  # equal shares: a compiled attack knows one size
+        yield from (group[start : start + share] for start in range(0, len(group), share))
+
+
+def failed(update: UpdateRecord, reason: str, seconds: float = 0.0) -> Attempt:
+    """An update that could not be attacked."""
+    return Attempt(row=update.row, seconds=seconds, status="failed", reason=reason)
+
+
+def check(reconstruction: Reconstruction, input_shape: tuple[int, int, int]) -> None:
+    """A reconstruction must be images of the right shape.
+
+    Raises:
+        ValueError: if it is not; the attack is wrong.
+        AttackFailedError: if it is not finite.
+    """
+    images = reconstruction.images
+    if images.ndim != 4 or tuple(images.shape[1:]) != input_shape:
+        raise ValueError(f"reconstruction: expected (B, {input_shape}), got {tuple(images.shape)}")
+    if not torch.isfinite(images).all():
+        raise AttackFailedError("the reconstruction is not finite")

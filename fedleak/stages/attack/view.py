@@ -1,0 +1,220 @@
+"""The only way from a transcript to an attack: a view that holds what the scenario grants, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from pydantic import ValidationError
+
+from fedleak import threat
+from fedleak.attacks.labels.base import LabelInference
+from fedleak.client.local_sgd import LocalSgd
+from fedleak.client.postprocess.base import PostProcess
+from fedleak.component import discover
+from fedleak.errors import AttackFailedError, InputError
+from fedleak.models.base import Model
+from fedleak.transcript.manifest import UpdateRecord, digest_of
+from fedleak.transcript.reader import TranscriptReader
+
+CPU = torch.device("cpu")
+
+
+class CapabilityNotGrantedError(Exception):
+    """An attack asked for knowledge that the scenario does not grant."""
+
+
+class View:
+    """What an adversary with ``grants`` sees of one update of a transcript.
+
+    Every capability is built anew from disk, detached and unshared. The attack itself never receives the view.
+
+    Args:
+        inference: how labels are inferred, for attacks that ask for them.
+        device: where the update and the model lie; computation follows them.
+        starts: what another attack made of the update in a row, for attacks that start from it.
+        version: take updates to be computed on the ``current`` model, or know on which they were.
+    """
+
+    def __init__(
+        self,
+        reader: TranscriptReader,
+        grants: frozenset[str],
+        update: UpdateRecord | None,
+        *,
+        inference: LabelInference | None = None,
+        device: torch.device = CPU,
+        starts: Callable[[int], threat.StartingImages] | None = None,
+        version: Literal["current", "known"] = "current",
+    ) -> None:
+        self._reader, self._grants, self._update = reader, grants, update
+        self._inference, self._device, self._starts = inference, device, starts
+        self._knows_version = version == "known"
+
+    def capabilities(
+        self, method: Callable[..., Any], *, wanted: frozenset[type[threat.Capability]] = frozenset()
+    ) -> dict[str, threat.Capability]:
+        """Arguments for ``method``, one for each parameter annotated with a capability.
+
+        Args:
+            wanted: the optional ones among them that are asked for.
+
+        Raises:
+            CapabilityNotGrantedError: if it asks for more than is granted.
+        """
+        optional = {n: c for n, c in threat.optional_capabilities(method).items() if c in wanted}
+        needed = threat.required_capabilities(method) | optional
+        granted = self._grants | self._derived
+        missing = sorted(c.capability_name() for c in needed.values() if c.capability_name() not in granted)
+        if missing:
+            raise CapabilityNotGrantedError(", ".join(missing))
+        return {name: _BUILDERS[kind](self) for name, kind in needed.items()}
+
+    @property
+    def _derived(self) -> frozenset[str]:
+        """Names of the derived capabilities that there are."""
+        derived: dict[type[threat.Capability], object] = {
+            threat.InferredLabels: self._inference,
+            threat.StartingImages: self._starts,
+        }
+        return frozenset(kind.capability_name() for kind, source in derived.items() if source is not None)
+
+    def _record(self) -> UpdateRecord:
+        if self._update is None:
+            raise LookupError("a method that trains offline cannot ask for a victim's update")
+        return self._update
+
+    def _shared_update(self) -> threat.SharedUpdate:
+        record, manifest = self._record(), self._reader.manifest
+        tensors = manifest.parameters.unflatten(self._reader.update(record.row))
+        return threat.SharedUpdate(
+            tensors={name: tensor.clone().to(self._device) for name, tensor in tensors.items()},
+            protocol=manifest.protocol,
+            round=record.round,
+            client=record.client,
+            samples=record.samples,
+            summed=record.summed,
+            known_version=self._update_version().version if self._knows_version else None,
+        )
+
+    def _model_architecture(self) -> threat.ModelArchitecture:
+        manifest = self._reader.manifest
+        kinds = discover(Model, "fedleak.models")  # type: ignore[type-abstract]
+        kind = str(manifest.model.get("kind"))
+        if kind not in kinds:
+            raise InputError("transcript.model.kind", kind, f"known kinds: {', '.join(kinds)}")
+        try:
+            model = kinds[kind].model_validate(manifest.model)
+        except ValidationError as error:
+            raise InputError("transcript.model", manifest.model, str(error.errors()[0]["msg"])) from error
+        return threat.ModelArchitecture(model, manifest.input_shape, manifest.classes)
+
+    def _global_model(self) -> threat.GlobalModel:
+        version = self._update_version().version if self._knows_version else self._record().current_version
+        state = {name: tensor.to(self._device) for name, tensor in self._reader.model(version).items()}
+        return threat.GlobalModel(state=state, version=version)
+
+    def _update_version(self) -> threat.UpdateVersion:
+        name = threat.UpdateVersion.capability_name()
+        if name not in self._grants:
+            raise CapabilityNotGrantedError(name)
+        return threat.UpdateVersion(self._record().model_version)
+
+    def _pixel_prior(self) -> threat.PixelPrior:
+        return threat.PixelPrior(mean=self._reader.manifest.mean, std=self._reader.manifest.std)
+
+    def _public_data(self) -> threat.PublicData:
+        images, labels = self._reader.public()
+        return threat.PublicData(torch.from_numpy(images), torch.from_numpy(labels))
+
+    def _training_details(self) -> threat.TrainingDetails:
+        training = self._reader.manifest.training
+        return threat.TrainingDetails(
+            local_learning_rate=training.local_learning_rate,
+            local_epochs=training.local_epochs,
+            batch_size=training.batch_size,
+            sgd=self._local_sgd(),
+        )
+
+    def _local_sgd(self) -> LocalSgd:
+        settings = self._reader.manifest.training.local_sgd
+        try:
+            return LocalSgd.model_validate(settings)
+        except ValidationError as error:
+            raise InputError("transcript.training.local_sgd", settings, str(error.errors()[0]["msg"])) from error
+
+    def _mini_batch_order(self) -> threat.MiniBatchOrder:
+        batches = self._record().mini_batches
+        if batches is None:
+            raise AttackFailedError("the transcript holds no order of mini-batches: it was not granted when recording")
+        return threat.MiniBatchOrder(batches)
+
+    def _post_processing_details(self) -> threat.PostProcessingDetails:
+        kinds = discover(PostProcess, "fedleak.client.postprocess")  # type: ignore[type-abstract]
+        steps = []
+        for settings in self._reader.manifest.training.postprocess:
+            if settings.get("kind") not in kinds:
+                raise InputError("transcript.training.postprocess", settings, f"known kinds: {', '.join(kinds)}")
+            steps.append(kinds[settings["kind"]].model_validate(settings))
+        return threat.PostProcessingDetails(tuple(steps))
+
+    def _batch_statistics(self) -> threat.BatchStatistics:
+        statistics = self._reader.statistics(self._record().row)
+        if not statistics:
+            raise AttackFailedError("the transcript holds no batch statistics of this update")
+        return threat.BatchStatistics({name: tensor.to(self._device) for name, tensor in statistics.items()})
+
+    def _true_labels(self) -> threat.TrueLabels:
+        labels = self._record().true_labels
+        if labels is None:
+            raise AttackFailedError("the transcript holds no true labels: they were not granted when it was recorded")
+        return threat.TrueLabels(torch.tensor(sorted(labels)))
+
+    def _inferred_labels(self) -> threat.InferredLabels:
+        inference, samples = self._inference, self._record().samples
+        if inference is None:
+            raise CapabilityNotGrantedError("inferred_labels")
+        if samples is None:
+            raise AttackFailedError("the client does not say how many images the update comes from")
+        known: dict[str, Any] = dict(self.capabilities(inference.infer))
+        return threat.InferredLabels(inference.infer(**known, count=samples).to(self._device), inference.kind)
+
+    def _starting_images(self) -> threat.StartingImages:
+        if self._starts is None:
+            raise CapabilityNotGrantedError("starting_images")
+        start = self._starts(self._record().row)
+        labels = start.labels.clone() if start.labels is not None else None
+        return threat.StartingImages(start.images.clone().to(self._device), labels, start.attack)
+
+    def _injected_pairs(self) -> threat.InjectedPairs:
+        manifest = self._reader.manifest
+        images, _ = self._reader.public()
+        names = ("public/images.npy", "pairs/index.npy", "pairs/updates.npy")
+        return threat.InjectedPairs(
+            images=torch.from_numpy(images),
+            index=self._reader.pair_index(),
+            updates=self._reader.pair_updates(),
+            layout=manifest.parameters,
+            protocol=manifest.protocol,
+            digest=digest_of([manifest.checksums[name] for name in names]),
+            model_versions=manifest.pairs.model_versions if manifest.pairs else (0,),
+        )
+
+
+_BUILDERS: dict[type[threat.Capability], Callable[[View], threat.Capability]] = {
+    threat.SharedUpdate: View._shared_update,
+    threat.ModelArchitecture: View._model_architecture,
+    threat.GlobalModel: View._global_model,
+    threat.PixelPrior: View._pixel_prior,
+    threat.PublicData: View._public_data,
+    threat.TrainingDetails: View._training_details,
+    threat.UpdateVersion: View._update_version,
+    threat.MiniBatchOrder: View._mini_batch_order,
+    threat.PostProcessingDetails: View._post_processing_details,
+    threat.BatchStatistics: View._batch_statistics,
+    threat.TrueLabels: View._true_labels,
+    threat.InferredLabels: View._inferred_labels,
+    threat.StartingImages: View._starting_images,
+    threat.InjectedPairs: View._injected_pairs,
+}

@@ -1,0 +1,1 @@
+"""Third stage: compare reconstructions with the truth, which only this stage opens."""

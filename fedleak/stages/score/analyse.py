@@ -1,0 +1,57 @@
+"""Analyses of the leaked model, once for each update, beside the scores of every attack on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from fedleak import seeds
+from fedleak.results.schema import Interval, ResultRow
+from fedleak.scenario.schema import Scenario
+from fedleak.stages.score.batches import LeakedBatches
+from fedleak.stages.score.intervals import mean_interval
+from fedleak.transcript.manifest import UpdateRecord
+
+Place = tuple[int, int, int]
+"""Victim, round and image."""
+
+
+class Analyses:
+    """The values of ``scenario.analyses`` at the images behind every recorded update.
+
+    The random draws of a client are the same in every round, so that its rounds differ by the model alone.
+    """
+
+    def __init__(self, scenario: Scenario, updates: Iterable[UpdateRecord], batches: LeakedBatches) -> None:
+        self._scenario, self._batches = scenario, batches
+        self._values: dict[Place, dict[str, float | None]] = {}
+        for update in updates if scenario.analyses else ():
+            self._add(update)
+
+    def _add(self, update: UpdateRecord) -> None:
+        batch = self._batches.of(update)
+        for analysis in self._scenario.analyses:
+            generator = seeds.torch_generator(self._scenario.seed, "analysis", analysis.kind, update.client)
+            values = analysis.evaluate(batch, generator=generator).tolist()
+            for (client, image), value in zip(batch.places, values, strict=True):
+                column = self._values.setdefault((client, update.round, image), {})
+                column[analysis.kind] = value if math.isfinite(value) else None
+
+    def beside(self, rows: Iterable[ResultRow]) -> list[ResultRow]:
+        """The rows, with the values of their images as further metrics."""
+        return [row.model_copy(update={"metrics": {**row.metrics, **self._of_image(row)}}) for row in rows]
+
+    def _of_image(self, row: ResultRow) -> dict[str, float | None]:
+        return self._values.get((row.victim, row.round, row.image), {}) if row.image is not None else {}
+
+    def of_round(self, number: int) -> dict[str, Interval]:
+        """Mean and interval over the images of a round, by kind."""
+        columns: dict[str, list[float]] = {}
+        for (_, round_number, _), values in self._values.items():
+            for kind, value in values.items() if round_number == number else ():
+                columns.setdefault(kind, []).extend([] if value is None else [value])
+        return {kind: found for kind, column in columns.items() if (found := self._interval(column)) is not None}
+
+    def _interval(self, values: Sequence[float]) -> Interval | None:
+        resamples, seed = self._scenario.bootstrap_resamples, self._scenario.seed
+        return mean_interval(values, resamples=resamples, seed=seed)

@@ -1,0 +1,110 @@
+"""Label inference by itself: every kind on the updates of a run, and how often it was right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fedleak.attacks.labels.base import LabelInference
+from fedleak.component import discover
+from fedleak.errors import AttackFailedError, InputError
+from fedleak.progress import Progress, Task
+from fedleak.records import Record
+from fedleak.results.labels import jaccard
+from fedleak.run_directory import RunDirectory
+from fedleak.scenario.schema import Scenario
+from fedleak.stages.attack.view import CapabilityNotGrantedError, View
+from fedleak.stages.score.rows import assign_labels
+from fedleak.stages.score.truth import TruthReader
+from fedleak.transcript.manifest import UpdateRecord
+from fedleak.transcript.reader import TranscriptReader
+
+
+class LabelScore(Record):
+    """One inference on all victims' updates of a run."""
+
+    inference: str
+    updates: int
+    failures: int = 0
+    by_image: float | None = None
+    """Share of images whose label was found (instance level), in [0, 1]."""
+    by_class: float | None = None
+    """Mean over updates of the overlap of guessed and true classes (Jaccard index), in [0, 1]."""
+    reason: str = ""
+    """Why it could not be tried, or failed last."""
+
+
+def score_labels(run: RunDirectory, progress: Progress, *, only: Sequence[str] = ()) -> list[LabelScore]:
+    """Try label inferences on a recorded federation; nothing is written.
+
+    Guesses come from what the scenario grants; only then is the truth read. The scenario's own inference keeps its
+    settings, all others have their defaults; oracles are left out.
+
+    Args:
+        only: kinds to try; all unless given.
+
+    Raises:
+        InputError: if a kind is unknown, or transcript or truth are missing.
+    """
+    known = discover(LabelInference, "fedleak.attacks.labels")  # type: ignore[type-abstract]
+    for kind in only:
+        if kind not in known:
+            raise InputError("--kind", kind, f"known kinds: {', '.join(sorted(known))}")
+    scenario, reader = run.scenario(), TranscriptReader(run.transcript)
+    truth = TruthReader(run.truth)
+    own = scenario.adversary.label_inference
+    tried = [own if own is not None and own.kind == kind else known[kind]() for kind in only or sorted(known)]
+    tried = [inference for inference in tried if not inference.is_oracle]
+    updates = [update for update in reader.manifest.updates if update.status == "ok"]
+    bar = progress.task("inferring labels", len(tried) * len(updates))
+    return [_score(inference, scenario, reader, truth, updates, bar) for inference in tried]
+
+
+def _score(
+    inference: LabelInference,
+    scenario: Scenario,
+    reader: TranscriptReader,
+    truth: TruthReader,
+    updates: Sequence[UpdateRecord],
+    bar: Task,
+) -> LabelScore:
+    right = images = failures = 0
+    overlaps: list[float] = []
+    reason = ""
+    for update in updates:
+        bar.advance()
+        labels = truth.batch(update.row, update.summed).labels.tolist()
+        try:
+            guess = guessed(inference, scenario, reader, update)
+        except CapabilityNotGrantedError as error:
+            bar.advance(len(updates) - 1)
+            return LabelScore(inference=inference.kind, updates=len(updates), reason=f"not granted: {error}")
+        except AttackFailedError as error:
+            failures, reason = failures + 1, str(error)
+            continue
+        assigned = assign_labels(guess, labels)
+        right += sum(a == b for a, b in zip(assigned, labels, strict=False))
+        images += len(labels)
+        overlaps.append(jaccard(set(guess), set(labels)))
+    return LabelScore(
+        inference=inference.kind,
+        updates=len(updates),
+        failures=failures,
+        by_image=right / images if images else None,
+        by_class=sum(overlaps) / len(overlaps) if overlaps else None,
+        reason=reason,
+    )
+
+
+def guessed(inference: LabelInference, scenario: Scenario, reader: TranscriptReader, update: UpdateRecord) -> list[int]:
+    """Labels of one update, sorted, as many as the client says it used.
+
+    Raises:
+        CapabilityNotGrantedError: if it asks for more than is granted.
+        AttackFailedError: if the update does not tell.
+    """
+    if update.samples is None:
+        raise AttackFailedError("the client does not say how many images the update comes from")
+    view = View(reader, scenario.adversary.granted, update)
+    known: dict[str, Any] = dict(view.capabilities(inference.infer))
+    return [int(label) for label in inference.infer(**known, count=update.samples)]

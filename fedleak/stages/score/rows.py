@@ -1,0 +1,137 @@
+"""Rows of scores: each reconstruction, matched to its batch, under every metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from fedleak.attacks.matching import pairwise_squared_distance
+from fedleak.metrics.base import Metric, MetricUnavailableError, PeerMetric, Peers
+from fedleak.results.schema import ResultRow
+from fedleak.stages.score.truth import Truth
+from fedleak.transcript.manifest import UpdateRecord
+
+METRIC_BATCH = 256
+
+
+@dataclass
+class ScoredImages:
+    """Reconstructions beside their originals, in the order of the rows."""
+
+    rows: list[ResultRow] = field(default_factory=list)
+    reconstructions: list[Tensor] = field(default_factory=list)
+    originals: list[Tensor] = field(default_factory=list)
+
+
+def match(images: Tensor, truth: Truth) -> tuple[list[int], list[int]]:
+    """Which image of the truth each reconstruction stands for, at least total squared error.
+
+    Args:
+        images: ``(A, C, H, W)``.
+        truth: of B images.
+
+    Returns:
+        Places in ``images`` and in the truth, ``min(A, B)`` of each, sorted by the latter.
+    """
+    cost = pairwise_squared_distance(images[None], truth.images[None])[0]
+    rows, columns = linear_sum_assignment(cost.numpy())
+    pairs = sorted(zip(columns.tolist(), rows.tolist(), strict=True))
+    return [row for _, row in pairs], [column for column, _ in pairs]
+
+
+def assign_labels(guesses: Sequence[int], labels: Sequence[int]) -> list[int]:
+    """Order an unordered guess of the batch's labels so that as many as possible agree (instance-level accuracy)."""
+    rest = list(guesses)
+    assigned: list[int | None] = []
+    for label in labels:
+        if label in rest:
+            rest.remove(label)
+            assigned.append(label)
+        else:
+            assigned.append(None)
+    return [rest.pop(0) if label is None else label for label in assigned]
+
+
+def add_update(
+    scored: ScoredImages,
+    *,
+    attack: str,
+    kind: str,
+    update: UpdateRecord,
+    images: Tensor,
+    truth: Truth,
+    guesses: Sequence[int] | None = None,
+    labels_ordered: bool = False,
+    seconds: float | None = None,
+) -> None:
+    """Match one batch and append a row for each of its images; metrics come later, in bulk.
+
+    Args:
+        scored: receives rows and images.
+        images: the reconstruction ``(A, C, H, W)``.
+        guesses: labels, in the order of ``images`` if ``labels_ordered``.
+        seconds: time of the whole update; each row gets it.
+    """
+    places, originals = match(images, truth)
+    true_labels = [int(truth.labels[i]) for i in originals]
+    guessed: list[int] | None = None
+    if guesses is not None and len(guesses) >= len(places):
+        guessed = [guesses[p] for p in places] if labels_ordered else assign_labels(guesses, true_labels)
+    for position, (place, original) in enumerate(zip(places, originals, strict=True)):
+        victim, image = truth.places[original] if truth.places else (update.client, original)
+        scored.rows.append(
+            ResultRow(
+                attack=attack,
+                kind=kind,
+                victim=victim,
+                round=update.round,
+                image=image,
+                summed=update.summed,
+                label_true=true_labels[position],
+                label_guess=guessed[position] if guessed is not None else None,
+                seconds=seconds,
+                bytes_per_update=update.bytes,
+            )
+        )
+        scored.reconstructions.append(images[place].clamp(0, 1))
+        scored.originals.append(truth.images[original])
+
+
+def evaluate_metrics(
+    scored: ScoredImages, metrics: Sequence[Metric], unavailable: dict[str, str], *, peers: Peers | None = None
+) -> list[ResultRow]:
+    """The rows with their metric values; a metric that cannot be had is None and noted once in ``unavailable``.
+
+    Args:
+        peers: what metrics that need other images compare with; the originals unless given.
+    """
+    values: dict[str, list[float | None]] = {}
+    for metric in metrics:
+        if metric.kind not in unavailable:
+            try:
+                values[metric.kind] = list(_evaluate(metric, scored, peers))
+                continue
+            except MetricUnavailableError as error:
+                unavailable[metric.kind] = str(error)
+        values[metric.kind] = [None] * len(scored.rows)
+    return [
+        row.model_copy(update={"metrics": {name: column[i] for name, column in values.items()}})
+        for i, row in enumerate(scored.rows)
+    ]
+
+
+def _evaluate(metric: Metric, scored: ScoredImages, peers: Peers | None) -> list[float]:
+    result: list[float] = []
+    for start in range(0, len(scored.rows), METRIC_BATCH):
+        some = slice(start, start + METRIC_BATCH)
+        guesses, originals = torch.stack(scored.reconstructions[some]), torch.stack(scored.originals[some])
+        if isinstance(metric, PeerMetric) and peers is not None:
+            value = metric.evaluate_among(guesses, originals, peers)
+        else:
+            value = metric.evaluate(guesses, originals)
+        result += [float(v) for v in value]
+    return result

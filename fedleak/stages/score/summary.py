@@ -1,0 +1,46 @@
+"""From rows to one line per attack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fedleak.results.labels import class_accuracies
+from fedleak.results.schema import Interval, ResultRow, RoundSummary
+from fedleak.stages.score.intervals import mean_interval
+
+
+def summarise_metrics(rows: Sequence[ResultRow], *, resamples: int, seed: int) -> dict[str, Interval]:
+    """Mean and interval of every metric over ``rows``; metrics without values are left out."""
+    names = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    summary = {}
+    for name in names:
+        values = [value for row in rows if (value := row.metrics.get(name)) is not None]
+        interval = mean_interval(values, resamples=resamples, seed=seed)
+        if interval is not None:
+            summary[name] = interval
+    return summary
+
+
+def summarise_rounds(rows: Sequence[ResultRow], *, resamples: int, seed: int) -> tuple[RoundSummary, ...]:
+    """The same for each round apart."""
+    by_round: dict[int, list[ResultRow]] = {}
+    for row in rows:
+        by_round.setdefault(row.round, []).append(row)
+    return tuple(
+        RoundSummary(round=number, metrics=summarise_metrics(some, resamples=resamples, seed=seed))
+        for number, some in sorted(by_round.items())
+    )
+
+
+def label_accuracy(rows: Sequence[ResultRow]) -> float | None:
+    """Instance level: share of images whose label was guessed right; None where none was guessed."""
+    guessed = [row for row in rows if row.label_guess is not None]
+    if not guessed:
+        return None
+    return sum(row.label_guess == row.label_true for row in guessed) / len(guessed)
+
+
+def label_accuracy_class(rows: Sequence[ResultRow]) -> float | None:
+    """Mean of ``class_accuracies`` over updates; None where no label was guessed."""
+    values = list(class_accuracies(rows).values())
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,1 @@
+"""Pages of a study: its claims, its table, its figure, its frontier of defenses."""

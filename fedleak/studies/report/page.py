@@ -1,0 +1,189 @@
+"""Everything that the template of a study shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedleak.report.page import Tile
+from fedleak.report.pictures import Pair, make_pair
+from fedleak.results.format import DASH, count, duration, metric_value, plural
+from fedleak.results.schema import PICTURES
+from fedleak.studies.claims.base import Check, State, Verdict
+from fedleak.studies.matrix import describe, label_text
+from fedleak.studies.records import load_cell
+from fedleak.studies.report.figure import StudyFigure, draw_study
+from fedleak.studies.report.table import Number, StudyTable, study_table
+from fedleak.studies.results import CellLine, StudyResults
+from fedleak.version import __version__
+
+MOST_PICTURE_ROWS = 48
+PICTURES_IN_ROW = 6
+CHECKS_SHOWN = 60
+STATES: dict[State, str] = {
+    "reproduced": "reproduced",
+    "not_reproduced": "not reproduced",
+    "inconclusive": "inconclusive",
+}
+TONES: dict[State, str] = {"reproduced": "holds", "not_reproduced": "leaks", "inconclusive": "unclear"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A verdict in words."""
+
+    statement: str
+    state: str
+    tone: str
+    hints: tuple[str, ...]
+    checks: tuple[tuple[str, Number, str], ...]
+    """What is compared, by how much it is above zero, and its state."""
+    more: int
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """Median pictures of one attack in one cell."""
+
+    name: str
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """One cell; ``report`` is empty where it has none."""
+
+    labels: tuple[str, ...]
+    seed: int
+    status: str
+    seconds: str
+    report: str
+    reason: str
+    log_tail: str
+
+
+@dataclass(frozen=True)
+class StudyPage:
+    """The template's only variable."""
+
+    name: str
+    description: str
+    tone: str
+    sentence: str
+    tiles: tuple[Tile, ...]
+    claims: tuple[Claim, ...]
+    table: StudyTable
+    source: str
+    figure: StudyFigure | None
+    pictures: tuple[PictureRow, ...]
+    pictures_left_out: int
+    cells: tuple[CellRow, ...]
+    failures: tuple[CellRow, ...]
+    notes: tuple[str, ...]
+    study: str
+    version: str
+
+
+def make_study_page(results: StudyResults, root: Path) -> StudyPage:
+    """Put the page together.
+
+    Raises:
+        InputError: if a picture's name points outside the folder of pictures.
+    """
+    cells = tuple(_cell(cell, results.axes, root) for cell in results.cells)
+    tone, sentence = _sentence(results.verdicts)
+    pictures, left_out = _pictures(results, root)
+    return StudyPage(
+        name=results.name,
+        description=results.description,
+        tone=tone,
+        sentence=sentence,
+        tiles=_tiles(results),
+        claims=tuple(map(_claim, results.verdicts)),
+        table=study_table(results),
+        source=". ".join(text.rstrip(".") for text in (results.source, results.setting) if text),
+        figure=draw_study(results),
+        pictures=pictures,
+        pictures_left_out=left_out,
+        cells=cells,
+        failures=tuple(cell for cell in cells if cell.status == "failed"),
+        notes=results.notes,
+        study=results.study,
+        version=__version__,
+    )
+
+
+def _sentence(verdicts: tuple[Verdict, ...]) -> tuple[str, str]:
+    states = [verdict.state for verdict in verdicts]
+    if not states:
+        return "unclear", "This study makes no claims."
+    held = states.count("reproduced")
+    if held == len(states):
+        return "holds", "Every claim is reproduced." if held > 1 else "The claim is reproduced."
+    counts = [f"{states.count(state)} {STATES[state]}" for state in STATES if state in states]
+    return (
+        "leaks" if "not_reproduced" in states else "unclear"
+    ), f"Of {plural(len(states), 'claim')}: {', '.join(counts)}."
+
+
+def _tiles(results: StudyResults) -> tuple[Tile, ...]:
+    done = sum(cell.status == "ok" for cell in results.cells)
+    seconds = [cell.seconds for cell in results.cells if cell.seconds is not None]
+    return (
+        Tile("Cells done", f"{count(done)} of {count(len(results.cells))}"),
+        Tile("Federations", count(results.federations)),
+        Tile("Seeds", count(len(results.seeds))),
+        Tile("Images scored", count(sum(line.images for line in results.lines if not line.is_baseline))),
+        Tile("Budget", results.budget or DASH),
+        Tile("Time in cells", duration(sum(seconds)) if seconds else DASH),
+        Tile("Mean per cell", duration(sum(seconds) / len(seconds)) if seconds else DASH),
+        Tile("Failed cells", count(sum(cell.status == "failed" for cell in results.cells))),
+    )
+
+
+def _claim(verdict: Verdict) -> Claim:
+    shown = verdict.checks[:CHECKS_SHOWN]
+    return Claim(
+        statement=verdict.statement,
+        state=STATES[verdict.state],
+        tone=TONES[verdict.state],
+        hints=verdict.hints[:3],
+        checks=tuple((check.label, _margin(check), STATES[check.state]) for check in shown),
+        more=len(verdict.checks) - len(shown),
+    )
+
+
+def _margin(check: Check) -> Number:
+    if check.value is None:
+        return Number(DASH)
+    if check.low is None or check.high is None:
+        return Number(metric_value("", check.value))
+    return Number(metric_value("", check.value), f"[{metric_value('', check.low)}, {metric_value('', check.high)}]")
+
+
+def _cell(cell: CellLine, axes: tuple[str, ...], root: Path) -> CellRow:
+    report = f"cells/{cell.key}/report.html"
+    return CellRow(
+        labels=tuple(label_text(cell.point[axis]) for axis in axes),
+        seed=cell.seed,
+        status="done" if cell.status == "ok" else cell.status,
+        seconds=duration(cell.seconds),
+        report=report if cell.status == "ok" and (root / report).is_file() else "",
+        reason=cell.reason,
+        log_tail="\n".join(cell.log_tail),
+    )
+
+
+def _pictures(results: StudyResults, root: Path) -> tuple[tuple[PictureRow, ...], int]:
+    """Rows of the first seed, one for each cell and attack, and how many there was no room for."""
+    rows: list[PictureRow] = []
+    first = [cell for cell in results.cells if cell.status == "ok" and cell.seed == results.seeds[0]]
+    attacks = {line.attack for line in results.lines if not line.is_baseline}
+    for cell in first[:MOST_PICTURE_ROWS]:
+        folder = root / "cells" / cell.key
+        record = load_cell(folder)
+        for measured in record.attacks if record else ():
+            if measured.pictures and measured.attack in attacks and len(rows) < MOST_PICTURE_ROWS:
+                pairs = tuple(make_pair(folder / PICTURES, p) for p in measured.pictures[:PICTURES_IN_ROW])
+                rows.append(PictureRow(", ".join(t for t in (measured.attack, describe(cell.point)) if t), pairs))
+    return tuple(rows), max(0, len(first) * len(attacks) - len(rows))

@@ -1,0 +1,111 @@
+"""The table of a study: attacks at every point, then baselines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from fedleak.report.marks import baseline_title
+from fedleak.results.format import DASH, count, interval_range, metric_title, metric_value, plural
+from fedleak.studies.matrix import label_text, short_names
+from fedleak.studies.results import Line, StudyResults
+
+ANY = "any"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A value, and what stands small beneath it, in up to two lines."""
+
+    text: str
+    small: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric; ``published`` if there are numbers to set beside the measured ones."""
+
+    title: str
+    published: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One attack at one point: its labels, and for each metric what was published and measured."""
+
+    labels: tuple[str, ...]
+    attack: str
+    adaptive: bool
+    """Set apart where the study has attacks of both sorts."""
+    sample: Number
+    numbers: tuple[tuple[Number, Number], ...]
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """Ready for the template."""
+
+    axes: tuple[str, ...]
+    columns: tuple[Column, ...]
+    attacks: tuple[Row, ...]
+    baselines: tuple[Row, ...]
+
+    @property
+    def has_published(self) -> bool:
+        """Whether any published number stands at a value that was measured."""
+        return any(column.published for column in self.columns)
+
+    @property
+    def width(self) -> int:
+        """Columns of the HTML table."""
+        return len(self.axes) + 2 + sum(1 + column.published for column in self.columns)
+
+
+def study_table(results: StudyResults) -> StudyTable:
+    """Lay out every line."""
+    short = short_names(results.axes)
+    published = {metric for line in results.lines for metric in line.published}
+    return StudyTable(
+        axes=tuple(short[axis] for axis in results.axes),
+        columns=tuple(
+            Column(f"{metric_title(name)} {'↑' if name in results.higher_is_better else '↓'}", name in published)
+            for name in results.metrics
+        ),
+        attacks=tuple(_row(line, results) for line in results.lines if not line.is_baseline),
+        baselines=_baselines(results),
+    )
+
+
+def _baselines(results: StudyResults) -> tuple[Row, ...]:
+    """A baseline that has the same numbers at every point is one row."""
+    rows: dict[str, list[Row]] = {}
+    for line in results.lines:
+        if line.is_baseline:
+            rows.setdefault(line.attack, []).append(_row(line, results))
+    shown: list[Row] = []
+    for same in rows.values():
+        if len(same) > 1 and len({(row.sample, row.numbers) for row in same}) == 1:
+            shown.append(replace(same[0], labels=(ANY,) * len(results.axes)))
+        else:
+            shown += same
+    return tuple(shown)
+
+
+def _row(line: Line, results: StudyResults) -> Row:
+    failed = f"{count(line.failures)} failed" if line.failures else ""
+    seeds = plural(line.seeds, "seed") if line.seeds > 1 else ""
+    return Row(
+        labels=tuple(label_text(line.point[axis]) for axis in results.axes),
+        attack=baseline_title(line.attack) if line.is_baseline else line.attack,
+        adaptive=bool(line.adaptive) and any(other.adaptive is False for other in results.lines),
+        sample=Number(count(line.images), ", ".join(text for text in (seeds, failed) if text)),
+        numbers=tuple(_numbers(line, metric) for metric in results.metrics),
+    )
+
+
+def _numbers(line: Line, metric: str) -> tuple[Number, Number]:
+    published = Number(metric_value(metric, line.published.get(metric)))
+    interval = line.metrics.get(metric)
+    if interval is None:
+        return published, Number(DASH)
+    return published, Number(metric_value(metric, interval.mean), interval_range(metric, interval))

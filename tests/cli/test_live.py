@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import io
+import time
+
+from rich.console import Console
+from rich.live import Live
+
+from fedleak.cli.live import TerminalWatcher, unit_names, watch
+from fedleak.studies.execute import Tally
+from fedleak.studies.study import load_study
+from fedleak.studies.work import Outcome, Unit
+from tests.studies.builders import study
+
+UNIT = Unit("cell", "0123456789abcdef", "f", {})
+
+
+def test_without_a_terminal_each_unit_is_a_line() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    with watch(load_study(study()), console) as watcher:
+        watcher.ended(Outcome(UNIT, 1.5), again=False)
+        watcher.ended(Outcome(UNIT, 0.0, "[b]boom[/b]"), again=False)
+        watcher.ended(Outcome(UNIT, 0.0, "worker died"), again=True)
+        watcher.refresh(Tally(total=3, reused=0))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert [line.split(": ", 1)[1] for line in text.splitlines()] == [
+        "1.5 s",
+        "failed: [b]boom[/b]",
+        "worker died; trying again",
+    ]
+
+
+def test_on_a_terminal_there_is_a_table_with_the_time_to_go() -> None:
+    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    now = time.monotonic()
+    tally = Tally(total=10, reused=1, started=now - 30, done=2, failed=1, running=((UNIT, now - 5),))
+    with Live(console=console, auto_refresh=False) as live:
+        TerminalWatcher(console, {UNIT.key: "pairs=30, seed 0"}, live).refresh(tally)
+        live.refresh()
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(part in text for part in ("pairs=30, seed 0", "4/10, 1 failed", "about 60.0 s to go"))
+
+
+def test_units_go_by_their_point_and_seed() -> None:
+    loaded = load_study(study(seeds=[3]))
+    names = unit_names(loaded)
+    assert names[loaded.cells[0].key] == names[loaded.cells[0].federation] == "pairs=30, hidden=4, seed 3"

@@ -1,8 +1,0 @@
-from __future__ import annotations
-
-from fedleak.schedule.constant import Constant
-from tests.schedule.courses import own_factors
-
-
-def test_nothing_changes() -> None:
-    assert own_factors(Constant(), 4) == [1.0] * 4

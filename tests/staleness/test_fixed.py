@@ -1,8 +1,0 @@
-from __future__ import annotations
-
-from fedleak.staleness.fixed import Fixed
-from tests.staleness.draws import lags
-
-
-def test_it_is_always_the_same() -> None:
-    assert (lags(Fixed(lag=3)) == 3).all()
