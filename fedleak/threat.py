@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from types import NoneType
 from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
@@ -21,7 +21,9 @@ from torch import nn
 
 from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.client.postprocess.base import PostProcess
-from fedleak.models.base import InputShape, Model
+from fedleak.examples import InputShape, Normalisation, to_unit
+from fedleak.tasks.base import LearningTask
+from fedleak.tasks.classification import CLASSIFICATION
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.rows import RowFile
 
@@ -78,13 +80,22 @@ class ModelArchitecture(Capability):
     """The architecture of the leaked model, without weights."""
 
     level: ClassVar[int | None] = 0
-    model: Model
+    factory: Callable[[int], nn.Module]
+    """Seed -> a new network. Attacks reuse what they have made ready for a network where factories are equal."""
     input_shape: InputShape
     classes: int
+    """Classes of the data set."""
+    task: LearningTask = CLASSIFICATION
+    """What the network is trained for."""
 
     def build(self, *, seed: int) -> nn.Module:
         """A fresh network with random weights of the attacker's own."""
-        return self.model.build(self.input_shape, self.classes, seed=seed)
+        return self.factory(seed)
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the network."""
+        return self.task.outputs(self.classes)
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,11 @@ class PixelPrior(Capability):
     std: tuple[float, ...]
     low: float = 0.0
     high: float = 1.0
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """The normalisation alone."""
+        return Normalisation(self.mean, self.std)
 
 
 @dataclass(frozen=True)
@@ -228,7 +244,7 @@ class InjectedPairs(Capability):
 
     def read_images(self, pairs: NDArray[np.int64]) -> torch.Tensor:
         """Images of the pairs ``(n,)``: float32 ``(n, B, C, H, W)`` in [0, 1]."""
-        return self.images[torch.from_numpy(self.index[pairs])].to(torch.float32) / 255
+        return to_unit(self.images[torch.from_numpy(self.index[pairs])])
 
     def read_updates(self, pairs: NDArray[np.int64]) -> torch.Tensor:
         """Updates of the pairs ``(n,)``: float32 ``(n, D)``."""
@@ -247,22 +263,64 @@ def granted_by_level(level: int) -> frozenset[str]:
     return frozenset(n for n, c in CAPABILITIES.items() if c.level is not None and c.level <= level and not c.by_name)
 
 
+class Knowledge:
+    """Base of frozen dataclasses that bundle capabilities: one parameter of an attack that stands for all its fields.
+
+    A field annotated ``<capability> | None``, with None for a default, is given only where the settings of the attack
+    ask for it.
+    """
+
+
+def required_capabilities(method: Callable[..., Any]) -> dict[str, type[Capability]]:
+    """Name -> capability, read off the annotations of ``method`` and the fields of its bundles."""
+    return {
+        name: hint for name, hint in _hints(method).items() if isinstance(hint, type) and issubclass(hint, Capability)
+    }
+
+
 def optional_capabilities(method: Callable[..., Any]) -> dict[str, type[Capability]]:
-    """Parameter name -> capability, of parameters annotated ``Capability | None``: asked for by some settings only."""
+    """Name -> capability, of what is annotated ``Capability | None``: asked for by some settings only."""
     found = {}
-    for name, hint in get_type_hints(method).items():
+    for name, hint in _hints(method).items():
         given = [item for item in get_args(hint) if item is not NoneType]
-        if name == "return" or len(given) != 1 or len(get_args(hint)) != 2:
+        if len(given) != 1 or len(get_args(hint)) != 2:
             continue
         if isinstance(given[0], type) and issubclass(given[0], Capability):
             found[name] = given[0]
     return found
 
 
-def required_capabilities(method: Callable[..., Any]) -> dict[str, type[Capability]]:
-    """Parameter name -> capability, read off the annotations of ``method``."""
+def bundles(method: Callable[..., Any]) -> dict[str, type[Knowledge]]:
+    """Parameter name -> bundle, of the parameters of ``method`` that stand for several capabilities."""
     return {
         name: hint
         for name, hint in get_type_hints(method).items()
-        if name != "return" and isinstance(hint, type) and issubclass(hint, Capability)
+        if name != "return" and isinstance(hint, type) and issubclass(hint, Knowledge)
     }
+
+
+def arguments(method: Callable[..., Any], known: Mapping[str, Capability]) -> dict[str, Any]:
+    """Arguments of ``method``: capabilities by name, those that belong to a bundle inside it.
+
+    Args:
+        known: name -> capability, of all that are required and any that are optional.
+    """
+    rest, given = dict(known), dict[str, Any]()
+    for name, bundle in bundles(method).items():
+        own = [field for field in _field_names(bundle) if field in rest]
+        given[name] = bundle(**{field: rest.pop(field) for field in own})
+    return given | rest
+
+
+def _hints(method: Callable[..., Any]) -> dict[str, Any]:
+    """Annotations of the parameters, those of bundles replaced by their fields'."""
+    hints = {name: hint for name, hint in get_type_hints(method).items() if name != "return"}
+    for name, bundle in bundles(method).items():
+        del hints[name]
+        own = get_type_hints(bundle)
+        hints |= {field: own[field] for field in _field_names(bundle)}
+    return hints
+
+
+def _field_names(bundle: type[Knowledge]) -> list[str]:
+    return [field.name for field in fields(bundle)] if is_dataclass(bundle) else []

@@ -14,9 +14,10 @@ from torch import nn
 from fedleak.component import Component
 from fedleak.data.sources.base import DatasetSplits
 from fedleak.data.sources.digits import Digits
+from fedleak.examples import InputShape
 from fedleak.families import kinds
 from fedleak.federation.local_training import LocalTraining, compute_updates
-from fedleak.models.base import InputShape, Model
+from fedleak.models.base import Model
 from fedleak.models.lenet import LeNet
 from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate
 from fedleak.transcript.layout import Layout
@@ -66,7 +67,7 @@ def small_network(input_shape: InputShape, classes: int) -> nn.Module:
 
 def architecture(model: Model | None = None, *, shape: InputShape = (1, 8, 8), classes: int = 10) -> ModelArchitecture:
     """A leaked model; a small LeNet unless given."""
-    return ModelArchitecture(model or LeNet(channels=4), shape, classes)
+    return ModelArchitecture((model or LeNet(channels=4)).factory(shape, classes), shape, classes)
 
 
 def updates_of(

@@ -12,7 +12,7 @@ from pydantic import StringConstraints
 
 from fedleak.component import Component
 from fedleak.errors import AttackFailedError
-from fedleak.threat import Capability, InjectedPairs, UpdateVersion, required_capabilities
+from fedleak.threat import Capability, InjectedPairs, Knowledge, UpdateVersion, required_capabilities
 
 SNAPSHOTS = "snapshots."
 """Tensors of an artefact under this prefix and the name of a leaked parameter are the attack's estimates of it in the
@@ -72,25 +72,6 @@ class Attack(Component):
         """Everything the attack asks for whatever its settings."""
         return frozenset(c for m in cls.entry_methods() for c in required_capabilities(m).values())
 
-    def victims_together(self, known: Mapping[str, Any]) -> int:
-        """How many updates like this one, with its capabilities ``known``, one call of ``reconstruct_several`` takes.
-
-        Raises:
-            AttackFailedError: if this update cannot be handled.
-        """
-        return 1
-
-    def reconstruct_several(
-        self, known: Sequence[Mapping[str, Any]], *, generators: Sequence[torch.Generator]
-    ) -> list[Reconstruction | AttackFailedError]:
-        """Rebuild the batches behind updates of one model version and batch size side by side.
-
-        Args:
-            known: arguments of ``reconstruct`` for each of them.
-            generators: as ``reconstruct`` would get them.
-        """
-        raise NotImplementedError(f"{self.kind} takes one update at a time")
-
     @property
     def starts_from(self) -> str | None:
         """Id or kind of the scenario's attack whose reconstructions this one starts from."""
@@ -117,6 +98,35 @@ class Attack(Component):
 
         Raises:
             AttackFailedError: if this update cannot be handled.
+        """
+
+
+K = TypeVar("K", bound=Knowledge)
+
+
+class SideBySideAttack(Attack, Generic[K]):
+    """An attack that takes several updates of one model version and batch size at once.
+
+    ``reconstruct(self, known: K, *, generator)`` has all its capabilities in one bundle.
+    """
+
+    def victims_together(self, known: K) -> int:
+        """How many updates like this one ``reconstruct_several`` takes in one call.
+
+        Raises:
+            AttackFailedError: if this update cannot be handled.
+        """
+        return 1
+
+    @abstractmethod
+    def reconstruct_several(
+        self, known: Sequence[K], *, generators: Sequence[torch.Generator]
+    ) -> list[Reconstruction | AttackFailedError]:
+        """Rebuild the batches behind several updates.
+
+        Args:
+            known: what ``reconstruct`` would get for each of them.
+            generators: as ``reconstruct`` would get them.
         """
 
 

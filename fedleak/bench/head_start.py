@@ -14,8 +14,8 @@ from torch import Tensor
 
 from fedleak.attacks.generative.git_ridge import GitRidge, RidgeInverter
 from fedleak.attacks.inversion.engine import Engine
-from fedleak.attacks.inversion.objective import Known
-from fedleak.attacks.inversion.replay import Tensors, split_state
+from fedleak.attacks.inversion.objective import BroadcastTensors, SearchTensors, TrialTensors
+from fedleak.attacks.replay import Tensors, split_state
 from fedleak.bench.base import Measured, stopwatch
 from fedleak.data.sources.base import LabelledImages
 from fedleak.federation.local_training import LocalTraining, compute_updates
@@ -66,18 +66,13 @@ class HeadStart:
                 break
         return watch.seconds
 
-    def _known(self, update: Tensors) -> Known:
+    def _known(self, update: Tensors) -> SearchTensors:
         parameters, buffers = split_state(LENET.build((3, 32, 32), 10, seed=0), self.state)
         label = list(update.values())[-1].argmin()[None]
-        return Known(
-            parameters,
-            buffers,
-            target={name: tensor[None] for name, tensor in update.items()},
-            mask={},
-            labels={"probabilities": F.one_hot(label, 10).float()[None]},
-            consensus={},
-            box={"low": torch.full((3, 1, 1), -1.0), "high": torch.full((3, 1, 1), 1.0)},
-        )
+        box = {"low": torch.full((3, 1, 1), -1.0), "high": torch.full((3, 1, 1), 1.0)}
+        target = {name: tensor[None] for name, tensor in update.items()}
+        labels = {"soft": F.one_hot(label, 10).float()[None]}
+        return SearchTensors(BroadcastTensors(parameters, buffers, box), TrialTensors(target, labels=labels))
 
 
 def measure_head_start(engine: Engine, data: LabelledImages, progress: Progress, *, pairs: int = PAIRS) -> Measured:

@@ -15,10 +15,10 @@ from fedleak import seeds
 from fedleak.attacks.inversion.decoders import Decoder
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.engine import Engine
-from fedleak.attacks.inversion.objective import Known, Objective
+from fedleak.attacks.inversion.objective import BroadcastTensors, Objective, SearchTensors, TrialTensors
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors, total_variation_anisotropic
-from fedleak.attacks.inversion.replay import replica, split_state
+from fedleak.attacks.replay import replica, split_state
 from fedleak.bench.base import Measured, stopwatch
 from fedleak.bench.head_start import PAIRS, measure_head_start
 from fedleak.bench.head_start import VICTIMS as HELD_OUT
@@ -134,18 +134,13 @@ def _engine(model: nn.Module, *, compiled: bool) -> Engine:
     return Engine(objective, optimiser, compiled=compiled)
 
 
-def _known(model: nn.Module, gradients: list[dict[str, Tensor]]) -> Known:
+def _known(model: nn.Module, gradients: list[dict[str, Tensor]]) -> SearchTensors:
     parameters, buffers = split_state(model, model.state_dict())
     labels = torch.arange(len(gradients)) % CLASSES
-    return Known(
-        parameters,
-        buffers,
-        target={name: torch.stack([gradient[name] for gradient in gradients]) for name in parameters},
-        mask={},
-        labels={"probabilities": F.one_hot(labels, CLASSES).float()[:, None]},
-        consensus={},
-        box={"low": torch.full((3, 1, 1), -1.0), "high": torch.full((3, 1, 1), 1.0)},
-    )
+    target = {name: torch.stack([gradient[name] for gradient in gradients]) for name in parameters}
+    soft = {"soft": F.one_hot(labels, CLASSES).float()[:, None]}
+    box = {"low": torch.full((3, 1, 1), -1.0), "high": torch.full((3, 1, 1), 1.0)}
+    return SearchTensors(BroadcastTensors(parameters, buffers, box), TrialTensors(target, labels=soft))
 
 
 class _Runner:

@@ -31,7 +31,7 @@ def measure(progress: Progress, *, gigabytes: float = GIGABYTES, epochs: int = E
     The leaked model is a LeNet of about a million parameters; the updates are random, since only their volume matters.
     """
     model = LeNet(channels=137)
-    architecture = ModelArchitecture(model, (3, 32, 32), 10)
+    architecture = ModelArchitecture(model.factory((3, 32, 32), 10), (3, 32, 32), 10)
     layout = Layout.of(architecture.build(seed=0).named_parameters())
     pairs = max(100, round(gigabytes * 1e9 / (2 * layout.size)))
     attack = CoarseGit(max_layer_features=4096, training=TrainingSettings(epochs=epochs, batch_size=128))

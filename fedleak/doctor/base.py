@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fedleak.component import Component
-from fedleak.models.base import InputShape
+from fedleak.examples import InputShape
 from fedleak.records import Record
 from fedleak.scenario.schema import Scenario
 from fedleak.transcript.reader import TranscriptReader

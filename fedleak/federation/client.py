@@ -24,12 +24,13 @@ from fedleak.client.guard.base import check_model
 from fedleak.client.postprocess.base import PostProcess, apply_chain
 from fedleak.client.postprocess.error_feedback import share_with_feedback
 from fedleak.client.postprocess.gradient_masking import frozen_layers
+from fedleak.examples import InputShape
 from fedleak.federation.local_training import LocalTraining, Updates, compute_updates, training_of, training_seed
 from fedleak.federation.private_gradient import private_gradient
 from fedleak.federation.sampling import draw_images
 from fedleak.federation.secure_client import secure_aggregation_mod
 from fedleak.federation.task import ClientTask, unpack
-from fedleak.models.base import InputShape, Model
+from fedleak.models.base import Model
 from fedleak.models.normalisation import batch_statistics
 
 app = ClientApp()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Literal
 
 from torch import nn
 
 from fedleak import seeds
 from fedleak.component import Component
+from fedleak.examples import InputShape
 from fedleak.models.initialisation import InitialisationName, initialise
 
-InputShape = tuple[int, int, int]
 ActivationName = Literal["relu", "leaky_relu", "sigmoid", "tanh", "elu", "gelu", "silu", "none"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -27,7 +28,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class Model(Component):
-    """An image classifier: normalised images ``(N, C, H, W)`` -> logits ``(N, classes)``."""
+    """A network: normalised images ``(N, C, H, W)`` -> outputs ``(N, outputs)``, such as the logits of classes."""
 
     initialisation: InitialisationName = "default"
     """How weights are drawn: as the architecture's source does it, or another rule for all layers."""
@@ -46,3 +47,20 @@ class Model(Component):
             network = self.module(input_shape, classes)
             initialise(network, self.initialisation)
             return network
+
+    def factory(self, input_shape: InputShape, outputs: int) -> NetworkFactory:
+        """A callable that builds the network from a seed alone."""
+        return NetworkFactory(self, input_shape, outputs)
+
+
+@dataclass(frozen=True)
+class NetworkFactory:
+    """Builds one network, with weights drawn from a seed. Factories of the same settings are equal."""
+
+    model: Model
+    input_shape: InputShape
+    outputs: int
+
+    def __call__(self, seed: int) -> nn.Module:
+        """A new network."""
+        return self.model.build(self.input_shape, self.outputs, seed=seed)

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
-from fedleak.models.base import ACTIVATIONS, ActivationName, InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import ACTIVATIONS, ActivationName, Model
 from fedleak.models.norms import NormName, norm
 
 PoolingName = Literal["max", "average", "none"]

@@ -8,7 +8,8 @@ import torchvision
 from pydantic import Field
 from torch import nn
 
-from fedleak.models.base import InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import Model
 
 Blocks = Annotated[tuple[Annotated[int, Field(ge=1, le=64)], ...], Field(min_length=1, max_length=4)]
 

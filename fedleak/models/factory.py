@@ -12,7 +12,8 @@ from pydantic import Field
 from torch import nn
 
 from fedleak.errors import InputError
-from fedleak.models.base import InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import Model
 
 CONSENT = "FEDLEAK_TRUSTED_FACTORIES"
 ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", max_length=200)]

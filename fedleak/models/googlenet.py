@@ -10,7 +10,8 @@ from pydantic import Field
 from torch import nn
 from torchvision.models.googlenet import BasicConv2d, Inception
 
-from fedleak.models.base import InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import Model
 from fedleak.models.narrow import scaled_convolution
 
 

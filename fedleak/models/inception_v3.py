@@ -12,7 +12,8 @@ from torch import nn
 from torchvision.models import inception
 from torchvision.models.inception import BasicConv2d
 
-from fedleak.models.base import InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import Model
 from fedleak.models.narrow import scaled_convolution
 
 

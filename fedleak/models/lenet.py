@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from fedleak.models.base import ACTIVATIONS, ActivationName, InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import ACTIVATIONS, ActivationName, Model
 
 
 class LeNet(Model):

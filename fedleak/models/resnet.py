@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from fedleak.models.base import InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import Model
 from fedleak.models.norms import NormName, norm
 
 Depth = Literal[18, 34, 50, 101, 152]

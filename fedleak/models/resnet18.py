@@ -6,7 +6,8 @@ from typing import Literal
 
 from torch import nn
 
-from fedleak.models.base import InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import Model
 from fedleak.models.norms import NormName
 from fedleak.models.resnet import ResNet, StemName
 

@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from fedleak.models.base import InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import Model
 
 ConnectionsName = Literal["dense", "shortnet1", "shortnet2"]
 LAYERS = {43: (8, 10, 12, 8), 53: (10, 12, 16, 8)}

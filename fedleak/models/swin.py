@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from torch import nn
 from torchvision.models import SwinTransformer
 
-from fedleak.models.base import InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import Model
 
 Positive = Annotated[int, Field(ge=1, le=64)]
 Stages = Annotated[tuple[Positive, ...], Field(min_length=1, max_length=4)]

@@ -9,7 +9,8 @@ from pydantic import Field
 from torch import nn
 from torchvision.models.vgg import VGG, cfgs, make_layers
 
-from fedleak.models.base import InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import Model
 
 LETTERS = {11: "A", 13: "B", 16: "D", 19: "E"}
 POOLINGS = 5

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchvision.models.vision_transformer import Encoder
 
-from fedleak.models.base import InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import Model
 
 
 class ViT(Model):

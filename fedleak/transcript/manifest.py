@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import NonNegativeInt, ValidationError
+from pydantic import NonNegativeInt, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from fedleak.errors import InputError
 from fedleak.records import Record
@@ -17,6 +17,7 @@ from fedleak.transcript.layout import Layout
 FORMAT = "fedleak-transcript"
 VERSION = 1
 MANIFEST = "manifest.json"
+CLASSIFICATION: dict[str, Any] = {"kind": "classification"}
 
 Protocol = Literal["fedsgd", "fedavg"]
 Status = Literal["ok", "failed", "missing", "non_finite"]
@@ -117,6 +118,8 @@ class Manifest(Record):
     """Content hash of the scenario parts that the federation depends on."""
     protocol: Protocol
     model: dict[str, Any]
+    task: dict[str, Any] = CLASSIFICATION
+    """What clients learn; written only where it is not classification."""
     input_shape: tuple[int, int, int]
     classes: int
     class_names: tuple[str, ...]
@@ -130,6 +133,13 @@ class Manifest(Record):
     privacy: PrivacyRecord | None = None
     checksums: dict[str, str]
     """Relative file name -> SHA-256."""
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual_task(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        raw: dict[str, Any] = write(self)
+        if raw.get("task") == CLASSIFICATION:
+            del raw["task"]
+        return raw
 
     @property
     def updates(self) -> tuple[UpdateRecord, ...]:

@@ -20,8 +20,9 @@ from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
 from fedleak.models.resnet18 import ResNet18
 from fedleak.scenario.schema import Adversary
-from fedleak.threat import ModelArchitecture, required_capabilities
+from fedleak.threat import required_capabilities
 from tests.attacks.inversion.builders import Victim, victim_of
+from tests.builders import architecture
 
 SHARED = Path(__file__).parents[3] / "shared/data"
 UNTRAINED: list[Model] = [LeNet(), ConvNet(), ResNet18()]
@@ -41,7 +42,8 @@ def cifar() -> LabelledImages:
 
 def seen_by(model: Model, data: LabelledImages, *, classes: int = 10, uniform: bool = False) -> Victim:
     channels, height, width = data.images.shape[1:]
-    return victim_of(ModelArchitecture(model, (channels, height, width), classes), data, uniform=uniform)
+    leaked = architecture(model, shape=(channels, height, width), classes=classes)
+    return victim_of(leaked, data, uniform=uniform)
 
 
 def right_labels(inference: LabelInference, victim: Victim) -> int:

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import nn
 
 import fedleak
-from fedleak.attacks.inversion.replay import loss_gradient, replica, split_state
+from fedleak.attacks.replay import loss_gradient, replica, split_state
+from fedleak.examples import InputShape
 from fedleak.families import kinds
 from fedleak.federation.local_training import LocalTraining, compute_updates
-from fedleak.models.base import InputShape
 from fedleak.models.factory import CONSENT
 from fedleak.stages.attack.record import load_images
 from tests.builders import FACTORY, small_model

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
-from fedleak.attacks.inversion.replay import replay, replica, split_state
+from fedleak.attacks.replay import replay, replica, split_state
 from fedleak.errors import InputErrors
 from fedleak.pipeline import attack_run
 from fedleak.progress import QuietProgress
@@ -77,7 +77,7 @@ def known_of(run: RunDirectory, row: int) -> dict[str, Any]:
         inference=checked.adversary.label_inference,
     )
     known = view.capabilities(attack.reconstruct, wanted=attack.wanted())
-    return {"problem": attack.problem(**known), **known}
+    return {"problem": attack.problem(known["known"])}
 
 
 @pytest.mark.parametrize("row", range(4))
@@ -93,19 +93,19 @@ def test_batch_normalisation_in_training_mode_is_replayed(normalised_run: RunDir
 def assert_replayed(run: RunDirectory, row: int, *, train_mode: bool) -> None:
     known, batch = known_of(run, row), TruthReader(run.truth).batch(row)
     problem = known["problem"]
-    module = problem.architecture.build(seed=0)
+    module = problem.known.architecture.build(seed=0)
     by_class = batch.labels.argsort(stable=True)  # the attacker's labels are sorted
     assert torch.equal(problem.labels, batch.labels[by_class])
     images = ((batch.images - 0.5) / 0.5)[by_class]
     targets = F.one_hot(problem.labels, 10).float()
-    parameters, buffers = split_state(module, problem.model.state)
+    parameters, buffers = split_state(module, problem.known.model.state)
     assert [len(b) for b in problem.steps.batches] == [3, 3, 1] * 2
     delta: dict[str, Tensor] = replay(
         replica(module, train_mode=train_mode), parameters, buffers, images, targets, problem.steps
     )
-    for name, tensor in problem.update.tensors.items():
+    for name, tensor in problem.known.update.tensors.items():
         torch.testing.assert_close(delta[name], tensor, atol=1e-6, rtol=0)
-    assert problem.update.flat().abs().max() > 0.1
+    assert problem.known.update.flat().abs().max() > 0.1
 
 
 def test_results_say_what_was_known(run: RunDirectory) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from fedleak.models.base import InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import Model
 
 
 def parameters(model: Model, shape: InputShape = (3, 32, 32), classes: int = 10) -> int:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedleak.errors import AttackFailedError
-from fedleak.models.base import InputShape
+from fedleak.examples import InputShape
 
 LIMIT = 1e-12
 """Distance that outputs of a saturating activation keep from their limits, so that they can be inverted."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fedleak.attacks.base import Attack, Reconstruction
 from fedleak.errors import AttackFailedError
-from fedleak.models.base import InputShape
+from fedleak.examples import InputShape
 from fedleak.threat import ModelArchitecture, PixelPrior, SharedUpdate
 
 

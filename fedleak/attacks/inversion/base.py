@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field, model_validator
 
-from fedleak.attacks.base import Attack, Reconstruction
+from fedleak.attacks.base import Reconstruction, SideBySideAttack
 from fedleak.attacks.inversion.decoders import Decoder
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.engine import Engine, Regroup
-from fedleak.attacks.inversion.engines import WORTH_COMPILING, CompileName, engine_for
-from fedleak.attacks.inversion.known import known_of, stack_known, stack_trials
-from fedleak.attacks.inversion.memory import victims_at_once
-from fedleak.attacks.inversion.objective import Known, each_trial
+from fedleak.attacks.inversion.engines import WORTH_COMPILING, CompileName, EngineSettings, engine_for
+from fedleak.attacks.inversion.execution import victims_at_once
+from fedleak.attacks.inversion.knowledge import InversionKnowledge, LabelledKnowledge
+from fedleak.attacks.inversion.objective import SearchTensors, each_trial
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.outcome import best_reconstruction
 from fedleak.attacks.inversion.priors import Priors, mean_consensus, registered_consensus
-from fedleak.attacks.inversion.problem import Problem, gather
-from fedleak.attacks.inversion.replay import Tensors
+from fedleak.attacks.inversion.problem import Problem, make_problem
 from fedleak.attacks.inversion.settings import Group, Init, LocalTraining, LocalTrainingGuess, StartFrom
 from fedleak.attacks.inversion.start import matching_loss, noise_start, ordered_images, perturbed
+from fedleak.attacks.inversion.tensors import search_tensors, side_by_side, stack_trials
 from fedleak.attacks.inversion.transform import estimated_chain
+from fedleak.attacks.replay import Tensors
 from fedleak.errors import AttackFailedError
 from fedleak.threat import (
     BatchStatistics,
@@ -37,7 +38,7 @@ from fedleak.threat import (
 )
 
 
-class InversionAttack(Attack):
+class InversionAttack(SideBySideAttack[InversionKnowledge]):
     """Base of all attacks that search for images whose update matches the shared one."""
 
     iterations: int = Field(default=4000, ge=1)
@@ -111,25 +112,25 @@ class InversionAttack(Attack):
             return "best"
         return "estimated" if self.local_training.is_estimated else "assumed"
 
-    def problem(self, **known: Any) -> Problem:
-        """What the capabilities, named as the parameters of ``reconstruct``, say about one update.
+    def problem(self, known: InversionKnowledge) -> Problem:
+        """What is known about one update, as the problem to solve.
 
         Raises:
-            AttackFailedError: if they do not say enough.
+            AttackFailedError: if it is not enough.
         """
-        problem = gather(self._guess, **known)
+        problem = make_problem(known, self._guess)
         if self.adaptive != "estimated":
             return problem
-        chain = estimated_chain(problem.update.tensors)
-        return replace(problem, chain=chain if problem.knows_size else tuple(s for s in chain if not s.needs_size))
+        steps = estimated_chain(known.update.tensors)
+        return replace(problem, postprocessing=tuple(s for s in steps if problem.knows_size or not s.needs_size))
 
     @property
     def _guess(self) -> LocalTrainingGuess | None:
         return self.local_training if isinstance(self.local_training, LocalTrainingGuess) else None
 
-    def victims_together(self, known: Mapping[str, Capability]) -> int:
+    def victims_together(self, known: InversionKnowledge) -> int:
         """How many updates ``reconstruct_several`` takes, judged by one of them."""
-        problem = self.problem(**known)
+        problem = self.problem(known)
         guess = self._guess
         estimates = self.adaptive == "estimated" or (guess is not None and guess.is_estimated)
         if self.optimiser.kind == "lbfgs" or self.optimiser.plateau or estimates:
@@ -140,101 +141,112 @@ class InversionAttack(Attack):
         return victims_at_once(objective.module, objective.shape, restarts=self.restarts, samples=problem.samples)
 
     def reconstruct_several(
-        self, known: Sequence[Mapping[str, Capability]], *, generators: Sequence[torch.Generator]
+        self, known: Sequence[InversionKnowledge], *, generators: Sequence[torch.Generator]
     ) -> list[Reconstruction | AttackFailedError]:
         """Victims of one model version and batch size at once; each as ``reconstruct`` finds it, to rounding."""
-        return self.invert([self.problem(**some) for some in known], generators)
+        prepared = [self._prepared(self.problem(one), g) for one, g in zip(known, generators, strict=True)]
+        ready = [search for search in prepared if isinstance(search, PreparedSearch)]
+        found = iter(self._search(ready) if ready else [])
+        return [next(found) if isinstance(search, PreparedSearch) else search for search in prepared]
 
-    def invert_one(self, problem: Problem, generator: torch.Generator) -> Reconstruction:
+    def invert(self, known: InversionKnowledge, generator: torch.Generator) -> Reconstruction:
         """Search, and return the best trial's best iterate.
 
         Raises:
             AttackFailedError: if the update cannot be matched, or no trial ever had a finite loss.
         """
-        (answer,) = self.invert([problem], [generator])
+        (answer,) = self.reconstruct_several([known], generators=[generator])
         if isinstance(answer, AttackFailedError):
             raise answer
         return answer
 
-    def invert(
-        self, problems: Sequence[Problem], generators: Sequence[torch.Generator]
-    ) -> list[Reconstruction | AttackFailedError]:
-        """Search for the images of several updates side by side, or say why it cannot be done."""
-        prepared = [self._prepared(p, g) for p, g in zip(problems, generators, strict=True)]
-        ready = [trial for trial in prepared if isinstance(trial, Trials)]
-        found = iter(self._search(ready) if ready else [])
-        return [next(found) if isinstance(trial, Trials) else trial for trial in prepared]
-
-    def _prepared(self, problem: Problem, generator: torch.Generator) -> Trials | AttackFailedError:
+    def _prepared(self, problem: Problem, generator: torch.Generator) -> PreparedSearch | AttackFailedError:
         try:
-            known = known_of(problem, self.distance, restarts=self.restarts, box=self.box)
-            return Trials(problem, known, self._start(problem, known, generator), generator)
+            tensors = search_tensors(problem, self.distance, restarts=self.restarts, box=self.box)
+            return PreparedSearch(problem, tensors, self._start(problem, tensors, generator), generator)
         except AttackFailedError as error:
             return error
 
-    def _search(self, ready: Sequence[Trials]) -> list[Reconstruction | AttackFailedError]:
+    def _search(self, ready: Sequence[PreparedSearch]) -> list[Reconstruction | AttackFailedError]:
         """The trials of one victim lie next to each other."""
         outcome = self._engine(ready[0].problem).run(
-            stack_trials([trials.start for trials in ready]),
-            stack_known([trials.known for trials in ready]),
+            stack_trials([search.start for search in ready]),
+            side_by_side([search.tensors for search in ready]),
             iterations=self.iterations,
-            generators=[trials.generator for trials in ready],
+            generators=[search.generator for search in ready],
             regroup=self._regroup(ready[0].problem) if self.priors.group else None,
         )
         answers: list[Reconstruction | AttackFailedError] = []
-        for i, trials in enumerate(ready):
+        for i, search in enumerate(ready):
             own = outcome.of(slice(i * self.restarts, (i + 1) * self.restarts))
             try:
-                answers.append(best_reconstruction(trials.problem, own, self.decoder))
+                answers.append(best_reconstruction(search.problem, own, self.decoder))
             except AttackFailedError as error:
                 answers.append(error)
         return answers
 
     def _engine(self, problem: Problem) -> Engine:
-        compiled = "never" if self.compile == "auto" and self.iterations < WORTH_COMPILING else self.compile
-        device = next(iter(problem.update.tensors.values())).device
-        settings = (self.distance, self.priors, self.decoder, self.optimiser)
-        local = (problem.steps, problem.chain, self.train_mode)
-        return engine_for(problem.architecture, *settings, *local, compiled, problem.samples, device)
+        settings = EngineSettings(
+            architecture=problem.known.architecture,
+            distance=self.distance,
+            priors=self.priors,
+            decoder=self.decoder,
+            optimiser=self.optimiser,
+            steps=problem.steps,
+            postprocessing=problem.postprocessing,
+            train_mode=self.train_mode,
+            compiled="never" if self.compile == "auto" and self.iterations < WORTH_COMPILING else self.compile,
+            samples=problem.samples,
+            device=problem.device,
+        )
+        return engine_for(settings)
 
-    def _start(self, problem: Problem, known: Known, generator: torch.Generator) -> Tensors:
+    def _start(self, problem: Problem, tensors: SearchTensors, generator: torch.Generator) -> Tensors:
         """Where all trials start, ``(T, B, ...)``."""
-        like = next(iter(problem.update.tensors.values()))
-        shape = (self.restarts, problem.samples, *self.decoder.code_shape(problem.architecture.input_shape))
+        architecture = problem.known.architecture
+        shape = (self.restarts, problem.samples, *self.decoder.code_shape(architecture.input_shape))
         if isinstance(self.init, StartFrom):
-            losses = partial(matching_loss, self._engine(problem).objective, self.decoder, known.of(0))
+            losses = partial(matching_loss, self._engine(problem).objective, self.decoder, tensors.of(0))
             images = ordered_images(problem, self.init.from_, losses)
             code = perturbed(problem, self.decoder.encode(images), self.init.noise, self.restarts, generator)
         else:
-            code = noise_start(self.init, shape, problem.pixels, generator)
-        variables = {"code": code.to(like)}
+            code = noise_start(self.init, shape, problem.known.pixels, generator)
+        variables = {"code": code.to(problem.like)}
         if problem.labels is None:
-            logits = torch.randn(*shape[:2], problem.architecture.classes, generator=generator)
-            variables["logits"] = logits.to(like)
+            free = torch.randn(*shape[:2], architecture.outputs, generator=generator)
+            variables["labels"] = free.to(problem.like)
         return variables
 
     def _regroup(self, problem: Problem) -> Regroup:
         """Keeps the consensus of each victim's restarts; a registered one is refreshed now and then."""
-        group, shape, restarts = self.group, problem.architecture.input_shape, self.restarts
+        group, shape, restarts = self.group, problem.known.architecture.input_shape, self.restarts
 
-        def regroup(variables: Tensors, known: Known, iteration: int) -> Known:
+        def regroup(variables: Tensors, tensors: SearchTensors, iteration: int) -> SearchTensors:
             registered = group.consensus == "registered" and iteration >= group.start
             if registered and iteration > group.start and iteration % group.refresh:
-                return known
+                return tensors
             images = torch.stack([self.decoder.images(own, shape) for own in each_trial(variables)])
             consensus = [
                 registered_consensus(own, largest_shift=group.largest_shift) if registered else mean_consensus(own)
                 for own in images.reshape(-1, restarts, *images.shape[1:]).unbind()
             ]
-            return known._replace(consensus={"images": torch.cat([c.repeat(restarts, 1, 1, 1, 1) for c in consensus])})
+            return tensors.with_consensus(torch.cat([c.repeat(restarts, 1, 1, 1, 1) for c in consensus]))
 
         return regroup
 
 
-class Trials(NamedTuple):
-    """A victim whose search can begin."""
+class LabelledInversion(InversionAttack):
+    """Base of attacks that take the labels from the scenario's label inference."""
+
+    def reconstruct(self, known: LabelledKnowledge, *, generator: torch.Generator) -> Reconstruction:
+        """Images of one update, image ``i`` of class ``labels[i]``."""
+        return self.invert(known, generator)
+
+
+class PreparedSearch(NamedTuple):
+    """Everything that the search for one victim's images starts with."""
 
     problem: Problem
-    known: Known
+    tensors: SearchTensors
     start: Tensors
     generator: torch.Generator

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fedleak.component import Settings
-from fedleak.models.base import InputShape
+from fedleak.examples import InputShape
 
 
 class Decoding(Protocol):

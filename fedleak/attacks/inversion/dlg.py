@@ -10,18 +10,8 @@ from pydantic import Field
 from fedleak.attacks.base import Reconstruction
 from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.attacks.inversion.distances import Distance
+from fedleak.attacks.inversion.knowledge import InversionKnowledge
 from fedleak.attacks.inversion.optimisers import Optimiser
-from fedleak.threat import (
-    BatchStatistics,
-    GlobalModel,
-    MiniBatchOrder,
-    ModelArchitecture,
-    PixelPrior,
-    PostProcessingDetails,
-    SharedUpdate,
-    StartingImages,
-    TrainingDetails,
-)
 
 LBFGS = Optimiser(kind="lbfgs", learning_rate=1.0, schedule="constant", inner_steps=20, line_search=True)
 """Steps of 20 iterations at rate 1, as in the code of Zhu et al. 2019, which takes them without a line search and
@@ -41,30 +31,6 @@ class Dlg(InversionAttack):
     optimiser: Optimiser = LBFGS
     box: bool = False
 
-    def reconstruct(
-        self,
-        update: SharedUpdate,
-        architecture: ModelArchitecture,
-        model: GlobalModel,
-        pixels: PixelPrior,
-        training: TrainingDetails | None = None,
-        order: MiniBatchOrder | None = None,
-        start: StartingImages | None = None,
-        chain: PostProcessingDetails | None = None,
-        statistics: BatchStatistics | None = None,
-        *,
-        generator: torch.Generator,
-    ) -> Reconstruction:
+    def reconstruct(self, known: InversionKnowledge, *, generator: torch.Generator) -> Reconstruction:
         """Images and labels of one update."""
-        problem = self.problem(
-            update=update,
-            architecture=architecture,
-            model=model,
-            pixels=pixels,
-            training=training,
-            order=order,
-            start=start,
-            chain=chain,
-            statistics=statistics,
-        )
-        return self.invert_one(problem, generator)
+        return self.invert(known, generator)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fedleak.attacks.inversion.compilation import Compiled
 from fedleak.attacks.inversion.execution import for_size, multiplications
-from fedleak.attacks.inversion.objective import Known, Objective
+from fedleak.attacks.inversion.objective import Objective, SearchTensors
 from fedleak.attacks.inversion.optimisers import (
     Moments,
     Optimiser,
@@ -22,7 +22,7 @@ from fedleak.attacks.inversion.optimisers import (
     no_moments,
 )
 from fedleak.attacks.inversion.outcome import Inversion
-from fedleak.attacks.inversion.replay import Tensors
+from fedleak.attacks.replay import Tensors
 
 CHECK_EVERY = 50
 """Iterations between two looks at the losses; looking waits for the device."""
@@ -37,9 +37,9 @@ class Best(NamedTuple):
     loss: Tensor
 
 
-Step = Callable[[Tensors, Moments, Best, Known, Tensor, Tensors], tuple[Tensors, Moments, Best, Tensor]]
-Evaluate = Callable[[Tensors, Known], tuple[Tensors, Tensor, Tensor]]
-Regroup = Callable[[Tensors, Known, int], Known]
+Step = Callable[[Tensors, Moments, Best, SearchTensors, Tensor, Tensors], tuple[Tensors, Moments, Best, Tensor]]
+Evaluate = Callable[[Tensors, SearchTensors], tuple[Tensors, Tensor, Tensor]]
+Regroup = Callable[[Tensors, SearchTensors, int], SearchTensors]
 
 
 class Engine:
@@ -64,7 +64,7 @@ class Engine:
     def run(
         self,
         variables: Tensors,
-        known: Known,
+        tensors: SearchTensors,
         *,
         iterations: int,
         generators: Sequence[torch.Generator],
@@ -79,14 +79,14 @@ class Engine:
         trials, images = variables["code"].shape[:2]
         if self.optimiser.kind == "lbfgs":
             with for_size(self._size * images, variables["code"].device):
-                return self._run_lbfgs(variables, known, iterations)
+                return self._run_lbfgs(variables, tensors, iterations)
         with for_size(self._size * images * trials, variables["code"].device):
-            return self._run_adam(variables, known, iterations, generators, regroup)
+            return self._run_adam(variables, tensors, iterations, generators, regroup)
 
     def _run_adam(
         self,
         variables: Tensors,
-        known: Known,
+        tensors: SearchTensors,
         iterations: int,
         generators: Sequence[torch.Generator],
         regroup: Regroup | None,
@@ -95,11 +95,11 @@ class Engine:
         mark, marked_at = math.inf, 0
         for iteration in range(iterations):
             if regroup is not None:
-                known = regroup(variables, known, iteration)
+                tensors = regroup(variables, tensors, iteration)
             rate = learning_rate_at(self.optimiser, iteration, iterations)
             rates = torch.tensor(adam_rates(rate, iteration)).to(best.loss)
             noise = self._noise(variables, rate, generators)
-            variables, moments, best, matching = self._step(variables, moments, best, known, rates, noise)
+            variables, moments, best, matching = self._step(variables, moments, best, tensors, rates, noise)
             trace.append(matching)
             if iteration % CHECK_EVERY == CHECK_EVERY - 1:
                 if not torch.isfinite(matching).any():
@@ -111,24 +111,24 @@ class Engine:
         return Inversion(best.variables, best.loss, torch.stack(trace))
 
     def _adam_iteration(
-        self, variables: Tensors, moments: Moments, best: Best, known: Known, rates: Tensor, noise: Tensors
+        self, variables: Tensors, moments: Moments, best: Best, tensors: SearchTensors, rates: Tensor, noise: Tensors
     ) -> tuple[Tensors, Moments, Best, Tensor]:
         """Evaluate, remember the iterate if it is the best, step, and go back into the box."""
-        gradient, _, matching = self.objective.value_and_gradient(variables, known)
+        gradient, _, matching = self.objective.value_and_gradient(variables, tensors)
         best = _better(best, variables, matching)
         if self.optimiser.gradient_blend:
-            gradient = self._blended(variables, gradient, known)
+            gradient = self._blended(variables, gradient, tensors)
         if self.optimiser.kind == "signed_adam":
             gradient = {name: value.sign() for name, value in gradient.items()}
         moved, moments = adam_step(variables, gradient, moments, rates)
         moved = {name: value + noise[name] if name in noise else value for name, value in moved.items()}
-        return _into_box(moved, known.box), moments, best, matching
+        return _into_box(moved, tensors.model.box), moments, best, matching
 
-    def _blended(self, variables: Tensors, gradient: Tensors, known: Known) -> Tensors:
+    def _blended(self, variables: Tensors, gradient: Tensors, tensors: SearchTensors) -> Tensors:
         """Part of the gradient from a point further uphill (Zhao et al. 2022, arXiv 2202.03599, Eq. 9)."""
         share, step = self.optimiser.gradient_blend, self.optimiser.gradient_step
         uphill = {n: v + step * gradient[n] / (_norm(gradient[n]) + 1e-12) for n, v in variables.items()}
-        further, _, _ = self.objective.value_and_gradient(uphill, known)
+        further, _, _ = self.objective.value_and_gradient(uphill, tensors)
         return {name: (1 - share) * gradient[name] + share * further[name] for name in gradient}
 
     def _noise(self, variables: Tensors, rate: float, generators: Sequence[torch.Generator]) -> Tensors:
@@ -139,17 +139,17 @@ class Engine:
         noise = torch.cat([torch.randn(shape, generator=g, device=g.device) for g in generators]).to(code)
         return {"code": self.optimiser.langevin * rate * noise}
 
-    def _run_lbfgs(self, variables: Tensors, known: Known, iterations: int) -> Inversion:
+    def _run_lbfgs(self, variables: Tensors, tensors: SearchTensors, iterations: int) -> Inversion:
         """Trials one after the other: each has its own history and line search."""
         count = len(variables["code"])
-        trials = [self._one_lbfgs(_trial(variables, i), known.of(i), iterations) for i in range(count)]
+        trials = [self._one_lbfgs(_trial(variables, i), tensors.of(i), iterations) for i in range(count)]
         best, losses, traces = zip(*((t.variables, t.losses, t.trace) for t in trials), strict=True)
         length = max(len(trace) for trace in traces)
         padded = [torch.cat([t, t.new_full((length - len(t), 1), torch.nan)]) for t in traces]
         stacked = {name: torch.cat([b[name] for b in best]) for name in variables}
         return Inversion(stacked, torch.cat(losses), torch.cat(padded, dim=1))
 
-    def _one_lbfgs(self, variables: Tensors, known: Known, iterations: int) -> Inversion:
+    def _one_lbfgs(self, variables: Tensors, tensors: SearchTensors, iterations: int) -> Inversion:
         point = {name: value.clone().requires_grad_(True) for name, value in variables.items()}
         settings = self.optimiser
         solver = torch.optim.LBFGS(
@@ -166,7 +166,7 @@ class Engine:
         def closure() -> float:
             nonlocal best
             now = {name: value.detach() for name, value in point.items()}
-            gradient, total, matching = self._evaluate(now, known)
+            gradient, total, matching = self._evaluate(now, tensors)
             best = _better(best, now, matching)
             seen.append(float(matching))
             for name, value in point.items():
@@ -181,7 +181,7 @@ class Engine:
             stalled, before = value == before, value
             trace.append(seen[0])
             with torch.no_grad():
-                for name, bounded in _into_box({n: p.detach() for n, p in point.items()}, known.box).items():
+                for name, bounded in _into_box({n: p.detach() for n, p in point.items()}, tensors.model.box).items():
                     point[name].copy_(bounded)
             if stalled or not math.isfinite(value):
                 break

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 import torch
 
-from fedleak.attacks.inversion.decoders import Decoder
+from fedleak.attacks.inversion.decoders import Decoding
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.engine import Engine
 from fedleak.attacks.inversion.objective import Objective
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors
-from fedleak.attacks.inversion.replay import LocalSteps, replica
+from fedleak.attacks.replay import LocalSteps, replica
 from fedleak.client.postprocess.base import PostProcess
 from fedleak.threat import ModelArchitecture
 
@@ -23,25 +24,53 @@ WORTH_COMPILING = 2000
 """Iterations from which ``compile: auto`` compiles; a rule by count keeps results reproducible."""
 
 
+@dataclass(frozen=True)
+class EngineSettings:
+    """What an engine is made for; victims for whom it is equal share one engine.
+
+    Attributes:
+        architecture: of the leaked model.
+        distance, priors, decoder, optimiser: settings of the attack.
+        steps, postprocessing: as of the problem.
+        train_mode: normalise with the statistics of the batch.
+        compiled: whether to pass the iteration through ``torch.compile``.
+        samples: images of a victim.
+        device: where to compute.
+    """
+
+    architecture: ModelArchitecture
+    distance: Distance
+    priors: Priors
+    decoder: Decoding
+    optimiser: Optimiser
+    steps: LocalSteps | None
+    postprocessing: tuple[PostProcess, ...]
+    train_mode: bool
+    compiled: CompileName
+    samples: int
+    device: torch.device
+
+    def objective(self) -> Objective:
+        """What the engine minimises."""
+        module = replica(self.architecture.build(seed=0), train_mode=self.train_mode).to(self.device)
+        return Objective(
+            module,
+            self.architecture.input_shape,
+            self.steps,
+            self.distance,
+            self.priors,
+            self.decoder,
+            self.postprocessing,
+            task=self.architecture.task,
+        )
+
+
 @lru_cache(maxsize=4)
-def engine_for(
-    architecture: ModelArchitecture,
-    distance: Distance,
-    priors: Priors,
-    decoder: Decoder,
-    optimiser: Optimiser,
-    steps: LocalSteps | None,
-    chain: tuple[PostProcess, ...],
-    train_mode: bool,
-    compiled: CompileName,
-    samples: int,
-    device: torch.device,
-) -> Engine:
+def engine_for(settings: EngineSettings) -> Engine:
     """One engine for all victims of an attack, so that nothing is compiled twice."""
-    module = replica(architecture.build(seed=0), train_mode=train_mode).to(device)
-    objective = Objective(module, architecture.input_shape, steps, distance, priors, decoder, chain)
-    wide = objective.wide_layers(samples) if compiled == "auto" else {}
+    objective, compiled = settings.objective(), settings.compiled
+    wide = objective.wide_layers(settings.samples) if compiled == "auto" else {}
     if wide:
         reason = f"not writing out the gradients of {len(wide)} wide layers saves more"
         warnings.warn(f"inversion runs without compilation: {reason}", RuntimeWarning, stacklevel=2)
-    return Engine(objective, optimiser, compiled=compiled == "always" or (compiled == "auto" and not wide))
+    return Engine(objective, settings.optimiser, compiled=compiled == "always" or (compiled == "auto" and not wide))

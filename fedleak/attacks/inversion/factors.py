@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 
 from fedleak import seeds
-from fedleak.attacks.inversion.replay import Tensors, loss_gradient, soft_cross_entropy
-from fedleak.models.base import InputShape
+from fedleak.attacks.replay import Tensors, loss_gradient
+from fedleak.examples import InputShape
+from fedleak.tasks.base import LearningTask
+from fedleak.tasks.classification import CLASSIFICATION
 
 WIDE = 2**15
 """Values of a weight from which it is worth the trouble."""
@@ -64,6 +66,8 @@ def factored_gradient(
     images: Tensor,
     targets: Tensor,
     layers: WideLayers,
+    *,
+    task: LearningTask = CLASSIFICATION,
 ) -> Gradient:
     """Gradient of the mean loss for every weight, those of ``layers`` as factors.
 
@@ -71,7 +75,7 @@ def factored_gradient(
         weights: those whose gradients are wanted.
         constants: buffers, and all other weights.
         images: normalised ``(B, C, H, W)``.
-        targets: class probabilities ``(B, K)``.
+        targets: soft targets ``(B, K)``.
         layers: as from ``wide_layers``, for as many images.
     """
     chosen = {name: size for name, size in layers.items() if f"{name}.weight" in weights}
@@ -82,7 +86,7 @@ def factored_gradient(
     def loss(point: Tensors, shift: Tensors) -> tuple[Tensor, Tensors]:
         with _watched(module, shift) as taken:
             logits = functional_call(module, (point, fixed), (images,))
-        return soft_cross_entropy(logits, targets), taken
+        return task.soft_loss(logits, targets), taken
 
     (gradient, errors), taken = grad(loss, argnums=(0, 1), has_aux=True)(plain, shifts)
     factors = {

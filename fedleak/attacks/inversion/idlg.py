@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedleak.attacks.inversion.base import LabelledInversion
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.dlg import LBFGS
-from fedleak.attacks.inversion.labelled import LabelledInversion
 from fedleak.attacks.inversion.optimisers import Optimiser
 
 

@@ -9,20 +9,9 @@ import torch
 from fedleak.attacks.base import Reconstruction
 from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.attacks.inversion.distances import Distance
+from fedleak.attacks.inversion.knowledge import LocalTrainingKnowledge
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors
-from fedleak.threat import (
-    BatchStatistics,
-    GlobalModel,
-    InferredLabels,
-    MiniBatchOrder,
-    ModelArchitecture,
-    PixelPrior,
-    PostProcessingDetails,
-    SharedUpdate,
-    StartingImages,
-    TrainingDetails,
-)
 
 
 class InvertingAveraging(InversionAttack):
@@ -39,32 +28,6 @@ class InvertingAveraging(InversionAttack):
     priors: Priors = Priors(total_variation=1e-6)
     optimiser: Optimiser = Optimiser(kind="signed_adam", learning_rate=0.1, schedule="step")
 
-    def reconstruct(
-        self,
-        update: SharedUpdate,
-        architecture: ModelArchitecture,
-        model: GlobalModel,
-        pixels: PixelPrior,
-        labels: InferredLabels,
-        training: TrainingDetails,
-        order: MiniBatchOrder | None = None,
-        start: StartingImages | None = None,
-        chain: PostProcessingDetails | None = None,
-        statistics: BatchStatistics | None = None,
-        *,
-        generator: torch.Generator,
-    ) -> Reconstruction:
+    def reconstruct(self, known: LocalTrainingKnowledge, *, generator: torch.Generator) -> Reconstruction:
         """Images of one update."""
-        problem = self.problem(
-            update=update,
-            architecture=architecture,
-            model=model,
-            pixels=pixels,
-            labels=labels,
-            training=training,
-            order=order,
-            start=start,
-            chain=chain,
-            statistics=statistics,
-        )
-        return self.invert_one(problem, generator)
+        return self.invert(known, generator)

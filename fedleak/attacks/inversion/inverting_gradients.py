@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from fedleak.attacks.inversion.base import LabelledInversion
 from fedleak.attacks.inversion.distances import Distance
-from fedleak.attacks.inversion.labelled import LabelledInversion
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors
 

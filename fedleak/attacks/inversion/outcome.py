@@ -10,7 +10,7 @@ from torch import Tensor
 from fedleak.attacks.base import Reconstruction
 from fedleak.attacks.inversion.decoders import Decoding
 from fedleak.attacks.inversion.problem import Problem
-from fedleak.attacks.inversion.replay import Tensors
+from fedleak.attacks.replay import Tensors
 from fedleak.errors import AttackFailedError
 
 
@@ -45,11 +45,13 @@ def best_reconstruction(problem: Problem, outcome: Inversion, decoder: Decoding)
     if not torch.isfinite(losses[best]):
         raise AttackFailedError("the matching loss was never finite")
     variables = {name: value[best] for name, value in outcome.variables.items()}
-    images = decoder.images(variables, problem.architecture.input_shape)
-    std, mean = (torch.tensor(v).to(images).reshape(-1, 1, 1) for v in (problem.pixels.std, problem.pixels.mean))
-    pixels = (images * std + mean).clamp(problem.pixels.low, problem.pixels.high)
-    labels = variables["logits"].argmax(dim=-1).cpu() if problem.labels is None else None
+    architecture, pixels = problem.known.architecture, problem.known.pixels
+    normalised = decoder.images(variables, architecture.input_shape)
+    images = pixels.normalisation.undo(normalised).clamp(pixels.low, pixels.high)
+    labels = None
+    if problem.labels is None:
+        labels = architecture.task.found_labels(variables["labels"], architecture.classes).cpu()
     trace = outcome.trace[:, best]
     return Reconstruction(
-        images=pixels.float().cpu(), labels=labels, curve={"matching_loss": [float(v) for v in trace.cpu()]}
+        images=images.float().cpu(), labels=labels, curve={"matching_loss": [float(v) for v in trace.cpu()]}
     )

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedleak.attacks.inversion.base import LabelledInversion
 from fedleak.attacks.inversion.distances import Distance
-from fedleak.attacks.inversion.labelled import LabelledInversion
 from fedleak.attacks.inversion.optimisers import Optimiser
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
-from fedleak.attacks.inversion.replay import LocalSteps, Order, assumed_order, random_orders
+from fedleak.attacks.replay import LocalSteps, Order, assumed_order, random_orders
 from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.component import Settings
 

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from fedleak.attacks.inversion.decoders import Decoder
-from fedleak.attacks.inversion.objective import Known, Objective
+from fedleak.attacks.inversion.objective import Objective, SearchTensors
 from fedleak.attacks.inversion.problem import Problem
 from fedleak.errors import AttackFailedError
 from fedleak.threat import PixelPrior, StartingImages
@@ -28,8 +28,7 @@ def noise_start(kind: str, shape: tuple[int, ...], pixels: PixelPrior, generator
         return torch.randn(shape, generator=generator)
     if kind == "uniform":
         return 2 * torch.rand(shape, generator=generator) - 1
-    mean, std = (torch.tensor(v).reshape(-1, 1, 1) for v in (pixels.mean, pixels.std))
-    return ((0.5 - mean) / std).expand(shape).contiguous()
+    return pixels.normalisation.apply(torch.full(shape, 0.5))
 
 
 def normalised(start: StartingImages, samples: int, pixels: PixelPrior) -> Tensor:
@@ -40,9 +39,7 @@ def normalised(start: StartingImages, samples: int, pixels: PixelPrior) -> Tenso
     """
     if len(start.images) != samples:
         raise AttackFailedError(f"{start.attack} gives {len(start.images)} images to start from, needed are {samples}")
-    mean, std = (torch.tensor(v).to(start.images).reshape(-1, 1, 1) for v in (pixels.mean, pixels.std))
-    normal: Tensor = (start.images - mean) / std
-    return normal
+    return pixels.normalisation.apply(start.images)
 
 
 def by_labels(images: Tensor, own: Tensor, labels: Tensor) -> Tensor:
@@ -88,19 +85,20 @@ def ordered_images(problem: Problem, source: str, losses: Losses) -> Tensor:
     Raises:
         AttackFailedError: if there are no images, or not as many as the update comes from.
     """
-    if problem.start is None:
+    start = problem.known.start
+    if start is None:
         raise AttackFailedError(f"there are no images of {source} to start from")
-    images = normalised(problem.start, problem.samples, problem.pixels)
+    images = normalised(start, problem.samples, problem.known.pixels)
     if problem.labels is None or problem.samples == 1:
         return images
-    if problem.start.labels is not None:
-        images = by_labels(images, problem.start.labels, problem.labels)
+    if start.labels is not None:
+        images = by_labels(images, start.labels, problem.labels)
     return by_matching(images, problem.labels, losses)
 
 
-def matching_loss(objective: Objective, decoder: Decoder, known: Known, images: Tensor) -> Tensor:
+def matching_loss(objective: Objective, decoder: Decoder, tensors: SearchTensors, images: Tensor) -> Tensor:
     """Of one candidate ``(1, B, C, H, W)``, ``(1,)``."""
-    matching, _ = objective.over_trials({"code": decoder.encode(images[0])[None]}, known)
+    matching, _ = objective.over_trials({"code": decoder.encode(images[0])[None]}, tensors)
     return matching
 
 
@@ -110,6 +108,6 @@ def perturbed(problem: Problem, code: Tensor, noise: float, restarts: int, gener
     Args:
         noise: standard deviation, in pixels of [0, 1].
     """
-    std = torch.tensor(problem.pixels.std).to(code).reshape(-1, 1, 1)
+    _, std = problem.known.pixels.normalisation.constants(code)
     others = code + noise / std * torch.randn((restarts - 1, *code.shape), generator=generator).to(code)
     return torch.cat([code[None], others])

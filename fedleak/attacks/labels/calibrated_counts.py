@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from fedleak.attacks.labels.calibration import Calibrated
-from fedleak.models.base import InputShape
+from fedleak.examples import InputShape
 from fedleak.threat import GlobalModel, ModelArchitecture, SharedUpdate
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from fedleak.attacks.inversion.replay import Tensors, replica, split_state
 from fedleak.attacks.labels.base import output_gradient
 from fedleak.attacks.labels.counting import linear_bayes
 from fedleak.attacks.labels.solved import SolvedCounts
+from fedleak.attacks.replay import Tensors, replica, split_state
 from fedleak.errors import AttackFailedError
 from fedleak.threat import GlobalModel, ModelArchitecture, SharedUpdate
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from fedleak.models.base import InputShape
+from fedleak.examples import InputShape
 from fedleak.threat import PixelPrior
 
 WEIGHTS = "generator."
@@ -33,9 +32,7 @@ class GeneratorDecoding:
         code = variables["code"]
         own = {n.removeprefix(WEIGHTS): value for n, value in variables.items() if n.startswith(WEIGHTS)}
         images = vmap(self._one)(own, code) if own else self.network(code)
-        mean, std = (torch.tensor(v).to(code).reshape(-1, 1, 1) for v in (self.pixels.mean, self.pixels.std))
-        normal: Tensor = (images - mean) / std
-        return normal
+        return self.pixels.normalisation.apply(images)
 
     def _one(self, weights: dict[str, Tensor], code: Tensor) -> Tensor:
         image: Tensor = functional_call(self.network, weights, (code[None],))[0]

@@ -12,29 +12,19 @@ from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
 from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.engine import Engine
-from fedleak.attacks.inversion.known import known_of
-from fedleak.attacks.inversion.objective import Objective
+from fedleak.attacks.inversion.engines import EngineSettings
+from fedleak.attacks.inversion.knowledge import LabelledKnowledge
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.outcome import Inversion, best_reconstruction
 from fedleak.attacks.inversion.priors import Priors
 from fedleak.attacks.inversion.problem import Problem
-from fedleak.attacks.inversion.replay import Tensors, replica
+from fedleak.attacks.inversion.tensors import search_tensors
 from fedleak.attacks.latent.decoding import GeneratorDecoding
 from fedleak.attacks.latent.network import ImageEncoder, ImageGenerator
 from fedleak.attacks.latent.training import GeneratorTraining, train_image_generator
+from fedleak.attacks.replay import Tensors
 from fedleak.progress import Progress
-from fedleak.threat import (
-    BatchStatistics,
-    GlobalModel,
-    InferredLabels,
-    MiniBatchOrder,
-    ModelArchitecture,
-    PixelPrior,
-    PostProcessingDetails,
-    PublicData,
-    SharedUpdate,
-    TrainingDetails,
-)
+from fedleak.threat import ModelArchitecture, PublicData
 
 
 class Gias(TrainedAttack[ImageGenerator], InversionAttack):
@@ -100,37 +90,15 @@ class Gias(TrainedAttack[ImageGenerator], InversionAttack):
         return network.to(device).eval().requires_grad_(False)
 
     def reconstruct(
-        self,
-        trained: ImageGenerator,
-        update: SharedUpdate,
-        architecture: ModelArchitecture,
-        model: GlobalModel,
-        pixels: PixelPrior,
-        labels: InferredLabels,
-        training: TrainingDetails | None = None,
-        order: MiniBatchOrder | None = None,
-        chain: PostProcessingDetails | None = None,
-        statistics: BatchStatistics | None = None,
-        *,
-        generator: torch.Generator,
+        self, trained: ImageGenerator, known: LabelledKnowledge, *, generator: torch.Generator
     ) -> Reconstruction:
         """Images of one update: the latent search's, refined by the search of the weights.
 
         Raises:
             AttackFailedError: if the update cannot be matched, or no trial ever had a finite loss.
         """
-        problem = self.problem(
-            update=update,
-            architecture=architecture,
-            model=model,
-            pixels=pixels,
-            labels=labels,
-            training=training,
-            order=order,
-            chain=chain,
-            statistics=statistics,
-        )
-        decoding = GeneratorDecoding(trained, pixels)
+        problem = self.problem(known)
+        decoding = GeneratorDecoding(trained, known.pixels)
         code = torch.randn((self.restarts, problem.samples, self.latent), generator=generator)
         start = {"code": code.to(next(trained.parameters()))}
         found = self._searched(problem, decoding, start, self.optimiser, self.iterations, generator)
@@ -154,19 +122,22 @@ class Gias(TrainedAttack[ImageGenerator], InversionAttack):
         generator: torch.Generator,
     ) -> Inversion:
         """The box is the generator's own: its images are pixels."""
-        known = known_of(problem, self.distance, restarts=len(start["code"]), box=False)
-        module = replica(problem.architecture.build(seed=0), train_mode=self.train_mode)
-        objective = Objective(
-            module.to(start["code"].device),
-            problem.architecture.input_shape,
-            problem.steps,
-            self.distance,
-            self.priors,
-            decoding,
-            problem.chain,
+        tensors = search_tensors(problem, self.distance, restarts=len(start["code"]), box=False)
+        settings = EngineSettings(
+            architecture=problem.known.architecture,
+            distance=self.distance,
+            priors=self.priors,
+            decoder=decoding,
+            optimiser=optimiser,
+            steps=problem.steps,
+            postprocessing=problem.postprocessing,
+            train_mode=self.train_mode,
+            compiled="never",
+            samples=problem.samples,
+            device=start["code"].device,
         )
-        engine = Engine(objective, optimiser, compiled=False)
-        return engine.run(start, known, iterations=iterations, generators=[generator])
+        engine = Engine(settings.objective(), optimiser, compiled=False)
+        return engine.run(start, tensors, iterations=iterations, generators=[generator])
 
     def _network(self, architecture: ModelArchitecture) -> ImageGenerator:
         return ImageGenerator(self.latent, self.width, architecture.input_shape)

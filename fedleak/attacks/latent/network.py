@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fedleak.models.base import InputShape
+from fedleak.examples import InputShape
 
 DOUBLINGS = 3
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from fedleak import artefacts, seeds
-from fedleak.attacks.base import Artefact, Attack, Reconstruction, TrainedAttack
+from fedleak.attacks.base import Artefact, Attack, Reconstruction, SideBySideAttack, TrainedAttack
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.attacks.order import in_order, source_of
 from fedleak.errors import AttackFailedError
@@ -145,7 +145,7 @@ class _Session:
         )
 
     def _known(self, view: View, method: Callable[..., Any]) -> dict[str, Any]:
-        return dict(view.capabilities(method, wanted=self.component.wanted()))
+        return view.capabilities(method, wanted=self.component.wanted())
 
     def _trained(self) -> tuple[Any, ...]:
         """What goes before the capabilities in a call of ``reconstruct``: nothing, or the trained object."""
@@ -203,10 +203,11 @@ class _Session:
 
     def _together(self, updates: list[UpdateRecord]) -> int:
         """How many victims the attack takes at once, judged by the first."""
-        if not updates or isinstance(self.component, TrainedAttack):
+        component = self.component
+        if not updates or isinstance(component, TrainedAttack) or not isinstance(component, SideBySideAttack):
             return 1
         try:
-            return self.component.victims_together(self._known(self._view(updates[0]), self.component.reconstruct))
+            return component.victims_together(self._known(self._view(updates[0]), component.reconstruct)["known"])
         except AttackFailedError:
             return 1  # the first one will fail by itself, with its reason
 
@@ -237,8 +238,10 @@ class _Session:
             except AttackFailedError as error:
                 made[update.row] = failed(update, str(error)), None
         start = time.perf_counter()
+        if not isinstance(self.component, SideBySideAttack):
+            raise TypeError(f"{self.component.kind} takes one update at a time")
         rebuilt = self.component.reconstruct_several(
-            [known for _, _, known in ready], generators=[self._generator(update) for update, _, _ in ready]
+            [known["known"] for _, _, known in ready], generators=[self._generator(update) for update, _, _ in ready]
         )
         seconds = (time.perf_counter() - start) / max(1, len(ready))
         for (update, view, _), answer in zip(ready, rebuilt, strict=True):
@@ -272,7 +275,7 @@ class _Session:
         inference = self._label_inference
         if inference is None:
             return None
-        known: dict[str, Any] = dict(view.capabilities(inference.infer))
+        known = view.capabilities(inference.infer)
         try:
             return inference.infer(**known, count=count)
         except AttackFailedError:

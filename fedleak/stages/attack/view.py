@@ -15,6 +15,7 @@ from fedleak.client.postprocess.base import PostProcess
 from fedleak.component import discover
 from fedleak.errors import AttackFailedError, InputError
 from fedleak.models.base import Model
+from fedleak.tasks.base import LearningTask
 from fedleak.transcript.manifest import UpdateRecord, digest_of
 from fedleak.transcript.reader import TranscriptReader
 
@@ -54,8 +55,8 @@ class View:
 
     def capabilities(
         self, method: Callable[..., Any], *, wanted: frozenset[type[threat.Capability]] = frozenset()
-    ) -> dict[str, threat.Capability]:
-        """Arguments for ``method``, one for each parameter annotated with a capability.
+    ) -> dict[str, Any]:
+        """Arguments for ``method``, one for each parameter annotated with a capability or a bundle of them.
 
         Args:
             wanted: the optional ones among them that are asked for.
@@ -69,7 +70,7 @@ class View:
         missing = sorted(c.capability_name() for c in needed.values() if c.capability_name() not in granted)
         if missing:
             raise CapabilityNotGrantedError(", ".join(missing))
-        return {name: _BUILDERS[kind](self) for name, kind in needed.items()}
+        return threat.arguments(method, {name: _BUILDERS[kind](self) for name, kind in needed.items()})
 
     @property
     def _derived(self) -> frozenset[str]:
@@ -108,7 +109,19 @@ class View:
             model = kinds[kind].model_validate(manifest.model)
         except ValidationError as error:
             raise InputError("transcript.model", manifest.model, str(error.errors()[0]["msg"])) from error
-        return threat.ModelArchitecture(model, manifest.input_shape, manifest.classes)
+        task = self._task()
+        factory = model.factory(manifest.input_shape, task.outputs(manifest.classes))
+        return threat.ModelArchitecture(factory, manifest.input_shape, manifest.classes, task)
+
+    def _task(self) -> LearningTask:
+        settings = self._reader.manifest.task
+        kinds = discover(LearningTask, "fedleak.tasks")  # type: ignore[type-abstract]
+        if settings.get("kind") not in kinds:
+            raise InputError("transcript.task", settings, f"known kinds: {', '.join(kinds)}")
+        try:
+            return kinds[settings["kind"]].model_validate(settings)
+        except ValidationError as error:
+            raise InputError("transcript.task", settings, str(error.errors()[0]["msg"])) from error
 
     def _global_model(self) -> threat.GlobalModel:
         version = self._update_version().version if self._knows_version else self._record().current_version
@@ -177,7 +190,7 @@ class View:
             raise CapabilityNotGrantedError("inferred_labels")
         if samples is None:
             raise AttackFailedError("the client does not say how many images the update comes from")
-        known: dict[str, Any] = dict(self.capabilities(inference.infer))
+        known = self.capabilities(inference.infer)
         return threat.InferredLabels(inference.infer(**known, count=samples).to(self._device), inference.kind)
 
     def _starting_images(self) -> threat.StartingImages:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.component import discover
@@ -106,5 +105,5 @@ def guessed(inference: LabelInference, scenario: Scenario, reader: TranscriptRea
     if update.samples is None:
         raise AttackFailedError("the client does not say how many images the update comes from")
     view = View(reader, scenario.adversary.granted, update)
-    known: dict[str, Any] = dict(view.capabilities(inference.infer))
+    known = view.capabilities(inference.infer)
     return [int(label) for label in inference.infer(**known, count=update.samples)]

@@ -7,7 +7,8 @@ from torch import nn
 from fedleak.attacks.generative.base import TargetShape
 from fedleak.attacks.generative.git_spatial import GitSpatial
 from fedleak.errors import AttackFailedError
-from fedleak.models.base import InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import Model
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
 from fedleak.models.mlp import Mlp

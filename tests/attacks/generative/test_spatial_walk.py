@@ -13,7 +13,8 @@ from fedleak.attacks.generative.spatial_walk import SpatialWalk, grid_of
 from fedleak.attacks.generative.tracing import trace_layers
 from fedleak.attacks.generative.training import split_pairs
 from fedleak.errors import AttackFailedError
-from fedleak.models.base import InputShape, Model
+from fedleak.examples import InputShape
+from fedleak.models.base import Model
 from fedleak.models.resnet15 import ResNet15
 from fedleak.models.resnet18 import ResNet18
 from fedleak.models.vit import ViT

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from fedleak.attacks.generative.graph import LayerGraph, LayerKind
 from fedleak.attacks.generative.tracing import trace_layers
 from fedleak.errors import AttackFailedError
+from fedleak.examples import InputShape
 from fedleak.families import kinds
-from fedleak.models.base import InputShape, Model
+from fedleak.models.base import Model
 from fedleak.models.convnet import ConvNet
 from fedleak.models.densenet import DenseNet
 from fedleak.models.googlenet import GoogLeNet

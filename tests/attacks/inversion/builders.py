@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from fedleak.attacks.base import Attack, Reconstruction
+from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.attacks.labels.greedy_bias import GreedyBias
 from fedleak.data.sources.base import LabelledImages
 from fedleak.federation.local_training import LocalTraining, compute_updates
@@ -21,6 +23,7 @@ from fedleak.threat import (
     PixelPrior,
     SharedUpdate,
     TrainingDetails,
+    arguments,
     required_capabilities,
 )
 from tests.builders import architecture, digits
@@ -53,11 +56,21 @@ class Victim:
             details,
         )
 
-    def attacked_by(self, attack: Attack, *, seed: int = 0) -> Reconstruction:
-        """What the attack makes of it, given what it asks for and no more."""
+    def arguments(self, attack: Attack, **changes: Capability | None) -> dict[str, Any]:
+        """What the attack asks for and no more, with ``changes`` to single capabilities."""
         by_type = {type(capability): capability for capability in self.known()}
         given = {name: by_type[kind] for name, kind in required_capabilities(attack.reconstruct).items()}
-        return attack.reconstruct(**given, generator=torch.Generator().manual_seed(seed))
+        told = {name: capability for name, capability in changes.items() if capability is not None}
+        return arguments(attack.reconstruct, given | told)
+
+    def bundle(self, attack: InversionAttack, **changes: Capability | None) -> Any:
+        """The same of an inversion, which takes one bundle."""
+        known: Any = self.arguments(attack, **changes)["known"]
+        return known
+
+    def attacked_by(self, attack: Attack, *, seed: int = 0) -> Reconstruction:
+        """What the attack makes of it."""
+        return attack.reconstruct(**self.arguments(attack), generator=torch.Generator().manual_seed(seed))
 
     def psnr(self, reconstruction: Reconstruction) -> float:
         """Of a single image, in dB."""

@@ -11,9 +11,8 @@ from fedleak.attacks.base import Reconstruction
 from fedleak.attacks.generative.lti import Lti
 from fedleak.attacks.inversion.dlg import Dlg
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
-from fedleak.attacks.inversion.known import known_of
-from fedleak.attacks.inversion.noise import noise_weights
-from fedleak.attacks.inversion.objective import Known
+from fedleak.attacks.inversion.objective import SearchTensors
+from fedleak.attacks.inversion.tensors import noise_weights, search_tensors
 from fedleak.client.postprocess.base import PostProcess, apply_chain
 from fedleak.client.postprocess.elementwise_clipping import ElementwiseClipping
 from fedleak.client.postprocess.gaussian_noise import GaussianNoise
@@ -24,7 +23,6 @@ from fedleak.errors import AttackFailedError, InputErrors
 from fedleak.federation.local_training import LocalTraining
 from fedleak.threat import PostProcessingDetails
 from tests.attacks.inversion.builders import Victim, victim
-from tests.attacks.inversion.test_several import known
 from tests.scenarios import scenario
 
 PRUNING = MagnitudePruning(rate=0.9)
@@ -39,9 +37,9 @@ def shared(one: Victim, *steps: PostProcess) -> Victim:
 
 def attacked(one: Victim, attack: InvertingGradients, *steps: PostProcess) -> Reconstruction:
     chain = PostProcessingDetails(steps) if attack.adaptive else None
-    labels = known(attack, victim())["labels"]  # pruning may spoil the labels, which is another attack's matter
-    given = known(attack, one) | {"labels": labels, "chain": chain}
-    return attack.reconstruct(**given, generator=torch.Generator().manual_seed(0))
+    labels = victim().bundle(attack).labels  # pruning may spoil the labels, which is another attack's matter
+    known = one.bundle(attack, labels=labels, postprocessing=chain)
+    return attack.invert(known, torch.Generator().manual_seed(0))
 
 
 def test_an_adaptive_attacker_sees_through_pruning() -> None:
@@ -67,10 +65,10 @@ def test_relative_noise_weighs_tensors() -> None:
     """The factors are those of the objective's mask, and differ between victims."""
     noise = GaussianNoise(std=1.0, relative_to="tensor")
     one, attack = shared(victim(), noise), Dlg(adaptive=True)
-    some = problem_known(attack, one, PostProcessingDetails((noise,)))
+    some = tensors_of(attack, one, PostProcessingDetails((noise,)))
     factors = noise_weights((noise,), one.update.tensors)
     assert len({float(value) for value in factors.values()}) == len(factors)
-    assert all(bool((some.mask[name] == value).all()) for name, value in factors.items())
+    assert all(bool((some.trials.mask[name] == value).all()) for name, value in factors.items())
 
 
 def test_the_truth_has_no_matching_loss_behind_a_known_clipping() -> None:
@@ -81,19 +79,20 @@ def test_the_truth_has_no_matching_loss_behind_a_known_clipping() -> None:
     for adaptive in (False, True):
         attack = Dlg(adaptive=adaptive)
         chain = PostProcessingDetails((clipping,)) if adaptive else None
-        problem = attack.problem(**known(attack, one), chain=chain)
+        problem = attack.problem(one.bundle(attack, postprocessing=chain))
         objective = attack._engine(problem).objective
-        assert objective.chain == ((clipping,) if adaptive else ())
+        assert objective.postprocessing == ((clipping,) if adaptive else ())
         start = {"code": ((one.images - 0.5) / 0.5)[None]}
-        some = problem_known(attack, one, chain)
+        some = tensors_of(attack, one, chain)
         logits = torch.full((1, 1, 10), -100.0)
         logits[0, 0, int(one.labels[0])] = 100.0
-        losses[adaptive] = float(objective.over_trials(start | {"logits": logits}, some)[0])
+        losses[adaptive] = float(objective.over_trials(start | {"labels": logits}, some)[0])
     assert losses[True] < 1e-6 < 1e-3 < losses[False]
 
 
-def problem_known(attack: Dlg, one: Victim, chain: PostProcessingDetails | None) -> Known:
-    return known_of(attack.problem(**known(attack, one), chain=chain), attack.distance, restarts=1, box=False)
+def tensors_of(attack: Dlg, one: Victim, chain: PostProcessingDetails | None) -> SearchTensors:
+    problem = attack.problem(one.bundle(attack, postprocessing=chain))
+    return search_tensors(problem, attack.distance, restarts=1, box=False)
 
 
 def test_post_processing_is_asked_for_only_by_adaptive_attacks() -> None:
@@ -106,7 +105,7 @@ def test_one_who_estimates_needs_no_grant_and_takes_victims_one_by_one() -> None
     attack = InvertingGradients(adaptive="estimated")
     assert attack.wanted() == InvertingGradients().wanted()
     assert attack.adapts
-    assert attack.victims_together(known(attack, victim())) == 1
+    assert attack.victims_together(victim().bundle(attack)) == 1
 
 
 def test_an_adaptive_attack_needs_the_grant() -> None:
@@ -126,5 +125,5 @@ def test_clipping_of_single_values_needs_trials_of_known_size() -> None:
     steps = {"local_training": {"learning_rate": 0.1}}
     told = InvertingGradients.model_validate({"iterations": 2, "adaptive": True} | steps)
     assert attacked(one, told, clipping).images.isfinite().all()
-    guessed = InvertingGradients(iterations=2, adaptive="estimated").problem(**known(InvertingGradients(), one))
-    assert not any(step.needs_size for step in guessed.chain)
+    guessed = InvertingGradients(iterations=2, adaptive="estimated").problem(one.bundle(InvertingGradients()))
+    assert not any(step.needs_size for step in guessed.postprocessing)

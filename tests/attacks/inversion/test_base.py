@@ -52,8 +52,7 @@ def test_the_trial_with_the_lowest_matching_loss_is_returned() -> None:
     one, grey = victim(), torch.tensor([-0.8, -0.4, 0.2, 0.6])
     variables = {"code": grey.reshape(4, 1, 1, 1, 1).expand(4, 1, 1, 8, 8)}
     losses, trace = torch.tensor([torch.inf, 0.3, 0.1, torch.nan]), torch.arange(8.0).reshape(2, 4)
-    update, leaked, model, pixels, *_ = one.known()
-    problem = Problem(update, leaked, model, pixels, one.labels, None)  # type: ignore[arg-type]
+    problem = Problem(one.bundle(quick()))
     answer = best_reconstruction(problem, Inversion(variables, losses, trace), Decoder())
     torch.testing.assert_close(answer.images, torch.full((1, 1, 8, 8), 0.6))
     assert answer.curve == {"matching_loss": [2.0, 6.0]}
@@ -61,8 +60,7 @@ def test_the_trial_with_the_lowest_matching_loss_is_returned() -> None:
 
 def test_no_finite_trial_is_a_failed_attack() -> None:
     one = victim()
-    update, leaked, model, pixels, *_ = one.known()
-    problem = Problem(update, leaked, model, pixels, one.labels, None)  # type: ignore[arg-type]
+    problem = Problem(one.bundle(quick()))
     lost = Inversion({"code": torch.zeros(1, 1, 1, 8, 8)}, torch.tensor([torch.inf]), torch.zeros(1, 1))
     with pytest.raises(AttackFailedError, match="never finite"):
         best_reconstruction(problem, lost, Decoder())
@@ -93,9 +91,8 @@ def test_an_update_that_is_not_finite_is_a_failed_attack(spoil: float) -> None:
     tensors = {name: torch.full_like(tensor, spoil) for name, tensor in one.update.tensors.items()}
     broken = replace(one.update, tensors=tensors)
     attack = Dlg(iterations=2)
-    known = {"architecture": one.leaked, "model": one.known()[2], "pixels": one.known()[3]}
     with pytest.raises(AttackFailedError, match="not finite"):
-        attack.reconstruct(update=broken, **known, generator=torch.Generator())  # type: ignore[arg-type]
+        attack.invert(one.bundle(attack, update=broken), torch.Generator())
 
 
 def test_an_update_of_unknown_size_is_a_failed_attack() -> None:

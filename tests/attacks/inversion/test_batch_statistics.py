@@ -9,7 +9,7 @@ import torch
 
 from fedleak.attacks.inversion.gradinversion import GradInversion
 from fedleak.attacks.inversion.priors import batch_norm_distance
-from fedleak.attacks.inversion.replay import split_state
+from fedleak.attacks.replay import split_state
 from fedleak.errors import AttackFailedError, InputErrors
 from fedleak.models.convnet import ConvNet
 from fedleak.models.normalisation import batch_statistics

@@ -58,9 +58,7 @@ def test_an_error_of_the_function_itself_is_not_hidden() -> None:
 def test_networks_with_wide_layers_are_not_compiled_unless_asked_and_that_is_said_once() -> None:
     engine_for.cache_clear()
     wide, attack = victim(Mlp(hidden=(1024,)), uniform=False), InvertingGradients(iterations=2000)
-    problem = attack.problem(
-        **dict(zip(("update", "architecture", "model", "pixels", "labels"), wide.known(), strict=False))
-    )
+    problem = attack.problem(wide.bundle(attack))
     with pytest.warns(RuntimeWarning, match="without compilation: not writing out the gradients of 1 wide layers"):
         engine = attack._engine(problem)
     assert engine.objective.wide_layers(1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fedleak.attacks.inversion.engine import Engine
-from fedleak.attacks.inversion.objective import Known, Objective
+from fedleak.attacks.inversion.objective import Objective, SearchTensors
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.outcome import Inversion
 from fedleak.attacks.inversion.priors import Priors
@@ -25,9 +25,10 @@ def run(
     iterations: int = 40,
     seed: int = 0,
     minimised: Objective | None = None,
-    **changes: object,
+    box: dict[str, torch.Tensor] | None = None,
 ) -> Inversion:
-    some: Known = known(ONE, len(start), ONE.labels)._replace(**changes)  # type: ignore[arg-type]
+    some = known(ONE, len(start), ONE.labels)
+    some = some._replace(model=some.model._replace(box=box or {}))
     engine = Engine(minimised or objective(ONE), optimiser, compiled=False)
     generator = torch.Generator().manual_seed(seed)
     return engine.run({"code": start}, some, iterations=iterations, generators=[generator])
@@ -99,9 +100,9 @@ def test_the_group_pulls_restarts_together() -> None:
         minimised = replace(minimised, priors=minimised.priors.model_copy(update={"group": weight}))
         engine = Engine(minimised, ADAM, compiled=False)
 
-        def regroup(variables: dict[str, torch.Tensor], some: Known, iteration: int) -> Known:
+        def regroup(variables: dict[str, torch.Tensor], some: SearchTensors, iteration: int) -> SearchTensors:
             mean = variables["code"].mean(dim=0, keepdim=True).expand_as(variables["code"])
-            return some._replace(consensus={"images": mean})
+            return some.with_consensus(mean)
 
         outcome = engine.run(
             {"code": code(4, 1)},

@@ -7,15 +7,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from fedleak.attacks.inversion.estimation import estimated_distance
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
-from fedleak.attacks.inversion.replay import replay, replica, split_state
+from fedleak.attacks.inversion.problem import estimated_distance
+from fedleak.attacks.replay import replay, replica, split_state
 from fedleak.client.local_sgd import LocalSgd
 from fedleak.errors import AttackFailedError
 from fedleak.federation.local_training import LocalTraining
 from fedleak.models.lenet import LeNet
-from tests.attacks.inversion.builders import PIXELS, Victim, victim
-from tests.attacks.inversion.test_several import known
+from tests.attacks.inversion.builders import Victim, victim
 
 TRUE_RATE = 0.02
 
@@ -25,10 +24,8 @@ def averaging(*, epochs: int = 1, batch_size: int = 1) -> LocalTraining:
 
 
 def estimate(one: Victim, *, steps: float, **changes: Any) -> float:
-    known_model = one.known()[2]
-    update = changes.get("update", one.update)
-    labels = changes.get("labels", one.labels)
-    return estimated_distance(update, one.leaked, known_model, PIXELS, labels) / steps  # type: ignore[arg-type]
+    known = one.bundle(InvertingGradients(), update=changes.get("update"))
+    return estimated_distance(known, changes.get("labels", one.labels)) / steps
 
 
 @pytest.mark.parametrize(("count", "epochs", "batch_size"), [(1, 1, 1), (4, 2, 2), (4, 1, 4)])
@@ -66,25 +63,25 @@ def test_what_cannot_be_estimated_says_so() -> None:
 def test_estimated_local_steps_are_unrolled() -> None:
     one = victim(count=2, training=averaging(epochs=2), uniform=False)
     attack = InvertingGradients.model_validate({"iterations": 2, "local_training": "estimated"})
-    problem = attack.problem(**known(attack, one))
+    problem = attack.problem(one.bundle(attack))
     assert problem.steps is not None
     assert problem.steps.learning_rate == pytest.approx(2 * 2 * TRUE_RATE, rel=0.15)  # one full-batch step assumed
     assert one.attacked_by(attack).images.isfinite().all()
-    assert attack.victims_together(known(attack, one)) == 1
+    assert attack.victims_together(one.bundle(attack)) == 1
 
 
 def test_several_orders_are_assumed() -> None:
     one = victim(count=4, training=averaging(epochs=2, batch_size=2))
     local = {"learning_rate": TRUE_RATE, "epochs": 2, "batch_size": 2, "orders": 3}
     attack = InvertingGradients.model_validate({"iterations": 2, "local_training": local})
-    steps = attack.problem(**known(attack, one)).steps
+    steps = attack.problem(one.bundle(attack)).steps
     assert steps is not None
     orders = [one.batches for one in steps.every]
     assert len(set(orders)) == 3
     for order in orders:
         assert [len(batch) for batch in order] == [2, 2, 2, 2]
         assert sorted(order[0] + order[1]) == sorted(order[2] + order[3]) == [0, 1, 2, 3]
-    assert steps == attack.problem(**known(attack, one)).steps
+    assert steps == attack.problem(one.bundle(attack)).steps
     assert torch.isfinite(one.attacked_by(attack).images).all()
 
 
@@ -93,7 +90,7 @@ def test_settings_that_are_left_open_are_averaged_over() -> None:
     one = victim(count=4, training=averaging(epochs=2, batch_size=2), uniform=False)
     local = {"learning_rate": "estimated", "epochs": [1, 2], "batch_size": [2, None]}
     attack = InvertingGradients.model_validate({"iterations": 2, "local_training": local})
-    steps = attack.problem(**known(attack, one)).steps
+    steps = attack.problem(one.bundle(attack)).steps
     assert steps is not None
     assert [[len(batch) for batch in assumed.batches] for assumed in steps.every] == [[2, 2], [4], [2] * 4, [4, 4]]
     went = [assumed.learning_rate * len(assumed.batches) for assumed in steps.every]
@@ -107,7 +104,7 @@ def test_a_list_of_learning_rates_is_averaged_over() -> None:
     deltas = []
     for rate in ([0.1], [0.3], [0.1, 0.3]):
         attack = InvertingGradients.model_validate({"local_training": {"learning_rate": rate, "batch_size": 1}})
-        problem = attack.problem(**known(attack, one))
+        problem = attack.problem(one.bundle(attack))
         module = replica(one.leaked.build(seed=0), train_mode=False)
         parameters, buffers = split_state(module, one.state)
         targets = torch.nn.functional.one_hot(one.labels, 10).float()
@@ -128,4 +125,4 @@ def test_steps_behind_a_sum_cannot_be_unrolled_not_even_as_one_possibility(epoch
     summed = replace(one, update=replace(one.update, summed=(1, 2)))
     attack = InvertingGradients.model_validate({"local_training": {"learning_rate": 0.1, "epochs": epochs}})
     with pytest.raises(AttackFailedError, match="cannot be unrolled from the sum"):
-        attack.problem(**known(attack, summed))
+        attack.problem(summed.bundle(attack))

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from fedleak.attacks.inversion.distances import SCALE_FREE, Distance
 from fedleak.attacks.inversion.engine import Engine
 from fedleak.attacks.inversion.factors import Factors, factored_gradient, wide_layers, written_out
-from fedleak.attacks.inversion.replay import LocalSteps, loss_gradient, replica
+from fedleak.attacks.replay import LocalSteps, loss_gradient, replica
 from fedleak.models.base import Model
 from fedleak.models.lenet import LeNet
 from fedleak.models.mlp import Mlp

@@ -8,12 +8,10 @@ from pydantic import ValidationError
 
 from fedleak.attacks.inversion.gradinversion import GradInversion
 from fedleak.attacks.inversion.idlg import Idlg
-from fedleak.attacks.inversion.known import known_of
-from fedleak.attacks.inversion.objective import Known
 from fedleak.attacks.inversion.priors import mean_consensus, registered_consensus
+from fedleak.attacks.inversion.tensors import search_tensors
 from fedleak.models.convnet import ConvNet
 from tests.attacks.inversion.builders import victim
-from tests.attacks.inversion.test_several import known
 
 QUICK = {
     "iterations": 120,
@@ -44,12 +42,12 @@ def test_the_papers_settings_are_the_defaults() -> None:
 def regrouped(group: dict[str, Any], code: torch.Tensor, iterations: list[int]) -> list[torch.Tensor]:
     """The consensus that the attack itself holds up to its restarts in each of the iterations."""
     one, attack = victim(uniform=False), GradInversion.model_validate({"restarts": len(code), "group": group})
-    problem = attack.problem(**known(attack, one))
-    some: Known = known_of(problem, attack.distance, restarts=len(code), box=True)
+    problem = attack.problem(one.bundle(attack))
+    some = search_tensors(problem, attack.distance, restarts=len(code), box=True)
     regroup, seen = attack._regroup(problem), []
     for iteration in iterations:
         some = regroup({"code": code + iteration}, some, iteration)
-        seen.append(some.consensus["images"])
+        seen.append(some.trials.consensus["images"])
     return seen
 
 
@@ -78,12 +76,12 @@ def test_a_lost_restart_does_not_pull_the_others_down(consensus: str) -> None:
     attack = GradInversion.model_validate(
         {**QUICK, "restarts": 3, "group": {"consensus": consensus, "start": 0, "refresh": 1}}
     )
-    problem = attack.problem(**known(attack, one))
+    problem = attack.problem(one.bundle(attack))
     trials = attack._prepared(problem, torch.Generator().manual_seed(0))
     assert not isinstance(trials, Exception)
     trials.start["code"][1] = torch.nan
     outcome = attack._engine(problem).run(
-        trials.start, trials.known, iterations=60, generators=[trials.generator], regroup=attack._regroup(problem)
+        trials.start, trials.tensors, iterations=60, generators=[trials.generator], regroup=attack._regroup(problem)
     )
     assert torch.isfinite(outcome.trace).sum(dim=0).tolist() == [60, 0, 60]
     assert outcome.losses[1] == torch.inf

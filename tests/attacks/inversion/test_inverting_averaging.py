@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fedleak.attacks.inversion.inverting_averaging import InvertingAveraging
-from fedleak.attacks.inversion.replay import LocalSteps, assumed_order
+from fedleak.attacks.replay import LocalSteps, assumed_order
 from fedleak.federation.local_training import LocalTraining
 from fedleak.models.convnet import ConvNet
 from fedleak.threat import TrainingDetails

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fedleak.attacks.inversion.labelled import LabelledInversion
+from fedleak.attacks.inversion.base import LabelledInversion
 from fedleak.families import kinds
 from fedleak.threat import InferredLabels
 

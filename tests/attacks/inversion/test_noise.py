@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fedleak.attacks.inversion.noise import noise_weights
+from fedleak.attacks.inversion.tensors import noise_weights
 from fedleak.client.postprocess.gaussian_noise import GaussianNoise
 from fedleak.client.postprocess.laplacian_noise import LaplacianNoise
 from fedleak.client.postprocess.qsgd import Qsgd

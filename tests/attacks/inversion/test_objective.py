@@ -9,9 +9,9 @@ from torch.func import functional_call
 
 from fedleak.attacks.inversion.decoders import Decoder
 from fedleak.attacks.inversion.distances import Distance
-from fedleak.attacks.inversion.objective import Known, Objective
+from fedleak.attacks.inversion.objective import BroadcastTensors, Objective, SearchTensors, TrialTensors
 from fedleak.attacks.inversion.priors import Priors, total_variation_anisotropic
-from fedleak.attacks.inversion.replay import LocalSteps, replica, split_state
+from fedleak.attacks.replay import LocalSteps, replica, split_state
 from fedleak.models.base import Model
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
@@ -26,11 +26,11 @@ def objective(one: Victim, *, steps: LocalSteps | None = None, **settings: objec
     return Objective(module, SHAPE, steps, **chosen)  # type: ignore[arg-type]
 
 
-def known(one: Victim, trials: int, labels: torch.Tensor | None) -> Known:
+def known(one: Victim, trials: int, labels: torch.Tensor | None) -> SearchTensors:
     parameters, buffers = split_state(one.leaked.build(seed=0), one.state)
     target = {name: tensor.expand(trials, *tensor.shape) for name, tensor in one.update.tensors.items()}
-    fixed = {} if labels is None else {"probabilities": F.one_hot(labels, 10).float().expand(trials, -1, -1)}
-    return Known(parameters, buffers, target, {}, fixed, {}, {})
+    fixed = {} if labels is None else {"soft": F.one_hot(labels, 10).float().expand(trials, -1, -1)}
+    return SearchTensors(BroadcastTensors(parameters, buffers), TrialTensors(target, labels=fixed))
 
 
 def code(trials: int, count: int) -> torch.Tensor:
@@ -71,9 +71,9 @@ def test_trials_side_by_side_are_the_same_as_one_by_one(model: Model) -> None:
 
 def test_free_labels_get_a_gradient_too() -> None:
     one = victim()
-    variables = {"code": code(1, 1), "logits": torch.zeros(1, 1, 10)}
+    variables = {"code": code(1, 1), "labels": torch.zeros(1, 1, 10)}
     gradient, _, _ = objective(one).value_and_gradient(variables, known(one, 1, None))
-    assert float(gradient["logits"].abs().sum()) > 0
+    assert float(gradient["labels"].abs().sum()) > 0
 
 
 def test_the_truth_has_no_matching_loss() -> None:
@@ -90,7 +90,7 @@ def test_the_group_is_used() -> None:
     start, target = code(2, 1), torch.full((2, 1, *SHAPE), 5.0)
     some = known(one, 2, one.labels)
     pulled = objective(one, priors=Priors(group=1000.0))
-    gradient, total, matching = pulled.value_and_gradient({"code": start}, some._replace(consensus={"images": target}))
+    gradient, total, matching = pulled.value_and_gradient({"code": start}, some.with_consensus(target))
     distance = (start - target).flatten(1).norm(dim=1)
     torch.testing.assert_close(total - matching, 1000 * distance, rtol=1e-3, atol=1e-2)
     cosine = F.cosine_similarity(gradient["code"].flatten(1), (start - target).flatten(1))

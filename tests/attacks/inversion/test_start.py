@@ -7,12 +7,12 @@ import torch
 
 from fedleak.attacks.inversion.dlg import Dlg
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
-from fedleak.attacks.inversion.known import known_of
 from fedleak.attacks.inversion.problem import Problem
 from fedleak.attacks.inversion.start import by_labels, by_matching, noise_start, normalised, perturbed
+from fedleak.attacks.inversion.tensors import search_tensors
 from fedleak.errors import AttackFailedError
-from fedleak.threat import InferredLabels, PixelPrior, StartingImages
-from tests.attacks.inversion.builders import PIXELS, victim
+from fedleak.threat import PixelPrior, StartingImages
+from tests.attacks.inversion.builders import victim
 
 RGB = PixelPrior(mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.5))
 
@@ -41,8 +41,7 @@ def test_images_are_normalised_as_the_network_saw_them() -> None:
 
 def test_the_first_trial_starts_at_the_images_and_the_others_near_by(generator: torch.Generator) -> None:
     one = victim()
-    update, leaked, model, *_ = one.known()
-    problem = Problem(update, leaked, model, RGB, one.labels, None)  # type: ignore[arg-type]
+    problem = Problem(one.bundle(hybrid(), pixels=RGB))
     code = torch.zeros(2, 3, 16, 16)
     starts = perturbed(problem, code, 0.05, 3, generator)
     assert torch.equal(starts[0], code)
@@ -61,14 +60,13 @@ def test_the_update_brings_images_into_the_order_of_the_labels() -> None:
     """Digits in the wrong order find their labels by the matching loss alone."""
     one = victim(count=4)
     order = torch.tensor([2, 0, 3, 1])
-    update, leaked, model, pixels, labels, _ = one.known()
-    assert isinstance(labels, InferredLabels)
     start = StartingImages(one.images[one.labels.argsort()][order], None, "lti")
     attack = hybrid()
-    problem = Problem(update, leaked, model, pixels, labels.labels, None, start)  # type: ignore[arg-type]
-    known = known_of(problem, attack.distance, restarts=1, box=False)
-    code = attack._start(problem, known, torch.Generator())["code"]
-    assert torch.equal(labels.labels, one.labels.sort().values)
+    problem = Problem(one.bundle(attack, start=start))
+    tensors = search_tensors(problem, attack.distance, restarts=1, box=False)
+    code = attack._start(problem, tensors, torch.Generator())["code"]
+    assert problem.labels is not None
+    assert torch.equal(problem.labels, one.labels.sort().values)
     torch.testing.assert_close(code[0], (one.images[one.labels.argsort()] - 0.5) / 0.5)
 
 
@@ -91,11 +89,9 @@ def test_a_start_is_asked_for_only_where_init_names_an_attack(kind: type[Inverti
 def test_a_good_start_is_kept_and_noise_is_not_needed() -> None:
     one = victim()
     near = StartingImages((one.images + 0.02).clamp(0, 1), None, "lti")
-    update, leaked, model, pixels, labels, _ = one.known()
-    known = {"update": update, "architecture": leaked, "model": model, "pixels": pixels, "labels": labels}
-    answer = hybrid(restarts=2).reconstruct(**known, start=near, generator=torch.Generator())  # type: ignore[arg-type]
+    attack = hybrid(restarts=2)
+    answer = attack.invert(one.bundle(attack, start=near), torch.Generator())
     assert one.psnr(answer) > 30
-    assert pixels == PIXELS
 
 
 def test_a_start_is_written_in_yaml_as_from_and_survives_a_round_trip() -> None:

@@ -76,7 +76,7 @@ def test_noise_of_all_scales_goes_from_one_colour_to_single_pixels(shape: tuple[
 def test_deep_networks_are_calibrated_on_coarse_noise_too() -> None:
     """Drawn shapes and an untrained residual network, which white noise alone gets wrong for one label in ten."""
     data = Synthetic(size=32, images=160).load().train
-    leaked, right = ModelArchitecture(ResNet(width=16), (3, 32, 32), 10), 0
+    leaked, right = ModelArchitecture(ResNet(width=16).factory((3, 32, 32), 10), (3, 32, 32), 10), 0
     for start in range(0, 160, 16):
         one = victim_of(leaked, data.take(np.arange(start, start + 16)))
         guess = CalibratedCounts().infer(one.update, leaked, GlobalModel(one.state, version=0), count=16)

@@ -14,7 +14,6 @@ from fedleak.models.convnet import ConvNet
 from fedleak.progress import QuietProgress
 from fedleak.threat import PublicData
 from tests.attacks.inversion.builders import Victim, victim
-from tests.attacks.inversion.test_several import known
 from tests.builders import digits
 
 QUICK = {"latent": 16, "width": 8, "iterations": 60, "weight_iterations": 40, "training": {"epochs": 8}}
@@ -37,9 +36,7 @@ def trained() -> ImageGenerator:
 
 
 def rebuilt(attack: Gias, trained: ImageGenerator, one: Victim, *, seed: int = 0) -> Reconstruction:
-    given = known(attack, one)
-    given.pop("public", None)
-    return attack.reconstruct(trained, **given, generator=torch.Generator().manual_seed(seed))
+    return attack.reconstruct(trained, one.bundle(attack), generator=torch.Generator().manual_seed(seed))
 
 
 def mse(answer: Reconstruction, one: Victim) -> float:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedleak.attacks.inversion.replay import LocalSteps, replay, replica, split_state
+from fedleak.attacks.replay import LocalSteps, replay, replica, split_state
 from fedleak.client.postprocess.base import Update
 from fedleak.client.postprocess.gradient_masking import GradientMasking, frozen_layers
 from fedleak.errors import InputError

@@ -120,16 +120,16 @@ def test_the_start_is_the_other_attacks_images_and_leads_to_no_truth(
     given: list[StartingImages] = []
     original = InvertingGradients.reconstruct
 
-    def spy(self: InvertingGradients, *args: Any, start: StartingImages | None = None, **known: Any) -> Any:
-        assert start is not None
-        given.append(start)
-        values = reachable(self, *args, start, *known.values())
+    def spy(self: InvertingGradients, known: Any, *, generator: torch.Generator) -> Any:
+        assert known.start is not None
+        given.append(known.start)
+        values = reachable(self, known, generator)
         assert not [v for v in values if isinstance(v, Path | RunDirectory | TruthReader | Starts)]
         for row in range(4):
             for image in TruthReader(run.truth).batch(row).images:
                 flat = [torch.as_tensor(a).flatten().float() for a in arrays(values)]
                 assert not any(a.shape == image.flatten().shape and a.allclose(image.flatten()) for a in flat)
-        return original(self, *args, start=start, **known)
+        return original(self, known, generator=generator)
 
     spy.__annotations__ = dict(original.__annotations__)
     spy.__wrapped__ = original  # type: ignore[attr-defined]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from fedleak.attacks.inversion.fedleak import FedLeak
+from fedleak.attacks.inversion.fedleak_attack import FedLeak
 from tests.attacks.inversion.builders import victim
 
 

@@ -9,13 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fedleak.attacks.inversion.replay import (
+from fedleak.attacks.replay import (
     LocalSteps,
     assumed_order,
     random_orders,
     replay,
     replica,
-    soft_cross_entropy,
     split_state,
 )
 from fedleak.federation.local_training import LocalTraining, compute_updates, mini_batches
@@ -23,6 +22,7 @@ from fedleak.models.base import Model
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
 from fedleak.models.mlp import Mlp
+from fedleak.tasks.classification import CLASSIFICATION
 from tests.builders import architecture, digits
 
 MODELS = [LeNet(channels=4), Mlp(hidden=(12,)), ConvNet(widths=(4, 4))]
@@ -92,7 +92,7 @@ def test_the_assumed_order_by_hand() -> None:
 
 def test_soft_cross_entropy_of_a_one_hot_target_is_cross_entropy() -> None:
     logits, labels = torch.randn(4, 10, generator=torch.Generator().manual_seed(0)), torch.tensor([1, 0, 9, 1])
-    torch.testing.assert_close(soft_cross_entropy(logits, F.one_hot(labels, 10)), F.cross_entropy(logits, labels))
+    torch.testing.assert_close(CLASSIFICATION.soft_loss(logits, F.one_hot(labels, 10)), F.cross_entropy(logits, labels))
 
 
 def test_the_replay_can_be_differentiated() -> None:

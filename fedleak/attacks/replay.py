@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad
 
 from fedleak import seeds
 from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
 from fedleak.client.postprocess.gradient_masking import fits
+from fedleak.tasks.base import LearningTask
+from fedleak.tasks.classification import CLASSIFICATION
 
 Tensors = dict[str, Tensor]
 Order = tuple[tuple[int, ...], ...]
@@ -61,22 +62,26 @@ def random_orders(samples: int, *, batch_size: int, epochs: int, count: int) -> 
     return tuple(orders)
 
 
-def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of logits ``(B, K)`` against class probabilities ``(B, K)``."""
-    return -(targets * F.log_softmax(logits, dim=-1)).sum(dim=-1).mean()
-
-
-def loss_gradient(module: nn.Module, parameters: Tensors, buffers: Tensors, images: Tensor, targets: Tensor) -> Tensors:
+def loss_gradient(
+    module: nn.Module,
+    parameters: Tensors,
+    buffers: Tensors,
+    images: Tensor,
+    targets: Tensor,
+    *,
+    task: LearningTask = CLASSIFICATION,
+) -> Tensors:
     """Gradient of the mean loss for every parameter.
 
     Args:
         module: the network; its own parameters are not used.
         images: normalised ``(B, C, H, W)``.
-        targets: class probabilities ``(B, K)``.
+        targets: soft targets ``(B, K)``, class probabilities for a classification.
+        task: what the network is trained for.
     """
 
     def loss(weights: Tensors) -> Tensor:
-        return soft_cross_entropy(functional_call(module, (weights, buffers), (images,)), targets)
+        return task.soft_loss(functional_call(module, (weights, buffers), (images,)), targets)
 
     gradient: Tensors = grad(loss)(parameters)
     return gradient
@@ -89,14 +94,16 @@ def replay(
     images: Tensor,
     targets: Tensor,
     steps: LocalSteps | None,
+    *,
+    task: LearningTask = CLASSIFICATION,
 ) -> Tensors:
     """The client's update: a gradient, or after local ``steps`` the new weights minus the old ones.
 
     With alternatives, the mean of what they lead to.
     """
     if steps is None:
-        return loss_gradient(module, parameters, buffers, images, targets)
-    deltas = [_trained(module, parameters, buffers, images, targets, one) for one in steps.every]
+        return loss_gradient(module, parameters, buffers, images, targets, task=task)
+    deltas = [_trained(module, parameters, buffers, images, targets, one, task) for one in steps.every]
     if len(deltas) == 1:
         return deltas[0]
     return {name: torch.stack([delta[name] for delta in deltas]).mean(dim=0) for name in parameters}
@@ -109,6 +116,7 @@ def _trained(
     images: Tensor,
     targets: Tensor,
     steps: LocalSteps,
+    task: LearningTask,
 ) -> Tensors:
     """New weights minus old ones after a step of SGD on each of the mini-batches."""
     weights = {name: weight for name, weight in parameters.items() if not fits(name, steps.frozen)}
@@ -117,7 +125,7 @@ def _trained(
     for batch, rate in zip(steps.batches, steps.sgd.rates(steps.learning_rate, len(steps.batches)), strict=True):
         index = torch.tensor(batch, device=images.device)
         gradient = loss_gradient(
-            module, weights, constants, images.index_select(0, index), targets.index_select(0, index)
+            module, weights, constants, images.index_select(0, index), targets.index_select(0, index), task=task
         )
         weights, velocity = sgd_step(weights, gradient, velocity, rate=rate, settings=steps.sgd)
     return {name: weights.get(name, weight) - weight for name, weight in parameters.items()}

@@ -1,0 +1,50 @@
+"""What an inversion knows about one update: a bundle of capabilities, which is its threat model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fedleak.threat import (
+    BatchStatistics,
+    GlobalModel,
+    InferredLabels,
+    Knowledge,
+    MiniBatchOrder,
+    ModelArchitecture,
+    PixelPrior,
+    PostProcessingDetails,
+    SharedUpdate,
+    StartingImages,
+    TrainingDetails,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InversionKnowledge(Knowledge):
+    """What every inversion knows, and what some settings ask for beside it."""
+
+    update: SharedUpdate
+    architecture: ModelArchitecture
+    model: GlobalModel
+    pixels: PixelPrior
+    labels: InferredLabels | None = None
+    """None: labels are searched for together with the images."""
+    training: TrainingDetails | None = None
+    order: MiniBatchOrder | None = None
+    start: StartingImages | None = None
+    postprocessing: PostProcessingDetails | None = None
+    statistics: BatchStatistics | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledKnowledge(InversionKnowledge):
+    """The same with labels from the scenario's label inference."""
+
+    labels: InferredLabels
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalTrainingKnowledge(LabelledKnowledge):
+    """The same with the settings of the client's local training."""
+
+    training: TrainingDetails

@@ -1,0 +1,59 @@
+"""What one example is: an image, how it is stored, how networks take it, and how a person is shown it.
+
+Shapes are ``(C, H, W)``. Stored and transmitted images are uint8 in [0, 255]; everything that is compared or shown is
+float32 in [0, 1]; networks take normalised images, ``(x - mean) / std`` for each channel. A data set of another kind
+would change this file, the networks and the image metrics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+InputShape = tuple[int, int, int]
+"""``(C, H, W)`` of one image."""
+
+LARGEST = 255
+"""The brightest stored pixel."""
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Per-channel mean and standard deviation, for images in [0, 1].
+
+    Fixed constants that everyone in the federation agrees on; never computed from a client's own data.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def constants(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, ``(C, 1, 1)`` each, of the dtype and on the device of ``like``."""
+        mean, std = (like.new_tensor(values).reshape(-1, 1, 1) for values in (self.mean, self.std))
+        return mean, std
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Images ``(..., C, H, W)`` in [0, 1] -> as networks take them."""
+        mean, std = self.constants(images)
+        return (images - mean) / std
+
+    def undo(self, normalised: Tensor) -> Tensor:
+        """The inverse of ``apply``; not clamped to [0, 1]."""
+        mean, std = self.constants(normalised)
+        return normalised * std + mean
+
+
+def to_unit(stored: Tensor | NDArray[np.uint8], device: torch.device | None = None) -> Tensor:
+    """Stored images, uint8 in [0, 255] -> float32 in [0, 1]."""
+    tensor = stored if isinstance(stored, Tensor) else torch.from_numpy(np.ascontiguousarray(stored))
+    return tensor.to(device, torch.float32) / LARGEST
+
+
+def to_picture(image: Tensor) -> NDArray[np.uint8]:
+    """One image ``(C, H, W)`` in [0, 1] -> what an image file holds, ``(H, W)`` or ``(H, W, C)`` uint8."""
+    pixels: NDArray[np.uint8] = (image.clamp(0, 1) * LARGEST).round().byte().permute(1, 2, 0).numpy()
+    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels

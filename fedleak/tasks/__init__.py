@@ -1,0 +1,1 @@
+"""What clients learn: classification, regression, multi-label classification."""

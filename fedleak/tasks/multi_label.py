@@ -1,0 +1,56 @@
+"""Several attributes to an image, each there or not."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from fedleak.tasks.base import LearningTask, Reduction
+
+
+class MultiLabel(LearningTask):
+    """Several attributes to an image, each there or not, by binary cross-entropy."""
+
+    kind: Literal["multi_label"] = "multi_label"
+    attributes: tuple[tuple[int, ...], ...] = Field(min_length=1)
+    """Class numbers that have each attribute: ``[[0, 2, 4], [1, 2]]`` are two attributes."""
+
+    def outputs(self, classes: int) -> int:
+        """One logit for each attribute."""
+        return len(self.attributes)
+
+    def targets(self, labels: Tensor, classes: int) -> Tensor:
+        """``(..., D)`` of zeros and ones."""
+        table = torch.zeros(classes, len(self.attributes), device=labels.device)
+        for column, members in enumerate(self.attributes):
+            table[[member for member in members if member < classes], column] = 1.0
+        return table[labels]
+
+    def soft_targets(self, labels: Tensor, classes: int) -> Tensor:
+        """The targets themselves."""
+        return self.targets(labels, classes)
+
+    def relaxed(self, variables: Tensor) -> Tensor:
+        """Sigmoid of free logits."""
+        return variables.sigmoid()
+
+    def found_labels(self, variables: Tensor, classes: int) -> Tensor:
+        """The class whose attributes are nearest; the first of several."""
+        table = self.targets(torch.arange(classes, device=variables.device), classes)
+        distances = (variables.sigmoid().unsqueeze(-2) - table).square().sum(dim=-1)
+        return distances.argmin(dim=-1)
+
+    def loss(self, outputs: Tensor, targets: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+        """Binary cross-entropy, mean over the attributes."""
+        errors = F.binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(dim=-1)
+        if reduction == "none":
+            return errors
+        return errors.mean() if reduction == "mean" else errors.sum()
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Share of the attributes that are judged right."""
+        return ((outputs > 0) == (targets > 0.5)).float().mean(dim=-1)
