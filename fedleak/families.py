@@ -20,6 +20,7 @@ from fedleak.metrics.theory.base import Theory
 from fedleak.models.base import Model
 from fedleak.server.aggregation.base import Aggregation
 from fedleak.server.staleness.base import Staleness
+from fedleak.tasks.base import LearningTask
 
 ATTACKS = (Attack, "fedleak.attacks")
 LABEL_INFERENCES = (LabelInference, "fedleak.attacks.labels")
@@ -34,6 +35,7 @@ POST_PROCESSES = (PostProcess, "fedleak.client.postprocess")
 SHIFTS = (Shift, "fedleak.data.shift")
 STALENESS = (Staleness, "fedleak.server.staleness")
 AGGREGATIONS = (Aggregation, "fedleak.server.aggregation")
+TASKS = (LearningTask, "fedleak.tasks")
 SCHEDULES = (Schedule, "fedleak.client.schedule")
 THEORIES = (Theory, "fedleak.metrics.theory")
 
@@ -42,6 +44,7 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "label_inference": LABEL_INFERENCES,
     "dataset": DATASETS,
     "model": MODELS,
+    "task": TASKS,
     "partition": PARTITIONS,
     "shift": SHIFTS,
     "schedule": SCHEDULES,

@@ -14,6 +14,7 @@ from fedleak.errors import InputError
 from fedleak.records import write_atomically
 from fedleak.scenario.file import load_scenario, to_yaml
 from fedleak.scenario.schema import Scenario
+from fedleak.tasks.classification import CLASSIFICATION
 from fedleak.threat import CAPABILITIES
 from fedleak.transcript.manifest import VERSION, digest_of
 
@@ -128,6 +129,8 @@ def _harmless(name: str) -> bool:
 def federation_fingerprint(scenario: Scenario) -> str:
     """Content hash of everything that a transcript depends on."""
     raw = scenario.model_dump(mode="json", include={"seed", "dataset", "model", "federation", "adversary"})
+    if scenario.task != CLASSIFICATION:  # what came before there was a choice keeps its fingerprint
+        raw["task"] = scenario.task.model_dump(mode="json")
     raw["federation"].pop("engine")
     for key in ("level", "grants", "label_inference"):
         raw["adversary"].pop(key)
@@ -139,6 +142,8 @@ def federation_fingerprint(scenario: Scenario) -> str:
 def scenario_fingerprint(scenario: Scenario) -> str:
     """Content hash of a whole scenario, without the engine."""
     raw = scenario.model_dump(mode="json", exclude={"budgets", "budget", "description"})
+    if scenario.task != CLASSIFICATION:  # what came before there was a choice keeps its fingerprint
+        raw["task"] = scenario.task.model_dump(mode="json")
     raw["federation"].pop("engine")
     raw["metrics"] = {n: value for n, value in raw["metrics"].items() if type(scenario.metrics).leaves_trace(n, value)}
     for name in ("analyses", "theory"):  # as for metrics: what is not asked for leaves no trace

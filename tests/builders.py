@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fedleak.client.local_training import LocalTraining, compute_updates
 from fedleak.component import Component
 from fedleak.data.sources.base import DatasetSplits
 from fedleak.data.sources.digits import Digits
 from fedleak.examples import InputShape
 from fedleak.families import kinds
-from fedleak.federation.local_training import LocalTraining, compute_updates
 from fedleak.models.base import Model
 from fedleak.models.lenet import LeNet
 from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate

@@ -17,8 +17,8 @@ from fedleak.attacks.inversion.engine import Engine
 from fedleak.attacks.inversion.objective import BroadcastTensors, SearchTensors, TrialTensors
 from fedleak.attacks.replay import Tensors, split_state
 from fedleak.bench.base import Measured, stopwatch
+from fedleak.client.local_training import LocalTraining, compute_updates
 from fedleak.data.sources.base import LabelledImages
-from fedleak.federation.local_training import LocalTraining, compute_updates
 from fedleak.metrics.psnr import Psnr
 from fedleak.models.lenet import LeNet
 from fedleak.progress import Progress

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from fedleak.bench.base import Measured, lenet_scenario, stopwatch
-from fedleak.federation.local_training import LocalTraining, compute_updates
+from fedleak.client.local_training import LocalTraining, compute_updates
 from fedleak.models.lenet import LeNet
 from fedleak.pipeline import federate_scenario
 from fedleak.progress import Progress

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from flwr.app import ArrayRecord, Message, MetricRecord
 
-from fedleak.federation.client import BUFFER_PREFIX, STATISTICS_PREFIX
 from fedleak.federation.strategy import UpdateAveraging
+from fedleak.federation.wire import Reply
 from fedleak.server.aggregation.base import Aggregation, Arrival, State
 
 
@@ -38,18 +38,8 @@ class AsynchronousServer(UpdateAveraging):
 
     def _arrival(self, reply: Message, version: int) -> Arrival:
         origin = self._states[version]
-        change = _change(reply.content.array_records["arrays"].to_torch_state_dict(), origin, self._step)
-        samples = int(cast(int, reply.content.metric_records["metrics"]["num-examples"]))
-        return Arrival(change, origin, samples, version)
-
-
-def _change(shared: Mapping[str, torch.Tensor], origin: State, step: float) -> dict[str, torch.Tensor]:
-    """What an update, with its leading dimension of one, changes in the model that it was computed on."""
-    change = {}
-    for name, stacked in shared.items():
-        if name.startswith(BUFFER_PREFIX):
-            buffer = name.removeprefix(BUFFER_PREFIX)
-            change[buffer] = (stacked[0] - origin[buffer]).to(torch.float32)
-        elif not name.startswith(STATISTICS_PREFIX):
-            change[name] = step * stacked[0]
-    return change
+        answer = Reply.of(reply)
+        change = {name: self._step * value for name, value in answer.update.items()}
+        for name, buffer in answer.buffers.items():
+            change[name] = (buffer - origin[name]).to(torch.float32)
+        return Arrival(change, origin, answer.samples or 0, version)

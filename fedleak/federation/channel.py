@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
@@ -13,12 +12,24 @@ from flwr.serverapp.strategy import Strategy
 
 from fedleak.client.postprocess.encoding.update import encode_update
 from fedleak.errors import FederationError
-from fedleak.federation.client import STATISTICS_PREFIX
 from fedleak.federation.failures import WorkerLostError, client_failure, is_lost_worker
-from fedleak.federation.plan import PlannedUpdate
+from fedleak.federation.wire import Reply, State, model_of, with_model
 from fedleak.transcript.manifest import Status, UpdateRecord
 
-RecordUpdate = Callable[[PlannedUpdate, Mapping[str, torch.Tensor]], None]
+
+@dataclass(frozen=True)
+class ExpectedUpdate:
+    """One update that is to be recorded: its row in the transcript, who sends it when, on which model version."""
+
+    row: int
+    round: int
+    client: int
+    version: int
+
+
+RecordUpdate = Callable[[ExpectedUpdate, Reply], None]
+Craft = Callable[[int, int, State], State | None]
+"""(round, client, the model that it would be sent) -> what it is sent instead; None to leave it alone."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +50,10 @@ class ChannelTap(Strategy):
     Args:
         inner: the honest server's strategy.
         clients: Flower node id -> partition id.
-        planned: round -> updates to record.
+        expected: round -> updates to record.
         record: stores one victim's update.
+        craft: changes what a client is sent.
+        record_sent: stores what a client was sent instead of the broadcast model: (round, client, model).
     """
 
     def __init__(
@@ -48,21 +61,33 @@ class ChannelTap(Strategy):
         inner: Strategy,
         *,
         clients: Mapping[int, int],
-        planned: Callable[[int], Iterable[PlannedUpdate]],
+        expected: Callable[[int], Iterable[ExpectedUpdate]],
         record: RecordUpdate,
+        craft: Craft | None = None,
+        record_sent: Callable[[int, int, State], None] | None = None,
     ) -> None:
-        self._inner, self._clients, self._planned, self._record = inner, clients, planned, record
-        self._expected: list[int] = []
+        self._inner, self._clients, self._expected, self._record = inner, clients, expected, record
+        self._craft, self._record_sent = craft, record_sent
+        self._asked: list[int] = []
         self._bytes: dict[int, int] = {}
         self.deliveries: list[Delivery] = []
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Pass the server's messages on and remember who was asked."""
+        """Pass the server's messages on, crafted where the adversary crafts, and remember who was asked."""
         messages = list(self._inner.configure_train(server_round, arrays, config, grid))
-        self._expected = [self._clients[message.metadata.dst_node_id] for message in messages]
+        self._asked = [self._clients[message.metadata.dst_node_id] for message in messages]
+        for client, message in zip(self._asked, messages, strict=True):
+            self._tamper(server_round, client, message)
         return messages
+
+    def _tamper(self, server_round: int, client: int, message: Message) -> None:
+        sent = self._craft(server_round, client, model_of(message)) if self._craft is not None else None
+        if sent is None or self._record_sent is None:
+            return
+        self._record_sent(server_round, client, sent)
+        message.content = with_model(message.content, sent)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -74,7 +99,7 @@ class ChannelTap(Strategy):
             FederationError: if no reply is usable.
         """
         by_client = {self._clients[reply.metadata.src_node_id]: reply for reply in replies}
-        self.deliveries = [_inspect(client, by_client.get(client)) for client in sorted(self._expected)]
+        self.deliveries = [_inspect(client, by_client.get(client)) for client in sorted(self._asked)]
         usable = [by_client[d.client] for d in self.deliveries if d.status == "ok"]
         if not usable:
             reasons = "; ".join(sorted({f"client {d.client}: {d.reason}" for d in self.deliveries})[:5])
@@ -82,13 +107,11 @@ class ChannelTap(Strategy):
             raise kind(f"round {server_round}: no client delivered a usable update ({reasons})")
         ok = {d.client for d in self.deliveries if d.status == "ok"}
         self._bytes = {}
-        for update in self._planned(server_round):
+        for update in self._expected(server_round):
             if update.client in ok:
-                stacked = by_client[update.client].content.array_records["arrays"].to_torch_state_dict()
-                tensors = {name: tensor[0] for name, tensor in stacked.items()}
-                sent = {name: tensor for name, tensor in tensors.items() if not name.startswith(STATISTICS_PREFIX)}
-                self._bytes[update.client] = len(encode_update(sent))
-                self._record(update, tensors)
+                reply = Reply.of(by_client[update.client])
+                self._bytes[update.client] = len(encode_update(reply.shared))
+                self._record(update, reply)
         return self._inner.aggregate_train(server_round, usable)
 
     def update_records(self, server_round: int) -> tuple[UpdateRecord, ...]:
@@ -105,7 +128,7 @@ class ChannelTap(Strategy):
                 status=by_client[update.client].status,
                 reason=by_client[update.client].reason,
             )
-            for update in self._planned(server_round)
+            for update in self._expected(server_round)
         )
 
     def configure_evaluate(
@@ -129,8 +152,8 @@ def _inspect(client: int, reply: Message | None) -> Delivery:
     if reply.has_error():
         reason = reply.error.reason or "unknown error"
         return Delivery(client, "failed", client_failure(reason), lost=is_lost_worker(reason))
-    samples = int(cast(int, reply.content.metric_records["metrics"]["num-examples"]))
-    tensors = reply.content.array_records["arrays"].to_torch_state_dict().values()
+    answer = Reply.of(reply)
+    tensors = [*answer.shared.values(), *answer.statistics.values()]
     if not all(torch.isfinite(tensor).all() for tensor in tensors if tensor.is_floating_point()):
-        return Delivery(client, "non_finite", "the update holds NaN or infinite values", samples)
-    return Delivery(client, "ok", samples=samples)
+        return Delivery(client, "non_finite", "the update holds NaN or infinite values", answer.samples)
+    return Delivery(client, "ok", samples=answer.samples)

@@ -10,8 +10,8 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from fedleak.errors import FederationError
-from fedleak.federation.client import WHOAMI
 from fedleak.federation.failures import client_failure
+from fedleak.federation.wire import WHOAMI
 
 POLL_SECONDS = 0.02
 

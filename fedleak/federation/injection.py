@@ -6,15 +6,14 @@ import threading
 from collections.abc import Callable
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import ArrayRecord, Message
 from flwr.serverapp import Grid
 
 from fedleak.errors import FederationError
-from fedleak.federation.client import INJECT
 from fedleak.federation.exchange import exchange
 from fedleak.federation.failures import WorkerLostError, client_failure, is_lost_worker
 from fedleak.federation.plan import Plan
-from fedleak.federation.task import pack
+from fedleak.federation.wire import INJECT, Instruction, Reply, inject
 from fedleak.progress import Task
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.writer import TranscriptWriter
@@ -32,7 +31,7 @@ def gather_pairs(
     *,
     node: int,
     arrays: ArrayRecord,
-    task: Callable[[int], str],
+    instruct: Callable[[int], Instruction],
     layout: Layout,
     writer: TranscriptWriter,
     stop: threading.Event,
@@ -45,7 +44,7 @@ def gather_pairs(
         plan: holds the public images and which go into each pair.
         pairs: pairs to gather; those already in the transcript are skipped.
         arrays: the global model of the round.
-        task: number of the first pair in a message -> JSON of the client's task.
+        instruct: number of the first pair in a message -> what the client is to do.
 
     Raises:
         WorkerLostError: if its worker died.
@@ -60,9 +59,7 @@ def gather_pairs(
         messages = []
         for start in window:
             index = plan.pair_index[start : min(start + size, pairs.stop)]
-            injected = pack(plan.public.images[index], plan.public.labels[index])
-            config = ConfigRecord({"task": task(start)})
-            content = RecordDict({"arrays": arrays, "config": config, "injected": injected})
+            content = inject(arrays, instruct(start), plan.public.images[index], plan.public.labels[index])
             messages.append(Message(content, dst_node_id=node, message_type=INJECT, group_id=str(start)))
         replies = exchange(grid, messages, timeout=timeout, stop=stop)
         _store(replies, list(window), layout, writer, progress)
@@ -76,7 +73,7 @@ def _store(replies: list[Message], starts: list[int], layout: Layout, writer: Tr
             reason = "no reply in time" if reply is None else reply.error.reason or "unknown error"
             kind = WorkerLostError if is_lost_worker(reason) else FederationError
             raise kind(f"the compromised client did not answer the injected pairs: {client_failure(reason)}")
-        rows = layout.flatten(reply.content.array_records["arrays"].to_torch_state_dict(), batch_dims=1).numpy()
+        rows = layout.flatten(Reply.of(reply).update, batch_dims=1).numpy()
         if not np.isfinite(rows).all():
             raise FederationError("an injected pair's update holds NaN or infinite values; lower the learning rate")
         writer.write_pairs(start, rows)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
 
 from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp.strategy import DifferentialPrivacyClientSideFixedClipping, FedAvg
 
 from fedleak import seeds
 from fedleak.client.client_level_dp import ClientLevelDp
-
-CLIENTS = "clients"
-"""Metric of a reply that is the mean over several clients: how many they are."""
+from fedleak.federation.wire import Reply
 
 
 class NoisyMean(FedAvg):
@@ -32,7 +29,7 @@ class NoisyMean(FedAvg):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """For as many clients as have replied: with fewer of them each counts for more."""
         messages = list(replies)
-        counts = [cast(int, m.content.metric_records["metrics"].get(CLIENTS, 1)) for m in messages]
+        counts = [Reply.of(message).clients for message in messages]
         settings = self._settings
         private = DifferentialPrivacyClientSideFixedClipping(
             FedAvg(), settings.noise_multiplier, settings.max_norm, sum(counts)

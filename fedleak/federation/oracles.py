@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedleak.federation.local_training import mini_batches, training_of, training_seed
+from fedleak.client.local_training import mini_batches
 from fedleak.federation.plan import Plan, PlannedRound
+from fedleak.federation.sampling import training_seed
 from fedleak.threat import MiniBatchOrder, TrueLabels
 from fedleak.transcript.manifest import UpdateRecord
 
@@ -35,7 +36,7 @@ def _by_class(record: UpdateRecord, labels: NDArray[np.int64], plan: Plan) -> tu
     rank = np.argsort(np.argsort(labels, kind="stable"), kind="stable")
     order = mini_batches(
         len(labels),
-        training_of(scenario.federation.client),
+        scenario.federation.client.training(scenario.task),
         training_seed(scenario.seed, record.round, record.client),
     )
     return tuple(tuple(int(i) for i in rank[batch.numpy()]) for batch in order)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,29 +11,26 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fedleak import seeds
-from fedleak.client.postprocess.gradient_masking import GradientMasking
-from fedleak.client.postprocess.soteria import Soteria
+from fedleak.client.postprocess.base import UnfitSettingError
 from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.errors import InputError
 from fedleak.federation.accounting import check_accountant
-from fedleak.federation.sampling import draw_images, images_per_update
+from fedleak.federation.channel import ExpectedUpdate
+from fedleak.federation.sampling import draw_images
 from fedleak.federation.selection import largest_gradients_first
+from fedleak.models.base import NetworkFactory
 from fedleak.scenario.schema import Scenario
 
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class PlannedUpdate:
-    """One victim's update that will be recorded, on which model version; ``images`` are places in the client's data.
+class PlannedUpdate(ExpectedUpdate):
+    """One victim's update that will be recorded; ``images`` are places in the client's data.
 
     Behind secure aggregation all updates of a round are one sum, in one row.
     """
 
-    row: int
-    round: int
-    client: int
-    version: int
     images: Indices
 
 
@@ -96,7 +92,13 @@ def make_plan(scenario: Scenario) -> Plan:
     clients = tuple(private.take(part) for part in parts)
     if scenario.federation.client.selection == "largest_gradients":
         first = initial_model(scenario, splits)
-        clients = tuple(c.take(largest_gradients_first(first, c, splits.normalisation)) for c in clients)
+        ranks = [
+            largest_gradients_first(
+                first, data, splits.normalisation, task=scenario.task, classes=len(splits.class_names)
+            )
+            for data in clients
+        ]
+        clients = tuple(data.take(rank) for data, rank in zip(clients, ranks, strict=True))
     for client, data in enumerate(clients):
         _check_client_data(scenario, client, len(data))
     return Plan(
@@ -112,12 +114,17 @@ def make_plan(scenario: Scenario) -> Plan:
 def initial_model(scenario: Scenario, splits: DatasetSplits) -> nn.Module:
     """What the server broadcasts in the first round."""
     seed = seeds.derive(scenario.seed, "model")
-    return scenario.model.build(splits.input_shape, len(splits.class_names), seed=seed)
+    return network_factory(scenario, splits)(seed)
+
+
+def network_factory(scenario: Scenario, splits: DatasetSplits) -> NetworkFactory:
+    """Builds the network that the clients train."""
+    return scenario.model.factory(splits.input_shape, scenario.task.outputs(len(splits.class_names)))
 
 
 def _check_model(scenario: Scenario, splits: DatasetSplits) -> None:
     try:
-        model = scenario.model.build(splits.input_shape, len(splits.class_names), seed=0)
+        model = network_factory(scenario, splits)(0)
     except (ValueError, RuntimeError) as error:
         raise InputError("model", scenario.model.kind, f"it cannot be built for the images: {error}") from error
     _check_steps(scenario, model, splits)
@@ -125,17 +132,12 @@ def _check_model(scenario: Scenario, splits: DatasetSplits) -> None:
 
 def _check_steps(scenario: Scenario, model: nn.Module, splits: DatasetSplits) -> None:
     """Post-processing that names layers must find them."""
-    names = [name for name, _ in model.named_parameters()]
     for i, step in enumerate(scenario.federation.client.postprocess):
-        for pattern in step.layers if isinstance(step, GradientMasking) else ():
-            if not fnmatch.filter(names, pattern):
-                path = f"federation.client.postprocess.{i}.layers"
-                raise InputError(path, pattern, f"it fits no parameter of the model: {', '.join(names)}")
-        if isinstance(step, Soteria):
-            try:
-                step.check_model(model, torch.zeros(1, *splits.input_shape))
-            except ValueError as error:
-                raise InputError(f"federation.client.postprocess.{i}.layer", step.layer, str(error)) from error
+        try:
+            step.check_model(model, torch.zeros(1, *splits.input_shape))
+        except UnfitSettingError as error:
+            path = f"federation.client.postprocess.{i}.{error.setting}"
+            raise InputError(path, error.value, error.reason) from error
 
 
 def _public_count(scenario: Scenario, available: int) -> int:
@@ -154,7 +156,7 @@ def _check_client_data(scenario: Scenario, client: int, held: int) -> None:
             settings.drift.images,
             f"client {client} holds only {held} images; at most that many",
         )
-    needed = images_per_update(scenario.federation.client, held)
+    needed = scenario.federation.client.images_per_update(held)
     if needed > held:
         name = "batch_size" if settings.protocol == "fedsgd" else "samples"
         raise InputError(
@@ -169,7 +171,7 @@ def _pair_index(scenario: Scenario, public: int, held: int) -> Indices | None:
     injection = scenario.adversary.injection
     if injection is None:
         return None
-    per_pair = images_per_update(scenario.federation.client, held)
+    per_pair = scenario.federation.client.images_per_update(held)
     if per_pair > public:
         raise InputError("adversary.public_images", public, f"one pair needs {per_pair} images")
     if per_pair == 1 and injection.pairs > public * len(injection.rounds):

@@ -1,4 +1,4 @@
-"""Which images a client uses in a round."""
+"""Which images a client uses in a round, and by which draws."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from fedleak import seeds
 from fedleak.scenario.schema import ClientSettings
 
 
-def images_per_update(client: ClientSettings, held: int) -> int:
-    """How many images of a client that holds ``held`` go into one update."""
-    if client.protocol == "fedsgd":
-        return client.batch_size
-    return client.samples if client.samples is not None else held
-
-
 def draw_images(settings: ClientSettings, *, seed: int, round_number: int, client: int, held: int) -> NDArray[np.int64]:
     """Places of the images, among the ``held`` of the client, that it uses in a round; no repeats.
 
     Where gradients decide, the client's images lie in the order in which it takes them.
     """
+    count = settings.images_per_update(held)
     if settings.selection == "largest_gradients":
-        return np.arange(images_per_update(settings, held), dtype=np.int64)
+        return np.arange(count, dtype=np.int64)
     generator = seeds.numpy_generator(seed, "client-data", round_number, client)
-    return generator.permutation(held)[: images_per_update(settings, held)].astype(np.int64)
+    return generator.permutation(held)[:count].astype(np.int64)
+
+
+def training_seed(seed: int, round_number: int, client: int) -> int:
+    """Of the mini-batch order and the dropout of a client in a round."""
+    return seeds.derive(seed, "client", round_number, client)

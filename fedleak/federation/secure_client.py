@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import cast
 
 import numpy as np
 from flwr.app import Context, Message
@@ -14,7 +13,7 @@ from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFI
 from flwr.compat.common.recorddict_compat import fitres_to_recorddict
 
 from fedleak import seeds
-from fedleak.federation.task import ClientTask
+from fedleak.federation.wire import Reply, has_instruction, instruction_of
 
 
 def secure_aggregation_mod(
@@ -31,9 +30,9 @@ def secure_aggregation_mod(
     records = message.content.config_records
     if RECORD_KEY_CONFIGS not in records:
         return call_next(message, context)
-    task = ClientTask.model_validate_json(str(records["config"]["task"])) if "config" in records else None
-    name = ("secure-aggregation", task.round, int(context.node_config["partition-id"])) if task else ()
-    with seeds.global_seeds(seeds.derive(task.seed, *name)) if task else nullcontext():
+    told = instruction_of(message) if has_instruction(message) else None
+    name = ("secure-aggregation", told.round, int(context.node_config["partition-id"])) if told else ()
+    with seeds.global_seeds(seeds.derive(told.seed, *name)) if told else nullcontext():
         return secaggplus_mod(message, context, lambda m, c: _as_fit_result(call_next(m, c)))
 
 
@@ -42,7 +41,6 @@ def _as_fit_result(reply: Message) -> Message:
     arrays = reply.content.array_records["arrays"].to_numpy_ndarrays()
     if not all(np.isfinite(array).all() for array in arrays):
         raise ValueError("the update holds NaN or infinite values")
-    samples = int(cast(int, reply.content.metric_records["metrics"]["num-examples"]))
-    result = FitRes(Status(Code.OK, ""), ndarrays_to_parameters(arrays), samples, {})
+    result = FitRes(Status(Code.OK, ""), ndarrays_to_parameters(arrays), Reply.of(reply).samples or 0, {})
     reply.content = fitres_to_recorddict(result, keep_input=False)
     return reply

@@ -7,21 +7,24 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fedleak.data.sources.base import LabelledImages, Normalisation
-from fedleak.federation.local_training import LocalTraining, compute_updates
+from fedleak.client.local_training import LocalTraining, compute_updates
+from fedleak.data.sources.base import LabelledImages
+from fedleak.examples import Normalisation, to_unit
+from fedleak.tasks.base import LearningTask
 
 AT_ONCE = 64
 """Images whose gradients are held at a time."""
-ONE_GRADIENT = LocalTraining("fedsgd", batch_size=1, epochs=1, learning_rate=1.0, train_mode=False)
 
 
-def largest_gradients_first(model: nn.Module, data: LabelledImages, normalisation: Normalisation) -> NDArray[np.int64]:
+def largest_gradients_first(
+    model: nn.Module, data: LabelledImages, normalisation: Normalisation, *, task: LearningTask, classes: int
+) -> NDArray[np.int64]:
     """Places in ``data``: of each class the image of the largest gradient, then of each class the second, and so on.
 
     The vulnerable population of GradInversion is the first of every class (Yin et al. 2021, arXiv 2104.07586, section
     4.3). Within a turn the largest gradient comes first.
     """
-    norms = gradient_norms(model, data, normalisation)
+    norms = gradient_norms(model, data, normalisation, task=task, classes=classes)
     turns = np.empty(len(data), dtype=np.int64)
     for label in np.unique(data.labels):
         own = np.flatnonzero(data.labels == label)
@@ -29,13 +32,15 @@ def largest_gradients_first(model: nn.Module, data: LabelledImages, normalisatio
     return np.lexsort((-norms, turns)).astype(np.int64)
 
 
-def gradient_norms(model: nn.Module, data: LabelledImages, normalisation: Normalisation) -> NDArray[np.float64]:
+def gradient_norms(
+    model: nn.Module, data: LabelledImages, normalisation: Normalisation, *, task: LearningTask, classes: int
+) -> NDArray[np.float64]:
     """Euclidean norm of the gradient of each image's own loss, ``(N,)``, in evaluation mode."""
-    mean, std = (torch.tensor(value).reshape(-1, 1, 1) for value in (normalisation.mean, normalisation.std))
+    training = LocalTraining("fedsgd", batch_size=1, epochs=1, learning_rate=1.0, train_mode=False, task=task)
     norms = []
     for start in range(0, len(data), AT_ONCE):
-        pixels = torch.from_numpy(data.images[start : start + AT_ONCE]).to(torch.float32) / 255
-        labels = torch.from_numpy(data.labels[start : start + AT_ONCE])
-        gradients = compute_updates(model, ((pixels - mean) / std)[:, None], labels[:, None], ONE_GRADIENT, seed=0)
+        images = normalisation.apply(to_unit(data.images[start : start + AT_ONCE]))
+        targets = task.targets(torch.from_numpy(data.labels[start : start + AT_ONCE]), classes)
+        gradients = compute_updates(model, images[:, None], targets[:, None], training, seed=0)
         norms.append(torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients.tensors.values()]).sum(0).sqrt())
     return torch.cat(norms).double().numpy()

@@ -8,29 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from flwr.app import ArrayRecord, ConfigRecord, Message
 from flwr.serverapp import Grid
 from torch import nn
 
 from fedleak import seeds
 from fedleak.data.sources.base import LabelledImages
+from fedleak.examples import Normalisation, to_unit
 from fedleak.federation.asynchronous import AsynchronousServer
-from fedleak.federation.channel import ChannelTap
-from fedleak.federation.client import STATISTICS_PREFIX
+from fedleak.federation.channel import ChannelTap, ExpectedUpdate
 from fedleak.federation.exchange import exchange, identify, wait_for_nodes
 from fedleak.federation.failures import WorkerLostError
 from fedleak.federation.injection import gather_pairs
 from fedleak.federation.noisy_mean import NoisyMean
 from fedleak.federation.oracles import with_oracles
-from fedleak.federation.plan import Plan, PlannedUpdate, initial_model
-from fedleak.federation.sampling import images_per_update
+from fedleak.federation.plan import Plan, initial_model, network_factory
 from fedleak.federation.secure_aggregation import aggregate_securely
 from fedleak.federation.strategy import UpdateAveraging
 from fedleak.federation.sum_channel import SumTap
-from fedleak.federation.task import ClientTask
+from fedleak.federation.wire import Instruction, Reply, State
 from fedleak.progress import Progress
 from fedleak.scenario.schema import ClientSettings
+from fedleak.server.crafting.base import Crafting
+from fedleak.tasks.base import LearningTask
 from fedleak.threat import BatchStatistics
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.manifest import RoundRecord
@@ -48,10 +48,20 @@ class Server:
         writer: the transcript, possibly half written by an earlier process.
         data: folder with one sub-folder of private images per client.
         progress: where rounds and pairs are counted.
+        crafting: how an adversary's server changes what single clients are sent; not at all unless given.
     """
 
-    def __init__(self, plan: Plan, writer: TranscriptWriter, data: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        writer: TranscriptWriter,
+        data: Path,
+        progress: Progress,
+        *,
+        crafting: Crafting | None = None,
+    ) -> None:
         self.plan, self.writer, self.data, self.progress = plan, writer, data, progress
+        self.crafting = crafting
         self.stop = threading.Event()
         self.model = initial_model(plan.scenario, plan.splits)
         self.layout = Layout.of(self.model.named_parameters())
@@ -93,7 +103,7 @@ class Server:
             "nodes": nodes,
             "versions": lambda number: self.plan.rounds[number - 1].versions,
             "load": self.writer.load_model,
-            "task": lambda number, client: self._task(number, client=client),
+            "instruct": lambda number, client: self._instruct(number, client=client),
             "step": sign * federation.server_learning_rate,
         }
         if rule is not None:
@@ -106,9 +116,20 @@ class Server:
         return tap(
             strategy,
             clients={node: client for client, node in nodes.items()},
-            planned=lambda number: self.plan.rounds[number - 1].updates,
+            expected=lambda number: self.plan.rounds[number - 1].updates,
             record=self._record,
+            craft=self._craft if self.crafting is not None else None,
+            record_sent=self.writer.save_sent,
         )
+
+    def _craft(self, number: int, client: int, state: State) -> State | None:
+        """What the adversary's server sends a client of a round instead of ``state``."""
+        if self.crafting is None:
+            return None
+        model = network_factory(self.plan.scenario, self.plan.splits)(0)
+        model.load_state_dict(state)
+        generator = seeds.torch_generator(self.plan.scenario.seed, "crafting", number, client)
+        return self.crafting.craft(model, client=client, round_number=number, generator=generator)
 
     def _round(self, grid: Grid, tap: ChannelTap, nodes: Mapping[int, int]) -> RoundRecord:
         planned = self.plan.rounds[len(self.writer.rounds)]
@@ -127,7 +148,7 @@ class Server:
                 planned.pairs,
                 node=nodes[self.plan.scenario.adversary.compromised],
                 arrays=arrays,
-                task=lambda start: self._task(number, first_pair=start, injected=True),
+                instruct=lambda start: self._instruct(number, first_pair=start, injected=True),
                 layout=self.layout,
                 writer=self.writer,
                 stop=self.stop,
@@ -141,8 +162,9 @@ class Server:
 
     def _evaluate(self) -> tuple[float, float]:
         """Accuracy and loss of the global model."""
-        normalisation = self.plan.splits.normalisation
-        return evaluate(self.model, self.plan.splits.test, normalisation.mean, normalisation.std)
+        splits = self.plan.splits
+        task, classes = self.plan.scenario.task, len(splits.class_names)
+        return evaluate(self.model, splits.test, splits.normalisation, task=task, classes=classes)
 
     def _updated(self, grid: Grid, tap: ChannelTap, number: int, messages: list[Message]) -> ArrayRecord | None:
         """The new global model: from the clients' replies, or from their sum alone."""
@@ -155,7 +177,7 @@ class Server:
             messages,
             settings,
             round_number=number,
-            most_images=max(images_per_update(scenario.federation.client, len(data)) for data in self.plan.clients),
+            most_images=max(scenario.federation.client.images_per_update(len(data)) for data in self.plan.clients),
             seed=seeds.derive(scenario.seed, "secure-aggregation", number),
             timeout=timeout,
             stop=self.stop,
@@ -176,11 +198,10 @@ class Server:
             updates=with_oracles(tap.update_records(number), self.plan, self.plan.rounds[number - 1]),
         )
 
-    def _record(self, update: PlannedUpdate, tensors: Mapping[str, torch.Tensor]) -> None:
-        self.writer.write_update(update.row, self.layout.flatten(tensors).numpy())
-        found = {n.removeprefix(STATISTICS_PREFIX): t for n, t in tensors.items() if n.startswith(STATISTICS_PREFIX)}
-        if found:
-            self.writer.write_statistics(update.row, found)
+    def _record(self, update: ExpectedUpdate, reply: Reply) -> None:
+        self.writer.write_update(update.row, self.layout.flatten(reply.update).numpy())
+        if reply.statistics:
+            self.writer.write_statistics(update.row, reply.statistics)
 
     def _client(self, *, injected: bool) -> ClientSettings:
         settings, injection = self.plan.scenario.federation.sharing_client, self.plan.scenario.adversary.injection
@@ -188,14 +209,17 @@ class Server:
             return settings
         return settings.model_copy(update={"postprocess": (), "error_feedback": False})
 
-    def _task(self, number: int, *, client: int | None = None, first_pair: int = 0, injected: bool = False) -> str:
+    def _instruct(
+        self, number: int, *, client: int | None = None, first_pair: int = 0, injected: bool = False
+    ) -> Instruction:
         scenario, splits = self.plan.scenario, self.plan.splits
         faults = [f.mode for f in scenario.federation.faults if (f.round, f.client) == (number, client)]
-        return ClientTask(
+        return Instruction(
             seed=scenario.seed,
             round=number,
             first_pair=first_pair,
             model=scenario.model,
+            task=scenario.task,
             input_shape=splits.input_shape,
             classes=len(splits.class_names),
             mean=splits.normalisation.mean,
@@ -207,21 +231,20 @@ class Server:
             gpu=scenario.federation.engine.client_gpus > 0,
             timeout=scenario.federation.engine.timeout,
             fault=faults[0] if faults else None,
-        ).model_dump_json()
+        )
 
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, data: LabelledImages, mean: tuple[float, ...], std: tuple[float, ...]
+    model: nn.Module, data: LabelledImages, normalisation: Normalisation, *, task: LearningTask, classes: int
 ) -> tuple[float, float]:
-    """Accuracy in [0, 1] and mean cross-entropy of ``model`` on ``data``, in evaluation mode."""
+    """Accuracy in [0, 1] and mean loss of ``model`` on ``data``, in evaluation mode, as the task judges them."""
     model.eval()
-    shift, scale = torch.tensor(mean).reshape(-1, 1, 1), torch.tensor(std).reshape(-1, 1, 1)
-    correct, loss = 0, 0.0
+    correct, loss = 0.0, 0.0
     for start in range(0, len(data), EVALUATION_BATCH):
-        pixels = torch.from_numpy(data.images[start : start + EVALUATION_BATCH]).to(torch.float32) / 255
-        labels = torch.from_numpy(data.labels[start : start + EVALUATION_BATCH])
-        logits = model((pixels - shift) / scale)
-        correct += int((logits.argmax(dim=1) == labels).sum())
-        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+        images = normalisation.apply(to_unit(data.images[start : start + EVALUATION_BATCH]))
+        targets = task.targets(torch.from_numpy(data.labels[start : start + EVALUATION_BATCH]), classes)
+        outputs = model(images)
+        correct += float(task.correct(outputs, targets).sum())
+        loss += float(task.loss(outputs, targets, reduction="sum"))
     return correct / len(data), loss / len(data)

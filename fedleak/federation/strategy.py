@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
-from fedleak.federation.client import BUFFER_PREFIX, STATISTICS_PREFIX
+from fedleak.federation.wire import Instruction, broadcast, split
 from fedleak.server.aggregation.base import State
 
 
@@ -19,7 +19,7 @@ class UpdateAveraging(FedAvg):
         nodes: partition id -> Flower node id.
         versions: round -> partition ids that take part, each with the model version that it computes on.
         load: version -> the global model.
-        task: (round, partition id) -> JSON of the client's task.
+        instruct: (round, partition id) -> what the client is to do.
         step: factor of the mean update: minus the learning rate for gradients, plus it for deltas.
         mean: how replies become one; weighted by their images unless given.
 
@@ -35,12 +35,12 @@ class UpdateAveraging(FedAvg):
         nodes: Mapping[int, int],
         versions: Callable[[int], Mapping[int, int]],
         load: Callable[[int], State],
-        task: Callable[[int, int], str],
+        instruct: Callable[[int, int], Instruction],
         step: float,
         mean: FedAvg | None = None,
     ) -> None:
         super().__init__(min_train_nodes=1, min_evaluate_nodes=1, min_available_nodes=1)
-        self._nodes, self._versions, self._load, self._task, self._step = nodes, versions, load, task, step
+        self._nodes, self._versions, self._load, self._instruct, self._step = nodes, versions, load, instruct, step
         self._mean = mean or FedAvg()
         self._states: dict[int, State] = {}
 
@@ -55,8 +55,7 @@ class UpdateAveraging(FedAvg):
             if version not in records:
                 self._states[version] = self._load(version)
                 records[version] = ArrayRecord(torch_state_dict=dict(self._states[version]))
-            task = ConfigRecord({"task": self._task(server_round, client)})
-            content = RecordDict({"arrays": records[version], "config": task})
+            content = broadcast(records[version], self._instruct(server_round, client))
             messages.append(Message(content, dst_node_id=self._nodes[client], message_type=MessageType.TRAIN))
         return messages
 
@@ -68,14 +67,10 @@ class UpdateAveraging(FedAvg):
         if mean is None:
             return None, metrics
         new = dict(self._states[server_round - 1])
-        for name, value in mean.to_torch_state_dict().items():
-            if name.startswith(STATISTICS_PREFIX):
-                continue
-            value = value[0]  # updates carry a leading dimension of one
-            if name.startswith(BUFFER_PREFIX):
-                buffer = name.removeprefix(BUFFER_PREFIX)
-                kept = new[buffer]
-                new[buffer] = value.to(kept.dtype) if kept.is_floating_point() else value.round().to(kept.dtype)
-            else:
-                new[name] = new[name] + self._step * value
+        update, buffers, _ = split(mean)
+        for name, value in update.items():
+            new[name] = new[name] + self._step * value
+        for name, value in buffers.items():
+            kept = new[name]
+            new[name] = value.to(kept.dtype) if kept.is_floating_point() else value.round().to(kept.dtype)
         return ArrayRecord(torch_state_dict=new), metrics

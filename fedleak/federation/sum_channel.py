@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 
 from fedleak.federation.channel import ChannelTap, Delivery
-from fedleak.federation.noisy_mean import CLIENTS
 from fedleak.federation.secure_aggregation import SecureSum
+from fedleak.federation.wire import Reply
 from fedleak.transcript.manifest import UpdateRecord
 
 
 class SumTap(ChannelTap):
     """Records a round's sum in place of updates; the server goes on as if one client had replied with it."""
 
-    _asked: Message
+    _first: Message
     _sum: SecureSum
 
     def configure_train(
@@ -24,7 +24,7 @@ class SumTap(ChannelTap):
     ) -> Iterable[Message]:
         """Pass the server's messages on and remember who was asked."""
         messages = list(super().configure_train(server_round, arrays, config, grid))
-        self._asked = messages[0]
+        self._first = messages[0]
         return messages
 
     def aggregate_sum(
@@ -44,14 +44,12 @@ class SumTap(ChannelTap):
             Delivery(client, "ok")
             if client in included
             else Delivery(client, "failed", reasons[client], lost=client in lost)
-            for client in sorted(self._expected)
+            for client in sorted(self._asked)
         ]
-        tensors = dict(zip(names, secure.arrays, strict=True))
-        for update in list(self._planned(server_round))[:1]:
-            self._record(update, {name: tensor[0] for name, tensor in tensors.items()})
-        metrics = MetricRecord({"num-examples": secure.samples, CLIENTS: len(secure.nodes)})
-        content = RecordDict({"arrays": ArrayRecord(torch_state_dict=tensors), "metrics": metrics})
-        return self._inner.aggregate_train(server_round, [Message(content, reply_to=self._asked)])
+        reply = Reply(dict(zip(names, secure.arrays, strict=True)), samples=secure.samples, clients=len(secure.nodes))
+        for update in list(self._expected(server_round))[:1]:
+            self._record(update, reply)
+        return self._inner.aggregate_train(server_round, [Message(reply.content(), reply_to=self._first)])
 
     def update_records(self, server_round: int) -> tuple[UpdateRecord, ...]:
         """The transcript's one entry for the round that was aggregated last; none if it is not planned to be seen."""
@@ -67,5 +65,5 @@ class SumTap(ChannelTap):
                 bytes=self._sum.bytes,
                 status="ok",
             )
-            for update in list(self._planned(server_round))[:1]
+            for update in list(self._expected(server_round))[:1]
         )

@@ -12,10 +12,13 @@ from fedleak.attacks.base import Slug
 from fedleak.client.client_level_dp import ClientLevelDp
 from fedleak.client.dp_sgd import DpSgd
 from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
+from fedleak.client.local_training import LocalTraining
+from fedleak.client.postprocess.gradient_masking import frozen_layers
 from fedleak.component import Settings, choice
 from fedleak.errors import nearest
 from fedleak.metrics.base import metric_settings
 from fedleak.server.secure_aggregation import SecureAggregation
+from fedleak.tasks.base import LearningTask
 
 if TYPE_CHECKING:
     from fedleak.attacks.base import Attack as AttackChoice
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from fedleak.server.staleness.base import Staleness as StalenessChoice
 
     ModelChoice: TypeAlias = Model
+    TaskChoice: TypeAlias = LearningTask
 else:
     MetricsChoice = metric_settings(families.kinds("metric"))
     AggregationChoice = choice(*families.AGGREGATIONS)
@@ -48,6 +52,7 @@ else:
     PostProcessChoice = choice(*families.POST_PROCESSES)
     ShiftChoice = choice(*families.SHIFTS)
     StalenessChoice = choice(*families.STALENESS)
+    TaskChoice = choice(*families.TASKS)
     TheoryChoice = choice(*families.THEORIES)
 
 ClientIndex = Annotated[int, Field(ge=0)]
@@ -99,6 +104,25 @@ class ClientSettings(Settings):
     error_feedback: bool = False
     """Each client adds what the compressors of ``postprocess`` left out of its last update to its next one. Injected
     batches are answered without it and leave it alone: a pair depends on its images, not on the client's past."""
+
+    def training(self, task: LearningTask) -> LocalTraining:
+        """How a client with these settings turns a batch into an update."""
+        return LocalTraining(
+            protocol=self.protocol,
+            batch_size=self.batch_size,
+            epochs=self.local_epochs,
+            learning_rate=self.local_learning_rate,
+            train_mode=self.batch_norm != "eval",
+            sgd=self.local_sgd,
+            frozen=frozen_layers(self.postprocess),
+            task=task,
+        )
+
+    def images_per_update(self, held: int) -> int:
+        """How many images of a client that holds ``held`` go into one update."""
+        if self.protocol == "fedsgd":
+            return self.batch_size
+        return self.samples if self.samples is not None else held
 
     @model_validator(mode="after")
     def _fits_protocol(self) -> Self:
@@ -278,6 +302,8 @@ class Scenario(Settings):
     seed: int = Field(default=0, ge=0)
     dataset: DatasetChoice
     model: ModelChoice
+    task: TaskChoice = Field(default={"kind": "classification"}, validate_default=True)
+    """What clients learn."""
     federation: Federation = Federation()
     adversary: Adversary = Adversary()
     attacks: tuple[AttackChoice, ...] = Field(min_length=1)

@@ -97,6 +97,7 @@ def _about(plan: Plan) -> dict[str, Any]:
     return {
         "protocol": plan.scenario.federation.client.protocol,
         "model": plan.scenario.model.model_dump(mode="json"),
+        "task": plan.scenario.task.model_dump(mode="json"),
         "input_shape": splits.input_shape,
         "classes": len(splits.class_names),
         "class_names": splits.class_names,

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from fedleak.errors import InputError
 from fedleak.transcript.manifest import Manifest, file_digest, load_manifest
 from fedleak.transcript.rows import RowFile
-from fedleak.transcript.writer import model_file, statistics_file
+from fedleak.transcript.writer import model_file, sent_file, statistics_file
 
 
 class TranscriptReader:
@@ -99,6 +99,16 @@ class TranscriptReader:
             return load_file(self._checked(model_file(version)))
         except SafetensorError as error:
             raise InputError("transcript", model_file(version), f"not a safetensors file ({error})") from error
+
+    def sent(self, round_number: int, client: int) -> dict[str, torch.Tensor] | None:
+        """What a client was sent in a round; None where it was the broadcast model."""
+        name = sent_file(round_number, client)
+        if name not in self.manifest.checksums:
+            return None
+        try:
+            return load_file(self._inside(name))
+        except SafetensorError as error:
+            raise InputError("transcript", name, f"not a safetensors file ({error})") from error
 
     def statistics(self, row: int) -> dict[str, torch.Tensor]:
         """``LAYER.mean`` and ``LAYER.var`` of an update's batch; empty where none were recorded."""

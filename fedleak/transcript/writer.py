@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from fedleak.version import __version__
 JOURNAL = "journal.jsonl"
 MEMORY = "memory"
 """Folder of what the server keeps in mind while the federation runs."""
-ModelState = dict[str, torch.Tensor]
+ModelState = Mapping[str, torch.Tensor]
 
 
 def model_file(version: int) -> str:
@@ -45,6 +46,11 @@ def model_file(version: int) -> str:
 def memory_file(version: int) -> str:
     """Relative name of what the server's aggregation keeps in mind after ``version`` rounds, while the run lasts."""
     return f"{MEMORY}/version-{version:05d}.safetensors"
+
+
+def sent_file(round_number: int, client: int) -> str:
+    """Relative name of the model that a client was sent in a round, where it differs from the broadcast one."""
+    return f"sent/round-{round_number:05d}-client-{client:05d}.safetensors"
 
 
 def statistics_file(row: int) -> str:
@@ -190,6 +196,10 @@ class TranscriptWriter:
     def write_statistics(self, row: int, statistics: ModelState) -> None:
         """Store the batch statistics behind one update, ``LAYER.mean`` and ``LAYER.var``."""
         self._save(statistics_file(row), statistics)
+
+    def save_sent(self, round_number: int, client: int, state: ModelState) -> None:
+        """Store the model that a client was sent in a round instead of the broadcast one."""
+        self._save(sent_file(round_number, client), state)
 
     def finish_round(self, record: RoundRecord, memory: ModelState | None = None) -> None:
         """Mark a round as done, with what the server's aggregation keeps in mind for the next one."""

@@ -17,7 +17,7 @@ from fedleak.attacks.replay import (
     replica,
     split_state,
 )
-from fedleak.federation.local_training import LocalTraining, compute_updates, mini_batches
+from fedleak.client.local_training import LocalTraining, compute_updates, mini_batches
 from fedleak.models.base import Model
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet

@@ -13,9 +13,9 @@ from torch import nn
 
 import fedleak
 from fedleak.attacks.replay import loss_gradient, replica, split_state
+from fedleak.client.local_training import LocalTraining, compute_updates
 from fedleak.examples import InputShape
 from fedleak.families import kinds
-from fedleak.federation.local_training import LocalTraining, compute_updates
 from fedleak.models.factory import CONSENT
 from fedleak.stages.attack.record import load_images
 from tests.builders import FACTORY, small_model

@@ -116,7 +116,7 @@ def test_the_surrogate_runs_over_many_trials_at_once(kind: str) -> None:
 @pytest.mark.parametrize("name", UPDATES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_noise_is_a_finite_variance_of_each_tensor_or_none(kind: str, name: str) -> None:
-    noise = step(kind).noise(applied(kind, UPDATES[name]))
+    noise = step(kind).noise_variance(applied(kind, UPDATES[name]))
     values = [key for key, tensor in UPDATES[name].items() if tensor.is_floating_point() and tensor.numel()]
     assert list(noise) in ([], values)
     assert all(value.ndim == 0 and not value.isnan() and value >= 0 for value in noise.values())

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fedleak.data.shift.base import Shift
-from fedleak.data.sources.base import DatasetSplits, LabelledImages, Normalisation
+from fedleak.data.sources.base import DatasetSplits, LabelledImages
+from fedleak.examples import Normalisation
 from fedleak.families import kinds
 from tests.builders import with_required
 

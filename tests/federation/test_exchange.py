@@ -11,10 +11,11 @@ import pytest
 from flwr.app import ConfigRecord, Error, Message, RecordDict
 
 from fedleak.errors import FederationError
-from fedleak.federation.client import WHOAMI, app
+from fedleak.federation.client import app
 from fedleak.federation.exchange import StoppedError, exchange, identify, wait_for_nodes
 from fedleak.federation.failures import client_failure, is_lost_worker
 from fedleak.federation.serial_grid import FIRST_NODE, SerialGrid
+from fedleak.federation.wire import WHOAMI
 
 
 def questions(count: int) -> list[Message]:

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from fedleak import seeds
+from fedleak.client.local_training import LocalTraining, Updates, compute_updates
 from fedleak.client.postprocess.base import apply_chain
 from fedleak.errors import FederationError
 from fedleak.federation import injection
 from fedleak.federation.client import LOCAL_BUFFERS, app
-from fedleak.federation.local_training import LocalTraining, Updates, compute_updates
 from fedleak.federation.plan import Plan, make_plan
 from fedleak.federation.serial_grid import SerialGrid
 from fedleak.federation.server import Server

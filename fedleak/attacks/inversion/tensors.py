@@ -102,7 +102,7 @@ def noise_weights(steps: Sequence[PostProcess], shared: Mapping[str, Tensor]) ->
         steps: what the client does to its update, in order; the variances of several add up.
         shared: the update as shared, name -> tensor.
     """
-    found = [noise for step in steps if (noise := step.noise(shared))]
+    found = [noise for step in steps if (noise := step.noise_variance(shared))]
     names = [name for name in shared if any(name in noise for noise in found)]
     if not names:
         return {}

@@ -15,6 +15,19 @@ from fedleak.component import Component
 Update = Mapping[str, torch.Tensor]
 
 
+class UnfitSettingError(ValueError):
+    """A setting of a step does not fit the model.
+
+    Attributes:
+        setting, value: which one.
+        reason: why, and what would fit.
+    """
+
+    def __init__(self, setting: str, value: object, reason: str) -> None:
+        super().__init__(reason)
+        self.setting, self.value, self.reason = setting, value, reason
+
+
 class PostProcess(Component):
     """A transformation of one update: name -> tensor, gradients or weight deltas, never buffers."""
 
@@ -26,6 +39,17 @@ class PostProcess(Component):
 
     needs_batch: ClassVar[bool] = False
     """It reads the images behind the update: what it does is done by ``at_source``, before every other step."""
+
+    def check_model(self, model: nn.Module, example: torch.Tensor) -> None:
+        """Whether the step fits the model whose updates it will process; every model does unless the kind says no.
+
+        Args:
+            example: one normalised image, ``(1, C, H, W)``.
+
+        Raises:
+            UnfitSettingError: if it does not.
+        """
+        return
 
     @abstractmethod
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -52,7 +76,7 @@ class PostProcess(Component):
         """
         return dict(update)
 
-    def noise(self, shared: Update) -> dict[str, torch.Tensor]:
+    def noise_variance(self, shared: Update) -> dict[str, torch.Tensor]:
         """Variance of what chance adds to a value, a scalar for each tensor, as an attacker reads it off ``shared``.
 
         Empty unless the kind draws and knows.

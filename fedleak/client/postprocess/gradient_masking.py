@@ -8,8 +8,9 @@ from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
+from torch import nn
 
-from fedleak.client.postprocess.base import PostProcess, Update
+from fedleak.client.postprocess.base import PostProcess, UnfitSettingError, Update
 
 
 class GradientMasking(PostProcess):
@@ -26,6 +27,13 @@ class GradientMasking(PostProcess):
     mode: Literal["omit", "keep", "freeze"] = "omit"
     """Whether the layers that match are left out, or are the only ones shared; ``freeze``: left out, and clients that
     take local steps do not train them either."""
+
+    def check_model(self, model: nn.Module, example: torch.Tensor) -> None:
+        """Every pattern must fit a parameter."""
+        names = [name for name, _ in model.named_parameters()]
+        for pattern in self.layers:
+            if not any(fits(name, [pattern]) for name in names):
+                raise UnfitSettingError("layers", pattern, f"it fits no parameter of the model: {', '.join(names)}")
 
     def matches(self, name: str) -> bool:
         """Whether a parameter's name fits one of the patterns."""

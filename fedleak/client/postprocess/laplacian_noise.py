@@ -24,6 +24,6 @@ class LaplacianNoise(PostProcess):
         """Every tensor gets its own draw, in the order of the mapping."""
         return add_noise(update, lambda t: laplace_like(t, generator), std=self.std, relative_to=self.relative_to)
 
-    def noise(self, shared: Update) -> dict[str, torch.Tensor]:
+    def noise_variance(self, shared: Update) -> dict[str, torch.Tensor]:
         """The variance; where it is relative, to what the shared update tells of the scale."""
         return added_variance(shared, std=self.std, relative_to=self.relative_to)

@@ -35,7 +35,7 @@ class Qsgd(PostProcess):
         """
         return each_floating(update, lambda tensor: self._quantise(tensor, generator))
 
-    def noise(self, shared: Update) -> dict[str, Tensor]:
+    def noise_variance(self, shared: Update) -> dict[str, Tensor]:
         """Of the stochastic rounding; being unbiased, it is matched as noise: trial updates are not rounded."""
         return rounding_variances(shared)
 

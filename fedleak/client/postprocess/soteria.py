@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from fedleak.client.postprocess.base import PostProcess, Update
+from fedleak.client.postprocess.base import PostProcess, UnfitSettingError, Update
 
 FEATURES_AT_ONCE = 64
 """Rows of the Jacobian that are computed together."""
@@ -35,7 +35,7 @@ class Soteria(PostProcess):
 
     def at_source(self, update: Update, *, model: nn.Module, images: Tensor) -> dict[str, Tensor]:
         """Whole columns of the layer's gradient become zero."""
-        name = self.check_model(model, images[:1])
+        name = self._weight(model, images[:1])
         values, slopes = representation(model, name, images)
         tells = torch.where(values == 0, values, values.abs() / slopes).sum(dim=0)
         pruned = tells.topk(int(self.rate * len(tells) + 1e-9)).indices
@@ -50,7 +50,14 @@ class Soteria(PostProcess):
         name = self._guarded(update)
         return {n: t * (shared[n] != 0).any(dim=0) if n == name else t for n, t in update.items()}
 
-    def check_model(self, model: nn.Module, images: Tensor) -> str:
+    def check_model(self, model: nn.Module, example: Tensor) -> None:
+        """The guarded layer must be a linear one that reads one vector per image."""
+        try:
+            self._weight(model, example)
+        except ValueError as error:
+            raise UnfitSettingError("layer", self.layer, str(error)) from error
+
+    def _weight(self, model: nn.Module, images: Tensor) -> str:
         """The name of the guarded weight.
 
         Raises:

@@ -41,7 +41,7 @@ class UniformQuantisation(PostProcess):
             return dict(update)
         return each_floating(update, lambda tensor: straight_through(tensor, self._nearest(tensor.detach())))
 
-    def noise(self, shared: Update) -> dict[str, Tensor]:
+    def noise_variance(self, shared: Update) -> dict[str, Tensor]:
         """Of stochastic rounding."""
         if self.rounding == "nearest":
             return {}

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedleak.component import Component
+from fedleak.examples import InputShape, Normalisation
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -36,17 +37,6 @@ class LabelledImages:
 
 
 @dataclass(frozen=True)
-class Normalisation:
-    """Per-channel mean and standard deviation, for images in [0, 1].
-
-    Fixed constants that everyone in the federation agrees on; never computed from a client's own data.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-@dataclass(frozen=True)
 class DatasetSplits:
     """A data set as the simulator sees it: ``train`` is dealt to clients and adversary, ``test`` to the server."""
 
@@ -56,7 +46,7 @@ class DatasetSplits:
     normalisation: Normalisation
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
+    def input_shape(self) -> InputShape:
         """``(C, H, W)`` of one image."""
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width

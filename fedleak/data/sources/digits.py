@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from fedleak.data.sources.base import DatasetSplits, LabelledImages, Normalisation
+from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.data.sources.resized import ResizedDataset
+from fedleak.examples import Normalisation
 
 
 class Digits(ResizedDataset):

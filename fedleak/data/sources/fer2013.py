@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fedleak.data.sources.base import DatasetSplits, LabelledImages, Normalisation
+from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.data.sources.files import existing_folder, labelled_files, read_files
 from fedleak.data.sources.resized import ResizedDataset
 from fedleak.errors import InputError
+from fedleak.examples import Normalisation
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """In the order of FER2013's labels 0 to 6."""

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from fedleak.data.sources.base import DatasetSplits, LabelledImages, Normalisation
+from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.data.sources.files import Channels
 from fedleak.data.sources.resized import ResizedDataset, to_array
 from fedleak.errors import InputError
+from fedleak.examples import Normalisation
 
 TEST_SPLITS = ("test", "validation", "valid", "val")
 SEED = 0

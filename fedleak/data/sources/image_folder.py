@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fedleak.data.sources.base import DatasetSplits, Normalisation
+from fedleak.data.sources.base import DatasetSplits
 from fedleak.data.sources.files import (
     Channels,
     class_names,
@@ -17,6 +17,7 @@ from fedleak.data.sources.files import (
     read_files,
 )
 from fedleak.data.sources.resized import ResizedDataset
+from fedleak.examples import Normalisation
 
 
 class ImageFolder(ResizedDataset):

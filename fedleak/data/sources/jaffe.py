@@ -8,11 +8,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from fedleak.data.sources.base import DatasetSplits, Normalisation
+from fedleak.data.sources.base import DatasetSplits
 from fedleak.data.sources.fer2013 import EMOTIONS
 from fedleak.data.sources.files import existing_folder, hold_out, pictures, read_files
 from fedleak.data.sources.resized import ResizedDataset
 from fedleak.errors import InputError
+from fedleak.examples import Normalisation
 
 CODES = {"AN": "angry", "DI": "disgust", "FE": "fear", "HA": "happy", "SA": "sad", "SU": "surprise", "NE": "neutral"}
 NAME = re.compile(rf"[A-Z]{{2}}\.({'|'.join(CODES)})\d*\.\d+")

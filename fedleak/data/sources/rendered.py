@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fedleak.data.sources.base import Dataset, DatasetSplits, Images, LabelledImages, Normalisation
+from fedleak.data.sources.base import Dataset, DatasetSplits, Images, LabelledImages
 from fedleak.data.sources.drawing import CONTENTS, ContentName, masks
 from fedleak.data.sources.files import Channels
+from fedleak.examples import Normalisation
 
 CONTRAST = 0.5
 """Between plate and ink, in every channel."""

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fedleak.data.sources.base import Dataset, DatasetSplits, LabelledImages, Normalisation
+from fedleak.data.sources.base import Dataset, DatasetSplits, LabelledImages
+from fedleak.examples import Normalisation
 
 SHAPES = ("disc", "square", "ring", "cross", "stripes")
 

@@ -7,10 +7,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from fedleak.data.sources.base import DatasetSplits, LabelledImages, Normalisation
+from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.data.sources.files import LabelledFile, class_names, existing_folder, pictures, read_files
 from fedleak.data.sources.resized import ResizedDataset
 from fedleak.errors import InputError
+from fedleak.examples import Normalisation
 
 ANNOTATIONS = "val_annotations.txt"
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fedleak.data.sources.base import DatasetSplits, LabelledImages, Normalisation
+from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.data.sources.resized import ResizedDataset
 from fedleak.errors import InputError
+from fedleak.examples import Normalisation
 
 
 class TorchvisionDataset(ResizedDataset):

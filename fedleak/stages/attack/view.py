@@ -124,8 +124,13 @@ class View:
             raise InputError("transcript.task", settings, str(error.errors()[0]["msg"])) from error
 
     def _global_model(self) -> threat.GlobalModel:
-        version = self._update_version().version if self._knows_version else self._record().current_version
-        state = {name: tensor.to(self._device) for name, tensor in self._reader.model(version).items()}
+        record = self._record()
+        version = self._update_version().version if self._knows_version else record.current_version
+        sent = [self._reader.sent(record.round, client) for client in record.clients]
+        if len(sent) > 1 and any(model is not None for model in sent):
+            raise AttackFailedError("the clients in the sum were sent different models")
+        model = sent[0] if sent[0] is not None else self._reader.model(version)
+        state = {name: tensor.to(self._device) for name, tensor in model.items()}
         return threat.GlobalModel(state=state, version=version)
 
     def _update_version(self) -> threat.UpdateVersion:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fedleak.attacks.analytic.april import April
+from fedleak.client.local_training import LocalTraining
 from fedleak.errors import AttackFailedError
-from fedleak.federation.local_training import LocalTraining
 from fedleak.models.lenet import LeNet
 from fedleak.models.vit import ViT
 from tests.attacks.inversion.builders import victim

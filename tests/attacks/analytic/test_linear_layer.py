@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from fedleak.attacks.analytic.linear_layer import LinearLayer, distinct_rows, row_inputs
+from fedleak.client.local_training import LocalTraining
 from fedleak.errors import AttackFailedError
-from fedleak.federation.local_training import LocalTraining
 from fedleak.models.lenet import LeNet
 from fedleak.models.mlp import Mlp
 from tests.attacks.inversion.builders import victim

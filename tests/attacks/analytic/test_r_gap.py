@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from fedleak.attacks.analytic.r_gap import RGap
+from fedleak.client.local_training import LocalTraining
 from fedleak.errors import AttackFailedError
-from fedleak.federation.local_training import LocalTraining
 from fedleak.models.base import Model
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet

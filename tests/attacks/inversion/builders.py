@@ -11,8 +11,8 @@ import torch
 from fedleak.attacks.base import Attack, Reconstruction
 from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.attacks.labels.greedy_bias import GreedyBias
+from fedleak.client.local_training import LocalTraining, compute_updates
 from fedleak.data.sources.base import LabelledImages
-from fedleak.federation.local_training import LocalTraining, compute_updates
 from fedleak.models.base import Model
 from fedleak.models.lenet import LeNet
 from fedleak.threat import (

@@ -13,6 +13,7 @@ from fedleak.attacks.inversion.dlg import Dlg
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
 from fedleak.attacks.inversion.objective import SearchTensors
 from fedleak.attacks.inversion.tensors import noise_weights, search_tensors
+from fedleak.client.local_training import LocalTraining
 from fedleak.client.postprocess.base import PostProcess, apply_chain
 from fedleak.client.postprocess.elementwise_clipping import ElementwiseClipping
 from fedleak.client.postprocess.gaussian_noise import GaussianNoise
@@ -20,7 +21,6 @@ from fedleak.client.postprocess.l2_clipping import L2Clipping
 from fedleak.client.postprocess.magnitude_pruning import MagnitudePruning
 from fedleak.client.postprocess.sign_sgd import SignSgd
 from fedleak.errors import AttackFailedError, InputErrors
-from fedleak.federation.local_training import LocalTraining
 from fedleak.threat import PostProcessingDetails
 from tests.attacks.inversion.builders import Victim, victim
 from tests.scenarios import scenario

@@ -11,8 +11,8 @@ from fedleak.attacks.inversion.engines import engine_for
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
 from fedleak.attacks.inversion.outcome import Inversion, best_reconstruction
 from fedleak.attacks.inversion.problem import Problem
+from fedleak.client.local_training import LocalTraining
 from fedleak.errors import AttackFailedError
-from fedleak.federation.local_training import LocalTraining
 from fedleak.threat import InferredLabels, InjectedPairs, PublicData, TrainingDetails
 from tests.attacks.inversion.builders import Victim, victim
 

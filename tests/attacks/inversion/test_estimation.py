@@ -11,8 +11,8 @@ from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
 from fedleak.attacks.inversion.problem import estimated_distance
 from fedleak.attacks.replay import replay, replica, split_state
 from fedleak.client.local_sgd import LocalSgd
+from fedleak.client.local_training import LocalTraining
 from fedleak.errors import AttackFailedError
-from fedleak.federation.local_training import LocalTraining
 from fedleak.models.lenet import LeNet
 from tests.attacks.inversion.builders import Victim, victim
 

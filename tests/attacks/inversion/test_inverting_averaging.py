@@ -4,7 +4,7 @@ import pytest
 
 from fedleak.attacks.inversion.inverting_averaging import InvertingAveraging
 from fedleak.attacks.replay import LocalSteps, assumed_order
-from fedleak.federation.local_training import LocalTraining
+from fedleak.client.local_training import LocalTraining
 from fedleak.models.convnet import ConvNet
 from fedleak.threat import TrainingDetails
 from tests.attacks.inversion.builders import victim

@@ -10,7 +10,7 @@ import torch
 
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
-from fedleak.federation.local_training import LocalTraining, compute_updates
+from fedleak.client.local_training import LocalTraining, compute_updates
 from fedleak.models.base import Model
 from fedleak.threat import (
     Capability,

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from fedleak.attacks.base import Reconstruction
 from fedleak.attacks.latent.gias import Gias
 from fedleak.attacks.latent.network import ImageGenerator
-from fedleak.federation.local_training import LocalTraining
+from fedleak.client.local_training import LocalTraining
 from fedleak.models.convnet import ConvNet
 from fedleak.progress import QuietProgress
 from fedleak.threat import PublicData

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from fedleak import seeds
 from fedleak.client.augment.base import Batch, apply_augmentations
-from fedleak.federation.local_training import LocalTraining, compute_updates
+from fedleak.client.local_training import LocalTraining, compute_updates
 from fedleak.stages.score.truth import TruthReader
 from fedleak.transcript.reader import TranscriptReader
 from tests.scenarios import run_federation, scenario, tree

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedleak.attacks.replay import LocalSteps, replay, replica, split_state
+from fedleak.client.local_training import LocalTraining, mini_batches
 from fedleak.client.postprocess.base import Update
 from fedleak.client.postprocess.gradient_masking import GradientMasking, frozen_layers
 from fedleak.errors import InputError
-from fedleak.federation.local_training import LocalTraining, mini_batches, training_seed
 from fedleak.federation.plan import make_plan
+from fedleak.federation.sampling import training_seed
 from fedleak.models.mlp import Mlp
 from fedleak.stages.score.truth import TruthReader
 from fedleak.transcript.reader import TranscriptReader

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedleak import seeds
 from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
-from fedleak.client.postprocess.gradient_masking import fits, frozen_layers
-from fedleak.federation.per_batch import per_batch_gradients, weighted_layers
-from fedleak.scenario.schema import ClientSettings
+from fedleak.client.per_batch import per_batch_gradients, weighted_layers
+from fedleak.client.postprocess.gradient_masking import fits
+from fedleak.tasks.base import LearningTask
+from fedleak.tasks.classification import CLASSIFICATION
 
 State = dict[str, Tensor]
 Loss = Callable[[State, State, Tensor, Tensor], tuple[Tensor, State]]
@@ -41,6 +41,7 @@ class LocalTraining:
         train_mode: run normalisation and dropout layers in training mode.
         sgd: momentum, weight decay and schedule of local SGD.
         frozen: patterns of the parameters that local SGD leaves as they are.
+        task: what is learnt.
     """
 
     protocol: str
@@ -50,24 +51,7 @@ class LocalTraining:
     train_mode: bool
     sgd: LocalSgd = PLAIN_SGD
     frozen: tuple[str, ...] = ()
-
-
-def training_of(client: ClientSettings) -> LocalTraining:
-    """What clients with these settings do."""
-    return LocalTraining(
-        protocol=client.protocol,
-        batch_size=client.batch_size,
-        epochs=client.local_epochs,
-        learning_rate=client.local_learning_rate,
-        train_mode=client.batch_norm != "eval",
-        sgd=client.local_sgd,
-        frozen=frozen_layers(client.postprocess),
-    )
-
-
-def training_seed(seed: int, round_number: int, client: int) -> int:
-    """Of the mini-batch order and the dropout of a client in a round."""
-    return seeds.derive(seed, "client", round_number, client)
+    task: LearningTask = CLASSIFICATION
 
 
 @dataclass(frozen=True)
@@ -79,13 +63,15 @@ class Updates:
     losses: Tensor
 
 
-def compute_updates(model: nn.Module, images: Tensor, labels: Tensor, training: LocalTraining, *, seed: int) -> Updates:
+def compute_updates(
+    model: nn.Module, images: Tensor, targets: Tensor, training: LocalTraining, *, seed: int
+) -> Updates:
     """Updates of ``n`` independent clients' batches from one common model.
 
     Args:
         model: architecture, parameters and buffers; left unchanged.
         images: normalised, ``(n, M, C, H, W)``.
-        labels: ``(n, M)``, or class probabilities ``(n, M, classes)``.
+        targets: of the images, ``(n, M, ...)``, as the loss of the task takes them.
         training: what to compute.
         seed: of mini-batch order and dropout.
     """
@@ -101,7 +87,7 @@ def compute_updates(model: nn.Module, images: Tensor, labels: Tensor, training: 
         with seeds.global_torch_seed(seed):
             for start in range(0, len(images), group):
                 some = slice(start, start + group)
-                parts.append(_group(work, buffers, images[some], labels[some]))
+                parts.append(_group(work, buffers, images[some], targets[some]))
     finally:
         model.train(was_training)
     return Updates(
@@ -135,16 +121,16 @@ class _Work:
     training: LocalTraining
     order: list[Tensor]
 
-    def update(self, gradient_of: GradientOf, buffers: State, images: Tensor, labels: Tensor) -> Shared:
+    def update(self, gradient_of: GradientOf, buffers: State, images: Tensor, targets: Tensor) -> Shared:
         """Update, new buffers and mean loss of one batch ``(M, C, H, W)``."""
         if self.training.protocol == "fedsgd":
-            gradient, value, buffers = gradient_of(self._loss, self.parameters, buffers, images, labels)
+            gradient, value, buffers = gradient_of(self._loss, self.parameters, buffers, images, targets)
             return gradient, buffers, value
         sgd, weights = self.training.sgd, self._trained()
         losses = []
         velocity: State = {}
         for batch, rate in zip(self.order, sgd.rates(self.training.learning_rate, len(self.order)), strict=True):
-            gradient, value, buffers = gradient_of(self._loss, weights, buffers, images[batch], labels[batch])
+            gradient, value, buffers = gradient_of(self._loss, weights, buffers, images[batch], targets[batch])
             weights, velocity = sgd_step(weights, gradient, velocity, rate=rate, settings=sgd)
             losses.append(value)
         delta = {name: weights.get(name, weight) - weight for name, weight in self.parameters.items()}
@@ -155,26 +141,26 @@ class _Work:
 
     def _loss(self, trained: State, buffers: State, x: Tensor, y: Tensor) -> tuple[Tensor, State]:
         # Normalisation layers write into the buffers they are given: these are this batch's own.
-        logits = functional_call(self.model, (self.parameters | trained, buffers), (x,))
-        return F.cross_entropy(logits, y), buffers
+        outputs = functional_call(self.model, (self.parameters | trained, buffers), (x,))
+        return self.training.task.loss(outputs, y), buffers
 
 
-def _group(work: _Work, buffers: State, images: Tensor, labels: Tensor) -> Shared:
+def _group(work: _Work, buffers: State, images: Tensor, targets: Tensor) -> Shared:
     training = work.training
     layers = weighted_layers(work.model) if training.protocol == "fedsgd" and not training.train_mode else None
     if layers and not buffers:
-        quick = per_batch_gradients(work.model, layers, images, labels)
+        quick = per_batch_gradients(work.model, layers, images, targets, task=training.task)
         if quick is not None:
             return quick[0], {}, quick[1]
 
     if len(images) == 1:  # autograd is quicker than functional gradients, where there is nothing to run side by side
         own = {name: b.clone() for name, b in buffers.items()}
-        update = work.update(_autograd, own, images[0], labels[0])
+        update = work.update(_autograd, own, images[0], targets[0])
         return _stacked(update[0]), _stacked(update[1]), update[2][None]
 
     own_buffers = {name: b.unsqueeze(0).repeat(len(images), *[1] * b.ndim) for name, b in buffers.items()}
     with sdpa_kernel(SDPBackend.MATH):  # vmap has no rule for the fused kernels and would loop
-        return vmap(partial(work.update, _functional), randomness="different")(own_buffers, images, labels)
+        return vmap(partial(work.update, _functional), randomness="different")(own_buffers, images, targets)
 
 
 def _stacked(tensors: State) -> State:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fedleak.federation.per_batch import per_batch_gradients, weighted_layers
+from fedleak.client.per_batch import per_batch_gradients, weighted_layers
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
 from fedleak.models.mlp import Mlp

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedleak.client.dp_sgd import DpSgd
+from fedleak.client.private_gradient import private_gradient
 from fedleak.errors import InputError
-from fedleak.federation.private_gradient import private_gradient
 from fedleak.models.lenet import LeNet
 from tests.scenarios import scenario
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from fedleak.tasks.base import LearningTask
+from fedleak.tasks.classification import CLASSIFICATION
 
 State = dict[str, Tensor]
 
@@ -44,26 +46,32 @@ def weighted_layers(model: nn.Module) -> dict[str, nn.Linear | nn.Conv2d] | None
 
 
 def per_batch_gradients(
-    model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d], images: Tensor, labels: Tensor
+    model: nn.Module,
+    layers: dict[str, nn.Linear | nn.Conv2d],
+    images: Tensor,
+    targets: Tensor,
+    *,
+    task: LearningTask = CLASSIFICATION,
 ) -> tuple[State, Tensor] | None:
-    """Gradients of each batch's mean cross-entropy.
+    """Gradients of each batch's mean loss.
 
     Args:
         model: in evaluation mode; left unchanged.
         layers: from ``weighted_layers``.
         images: ``(n, B, C, H, W)``.
-        labels: ``(n, B)``, or class probabilities ``(n, B, classes)``.
+        targets: ``(n, B, ...)``, as the loss of the task takes them.
+        task: what is learnt.
 
     Returns:
         Name -> ``(n, *shape)``, and the losses ``(n,)``; None if the model calls a layer not exactly once, or on
         something other than plain feature vectors and maps.
     """
     count = len(images)
-    calls, logits = _forward(model, layers, images.flatten(0, 1))
+    calls, outputs = _forward(model, layers, images.flatten(0, 1))
     shapes_fit = all(c.inputs.ndim == (2 if isinstance(c.layer, nn.Linear) else 4) for c in calls)
     if sorted(c.name for c in calls) != sorted(layers) or not shapes_fit:
         return None
-    losses = F.cross_entropy(logits, labels.flatten(0, 1), reduction="none").reshape(count, -1).mean(dim=1)
+    losses = task.loss(outputs, targets.flatten(0, 1), reduction="none").reshape(count, -1).mean(dim=1)
     backward = torch.autograd.grad(losses.sum(), [call.output for call in calls])
     gradients: State = {}
     for call, d in zip(calls, backward, strict=True):

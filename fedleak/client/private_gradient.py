@@ -6,27 +6,36 @@ import torch
 from torch import Tensor, nn
 
 from fedleak.client.dp_sgd import DpSgd
+from fedleak.client.local_training import LocalTraining, compute_updates
 from fedleak.client.postprocess.tensors import normal_like
-from fedleak.federation.local_training import LocalTraining, compute_updates
+from fedleak.tasks.base import LearningTask
+from fedleak.tasks.classification import CLASSIFICATION
 
 
 def private_gradient(
-    model: nn.Module, images: Tensor, labels: Tensor, *, settings: DpSgd, generator: torch.Generator
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    *,
+    settings: DpSgd,
+    generator: torch.Generator,
+    task: LearningTask = CLASSIFICATION,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The noisy mean of clipped per-example gradients (Abadi et al. 2016, arXiv 1607.00133, algorithm 1).
 
     Args:
         model: in which nothing mixes examples, such as batch statistics; left unchanged.
         images: normalised, ``(M, C, H, W)``.
-        labels: ``(M,)``.
+        targets: of the images, ``(M, ...)``, as the loss of the task takes them.
         settings: bound and noise.
         generator: of the noise.
+        task: what is learnt.
 
     Returns:
         Name -> ``(sum of clipped gradients + N(0, (noise_multiplier * max_norm)^2)) / M``, and the mean loss.
     """
-    training = LocalTraining("fedsgd", batch_size=1, epochs=1, learning_rate=1.0, train_mode=False)
-    single = compute_updates(model, images.unsqueeze(1), labels.unsqueeze(1), training, seed=0)
+    training = LocalTraining("fedsgd", batch_size=1, epochs=1, learning_rate=1.0, train_mode=False, task=task)
+    single = compute_updates(model, images.unsqueeze(1), targets.unsqueeze(1), training, seed=0)
     norms = torch.stack([t.flatten(1).norm(dim=1) for t in single.tensors.values()]).norm(dim=0)
     factors = settings.max_norm / norms.clamp(min=settings.max_norm)  # at most one
     spread = settings.noise_multiplier * settings.max_norm

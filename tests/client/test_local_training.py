@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedleak import seeds
+from fedleak.client import local_training
 from fedleak.client.local_sgd import LocalSgd
-from fedleak.federation import local_training
-from fedleak.federation.local_training import LocalTraining, compute_updates
+from fedleak.client.local_training import LocalTraining, compute_updates
 from fedleak.models.base import Model
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet

@@ -1,0 +1,179 @@
+"""What passes between server and clients: message types, instructions, injected batches, replies.
+
+Everything that knows how these lie in Flower's records is in this file. A reply carries exactly one ``ArrayRecord``, so
+that buffers and batch statistics travel beside the update under prefixed names. An update has the shapes of the model's
+parameters; the many updates that answer injected batches are stacked along a first dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from fedleak.component import Settings
+from fedleak.examples import InputShape, Normalisation
+from fedleak.scenario.schema import ClientSettings, ModelChoice, TaskChoice
+
+INJECT = "query.inject"
+WHOAMI = "query.whoami"
+
+State = Mapping[str, Tensor]
+
+_BUFFERS = "buffers/"
+_STATISTICS = "batch-statistics/"
+_SAMPLES, _LOSS, _CLIENTS = "num-examples", "loss", "clients"
+
+
+class Instruction(Settings):
+    """What the server tells a client to do: its settings and its part of the simulation, sent with every message."""
+
+    seed: int
+    round: int
+    first_pair: int = 0
+    """Number of the first injected pair in the message."""
+    model: ModelChoice
+    task: TaskChoice
+    input_shape: InputShape
+    classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    client: ClientSettings
+    batch_statistics: bool = False
+    """Tell the server what the normalisation layers saw, because the scenario grants the adversary to know."""
+    data: str
+    """Folder with one sub-folder of private images per client."""
+    public: str = ""
+    """Folder with the public images, ``images.npy`` and ``labels.npy``; read where ``client.augment`` asks for them."""
+    gpu: bool = False
+    """Compute on the GPU that the engine has given to this client."""
+    threads: int = Field(default=1, ge=1)
+    timeout: float
+    fault: Literal["raise", "silent", "exit", "nan"] | None = None
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """Of the images."""
+        return Normalisation(self.mean, self.std)
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the network."""
+        return self.task.outputs(self.classes)
+
+    def record(self) -> ConfigRecord:
+        """As it is sent."""
+        return ConfigRecord({"instruction": self.model_dump_json()})
+
+
+def has_instruction(message: Message) -> bool:
+    """Whether the message is one of our own; the stages of secure aggregation send others."""
+    return "config" in message.content.config_records
+
+
+def instruction_of(message: Message) -> Instruction:
+    """What the message tells the client to do."""
+    return Instruction.model_validate_json(str(message.content.config_records["config"]["instruction"]))
+
+
+def broadcast(arrays: ArrayRecord, instruction: Instruction) -> RecordDict:
+    """The content of a message that asks for an update computed on the model in ``arrays``."""
+    return RecordDict({"arrays": arrays, "config": instruction.record()})
+
+
+def inject(
+    arrays: ArrayRecord, instruction: Instruction, images: NDArray[np.uint8], labels: NDArray[np.int64]
+) -> RecordDict:
+    """The same with batches ``(n, B, C, H, W)`` and their labels ``(n, B)`` that the client is to answer."""
+    content = broadcast(arrays, instruction)
+    content["injected"] = ArrayRecord({"images": Array(images), "labels": Array(labels)})
+    return content
+
+
+def injected_batches(message: Message) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images and labels of the batches in a message."""
+    record = message.content.array_records["injected"]
+    return record["images"].numpy(), record["labels"].numpy()
+
+
+def model_of(message: Message) -> dict[str, Tensor]:
+    """Parameters and buffers of the model in a message."""
+    state: dict[str, Tensor] = message.content.array_records["arrays"].to_torch_state_dict()
+    return state
+
+
+def with_model(content: RecordDict, state: State) -> RecordDict:
+    """The same message content with another model; the argument, which messages may share, is left as it was."""
+    arrays = ArrayRecord(torch_state_dict=dict(state))
+    return RecordDict({name: arrays if name == "arrays" else record for name, record in content.items()})
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a client answers.
+
+    Attributes:
+        update: parameter name -> gradient or weight delta; stacked, ``(n, *shape)``, for injected batches.
+        buffers: new buffers, where they are shared.
+        statistics: ``LAYER.mean`` and ``LAYER.var`` of the batch, where they are told.
+        samples: images behind the update; None for injected batches.
+        loss: mean loss on them.
+        clients: how many clients' updates it is the mean of.
+    """
+
+    update: State
+    buffers: State = field(default_factory=dict)
+    statistics: State = field(default_factory=dict)
+    samples: int | None = None
+    loss: float | None = None
+    clients: int = 1
+
+    @property
+    def shared(self) -> dict[str, Tensor]:
+        """What the client shares for training: update and buffers, each under a name of its own."""
+        return {**self.update, **_prefixed(_BUFFERS, self.buffers)}
+
+    def content(self) -> RecordDict:
+        """As it is sent."""
+        arrays = self.shared | _prefixed(_STATISTICS, self.statistics)
+        metrics: dict[str, int | float] = {}
+        if self.samples is not None:
+            metrics[_SAMPLES] = self.samples
+        if self.loss is not None:
+            metrics[_LOSS] = self.loss
+        if self.clients != 1:
+            metrics[_CLIENTS] = self.clients
+        content = RecordDict({"arrays": ArrayRecord(torch_state_dict=arrays)})
+        if metrics:
+            content["metrics"] = MetricRecord(metrics)  # type: ignore[arg-type]
+        return content
+
+    @classmethod
+    def of(cls, message: Message) -> Reply:
+        """What a message carries."""
+        update, buffers, statistics = split(message.content.array_records["arrays"])
+        metrics: Mapping[str, object] = message.content.metric_records.get("metrics") or {}
+        samples, loss = cast(int | None, metrics.get(_SAMPLES)), cast(float | None, metrics.get(_LOSS))
+        return cls(update, buffers, statistics, samples, loss, int(cast(int, metrics.get(_CLIENTS, 1))))
+
+
+def split(arrays: ArrayRecord) -> tuple[State, State, State]:
+    """Update, buffers and batch statistics of a reply's arrays, or of the mean of several."""
+    tensors: dict[str, Tensor] = arrays.to_torch_state_dict()
+    buffers, statistics = (_under(prefix, tensors) for prefix in (_BUFFERS, _STATISTICS))
+    update = {name: tensor for name, tensor in tensors.items() if not name.startswith((_BUFFERS, _STATISTICS))}
+    return update, buffers, statistics
+
+
+def _prefixed(prefix: str, tensors: State) -> dict[str, Tensor]:
+    return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+def _under(prefix: str, tensors: State) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,1 @@
+"""How an adversary's server changes the model that a client is sent."""
