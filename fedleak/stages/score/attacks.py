@@ -55,7 +55,8 @@ def failed_rows(run: RecordedRun, record: AttackRecord) -> list[ResultRow]:
     """One row for each update on which the attack failed."""
     failed = [(attempt, run.updates[attempt.row]) for attempt in record.attempts if attempt.status == "failed"]
     return [
-        ResultRow(
+        ResultRow.failed(
+            attempt.reason,
             attack=record.attack,
             kind=record.kind,
             victim=update.client,
@@ -63,8 +64,6 @@ def failed_rows(run: RecordedRun, record: AttackRecord) -> list[ResultRow]:
             summed=update.summed,
             seconds=attempt.seconds,
             bytes_per_update=update.bytes,
-            status="failed",
-            reason=attempt.reason,
         )
         for attempt, update in failed
     ]

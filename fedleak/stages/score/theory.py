@@ -50,15 +50,9 @@ def predict(theory: Theory, run: RecordedRun, batches: LeakedBatches) -> tuple[M
         try:
             prediction = theory.predict(leaked, run.reader.manifest.training, generator=generator)
         except NotApplicableError as error:
+            name, kind = theory.row_name, theory.kind
             failed.append(
-                ResultRow(
-                    attack=theory.row_name,
-                    kind=theory.kind,
-                    victim=update.client,
-                    round=update.round,
-                    status="failed",
-                    reason=str(error),
-                )
+                ResultRow.failed(str(error), attack=name, kind=kind, victim=update.client, round=update.round)
             )
             continue
         matched.add_update(
