@@ -14,7 +14,7 @@ from fedleak.report.failures import failed_attacks, failed_clients, rounds_in_wo
 from fedleak.report.marks import assign_marks
 from fedleak.report.page import flatten
 from fedleak.report.svg import log_ticks, tick_label
-from fedleak.report.table import Table, results_table
+from fedleak.report.table import ResultsTable, results_table
 from fedleak.report.verdict import decide
 from fedleak.results import format as fmt
 from fedleak.results.schema import AttackSummary, FederationRound, Interval, ResultRow, Results
@@ -79,7 +79,7 @@ def test_verdict_on_perfect_copies() -> None:
     assert "exactly" in decide((copy, NEAREST)).predicate
 
 
-def table_of(results: Results) -> Table:
+def table_of(results: Results) -> ResultsTable:
     return results_table(results, assign_marks(results.attacks))
 
 
