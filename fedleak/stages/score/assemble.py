@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from fedleak.environment import describe_environment
 from fedleak.results.schema import CapabilityNote, FederationRound, Results
@@ -11,7 +11,7 @@ from fedleak.stages.score.analyse import Analyses
 from fedleak.stages.score.recorded import RecordedRun
 from fedleak.stages.score.scorer import ImageScorer, Scores
 from fedleak.threat import CAPABILITIES, GRANTABLE
-from fedleak.transcript.manifest import Manifest, digest_of
+from fedleak.transcript.manifest import Manifest, UpdateRecord, digest_of
 
 
 def assemble_results(
@@ -37,7 +37,7 @@ def assemble_results(
         epsilon=manifest.privacy.epsilon if manifest.privacy else None,
         delta=manifest.privacy.delta if manifest.privacy else None,
         privacy_unit=manifest.privacy.unit if manifest.privacy else None,
-        bytes_per_update=bytes_per_update(run),
+        bytes_per_update=bytes_per_update(run.updates.values()),
         notes=(*metric_notes(scorer), *federation_notes(manifest)),
         rows=tuple(row for found in scores for row in found.rows),
     )
@@ -71,9 +71,9 @@ def federation_rounds(manifest: Manifest, analyses: Analyses) -> tuple[Federatio
     )
 
 
-def bytes_per_update(run: RecordedRun) -> float | None:
+def bytes_per_update(updates: Iterable[UpdateRecord]) -> float | None:
     """Mean size of the updates whose size is known; None where none is."""
-    sizes = [update.bytes for update in run.updates.values() if update.bytes is not None]
+    sizes = [update.bytes for update in updates if update.bytes is not None]
     return sum(sizes) / len(sizes) if sizes else None
 
 
