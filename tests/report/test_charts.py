@@ -126,11 +126,13 @@ def test_an_analysis_is_relative_to_its_first_round() -> None:
     assert first != analysis_by_round("igsa", rounds_of(None, 5, 11), limits=LIMITS)
 
 
-def test_learning_curves_tell_pairs_held_out_from_others() -> None:
-    curves = {"train": [0.1, 0.01], "held_out": [0.1, 0.05], "weight_distance": [0.5, math.nan]}
-    svg = learning_curves("lti", curves, mark=Mark(4), bounds=(0.01, 0.5), epochs=2)
-    assert svg.count("stroke: var(--s4); stroke-width: 1.8") == 1
-    assert svg.count("stroke-dasharray") == 1
+def test_the_curve_of_pairs_held_out_is_bold_and_that_of_weights_dotted() -> None:
+    curves = {"train": [0.1, 0.05, 0.01], "held_out": [0.1, 0.05], "weight_distance": [0.5, 0.4, 0.3, 0.2]}
+    svg = learning_curves("lti", curves, mark=Mark(4), bounds=(0.01, 0.5), epochs=4)
+    paths = re.findall(r'<path d="([^"]*)"[^>]*style="([^"]*)"', svg)
+    bold = [path.count("L") for path, style in paths if "stroke: var(--s4); stroke-width: 1.8" in style]
+    dotted = [path.count("L") for path, style in paths if "stroke-dasharray" in style]
+    assert (bold, dotted) == ([1], [3])  # two points, four points
     assert "epoch" in texts(svg)
 
 

@@ -15,7 +15,7 @@ from fedleak.transcript.manifest import Manifest, UpdateRecord, digest_of
 
 
 def assemble_results(
-    run: RecordedRun, records: Sequence[AttackRecord], scores: Sequence[Scores], scorer: ImageScorer
+    run: RecordedRun, records: Sequence[AttackRecord], *, scores: Sequence[Scores], scorer: ImageScorer
 ) -> Results:
     """Everything that the run found out, in the order of ``scores``."""
     manifest, scenario = run.reader.manifest, run.scenario

@@ -15,20 +15,19 @@ from fedleak.stages.score.scorer import ImageScorer, ImageScores, Scores
 from fedleak.stages.score.summary import label_accuracy, label_accuracy_class, mean_rates
 
 
-def score_attacks(run: RecordedRun, records: Sequence[AttackRecord], scorer: ImageScorer, bar: Task) -> list[Scores]:
+def score_attacks(run: RecordedRun, records: Sequence[AttackRecord], *, scorer: ImageScorer, bar: Task) -> list[Scores]:
     """Score every attack; the worst-sample rates need all of them, so summaries come last."""
     images: dict[str, ImageScores] = {}
     for record in records:
         images[record.attack] = scorer.score(match_attack(run, record), compared=True)
         bar.advance()
     worst = worst_samples(records, {attack: scores.rows for attack, scores in images.items()})
-    return [
-        Scores(
-            summary=summarise_attack(run, record, images[record.attack], mean_rates(worst.get(record.attack, {}))),
-            rows=(*images[record.attack].rows, *failed_rows(run, record)),
-        )
-        for record in records
-    ]
+    found = []
+    for record in records:
+        scores, rates = images[record.attack], mean_rates(worst.get(record.attack, {}))
+        summary = summarise_attack(run, record, scores=scores, worst_sample=rates)
+        found.append(Scores(summary, (*scores.rows, *failed_rows(run, record))))
+    return found
 
 
 def match_attack(run: RecordedRun, record: AttackRecord) -> MatchedImages:
@@ -70,7 +69,7 @@ def failed_rows(run: RecordedRun, record: AttackRecord) -> list[ResultRow]:
 
 
 def summarise_attack(
-    run: RecordedRun, record: AttackRecord, scores: ImageScores, worst_sample: dict[str, float]
+    run: RecordedRun, record: AttackRecord, *, scores: ImageScores, worst_sample: dict[str, float]
 ) -> AttackSummary:
     """What the results tell of an attack: what it was given, what it cost, and how well it did."""
     worked = [attempt.seconds for attempt in record.attempts if attempt.status == "ok"]

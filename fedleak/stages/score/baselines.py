@@ -57,7 +57,7 @@ BASELINES: dict[str, Baseline] = {
 }
 
 
-def score_baselines(run: RecordedRun, scorer: ImageScorer, bar: Task) -> list[Scores]:
+def score_baselines(run: RecordedRun, *, scorer: ImageScorer, bar: Task) -> list[Scores]:
     """Score every baseline; there are none where the adversary has no images of its own."""
     if not run.reader.has_public_images:
         return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -37,36 +38,34 @@ class MatchedImages:
         guesses: Sequence[int] | None = None,
         labels_ordered: bool = False,
         seconds: float | None = None,
-        metrics: Mapping[str, float] | None = None,
+        metrics: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         """Match the reconstruction of one batch and append a row for each of its images.
 
         Args:
             images: the reconstruction ``(A, C, H, W)``.
             guesses: labels, in the order of ``images`` if ``labels_ordered``.
-            seconds: time of the whole update; each row gets it.
-            metrics: values of the whole update that are known already; each row gets them.
+            seconds, metrics: time and known values of the whole update; each row gets them.
         """
         places, originals = match(images, truth)
-        true_labels = [int(truth.labels[i]) for i in originals]
-        guessed = _guessed(guesses, places, true_labels, ordered=labels_ordered)
-        for position, (place, original) in enumerate(zip(places, originals, strict=True)):
+        labels = [int(truth.labels[i]) for i in originals]
+        guessed = _guessed(guesses, places, labels, ordered=labels_ordered)
+        for place, original, label, guess in zip(places, originals, labels, guessed, strict=True):
             victim, image = truth.places[original] if truth.places else (update.client, original)
-            self.rows.append(
-                ResultRow(
-                    attack=attack,
-                    kind=kind,
-                    victim=victim,
-                    round=update.round,
-                    image=image,
-                    summed=update.summed,
-                    metrics=dict(metrics or {}),
-                    label_true=true_labels[position],
-                    label_guess=guessed[position],
-                    seconds=seconds,
-                    bytes_per_update=update.bytes,
-                )
+            row = ResultRow(
+                attack=attack,
+                kind=kind,
+                victim=victim,
+                round=update.round,
+                image=image,
+                summed=update.summed,
+                metrics=dict(metrics),
+                label_true=label,
+                label_guess=guess,
+                seconds=seconds,
+                bytes_per_update=update.bytes,
             )
+            self.rows.append(row)
             self.reconstructions.append(images[place].clamp(0, 1))
             self.originals.append(truth.images[original])
 

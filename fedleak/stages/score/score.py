@@ -35,11 +35,11 @@ def score(scenario: Scenario, files: RunDirectory, progress: Progress) -> Result
     scorer = ImageScorer(run, Analyses(run, batches))
     bar = progress.task("scoring", len(records) + len(BASELINES) + len(scenario.theory))
     scores = [
-        *score_attacks(run, records, scorer, bar),
-        *score_baselines(run, scorer, bar),
-        *score_theories(run, batches, scorer, bar),
+        *score_attacks(run, records, scorer=scorer, bar=bar),
+        *score_baselines(run, scorer=scorer, bar=bar),
+        *score_theories(run, batches, scorer=scorer, bar=bar),
     ]
-    results = assemble_results(run, records, scores, scorer)
+    results = assemble_results(run, records, scores=scores, scorer=scorer)
     save_results(files.root, results)
     write_atomically(files.root / "environment.json", json.dumps(results.environment, indent=1))
     return results

@@ -13,7 +13,7 @@ from fedleak.stages.score.scorer import ImageScorer, Scores
 from fedleak.stages.score.truth import Truth
 
 
-def score_theories(run: RecordedRun, batches: LeakedBatches, scorer: ImageScorer, bar: Task) -> list[Scores]:
+def score_theories(run: RecordedRun, batches: LeakedBatches, *, scorer: ImageScorer, bar: Task) -> list[Scores]:
     """Score the predictions of every theorem that the scenario names."""
     found = []
     for theory in run.scenario.theory:

@@ -87,7 +87,7 @@ def test_results_hold_summaries_and_rows_in_order(recorded: RecordedRun, scorer:
         )
         for name in ("b", "a")
     ]
-    results = assemble_results(recorded, [record("b"), record("a")], scores, scorer)
+    results = assemble_results(recorded, [record("b"), record("a")], scores=scores, scorer=scorer)
     assert [summary.attack for summary in results.attacks] == ["b", "a"]
     assert [row.attack for row in results.rows] == ["b", "a"]
     assert [note.used_by for note in results.capabilities if note.name == "shared_update"] == [("b", "a")]
@@ -99,6 +99,7 @@ def test_results_hold_summaries_and_rows_in_order(recorded: RecordedRun, scorer:
 
 def test_the_fingerprint_follows_those_of_the_attacks(recorded: RecordedRun, scorer: ImageScorer) -> None:
     first, again, other = (
-        assemble_results(recorded, [record("a", fingerprint=text)], [], scorer).fingerprint for text in "xxy"
+        assemble_results(recorded, [record("a", fingerprint=text)], scores=[], scorer=scorer).fingerprint
+        for text in "xxy"
     )
     assert first == again != other

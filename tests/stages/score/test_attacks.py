@@ -60,7 +60,7 @@ def test_a_failure_is_a_row_without_an_image(recorded: RecordedRun) -> None:
 def test_the_summary_tells_costs_by_hand(recorded: RecordedRun, scorer: ImageScorer) -> None:
     attempts = (attempt(0, seconds=1.0), attempt(1, seconds=4.0), failure(2, "diverged"))
     done = record("a", *attempts, adaptive=True, parameters=7, curves={"train": [0.5]}, training_seconds=3.0)
-    summary = summarise_attack(recorded, done, scorer.score(MatchedImages()), {"wsrr": 0.5})
+    summary = summarise_attack(recorded, done, scores=scorer.score(MatchedImages()), worst_sample={"wsrr": 0.5})
     assert summary.seconds_per_reconstruction == 2.5
     assert (summary.images, summary.failures, summary.worst_sample) == (0, 1, {"wsrr": 0.5})
     assert (summary.adaptive, summary.parameters, summary.peak_memory_bytes) == (True, 7, 1000)
@@ -71,7 +71,8 @@ def test_the_summary_tells_costs_by_hand(recorded: RecordedRun, scorer: ImageSco
 def test_an_attack_that_always_failed_has_no_time_per_reconstruction(
     recorded: RecordedRun, scorer: ImageScorer
 ) -> None:
-    summary = summarise_attack(recorded, record("a", failure(0, "no")), scorer.score(MatchedImages()), {})
+    none = scorer.score(MatchedImages())
+    summary = summarise_attack(recorded, record("a", failure(0, "no")), scores=none, worst_sample={})
     assert summary.seconds_per_reconstruction is None
 
 
@@ -79,7 +80,7 @@ def test_label_accuracy_by_image_and_by_class(recorded: RecordedRun, scorer: Ima
     labels = recorded.truth_of(recorded.updates[1]).labels.tolist()
     keep_images(recorded, "a", reversed_copies(recorded, 1))
     guess = attempt(1, labels=(labels[0], 99))
-    (scores,) = score_attacks(recorded, [record("a", guess, label_source="inferred")], scorer, BAR)
+    (scores,) = score_attacks(recorded, [record("a", guess, label_source="inferred")], scorer=scorer, bar=BAR)
     assert labels[0] != labels[1]
     assert scores.summary.label_accuracy == 0.5
     assert scores.summary.label_accuracy_class == pytest.approx(1 / 3)  # one class shared, of three named or true
@@ -89,7 +90,7 @@ def test_attacks_come_in_order_and_failures_after_images(recorded: RecordedRun, 
     keep_images(recorded, "b", reversed_copies(recorded, 1))
     keep_images(recorded, "a", reversed_copies(recorded, 0))
     records = [record("b", failure(0, "diverged"), attempt(1)), record("a", attempt(0))]
-    first, second = score_attacks(recorded, records, scorer, BAR)
+    first, second = score_attacks(recorded, records, scorer=scorer, bar=BAR)
     assert [(row.attack, row.status) for row in first.rows] == [("b", "ok"), ("b", "ok"), ("b", "failed")]
     assert (first.summary.attack, first.summary.images, first.summary.failures) == ("b", 2, 1)
     assert (second.summary.attack, second.summary.metrics["mse"].mean) == ("a", 0.0)

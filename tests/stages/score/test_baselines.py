@@ -65,7 +65,7 @@ def test_mean_and_random_image_do_not_look_at_the_truth() -> None:
 
 
 def test_scores_of_the_mean_image_by_a_naive_reference(recorded: RecordedRun, scorer: ImageScorer) -> None:
-    found = score_baselines(recorded, scorer, QuietProgress().task("", 3))
+    found = score_baselines(recorded, scorer=scorer, bar=QuietProgress().task("", 3))
     assert [scores.summary.attack for scores in found] == list(BASELINES)
     images, _ = recorded.reader.public()
     guess = (images / 255).mean(axis=0)
@@ -82,4 +82,4 @@ def test_an_adversary_without_images_has_no_baselines(recorded: RecordedRun, sco
     manifest = recorded.reader.manifest
     private = {name: digest for name, digest in manifest.checksums.items() if not name.startswith("public/")}
     recorded.reader.manifest = manifest.model_copy(update={"checksums": private})
-    assert score_baselines(recorded, scorer, QuietProgress().task("", 3)) == []
+    assert score_baselines(recorded, scorer=scorer, bar=QuietProgress().task("", 3)) == []

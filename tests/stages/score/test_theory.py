@@ -87,7 +87,7 @@ def test_predictions_are_matched_and_bring_numbers_of_their_own(recorded: Record
 
 def test_the_summary_is_that_of_a_theorem(recorded: RecordedRun, scorer: ImageScorer) -> None:
     run = replace(recorded, scenario=recorded.scenario.model_copy(update={"theory": (Mirror(),)}))
-    (scores,) = score_theories(run, LeakedBatches(run), scorer, QuietProgress().task("", 1))
+    (scores,) = score_theories(run, LeakedBatches(run), scorer=scorer, bar=QuietProgress().task("", 1))
     summary = scores.summary
     assert (summary.attack, summary.kind, summary.is_baseline, summary.is_theory) == (
         "theory_mirror",
