@@ -12,7 +12,7 @@ _TRUE_LABELS = "true_labels"
 
 
 @dataclass(frozen=True)
-class Capability:
+class CapabilityLine:
     """One line of the table."""
 
     name: str
@@ -22,24 +22,24 @@ class Capability:
 
 
 @dataclass(frozen=True)
-class Adversary:
+class AdversaryDescription:
     """Ready for the template."""
 
     channel: str
-    capabilities: tuple[Capability, ...]
+    capabilities: tuple[CapabilityLine, ...]
     lacked: str
 
 
-def describe_adversary(results: Results) -> Adversary:
+def describe_adversary(results: Results) -> AdversaryDescription:
     """Put the threat model into words."""
     attacks = {summary.attack for summary in results.attacks if not summary.is_baseline}
     capabilities = tuple(_describe(note, attacks) for note in results.capabilities)
-    return Adversary(_channel(results), capabilities, _lacked(results))
+    return AdversaryDescription(_channel(results), capabilities, _lacked(results))
 
 
-def _describe(note: CapabilityNote, attacks: set[str]) -> Capability:
+def _describe(note: CapabilityNote, attacks: set[str]) -> CapabilityLine:
     level = "derived" if note.level is None else str(note.level)
-    return Capability(note.name.replace("_", " "), level, note.summary, _users(note.used_by, attacks))
+    return CapabilityLine(note.name.replace("_", " "), level, note.summary, _users(note.used_by, attacks))
 
 
 def _users(used_by: tuple[str, ...], attacks: set[str]) -> str:

@@ -57,7 +57,7 @@ def metric_by_round(
         drawn = [baseline] if baseline is not None else []
         for i, course in enumerate(courses):
             shift = (i - (len(courses) - 1) / 2) * step
-            drawn += _draw_course(chart.axes, metric, course, shift=shift, band=len(courses) <= BANDS_UP_TO)
+            drawn += draw_course(chart.axes, metric, course, shift=shift, band=len(courses) <= BANDS_UP_TO)
         if baseline is not None:
             chart.axes.axhline(baseline, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
         positive = [value for value in drawn if value > 0]
@@ -67,7 +67,7 @@ def metric_by_round(
         return to_svg(chart)
 
 
-def _draw_course(axes: Axes, metric: str, course: Course, *, shift: float, band: bool) -> list[float]:
+def draw_course(axes: Axes, metric: str, course: Course, *, shift: float, band: bool) -> list[float]:
     """Draw a line with a band, or one point with a bar; return all finite values drawn."""
     points = [(r.round, r.metrics[metric]) for r in course.rounds if metric in r.metrics]
     points = [(number, value) for number, value in points if math.isfinite(value.mean)]
@@ -103,16 +103,17 @@ def analysis_by_round(kind: str, rounds: Sequence[FederationRound], *, limits: t
     """Mean of an analysis of the leaked model with its interval, relative to the first round that has one."""
     found = [(r.round, r.analyses[kind]) for r in rounds if kind in r.analyses]
     first = abs(found[0][1].mean) or 1.0
-    course = Course(BASELINE, tuple(RoundSummary(round=n, metrics={kind: _scaled(v, first)}) for n, v in found))
+    course = Course(BASELINE, tuple(RoundSummary(round=n, metrics={kind: scaled(v, first)}) for n, v in found))
     with canvas(f"round-{kind}", width=SMALL[0], height=SMALL[1]) as chart:
-        positive = [value for value in _draw_course(chart.axes, kind, course, shift=0, band=True) if value > 0]
+        positive = [value for value in draw_course(chart.axes, kind, course, shift=0, band=True) if value > 0]
         if positive and max(positive) > WIDE * min(positive):
             logarithmic(chart.axes, "y", min(positive), max(positive))
         _round_axis(chart.axes, limits)
         return to_svg(chart)
 
 
-def _scaled(value: Interval, unit: float) -> Interval:
+def scaled(value: Interval, unit: float) -> Interval:
+    """Mean and bounds as multiples of ``unit``."""
     low, high = (None if end is None else end / unit for end in (value.low, value.high))
     return Interval(mean=value.mean / unit, low=low, high=high)
 
@@ -153,7 +154,7 @@ def mse_distribution(groups: Sequence[Distribution]) -> str:
     with canvas("distribution", width=760.0, height=height) as chart:
         axes = chart.axes
         for i, group in enumerate(groups):
-            _draw_box(axes, float(-i), np.clip(np.array(group.values), TINY, None), SERIES[group.mark.colour])
+            draw_box(axes, float(-i), np.clip(np.array(group.values), TINY, None), SERIES[group.mark.colour])
         every = [max(value, TINY) for group in groups for value in group.values]
         logarithmic(axes, "x", min(every), max(every))
         axes.set_yticks([-i for i in range(len(groups))], [shorten_name(g.name, 40) for g in groups])
@@ -165,7 +166,8 @@ def mse_distribution(groups: Sequence[Distribution]) -> str:
         return to_svg(chart)
 
 
-def _draw_box(axes: Axes, y: float, values: NDArray[np.float64], colour: str) -> None:
+def draw_box(axes: Axes, y: float, values: NDArray[np.float64], colour: str) -> None:
+    """Draw one line of the distribution at height ``y``."""
     ordered = np.sort(values)
     dots = ordered[np.unique(np.linspace(0, len(ordered) - 1, min(DOTS, len(ordered))).round().astype(int))]
     jitter = (np.arange(len(dots)) * 0.618034 % 1 - 0.5) * 0.46  # the golden ratio spreads without a random draw

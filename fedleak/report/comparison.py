@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedleak.report.marks import display_name
-from fedleak.report.pictures import Image, Pair, make_pair
+from fedleak.report.pictures import Pair, ShownImage, make_pair
 from fedleak.results.schema import PICTURES, AttackSummary
 
 SHOWN = 6
@@ -14,11 +14,11 @@ SHOWN = 6
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedImage:
     """One image: where it comes from, itself, and what each attack made of it; None where it made nothing."""
 
     place: str
-    original: Image
+    original: ShownImage
     rebuilt: tuple[Pair | None, ...]
 
 
@@ -27,7 +27,7 @@ class Comparison:
     """Attacks in the order of the scenario, and the run's first images."""
 
     attacks: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedImage, ...]
 
 
 def compare_attacks(run_directory: Path, summaries: tuple[AttackSummary, ...]) -> Comparison | None:
@@ -46,5 +46,5 @@ def compare_attacks(run_directory: Path, summaries: tuple[AttackSummary, ...]) -
     for place in places:
         rebuilt = tuple(pairs.get(place) for pairs in made)
         first = next(pair for pair in rebuilt if pair is not None)
-        rows.append(Row(first.place, first.original, rebuilt))
+        rows.append(ComparedImage(first.place, first.original, rebuilt))
     return Comparison(tuple(display_name(summary) for summary in attacks), tuple(rows))

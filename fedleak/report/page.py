@@ -9,14 +9,14 @@ from pathlib import Path
 
 import yaml
 
-from fedleak.report.adversary import Adversary, describe_adversary
+from fedleak.report.adversary import AdversaryDescription, describe_adversary
 from fedleak.report.comparison import Comparison, compare_attacks
 from fedleak.report.failures import Failure, failed_attacks, failed_clients
 from fedleak.report.figures import Figures, draw_figures
 from fedleak.report.marks import assign_marks
 from fedleak.report.pictures import Gallery, Pair, galleries, make_pair
-from fedleak.report.table import Table, results_table
-from fedleak.report.verdict import Verdict, decide
+from fedleak.report.table import ResultsTable, results_table
+from fedleak.report.verdict import RunVerdict, decide
 from fedleak.results.format import DASH, count, percent, significant
 from fedleak.results.schema import PICTURES, AttackSummary, Results
 from fedleak.version import __version__
@@ -38,11 +38,11 @@ class Page:
 
     name: str
     description: str
-    verdict: Verdict
+    verdict: RunVerdict
     example: Pair | None
     tiles: tuple[Tile, ...]
-    adversary: Adversary
-    table: Table
+    adversary: AdversaryDescription
+    table: ResultsTable
     comparison: Comparison | None
     galleries: tuple[Gallery, ...]
     figures: Figures

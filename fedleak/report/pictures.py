@@ -21,7 +21,7 @@ _CAPTION_METRICS = ("mse", "psnr")
 
 
 @dataclass(frozen=True)
-class Image:
+class ShownImage:
     """A picture ready to be shown; ``problem`` says why there is none."""
 
     uri: str = ""
@@ -37,12 +37,12 @@ class Pair:
 
     place: str
     scores: tuple[str, ...]
-    original: Image
-    reconstruction: Image
+    original: ShownImage
+    reconstruction: ShownImage
 
 
 @dataclass(frozen=True)
-class Rank:
+class RankedPairs:
     """Pictures of one rank: best, median or worst."""
 
     title: str
@@ -55,7 +55,7 @@ class Gallery:
 
     name: str
     images: int
-    ranks: tuple[Rank, ...]
+    ranks: tuple[RankedPairs, ...]
 
 
 def galleries(run_directory: Path, summaries: tuple[AttackSummary, ...]) -> tuple[Gallery, ...]:
@@ -72,9 +72,9 @@ def galleries(run_directory: Path, summaries: tuple[AttackSummary, ...]) -> tupl
     )
 
 
-def _ranks(folder: Path, pictures: tuple[Picture, ...]) -> tuple[Rank, ...]:
+def _ranks(folder: Path, pictures: tuple[Picture, ...]) -> tuple[RankedPairs, ...]:
     titles = dict.fromkeys(picture.rank for picture in pictures)
-    return tuple(Rank(t, tuple(make_pair(folder, p) for p in pictures if p.rank == t)) for t in titles)
+    return tuple(RankedPairs(t, tuple(make_pair(folder, p) for p in pictures if p.rank == t)) for t in titles)
 
 
 def make_pair(folder: Path, picture: Picture) -> Pair:
@@ -93,7 +93,7 @@ def _score(name: str, value: float | None) -> str:
     return f"{metric_title(name)} {metric_value(name, value)}{unit}"
 
 
-def read_image(folder: Path, name: str) -> Image:
+def read_image(folder: Path, name: str) -> ShownImage:
     """The PNG ``folder/name`` at the size it is shown.
 
     Raises:
@@ -103,15 +103,15 @@ def read_image(folder: Path, name: str) -> Image:
     try:
         content = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return Image(problem="picture missing")
+        return ShownImage(problem="picture missing")
     size = _png_size(content)
     if size is None:
-        return Image(problem="not a PNG picture")
+        return ShownImage(problem="not a PNG picture")
     longest = max(size)
     scale = _LIMIT / longest if longest > _LIMIT else float(max(1, round(_LONG_SIDE / longest)))
     width, height = (max(1, round(side * scale)) for side in size)
     uri = "data:image/png;base64," + base64.b64encode(content).decode("ascii")
-    return Image(uri, width, height, enlarged=scale > 1)
+    return ShownImage(uri, width, height, enlarged=scale > 1)
 
 
 def _inside(folder: Path, name: str) -> Path:

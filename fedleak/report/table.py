@@ -25,7 +25,7 @@ _LABEL_SOURCES = {"inferred": "inferred", "true": "TRUE (oracle)", "attack": "by
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A value, what stands small beneath it, and whether it is the best of the attacks."""
 
     text: str
@@ -34,7 +34,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A heading; ``hint`` stands small beneath it."""
 
     title: str
@@ -42,42 +42,42 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """One attack or baseline."""
 
     name: str
     kind: str
     description: str
     mark: Mark
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultsTable:
     """Ready for the template."""
 
-    columns: tuple[Column, ...]
-    attacks: tuple[Line, ...]
-    baselines: tuple[Line, ...]
+    columns: tuple[TableColumn, ...]
+    attacks: tuple[TableLine, ...]
+    baselines: tuple[TableLine, ...]
     footnotes: tuple[str, ...]
 
 
-CellOf = Callable[[AttackSummary], Cell]
-_COSTS: tuple[tuple[Column, CellOf], ...] = (
-    (Column("Labels", "by image, by class"), lambda s: Cell(_label_accuracy(s), _label_source(s))),
-    (Column("Local steps", "as assumed"), lambda s: Cell(s.local_knowledge or DASH)),
-    (Column("WSRR", "worst sample"), lambda s: Cell(_worst_sample(s), next(iter(s.worst_sample), ""))),
+CellOf = Callable[[AttackSummary], TableCell]
+_COSTS: tuple[tuple[TableColumn, CellOf], ...] = (
+    (TableColumn("Labels", "by image, by class"), lambda s: TableCell(_label_accuracy(s), _label_source(s))),
+    (TableColumn("Local steps", "as assumed"), lambda s: TableCell(s.local_knowledge or DASH)),
+    (TableColumn("WSRR", "worst sample"), lambda s: TableCell(_worst_sample(s), next(iter(s.worst_sample), ""))),
     (
-        Column("Training", "time"),
-        lambda s: Cell(duration(s.training_seconds), "cached" if s.training_cached else ""),
+        TableColumn("Training", "time"),
+        lambda s: TableCell(duration(s.training_seconds), "cached" if s.training_cached else ""),
     ),
-    (Column("Rebuilding", "each"), lambda s: Cell(duration(s.seconds_per_reconstruction))),
-    (Column("Memory", "peak"), lambda s: Cell(memory(s.peak_memory_bytes))),
-    (Column("Generator", "parameters"), lambda s: Cell(magnitude(s.parameters))),
+    (TableColumn("Rebuilding", "each"), lambda s: TableCell(duration(s.seconds_per_reconstruction))),
+    (TableColumn("Memory", "peak"), lambda s: TableCell(memory(s.peak_memory_bytes))),
+    (TableColumn("Generator", "parameters"), lambda s: TableCell(magnitude(s.parameters))),
 )
 
 
-def results_table(results: Results, marks: dict[str, Mark]) -> Table:
+def results_table(results: Results, marks: dict[str, Mark]) -> ResultsTable:
     """Lay out every summary; columns that nobody has are left out."""
     summaries = results.attacks
     metrics = [name for name in shown_metrics(summaries) if any(name in s.metrics for s in summaries)]
@@ -85,10 +85,10 @@ def results_table(results: Results, marks: dict[str, Mark]) -> Table:
     best = {name: _best_mean(name, results) for name in metrics}
     told = _adaptivity_matters(results)
     lines = [(s, _line(s, best, [cell for _, cell in costs], marks, tells_adaptive=told)) for s in summaries]
-    return Table(
+    return ResultsTable(
         columns=(
-            Column("Images"),
-            *(Column(f"{metric_title(n)} {_direction(n, results)}") for n in metrics),
+            TableColumn("Images"),
+            *(TableColumn(f"{metric_title(n)} {_direction(n, results)}") for n in metrics),
             *(column for column, _ in costs),
         ),
         attacks=tuple(line for s, line in lines if not s.is_baseline),
@@ -116,29 +116,29 @@ def _line(
     marks: dict[str, Mark],
     *,
     tells_adaptive: bool,
-) -> Line:
+) -> TableLine:
     failed = f"{count(summary.failures)} failed" if summary.failures else ""
     kind = summary.kind if not summary.is_baseline and summary.kind != summary.attack else ""
     adaptive = "" if summary.adaptive is None else "adaptive" if summary.adaptive else "not adaptive"
-    return Line(
+    return TableLine(
         name=display_name(summary),
         kind=", ".join(text for text in (kind, adaptive if tells_adaptive else "") if text),
         description=summary.description,
         mark=BASELINE if summary.is_baseline else marks[summary.attack],
         cells=(
-            Cell(count(summary.images), failed),
+            TableCell(count(summary.images), failed),
             *(_metric_cell(summary, name, mean) for name, mean in best.items()),
             *(cell(summary) for cell in costs),
         ),
     )
 
 
-def _metric_cell(summary: AttackSummary, name: str, best: float | None) -> Cell:
+def _metric_cell(summary: AttackSummary, name: str, best: float | None) -> TableCell:
     interval = summary.metrics.get(name)
     if interval is None:
-        return Cell(DASH)
+        return TableCell(DASH)
     is_best = not summary.is_baseline and interval.mean == best
-    return Cell(metric_value(name, interval.mean), interval_range(name, interval), is_best)
+    return TableCell(metric_value(name, interval.mean), interval_range(name, interval), is_best)
 
 
 def _best_mean(name: str, results: Results) -> float | None:

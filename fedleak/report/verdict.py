@@ -16,7 +16,7 @@ FEW_IMAGES = 10
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RunVerdict:
     """``subject predicate.``, what qualifies it, and the attack that it is about."""
 
     tone: Literal["leaks", "unclear", "holds"]
@@ -26,17 +26,17 @@ class Verdict:
     strongest: AttackSummary | None = None
 
 
-def decide(summaries: tuple[AttackSummary, ...]) -> Verdict:
+def decide(summaries: tuple[AttackSummary, ...]) -> RunVerdict:
     """Compare the attack with the lowest mean MSE to the best baseline."""
     attack = lowest_mse(s for s in summaries if not s.is_baseline)
     baseline = lowest_mse(s for s in summaries if s.is_baseline and not s.is_theory)
     if attack is None:
         failures = sum(s.failures for s in summaries if not s.is_baseline)
         ending = f"; {plural(failures, 'reconstruction')} failed" if failures else ""
-        return Verdict("unclear", "No attack", f"has rebuilt an image that could be scored{ending}.")
+        return RunVerdict("unclear", "No attack", f"has rebuilt an image that could be scored{ending}.")
     if baseline is None:
         predicate = f"rebuilds victims' images at {_level(attack)}; there is no baseline to compare it with."
-        return Verdict("unclear", attack.attack, predicate, _caveats(attack), attack)
+        return RunVerdict("unclear", attack.attack, predicate, _caveats(attack), attack)
     return _compare(attack, baseline)
 
 
@@ -46,13 +46,13 @@ def lowest_mse(summaries: Iterable[AttackSummary]) -> AttackSummary | None:
     return min(scored, key=lambda s: s.metrics["mse"].mean, default=None)
 
 
-def _compare(attack: AttackSummary, baseline: AttackSummary) -> Verdict:
+def _compare(attack: AttackSummary, baseline: AttackSummary) -> RunVerdict:
     ours, theirs = attack.metrics["mse"], baseline.metrics["mse"]
     blind = f"({display_name(baseline)}, {metric_value('mse', theirs.mean)})"
     if ours.mean >= theirs.mean:
         closest = f"{attack.attack} comes closest with {_level(attack)}"
         predicate = f"beats the baselines: {closest}, no better than the best that sees no update {blind}."
-        return Verdict("holds", "No attack", predicate, _caveats(attack), attack)
+        return RunVerdict("holds", "No attack", predicate, _caveats(attack), attack)
     if ours.mean == 0:
         predicate = f"copies victims' images exactly; the best baseline that sees no update {blind} does not."
     else:
@@ -64,8 +64,8 @@ def _compare(attack: AttackSummary, baseline: AttackSummary) -> Verdict:
             "The 95 % intervals of the two overlap or are missing: the difference is not established.",
             *caveats,
         )
-        return Verdict("unclear", attack.attack, predicate, caveats, attack)
-    return Verdict("leaks", attack.attack, predicate, caveats, attack)
+        return RunVerdict("unclear", attack.attack, predicate, caveats, attack)
+    return RunVerdict("leaks", attack.attack, predicate, caveats, attack)
 
 
 def _apart(ours: Interval, theirs: Interval) -> bool:

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
-from fedleak.results.schema import AttackSummary, ResultRow
+from fedleak.results.schema import ResultRow
 
-Update = tuple[int, int]
+UpdateKey = tuple[int, int]
 """Client (of a sum: the first one) and round."""
 WSRR: Mapping[str, str] = {"leaked": "wsrr", "leaked_ssim": "wsrr_ssim"}
 """Indicator -> name of the rate over it."""
 
 
-def repeats(summaries: Sequence[AttackSummary]) -> list[tuple[str, ...]]:
+class ConfiguredAttack(Protocol):
+    """An attack and its settings, as its record and its summary hold them."""
+
+    @property
+    def attack(self) -> str:
+        """The id."""
+
+    @property
+    def kind(self) -> str:
+        """Which attack it is."""
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """All but the id."""
+
+
+def repeats(attacks: Iterable[ConfiguredAttack]) -> list[tuple[str, ...]]:
     """Ids of the attacks that differ in nothing but their id: independent initialisations of one attack."""
     groups: dict[str, list[str]] = {}
-    for summary in summaries:
-        if not summary.is_baseline:
-            groups.setdefault(json.dumps([summary.kind, summary.settings], sort_keys=True), []).append(summary.attack)
+    for attack in attacks:
+        groups.setdefault(json.dumps([attack.kind, attack.settings], sort_keys=True), []).append(attack.attack)
     return [tuple(names) for names in groups.values()]
 
 
-def worst_sample_rates(repeated: Sequence[Sequence[ResultRow]], indicator: str) -> dict[Update, float]:
+def worst_sample_rates(repeated: Sequence[Sequence[ResultRow]], indicator: str) -> dict[UpdateKey, float]:
     """For each update, the largest share of initialisations in which one and the same image of the batch leaks.
 
     WSRR of Du et al. 2025 (arXiv 2404.05403, Appendix C); which image is the most vulnerable is our reading.
@@ -31,7 +47,7 @@ def worst_sample_rates(repeated: Sequence[Sequence[ResultRow]], indicator: str) 
         repeated: rows of each initialisation; an image that one of them failed on did not leak there.
         indicator: name of a metric of zeros and ones.
     """
-    leaks: dict[Update, dict[tuple[int, int], float]] = {}
+    leaks: dict[UpdateKey, dict[tuple[int, int], float]] = {}
     for rows in repeated:
         for row in rows:
             value = row.metrics.get(indicator)
@@ -42,11 +58,11 @@ def worst_sample_rates(repeated: Sequence[Sequence[ResultRow]], indicator: str) 
 
 
 def worst_samples(
-    summaries: Sequence[AttackSummary], rows: Mapping[str, Sequence[ResultRow]]
-) -> dict[str, dict[str, dict[Update, float]]]:
+    attacks: Iterable[ConfiguredAttack], rows: Mapping[str, Sequence[ResultRow]]
+) -> dict[str, dict[str, dict[UpdateKey, float]]]:
     """Attack -> ``wsrr`` (``wsrr_ssim``) -> update -> rate, for attacks with two initialisations or more."""
-    found: dict[str, dict[str, dict[Update, float]]] = {}
-    for names in repeats(summaries):
+    found: dict[str, dict[str, dict[UpdateKey, float]]] = {}
+    for names in repeats(attacks):
         if len(names) < 2:
             continue
         for indicator, rate in WSRR.items():

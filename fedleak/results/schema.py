@@ -50,6 +50,32 @@ class ResultRow(Record):
     status: Literal["ok", "failed"] = "ok"
     reason: str = ""
 
+    @classmethod
+    def failed(
+        cls,
+        reason: str,
+        *,
+        attack: str,
+        kind: str,
+        victim: int,
+        round: int,
+        summed: tuple[int, ...] = (),
+        seconds: float | None = None,
+        bytes_per_update: int | None = None,
+    ) -> Self:
+        """The row of an update on which the attack failed; it has no image and no metrics."""
+        return cls(
+            attack=attack,
+            kind=kind,
+            victim=victim,
+            round=round,
+            summed=summed,
+            seconds=seconds,
+            bytes_per_update=bytes_per_update,
+            status="failed",
+            reason=reason,
+        )
+
     @property
     def update(self) -> tuple[int, int]:
         """The update behind it: the client that sent it, or the first one in a sum, and the round."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedleak.errors import InputError
@@ -49,7 +50,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress) -> None:
     writer = TranscriptWriter(run.transcript, fingerprint, restart=_keeps_client_state(scenario))
     if writer.rounds or writer.pairs_done:
         progress.say(f"federation: continuing after round {len(writer.rounds)}")
-    write_truth(run.truth, plan)
+    write_planned_truth(run.truth, plan)
     server = Server(plan, writer, run.truth, progress)
     writer.allocate(updates=plan.recorded_updates, values=server.layout.size)
     writer.save_public(plan.public.images, plan.public.labels)
@@ -66,6 +67,15 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress) -> None:
         ),
         about=_about(plan) | {"privacy": _privacy(plan)},
     )
+
+
+def write_planned_truth(folder: Path, plan: Plan) -> None:
+    """Store the clients' images, and which of them go into each planned update, for scoring."""
+    rows: dict[int, dict[int, list[int]]] = {}
+    for update in (update for planned in plan.rounds for update in planned.updates):
+        rows.setdefault(update.row, {})[update.client] = update.images.tolist()
+    images, labels = [data.images for data in plan.clients], [data.labels for data in plan.clients]
+    write_truth(folder, images=images, labels=labels, rows=rows)
 
 
 def _pairs_record(plan: Plan) -> PairsRecord | None:

@@ -99,7 +99,7 @@ def measure(results: Results) -> tuple[Measured, ...]:
     for row in results.rows:
         if row.status == "ok" and row.image is not None:
             rows[row.attack].append(row)
-    rates = worst_samples(results.attacks, rows)
+    rates = worst_samples([summary for summary in results.attacks if not summary.is_baseline], rows)
     accuracies = {r.round: r.broadcast_accuracy for r in results.federation}
     final = results.federation[-1].accuracy if results.federation else None
     return tuple(_columns(s, rows[s.attack], rates.get(s.attack, {}), accuracies, final) for s in results.attacks)

@@ -23,7 +23,8 @@ from fedleak.federation.server import Server
 from fedleak.progress import QuietProgress
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
-from fedleak.stages.score.truth import TruthReader, write_truth
+from fedleak.stages.federate import write_planned_truth
+from fedleak.stages.score.truth import TruthReader
 from fedleak.transcript.manifest import RoundRecord
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.transcript.writer import TranscriptWriter
@@ -163,7 +164,7 @@ def test_batch_norm_that_is_not_shared_stays(tmp_path: Path, policy: str) -> Non
 
 def make_server(folder: Path, plan: Plan) -> Server:
     """A server that has not begun."""
-    write_truth(folder / "truth", plan)
+    write_planned_truth(folder / "truth", plan)
     server = Server(plan, TranscriptWriter(folder / "transcript", "f"), folder / "truth", QuietProgress())
     server.writer.allocate(updates=plan.recorded_updates, values=server.layout.size)
     if plan.pair_index is not None:

@@ -11,7 +11,7 @@ from fedleak.errors import InputError
 from fedleak.report.comparison import compare_attacks
 from fedleak.results.schema import PICTURES, AttackSummary, ResultRow
 from fedleak.stages.score.pictures import save_compared
-from fedleak.stages.score.rows import ScoredImages
+from fedleak.stages.score.rows import MatchedImages
 
 
 def rebuilt(run: Path, attack: str, victims: list[int]) -> AttackSummary:
@@ -20,7 +20,7 @@ def rebuilt(run: Path, attack: str, victims: list[int]) -> AttackSummary:
         ResultRow(attack=attack, kind=attack, victim=v, round=1, image=0, metrics={"mse": 0.1 * v}) for v in victims
     ]
     shade = torch.full((1, 8, 8), len(attack) / 10)
-    scored = ScoredImages(rows, [shade] * len(rows), [torch.full((1, 8, 8), v / 10) for v in victims])
+    scored = MatchedImages(rows, [shade] * len(rows), [torch.full((1, 8, 8), v / 10) for v in victims])
     return AttackSummary(
         attack=attack,
         kind=attack,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from fedleak.errors import InputError
 from fedleak.results.schema import ResultRow, Results, load_results, metric_names, save_results, to_csv
@@ -21,9 +22,7 @@ GOOD = ResultRow(
     label_true=0,
     seconds=0.25,
 )
-FAILED = ResultRow(
-    attack="git", kind="coarse_git", victim=3, round=4, seconds=0.1, status="failed", reason='it "broke",\nbadly'
-)
+FAILED = ResultRow.failed('it "broke",\nbadly', attack="git", kind="coarse_git", victim=3, round=4, seconds=0.1)
 
 
 def cells(*rows: ResultRow) -> list[dict[str, str]]:
@@ -67,6 +66,22 @@ def test_a_failed_row_has_a_reason_and_never_a_score() -> None:
     row = cells(GOOD, FAILED)[1]
     assert (row["status"], row["reason"]) == ("failed", 'it "broke",\nbadly')
     assert [row[name] for name in ("image", "mse", "psnr", "ssim", "lpips", "label_guess")] == [""] * 6
+
+
+def test_the_row_of_a_failure_keeps_where_it_struck_and_what_it_took() -> None:
+    row = ResultRow.failed("why", attack="a", kind="k", victim=2, round=5, summed=(1, 2), bytes_per_update=9)
+    assert (row.status, row.reason, row.image, row.metrics) == ("failed", "why", None, {})
+    assert (row.victim, row.update, row.seconds, row.bytes_per_update) == (2, (1, 5), None, 9)
+
+
+def test_a_failure_with_a_score_is_refused() -> None:
+    with pytest.raises(ValidationError, match="no metrics"):
+        ResultRow(attack="a", kind="k", victim=1, round=1, status="failed", metrics={"mse": 0.1})
+
+
+def test_the_update_behind_a_row_is_that_of_its_victim_or_of_the_first_in_the_sum() -> None:
+    assert GOOD.update == (2, 4)
+    assert GOOD.model_copy(update={"summed": (1, 2)}).update == (1, 4)
 
 
 def test_numbers_survive_the_csv_unrounded() -> None:

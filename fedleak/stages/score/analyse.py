@@ -6,30 +6,30 @@ import math
 from collections.abc import Iterable, Sequence
 
 from fedleak import seeds
+from fedleak.metrics.analysis.base import LeakedBatch
 from fedleak.results.schema import Interval, ResultRow
-from fedleak.scenario.schema import Scenario
 from fedleak.stages.score.batches import LeakedBatches
 from fedleak.stages.score.intervals import mean_interval
+from fedleak.stages.score.recorded import RecordedRun
 from fedleak.transcript.manifest import UpdateRecord
 
-Place = tuple[int, int, int]
+ImagePlace = tuple[int, int, int]
 """Victim, round and image."""
 
 
 class Analyses:
-    """The values of ``scenario.analyses`` at the images behind every recorded update.
+    """The values of the scenario's analyses at the images behind every recorded update.
 
     The random draws of a client are the same in every round, so that its rounds differ by the model alone.
     """
 
-    def __init__(self, scenario: Scenario, updates: Iterable[UpdateRecord], batches: LeakedBatches) -> None:
-        self._scenario, self._batches = scenario, batches
-        self._values: dict[Place, dict[str, float | None]] = {}
-        for update in updates if scenario.analyses else ():
-            self._add(update)
+    def __init__(self, run: RecordedRun, batches: LeakedBatches) -> None:
+        self._scenario = run.scenario
+        self._values: dict[ImagePlace, dict[str, float | None]] = {}
+        for update in run.updates.values() if run.scenario.analyses else ():
+            self._add(update, batches.of(update))
 
-    def _add(self, update: UpdateRecord) -> None:
-        batch = self._batches.of(update)
+    def _add(self, update: UpdateRecord, batch: LeakedBatch) -> None:
         for analysis in self._scenario.analyses:
             generator = seeds.torch_generator(self._scenario.seed, "analysis", analysis.kind, update.client)
             values = analysis.evaluate(batch, generator=generator).tolist()

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fedleak import seeds
+from fedleak.progress import Task
+from fedleak.results.schema import AttackSummary
+from fedleak.stages.score.recorded import RecordedRun
+from fedleak.stages.score.rows import MatchedImages
+from fedleak.stages.score.scorer import ImageScorer, Scores
 from fedleak.stages.score.truth import Truth
+
+Baseline = Callable[["PublicImages", Truth, torch.Generator], Tensor]
+"""From public images and the truth to guesses ``(B, C, H, W)``, as many as the truth has images."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +50,41 @@ def random_image(public: PublicImages, truth: Truth, generator: torch.Generator)
     return public.images[torch.randint(len(public.images), (len(truth.images),), generator=generator)]
 
 
-BASELINES: dict[str, Callable[[PublicImages, Truth, torch.Generator], Tensor]] = {
+BASELINES: dict[str, Baseline] = {
     "baseline_mean_image": mean_image,
     "baseline_nearest_class": nearest_class,
     "baseline_random_image": random_image,
 }
+
+
+def score_baselines(run: RecordedRun, *, scorer: ImageScorer, bar: Task) -> list[Scores]:
+    """Score every baseline; there are none where the adversary has no images of its own."""
+    if not run.reader.has_public_images:
+        return []
+    images, labels = run.reader.public()
+    public = PublicImages(torch.from_numpy(images).to(torch.float32) / 255, torch.from_numpy(labels))
+    found = []
+    for name, guess in BASELINES.items():
+        scores = scorer.score(_match_baseline(run, public, name, guess))
+        summary = AttackSummary(
+            attack=name,
+            kind=name,
+            is_baseline=True,
+            description=(guess.__doc__ or "").split("\n", maxsplit=1)[0],
+            images=len(scores.rows),
+            metrics=scores.metrics,
+            rounds=scores.rounds,
+            pictures=scores.pictures,
+        )
+        found.append(Scores(summary, scores.rows))
+        bar.advance()
+    return found
+
+
+def _match_baseline(run: RecordedRun, public: PublicImages, name: str, guess: Baseline) -> MatchedImages:
+    matched = MatchedImages()
+    for row, update in run.updates.items():
+        truth = run.truth_of(update)
+        generator = seeds.torch_generator(run.scenario.seed, "baseline", name, row)
+        matched.add_update(attack=name, kind=name, update=update, images=guess(public, truth, generator), truth=truth)
+    return matched

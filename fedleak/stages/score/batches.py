@@ -7,27 +7,25 @@ from functools import cached_property
 from torch import nn
 
 from fedleak.metrics.analysis.base import LeakedBatch
-from fedleak.scenario.schema import Scenario
-from fedleak.stages.score.truth import TruthReader
+from fedleak.stages.score.recorded import RecordedRun
 from fedleak.transcript.manifest import UpdateRecord
-from fedleak.transcript.reader import TranscriptReader
 
 
 class LeakedBatches:
     """Loads them one at a time into one network; a batch is good until the next is asked for."""
 
-    def __init__(self, scenario: Scenario, reader: TranscriptReader, truth: TruthReader) -> None:
-        self._scenario, self._reader, self._truth = scenario, reader, truth
+    def __init__(self, run: RecordedRun) -> None:
+        self._run = run
 
     @cached_property
     def _network(self) -> nn.Module:
-        manifest = self._reader.manifest
-        return self._scenario.model.build(manifest.input_shape, manifest.classes, seed=0).eval()
+        manifest = self._run.reader.manifest
+        return self._run.scenario.model.build(manifest.input_shape, manifest.classes, seed=0).eval()
 
     def of(self, update: UpdateRecord) -> LeakedBatch:
         """The truth behind an update, at its model version."""
-        manifest, truth = self._reader.manifest, self._truth.batch(update.row, update.summed)
-        self._network.load_state_dict(self._reader.model(update.model_version))
+        manifest, truth = self._run.reader.manifest, self._run.truth_of(update)
+        self._network.load_state_dict(self._run.reader.model(update.model_version))
         return LeakedBatch(
             self._network,
             truth.images,

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from fedleak.results.schema import Picture, ResultRow
-from fedleak.stages.score.rows import ScoredImages
+from fedleak.stages.score.rows import MatchedImages
 
 PER_RANK = 6
 COMPARED = 6
@@ -18,24 +18,24 @@ COMPARED = 6
 Rank = Literal["best", "median", "worst", "first"]
 
 
-def save_pictures(folder: Path, scored: ScoredImages, rows: list[ResultRow]) -> tuple[Picture, ...]:
+def save_pictures(folder: Path, images: MatchedImages, rows: list[ResultRow]) -> tuple[Picture, ...]:
     """Write PNG files for up to six images of each rank, by mean squared error; no image twice."""
     ranked = [i for i, row in enumerate(rows) if row.metrics.get("mse") is not None]
     ranked.sort(key=lambda i: (rows[i].metrics["mse"] or 0.0, i))
     if not ranked:
         return ()
     folder.mkdir(parents=True, exist_ok=True)
-    return tuple(_save(folder, scored, rows[i], i, rank) for rank, i in _choose(ranked))
+    return tuple(_save(folder, images, rows[i], i, rank) for rank, i in _choose(ranked))
 
 
-def save_compared(folder: Path, scored: ScoredImages, rows: list[ResultRow]) -> tuple[Picture, ...]:
+def save_compared(folder: Path, images: MatchedImages, rows: list[ResultRow]) -> tuple[Picture, ...]:
     """Write PNG files for the run's first images, whatever their errors: every attack shows the same."""
     places = [i for i, row in enumerate(rows) if row.metrics.get("mse") is not None]
     places.sort(key=lambda i: (rows[i].round, rows[i].victim, rows[i].image or 0))
     if not places:
         return ()
     folder.mkdir(parents=True, exist_ok=True)
-    return tuple(_save(folder, scored, rows[i], i, "first") for i in places[:COMPARED])
+    return tuple(_save(folder, images, rows[i], i, "first") for i in places[:COMPARED])
 
 
 def _choose(ranked: list[int]) -> list[tuple[Rank, int]]:
@@ -48,12 +48,12 @@ def _choose(ranked: list[int]) -> list[tuple[Rank, int]]:
     return [(rank, i) for rank, i in chosen if not (i in seen or seen.add(i))]  # type: ignore[func-returns-value]
 
 
-def _save(folder: Path, scored: ScoredImages, row: ResultRow, i: int, rank: Rank) -> Picture:
+def _save(folder: Path, images: MatchedImages, row: ResultRow, i: int, rank: Rank) -> Picture:
     safe = re.sub(r"[^A-Za-z0-9_-]", "_", row.attack)
     original = f"original-{row.round:04d}-{row.victim:05d}-{row.image:03d}.png"
     reconstruction = f"{safe}-{row.round:04d}-{row.victim:05d}-{row.image:03d}.png"
-    _write_png(folder / original, scored.originals[i])
-    _write_png(folder / reconstruction, scored.reconstructions[i])
+    _write_png(folder / original, images.originals[i])
+    _write_png(folder / reconstruction, images.reconstructions[i])
     return Picture(
         rank=rank,
         victim=row.victim,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -19,12 +20,54 @@ METRIC_BATCH = 256
 
 
 @dataclass
-class ScoredImages:
-    """Reconstructions beside their originals, in the order of the rows."""
+class MatchedImages:
+    """Reconstructions beside their originals, in the order of the rows; metrics come later, in bulk."""
 
     rows: list[ResultRow] = field(default_factory=list)
     reconstructions: list[Tensor] = field(default_factory=list)
     originals: list[Tensor] = field(default_factory=list)
+
+    def add_update(
+        self,
+        *,
+        attack: str,
+        kind: str,
+        update: UpdateRecord,
+        images: Tensor,
+        truth: Truth,
+        guesses: Sequence[int] | None = None,
+        labels_ordered: bool = False,
+        seconds: float | None = None,
+        metrics: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        """Match the reconstruction of one batch and append a row for each of its images.
+
+        Args:
+            images: the reconstruction ``(A, C, H, W)``.
+            guesses: labels, in the order of ``images`` if ``labels_ordered``.
+            seconds, metrics: time and known values of the whole update; each row gets them.
+        """
+        places, originals = match(images, truth)
+        labels = [int(truth.labels[i]) for i in originals]
+        guessed = _guessed(guesses, places, labels, ordered=labels_ordered)
+        for place, original, label, guess in zip(places, originals, labels, guessed, strict=True):
+            victim, image = truth.places[original] if truth.places else (update.client, original)
+            row = ResultRow(
+                attack=attack,
+                kind=kind,
+                victim=victim,
+                round=update.round,
+                image=image,
+                summed=update.summed,
+                metrics=dict(metrics),
+                label_true=label,
+                label_guess=guess,
+                seconds=seconds,
+                bytes_per_update=update.bytes,
+            )
+            self.rows.append(row)
+            self.reconstructions.append(images[place].clamp(0, 1))
+            self.originals.append(truth.images[original])
 
 
 def match(images: Tensor, truth: Truth) -> tuple[list[int], list[int]]:
@@ -56,55 +99,19 @@ def assign_labels(guesses: Sequence[int], labels: Sequence[int]) -> list[int]:
     return [rest.pop(0) if label is None else label for label in assigned]
 
 
-def add_update(
-    scored: ScoredImages,
-    *,
-    attack: str,
-    kind: str,
-    update: UpdateRecord,
-    images: Tensor,
-    truth: Truth,
-    guesses: Sequence[int] | None = None,
-    labels_ordered: bool = False,
-    seconds: float | None = None,
-) -> None:
-    """Match one batch and append a row for each of its images; metrics come later, in bulk.
-
-    Args:
-        scored: receives rows and images.
-        images: the reconstruction ``(A, C, H, W)``.
-        guesses: labels, in the order of ``images`` if ``labels_ordered``.
-        seconds: time of the whole update; each row gets it.
-    """
-    places, originals = match(images, truth)
-    true_labels = [int(truth.labels[i]) for i in originals]
-    guessed: list[int] | None = None
-    if guesses is not None and len(guesses) >= len(places):
-        guessed = [guesses[p] for p in places] if labels_ordered else assign_labels(guesses, true_labels)
-    for position, (place, original) in enumerate(zip(places, originals, strict=True)):
-        victim, image = truth.places[original] if truth.places else (update.client, original)
-        scored.rows.append(
-            ResultRow(
-                attack=attack,
-                kind=kind,
-                victim=victim,
-                round=update.round,
-                image=image,
-                summed=update.summed,
-                label_true=true_labels[position],
-                label_guess=guessed[position] if guessed is not None else None,
-                seconds=seconds,
-                bytes_per_update=update.bytes,
-            )
-        )
-        scored.reconstructions.append(images[place].clamp(0, 1))
-        scored.originals.append(truth.images[original])
+def _guessed(
+    guesses: Sequence[int] | None, places: Sequence[int], true_labels: Sequence[int], *, ordered: bool
+) -> Sequence[int | None]:
+    """The guessed label of each matched image; None for all where there are fewer guesses than images."""
+    if guesses is None or len(guesses) < len(places):
+        return [None] * len(places)
+    return [guesses[place] for place in places] if ordered else assign_labels(guesses, true_labels)
 
 
 def evaluate_metrics(
-    scored: ScoredImages, metrics: Sequence[Metric], unavailable: dict[str, str], *, peers: Peers | None = None
+    images: MatchedImages, metrics: Sequence[Metric], unavailable: dict[str, str], *, peers: Peers | None = None
 ) -> list[ResultRow]:
-    """The rows with their metric values; a metric that cannot be had is None and noted once in ``unavailable``.
+    """The rows with their metric values added; a metric that cannot be had is None and noted once in ``unavailable``.
 
     Args:
         peers: what metrics that need other images compare with; the originals unless given.
@@ -113,22 +120,22 @@ def evaluate_metrics(
     for metric in metrics:
         if metric.kind not in unavailable:
             try:
-                values[metric.kind] = list(_evaluate(metric, scored, peers))
+                values[metric.kind] = list(_evaluate(metric, images, peers))
                 continue
             except MetricUnavailableError as error:
                 unavailable[metric.kind] = str(error)
-        values[metric.kind] = [None] * len(scored.rows)
+        values[metric.kind] = [None] * len(images.rows)
     return [
-        row.model_copy(update={"metrics": {name: column[i] for name, column in values.items()}})
-        for i, row in enumerate(scored.rows)
+        row.model_copy(update={"metrics": {name: column[i] for name, column in values.items()} | row.metrics})
+        for i, row in enumerate(images.rows)
     ]
 
 
-def _evaluate(metric: Metric, scored: ScoredImages, peers: Peers | None) -> list[float]:
+def _evaluate(metric: Metric, images: MatchedImages, peers: Peers | None) -> list[float]:
     result: list[float] = []
-    for start in range(0, len(scored.rows), METRIC_BATCH):
+    for start in range(0, len(images.rows), METRIC_BATCH):
         some = slice(start, start + METRIC_BATCH)
-        guesses, originals = torch.stack(scored.reconstructions[some]), torch.stack(scored.originals[some])
+        guesses, originals = torch.stack(images.reconstructions[some]), torch.stack(images.originals[some])
         if isinstance(metric, PeerMetric) and peers is not None:
             value = metric.evaluate_among(guesses, originals, peers)
         else:

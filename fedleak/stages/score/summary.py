@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fedleak.results.labels import class_accuracies
+from fedleak.results.leakage import UpdateKey
 from fedleak.results.schema import Interval, ResultRow, RoundSummary
 from fedleak.stages.score.intervals import mean_interval
 
@@ -44,3 +45,8 @@ def label_accuracy_class(rows: Sequence[ResultRow]) -> float | None:
     """Mean of ``class_accuracies`` over updates; None where no label was guessed."""
     values = list(class_accuracies(rows).values())
     return sum(values) / len(values) if values else None
+
+
+def mean_rates(rates: Mapping[str, Mapping[UpdateKey, float]]) -> dict[str, float]:
+    """Mean over updates of each rate by update."""
+    return {name: sum(by_update.values()) / len(by_update) for name, by_update in rates.items()}

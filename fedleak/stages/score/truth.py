@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fedleak.errors import InputError
 from fedleak.records import write_atomically
-
-if TYPE_CHECKING:
-    from fedleak.federation.plan import Plan
 
 UPDATES = "updates.json"
 MOST_PEERS = 20_000
@@ -41,19 +38,30 @@ def client_folder(folder: Path, client: int) -> Path:
     return folder / f"{client:05d}"
 
 
-def write_truth(folder: Path, plan: Plan) -> None:
-    """Store every client's private images and the images behind each planned update."""
+def write_truth(
+    folder: Path,
+    *,
+    images: Sequence[NDArray[np.uint8]],
+    labels: Sequence[NDArray[np.int64]],
+    rows: Mapping[int, Mapping[int, Sequence[int]]],
+) -> None:
+    """Store every client's private images and the images behind each update that will be recorded.
+
+    Args:
+        folder: what an earlier run left there is removed.
+        images: of each client, ``(N, C, H, W)``.
+        labels: of each client, ``(N,)``.
+        rows: row of the transcript -> client -> places of its images; a sum has several clients.
+    """
     if (folder / UPDATES).exists():
         shutil.rmtree(folder)
-    for client, data in enumerate(plan.clients):
+    for client, (own, classes) in enumerate(zip(images, labels, strict=True)):
         target = client_folder(folder, client)
         target.mkdir(parents=True, exist_ok=True)
-        np.save(target / "images.npy", data.images)
-        np.save(target / "labels.npy", data.labels)
-    rows: dict[str, dict[str, list[int]]] = {}
-    for update in (update for planned in plan.rounds for update in planned.updates):
-        rows.setdefault(str(update.row), {})[str(update.client)] = update.images.tolist()
-    write_atomically(folder / UPDATES, json.dumps(rows))
+        np.save(target / "images.npy", own)
+        np.save(target / "labels.npy", classes)
+    named = {str(row): {str(client): list(places) for client, places in of.items()} for row, of in rows.items()}
+    write_atomically(folder / UPDATES, json.dumps(named))
 
 
 class TruthReader:

@@ -16,7 +16,7 @@ from fedleak.federation.plan import make_plan
 from fedleak.federation.serial_grid import SerialGrid
 from fedleak.federation.server import Server
 from fedleak.progress import QuietProgress
-from fedleak.stages.score.truth import write_truth
+from fedleak.stages.federate import write_planned_truth
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.transcript.writer import TranscriptWriter
 from tests.client.guard.crafted import imprint_weights, network
@@ -37,7 +37,7 @@ def test_all_findings_are_named() -> None:
 
 def test_a_client_refuses_a_crafted_model_and_shares_nothing(tmp_path: Path) -> None:
     plan = make_plan(scenario(**GUARDED, adversary__injection=None, attacks=[{"kind": "dlg", "iterations": 1}]))
-    write_truth(tmp_path / "truth", plan)
+    write_planned_truth(tmp_path / "truth", plan)
     server = Server(plan, TranscriptWriter(tmp_path / "transcript", "f"), tmp_path / "truth", QuietProgress())
     server.writer.allocate(updates=plan.recorded_updates, values=server.layout.size)
     first = next(layer for layer in server.model.modules() if isinstance(layer, nn.Linear))

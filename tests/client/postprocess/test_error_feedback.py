@@ -21,7 +21,7 @@ from fedleak.federation.plan import make_plan
 from fedleak.federation.serial_grid import SerialGrid
 from fedleak.federation.server import Server
 from fedleak.progress import QuietProgress
-from fedleak.stages.score.truth import write_truth
+from fedleak.stages.federate import write_planned_truth
 from fedleak.transcript.manifest import load_manifest
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.transcript.writer import TranscriptWriter
@@ -75,7 +75,7 @@ def test_a_small_value_is_sent_once_it_has_grown() -> None:
 def served(folder: Path, **changes: Any) -> tuple[SerialGrid, Server]:
     """A finished federation and the grid that holds its clients' states."""
     plan = make_plan(scenario(**(COMPRESSED | changes)))
-    write_truth(folder / "truth", plan)
+    write_planned_truth(folder / "truth", plan)
     server = Server(plan, TranscriptWriter(folder / "transcript", "f"), folder / "truth", QuietProgress())
     server.writer.allocate(updates=plan.recorded_updates, values=server.layout.size)
     if plan.pair_index is not None:

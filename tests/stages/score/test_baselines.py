@@ -3,7 +3,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fedleak.stages.score.baselines import BASELINES, PublicImages, mean_image, nearest_class, random_image
+from fedleak.progress import QuietProgress
+from fedleak.stages.score.baselines import (
+    BASELINES,
+    PublicImages,
+    mean_image,
+    nearest_class,
+    random_image,
+    score_baselines,
+)
+from fedleak.stages.score.recorded import RecordedRun
+from fedleak.stages.score.scorer import ImageScorer
 from fedleak.stages.score.truth import Truth
 
 
@@ -52,3 +62,24 @@ def test_mean_and_random_image_do_not_look_at_the_truth() -> None:
     for guess in (mean_image, random_image):
         first, second = (guess(PUBLIC, t, torch.Generator().manual_seed(0)) for t in (TRUTH, other))
         assert torch.equal(first, second)
+
+
+def test_scores_of_the_mean_image_by_a_naive_reference(recorded: RecordedRun, scorer: ImageScorer) -> None:
+    found = score_baselines(recorded, scorer=scorer, bar=QuietProgress().task("", 3))
+    assert [scores.summary.attack for scores in found] == list(BASELINES)
+    images, _ = recorded.reader.public()
+    guess = (images / 255).mean(axis=0)
+    truths = [recorded.truth_of(update).images.numpy() for update in recorded.updates.values()]
+    expected = [float(((guess - image) ** 2).mean()) for truth in truths for image in truth]
+    assert [row.metrics["mse"] for row in found[0].rows] == pytest.approx(expected)
+    summary = found[0].summary
+    assert summary.metrics["mse"].mean == pytest.approx(sum(expected) / 8)
+    assert (summary.is_baseline, summary.is_theory, summary.images, summary.compared) == (True, False, 8, ())
+    assert summary.description.startswith("The mean public image: ")
+
+
+def test_an_adversary_without_images_has_no_baselines(recorded: RecordedRun, scorer: ImageScorer) -> None:
+    manifest = recorded.reader.manifest
+    private = {name: digest for name, digest in manifest.checksums.items() if not name.startswith("public/")}
+    recorded.reader.manifest = manifest.model_copy(update={"checksums": private})
+    assert score_baselines(recorded, scorer=scorer, bar=QuietProgress().task("", 3)) == []

@@ -9,16 +9,16 @@ from PIL import Image
 
 from fedleak.results.schema import ResultRow
 from fedleak.stages.score.pictures import COMPARED, PER_RANK, save_compared, save_pictures
-from fedleak.stages.score.rows import ScoredImages
+from fedleak.stages.score.rows import MatchedImages
 
 
-def scored_rows(errors: list[float | None], *, channels: int = 1) -> tuple[ScoredImages, list[ResultRow]]:
+def scored_rows(errors: list[float | None], *, channels: int = 1) -> tuple[MatchedImages, list[ResultRow]]:
     rows = [
         ResultRow(attack="a/b", kind="k", victim=i, round=1, image=0, metrics={"mse": error})
         for i, error in enumerate(errors)
     ]
     images = [torch.full((channels, 2, 3), (i % 5) / 4) for i in range(len(errors))]
-    return ScoredImages(rows, [1 - image for image in images], images), rows
+    return MatchedImages(rows, [1 - image for image in images], images), rows
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 18, 40])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fedleak.metrics.base import Metric, MetricUnavailableError
 from fedleak.metrics.mse import Mse
 from fedleak.results.schema import ResultRow
-from fedleak.stages.score.rows import METRIC_BATCH, ScoredImages, add_update, assign_labels, evaluate_metrics, match
+from fedleak.stages.score.rows import METRIC_BATCH, MatchedImages, assign_labels, evaluate_metrics, match
 from fedleak.stages.score.truth import Truth
 from fedleak.transcript.manifest import UpdateRecord
 
@@ -24,8 +24,8 @@ def truth_of(count: int, seed: int = 0) -> Truth:
 
 
 def score(images: torch.Tensor, truth: Truth, **settings: object) -> list[ResultRow]:
-    scored = ScoredImages()
-    add_update(scored, attack="a", kind="k", update=UPDATE, images=images, truth=truth, **settings)  # type: ignore[arg-type]
+    scored = MatchedImages()
+    scored.add_update(attack="a", kind="k", update=UPDATE, images=images, truth=truth, **settings)  # type: ignore[arg-type]
     return evaluate_metrics(scored, [Mse()], {})
 
 
@@ -131,8 +131,8 @@ class Missing(Metric):
 
 
 def test_an_unavailable_metric_is_absent_noted_and_asked_once() -> None:
-    scored, notes = ScoredImages(), dict[str, str]()
-    add_update(scored, attack="a", kind="k", update=UPDATE, images=truth_of(2).images, truth=truth_of(2))
+    scored, notes = MatchedImages(), dict[str, str]()
+    scored.add_update(attack="a", kind="k", update=UPDATE, images=truth_of(2).images, truth=truth_of(2))
     Missing.asked.clear()
     for _ in range(2):
         rows = evaluate_metrics(scored, [Missing(), Mse()], notes)
@@ -143,14 +143,14 @@ def test_an_unavailable_metric_is_absent_noted_and_asked_once() -> None:
 
 def test_metrics_over_many_images_come_in_the_order_of_the_rows() -> None:
     count = METRIC_BATCH + 3
-    scored = ScoredImages()
+    scored = MatchedImages()
     levels = torch.linspace(0, 1, count)
     for level in levels:
         truth = Truth(torch.zeros(1, 1, 2, 2), torch.zeros(1, dtype=torch.int64))
-        add_update(scored, attack="a", kind="k", update=UPDATE, images=level.expand(1, 1, 2, 2), truth=truth)
+        scored.add_update(attack="a", kind="k", update=UPDATE, images=level.expand(1, 1, 2, 2), truth=truth)
     values = [row.metrics["mse"] for row in evaluate_metrics(scored, [Mse()], {})]
     assert values == pytest.approx(levels.square().tolist(), abs=1e-6)
 
 
 def test_no_rows_need_no_metrics() -> None:
-    assert evaluate_metrics(ScoredImages(), [Mse()], {}) == []
+    assert evaluate_metrics(MatchedImages(), [Mse()], {}) == []

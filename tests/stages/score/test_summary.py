@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from fedleak.results.labels import class_accuracies
 from fedleak.results.schema import ResultRow
 from fedleak.stages.score.summary import (
     label_accuracy,
     label_accuracy_class,
+    mean_rates,
     summarise_metrics,
     summarise_rounds,
 )
@@ -48,16 +48,19 @@ def labelled(victim: int, true: list[int], guessed: list[int]) -> list[ResultRow
     return [ResultRow(attack="a", kind="k", victim=victim, round=1, label_true=t, label_guess=g) for t, g in rows]
 
 
-def test_class_accuracy_by_hand() -> None:
-    """Classes 0, 1, 2 were there; 0, 1, 3 were named: 2 of 4."""
+def test_class_accuracy_is_the_mean_over_updates() -> None:
+    """Update 1: classes 0, 1, 2 were there; 0, 1, 3 were named: 2 of 4. Update 2: all right."""
     rows = [*labelled(1, [0, 0, 1, 2], [0, 1, 1, 3]), *labelled(2, [4, 4], [4, 4])]
-    assert class_accuracies(rows) == {(1, 1): 0.5, (2, 1): 1.0}
     assert label_accuracy_class(rows) == 0.75
-
-
-def test_naming_every_class_is_no_success() -> None:
-    assert label_accuracy_class(labelled(1, [0] * 10, list(range(10)))) == pytest.approx(0.1)
 
 
 def test_class_accuracy_is_absent_without_guesses() -> None:
     assert label_accuracy_class([row(), row()]) is None
+
+
+def test_rates_are_averaged_over_updates() -> None:
+    assert mean_rates({"wsrr": {(1, 1): 0.5, (2, 1): 1.0}, "wsrr_ssim": {(1, 1): 0.0}}) == {
+        "wsrr": 0.75,
+        "wsrr_ssim": 0.0,
+    }
+    assert mean_rates({}) == {}

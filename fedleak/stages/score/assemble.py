@@ -1,0 +1,99 @@
+"""Putting the results of a run together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from fedleak.environment import describe_environment
+from fedleak.results.schema import CapabilityNote, FederationRound, Results
+from fedleak.stages.attack.record import AttackRecord
+from fedleak.stages.score.analyse import Analyses
+from fedleak.stages.score.recorded import RecordedRun
+from fedleak.stages.score.scorer import ImageScorer, Scores
+from fedleak.threat import CAPABILITIES, GRANTABLE
+from fedleak.transcript.manifest import Manifest, UpdateRecord, digest_of
+
+
+def assemble_results(
+    run: RecordedRun, records: Sequence[AttackRecord], *, scores: Sequence[Scores], scorer: ImageScorer
+) -> Results:
+    """Everything that the run found out, in the order of ``scores``."""
+    manifest, scenario = run.reader.manifest, run.scenario
+    granted = scenario.adversary.granted
+    return Results(
+        fingerprint=digest_of([record.fingerprint for record in records]),
+        name=scenario.name,
+        description=scenario.description,
+        scenario=scenario.model_dump(mode="json", exclude={"budgets"}),
+        environment=describe_environment(),
+        protocol=manifest.protocol,
+        compromised=scenario.adversary.compromised if manifest.pairs else None,
+        pairs=manifest.pairs.count if manifest.pairs else None,
+        capabilities=capability_notes(granted, records),
+        withheld=capability_notes(frozenset(GRANTABLE) - granted, []),
+        higher_is_better=tuple(metric.kind for metric in scorer.metrics if metric.higher_is_better),
+        federation=federation_rounds(manifest, scorer.analyses),
+        attacks=tuple(found.summary for found in scores),
+        epsilon=manifest.privacy.epsilon if manifest.privacy else None,
+        delta=manifest.privacy.delta if manifest.privacy else None,
+        privacy_unit=manifest.privacy.unit if manifest.privacy else None,
+        bytes_per_update=bytes_per_update(run.updates.values()),
+        notes=(*metric_notes(scorer), *federation_notes(manifest)),
+        rows=tuple(row for found in scores for row in found.rows),
+    )
+
+
+def capability_notes(names: frozenset[str], records: Sequence[AttackRecord]) -> tuple[CapabilityNote, ...]:
+    """Capabilities by level, derived ones first, each with the attacks that used it."""
+    return tuple(
+        CapabilityNote(
+            name=name,
+            level=CAPABILITIES[name].level,
+            summary=CAPABILITIES[name].summary(),
+            used_by=tuple(record.attack for record in records if name in record.capabilities),
+        )
+        for name in sorted(names, key=lambda n: (CAPABILITIES[n].level or 0, n))
+    )
+
+
+def federation_rounds(manifest: Manifest, analyses: Analyses) -> tuple[FederationRound, ...]:
+    """The rounds as the server recorded them, with the means of the analyses."""
+    return tuple(
+        FederationRound(
+            round=record.round,
+            accuracy=record.accuracy,
+            loss=record.loss,
+            failures=record.failures,
+            broadcast_accuracy=record.broadcast_accuracy,
+            analyses=analyses.of_round(record.round),
+        )
+        for record in manifest.rounds
+    )
+
+
+def bytes_per_update(updates: Iterable[UpdateRecord]) -> float | None:
+    """Mean size of the updates whose size is known; None where none is."""
+    sizes = [update.bytes for update in updates if update.bytes is not None]
+    return sum(sizes) / len(sizes) if sizes else None
+
+
+def metric_notes(scorer: ImageScorer) -> Iterator[str]:
+    """Which metrics are absent and why, then what a reader must know of the others."""
+    for name, reason in scorer.unavailable.items():
+        yield f"{name} is absent: {reason}"
+    for metric in scorer.metrics:
+        if metric.kind not in scorer.unavailable and (note := metric.note()):
+            yield note
+
+
+def federation_notes(manifest: Manifest) -> Iterator[str]:
+    """Which updates were not attacked, and what the federation's own protocol keeps from whom."""
+    for update in manifest.updates:
+        if update.status != "ok":
+            place = f"round {update.round}, client {update.client}"
+            yield f"{place}: update not attacked ({update.status}): {update.reason}"
+    sizes = sorted({len(update.summed) for update in manifest.updates if update.summed})
+    if sizes:
+        yield f"the adversary saw sums over {' or '.join(map(str, sizes))} clients, and no client's own update"
+    if manifest.privacy is not None and manifest.privacy.noise == "server":
+        yield "epsilon is that of the models which the server gives away; updates reach it without noise"

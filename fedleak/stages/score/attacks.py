@@ -1,0 +1,101 @@
+"""Scores of a run's attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fedleak.progress import Task
+from fedleak.results.leakage import worst_samples
+from fedleak.results.schema import AttackSummary, ResultRow
+from fedleak.stages.attack.record import AttackRecord, load_images
+from fedleak.stages.attack.weights import weight_course
+from fedleak.stages.score.recorded import RecordedRun
+from fedleak.stages.score.rows import MatchedImages
+from fedleak.stages.score.scorer import ImageScorer, ImageScores, Scores
+from fedleak.stages.score.summary import label_accuracy, label_accuracy_class, mean_rates
+
+
+def score_attacks(run: RecordedRun, records: Sequence[AttackRecord], *, scorer: ImageScorer, bar: Task) -> list[Scores]:
+    """Score every attack; the worst-sample rates need all of them, so summaries come last."""
+    images: dict[str, ImageScores] = {}
+    for record in records:
+        images[record.attack] = scorer.score(match_attack(run, record), compared=True)
+        bar.advance()
+    worst = worst_samples(records, {attack: scores.rows for attack, scores in images.items()})
+    found = []
+    for record in records:
+        scores, rates = images[record.attack], mean_rates(worst.get(record.attack, {}))
+        summary = summarise_attack(run, record, scores=scores, worst_sample=rates)
+        found.append(Scores(summary, (*scores.rows, *failed_rows(run, record))))
+    return found
+
+
+def match_attack(run: RecordedRun, record: AttackRecord) -> MatchedImages:
+    """The reconstructions of an attack, each beside the original that it stands for."""
+    matched = MatchedImages()
+    images = load_images(run.files.attacks / record.attack)
+    for attempt in record.attempts:
+        if attempt.status == "ok":
+            update = run.updates[attempt.row]
+            matched.add_update(
+                attack=record.attack,
+                kind=record.kind,
+                update=update,
+                images=images[attempt.row],
+                truth=run.truth_of(update),
+                guesses=attempt.labels,
+                labels_ordered=record.label_source == "attack",
+                seconds=attempt.seconds,
+            )
+    return matched
+
+
+def failed_rows(run: RecordedRun, record: AttackRecord) -> list[ResultRow]:
+    """One row for each update on which the attack failed."""
+    failed = [(attempt, run.updates[attempt.row]) for attempt in record.attempts if attempt.status == "failed"]
+    return [
+        ResultRow.failed(
+            attempt.reason,
+            attack=record.attack,
+            kind=record.kind,
+            victim=update.client,
+            round=update.round,
+            summed=update.summed,
+            seconds=attempt.seconds,
+            bytes_per_update=update.bytes,
+        )
+        for attempt, update in failed
+    ]
+
+
+def summarise_attack(
+    run: RecordedRun, record: AttackRecord, *, scores: ImageScores, worst_sample: dict[str, float]
+) -> AttackSummary:
+    """What the results tell of an attack: what it was given, what it cost, and how well it did."""
+    worked = [attempt.seconds for attempt in record.attempts if attempt.status == "ok"]
+    return AttackSummary(
+        attack=record.attack,
+        kind=record.kind,
+        is_baseline=False,
+        description=record.description,
+        settings=record.settings,
+        capabilities=record.capabilities,
+        images=len(scores.rows),
+        failures=len(record.attempts) - len(worked),
+        metrics=scores.metrics,
+        adaptive=record.adaptive,
+        local_knowledge=record.local_knowledge,
+        label_accuracy=label_accuracy(scores.rows),
+        label_accuracy_class=label_accuracy_class(scores.rows),
+        worst_sample=worst_sample,
+        label_source=record.label_source,
+        training_seconds=record.training_seconds,
+        training_cached=record.training_cached,
+        seconds_per_reconstruction=sum(worked) / len(worked) if worked else None,
+        peak_memory_bytes=record.peak_memory_bytes,
+        parameters=record.parameters,
+        curves=record.curves | weight_course(run.files.attacks / record.attack, run.reader),
+        rounds=scores.rounds,
+        pictures=scores.pictures,
+        compared=scores.compared,
+    )

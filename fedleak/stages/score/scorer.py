@@ -1,0 +1,75 @@
+"""Scoring images: what attacks, baselines and theorems have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fedleak.metrics.base import PeerMetric, Peers
+from fedleak.results.schema import PICTURES, AttackSummary, Interval, Picture, ResultRow, RoundSummary
+from fedleak.stages.score.analyse import Analyses
+from fedleak.stages.score.pictures import save_compared, save_pictures
+from fedleak.stages.score.recorded import RecordedRun
+from fedleak.stages.score.rows import MatchedImages, evaluate_metrics
+from fedleak.stages.score.summary import summarise_metrics, summarise_rounds
+from fedleak.stages.score.truth import TruthReader
+
+
+@dataclass(frozen=True)
+class ImageScores:
+    """Rows with their metrics, the means of these over all images and over each round, and pictures of some images."""
+
+    rows: tuple[ResultRow, ...]
+    metrics: dict[str, Interval]
+    rounds: tuple[RoundSummary, ...]
+    pictures: tuple[Picture, ...]
+    compared: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One attack, baseline or theorem: its line in the results, and its rows, failures last."""
+
+    summary: AttackSummary
+    rows: tuple[ResultRow, ...]
+
+
+class ImageScorer:
+    """Scores reconstructions against their originals under the metrics of a scenario, and keeps pictures of some.
+
+    Args:
+        run: its scenario names metrics and bootstrap; pictures go into its folder.
+        analyses: values that stand beside the metrics in each row.
+
+    Attributes:
+        metrics: those that the scenario enables.
+        unavailable: kind of a metric that cannot be computed on this machine -> why; filled while scoring.
+    """
+
+    def __init__(self, run: RecordedRun, analyses: Analyses) -> None:
+        self.metrics = run.scenario.metrics.enabled()
+        self.unavailable: dict[str, str] = {}
+        self.analyses = analyses
+        self._pictures = run.files.root / PICTURES
+        self._resamples, self._seed = run.scenario.bootstrap_resamples, run.scenario.seed
+        self._peers = _peers(run.truth) if any(isinstance(metric, PeerMetric) for metric in self.metrics) else None
+
+    def score(self, images: MatchedImages, *, compared: bool = False) -> ImageScores:
+        """Score all images of one attack.
+
+        Args:
+            images: matched to their originals.
+            compared: also keep pictures of the run's first images, to show attacks side by side.
+        """
+        rows = evaluate_metrics(images, self.metrics, self.unavailable, peers=self._peers)
+        return ImageScores(
+            rows=tuple(self.analyses.beside(rows)),
+            metrics=summarise_metrics(rows, resamples=self._resamples, seed=self._seed),
+            rounds=summarise_rounds(rows, resamples=self._resamples, seed=self._seed),
+            pictures=save_pictures(self._pictures, images, rows),
+            compared=save_compared(self._pictures, images, rows) if compared else (),
+        )
+
+
+def _peers(truth: TruthReader) -> Peers:
+    everyone = truth.peers()
+    return Peers(everyone.images, everyone.labels)
