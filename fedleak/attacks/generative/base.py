@@ -101,15 +101,14 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
                 progress=progress,
                 name=self.name,
             )
-        weights = {f"network.{n}": t.detach().cpu().contiguous() for n, t in network.state_dict().items()}
         return Artefact(
-            tensors=weights | features.tensors(),
+            parameters={n: t.detach().cpu().contiguous() for n, t in network.state_dict().items()},
+            parameter_count=sum(p.numel() for p in network.parameters()),
+            by_version=features.statistics(),
+            curves={"train": outcome.train_curve, "held_out": outcome.held_out_curve},
             facts={
                 "images_per_update": target.images,
-                "parameters": sum(p.numel() for p in network.parameters()),
                 "features": unfitted.size,
-                "train_curve": outcome.train_curve,
-                "held_out_curve": outcome.held_out_curve,
                 "best_epoch": outcome.best_epoch,
                 "pairs": len(rows[0]),
                 "held_out_pairs": len(rows[1]),
@@ -119,14 +118,11 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
     def restore(self, artefact: Artefact, architecture: ModelArchitecture, *, device: torch.device) -> TrainedGenerator:
         """Rebuild the generator from its weights."""
         graph, unfitted = self._features(architecture)
-        features = restore_versions(unfitted, artefact.tensors)
+        features = restore_versions(unfitted, artefact.by_version)
         target = TargetShape(int(artefact.facts["images_per_update"]), architecture.input_shape)
         with seeds.global_torch_seed(0):  # the weights drawn here are replaced
             network = self.network(graph, unfitted, target)
-        prefix = "network."
-        network.load_state_dict(
-            {n.removeprefix(prefix): t for n, t in artefact.tensors.items() if n.startswith(prefix)}
-        )
+        network.load_state_dict(dict(artefact.parameters))
         return TrainedGenerator(features, network.to(device).eval())
 
     @torch.no_grad()

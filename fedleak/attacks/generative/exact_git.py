@@ -7,15 +7,13 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from fedleak.attacks.base import SNAPSHOTS, Artefact, Reconstruction, TrainedAttack
+from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
 from fedleak.attacks.generative.exact_chain import exact_chain
 from fedleak.attacks.generative.exact_network import ExactNetwork
 from fedleak.attacks.generative.exact_training import train_exactly
 from fedleak.attacks.generative.training import TrainingSettings
 from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs, ModelArchitecture, PixelPrior, SharedUpdate
-
-WEIGHT = "weight."
 
 
 class ExactGit(TrainedAttack[ExactNetwork]):
@@ -57,14 +55,12 @@ class ExactGit(TrainedAttack[ExactNetwork]):
         seed = int(torch.randint(2**62, (1,), generator=generator))
         network = self._network(architecture, pixels, seed=seed).to(device)
         course = train_exactly(network, pairs, self.training, generator=generator, progress=progress, name=self.name)
-        tensors = {f"{WEIGHT}{name}": tensor for name, tensor in course.best.items()}
-        tensors |= {f"{SNAPSHOTS}{name}": torch.stack(values) for name, values in course.weights.items()}
         return Artefact(
-            tensors=tensors,
+            parameters=course.best,
+            parameter_count=sum(p.numel() for p in network.parameters()),
+            estimates={name: torch.stack(values) for name, values in course.weights.items()},
+            curves={"train": course.train_curve, "held_out": course.held_out_curve},
             facts={
-                "parameters": sum(p.numel() for p in network.parameters()),
-                "train_curve": course.train_curve,
-                "held_out_curve": course.held_out_curve,
                 "best_epoch": course.best_epoch,
                 "pairs": course.pairs,
                 "held_out_pairs": course.held_out_pairs,
@@ -76,7 +72,7 @@ class ExactGit(TrainedAttack[ExactNetwork]):
     ) -> ExactNetwork:
         """Put the trained weights back."""
         network = self._network(architecture, pixels, seed=0)  # the weights drawn here are replaced
-        network.load({n.removeprefix(WEIGHT): t for n, t in artefact.tensors.items() if n.startswith(WEIGHT)})
+        network.load(artefact.parameters)
         return network.to(device).eval()
 
     @torch.no_grad()

@@ -8,8 +8,8 @@ the adversary's own training pairs. Victims' updates never enter the statistics.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -142,14 +142,6 @@ class GradientFeatures:
         """Flat updates ``(n, D)`` -> standardised features ``(n, size)``."""
         standard: Tensor = (self.raw(updates) - self.mean.to(updates.device)) / self.std.to(updates.device)
         return standard.clamp(-CLIP, CLIP)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """What must be kept to rebuild the map."""
-        return {"features.mean": self.mean, "features.std": self.std}
-
-    def rebuilt(self, tensors: Mapping[str, Tensor]) -> GradientFeatures:
-        """The same map with kept statistics."""
-        return replace(self, mean=tensors["features.mean"], std=tensors["features.std"])
 
 
 def raw_features(

@@ -108,11 +108,11 @@ class GitRidge(TrainedAttack[RidgeInverter]):
 
     def restore(self, artefact: Artefact, pairs: InjectedPairs, *, device: torch.device) -> RidgeInverter:
         """Put the attack together from what was solved for."""
-        tensors = {name: tensor.to(device) for name, tensor in artefact.tensors.items()}
+        tensors = {name: tensor.to(device) for name, tensor in artefact.parameters.items()}
         reader = self._reader(pairs.layout)
         return RidgeInverter(
             reader,
-            restore_versions(reader.unfitted, artefact.tensors),
+            restore_versions(reader.unfitted, artefact.by_version),
             ridge.Grouped(**{field: tensors[field] for field in GROUPED}),
             ridge.Solution(
                 tensors["coefficients"],
@@ -211,10 +211,10 @@ def _artefact(
     tensors = {field: getattr(grouped, field) for field in GROUPED}
     tensors |= {"coefficients": solution.coefficients, "pooled": solution.pooled}
     return Artefact(
-        tensors={name: tensor.cpu().contiguous() for name, tensor in tensors.items()} | features.tensors(),
+        parameters={name: tensor.cpu().contiguous() for name, tensor in tensors.items()},
+        parameter_count=solution.coefficients.numel(),
+        by_version=features.statistics(),
         facts={
-            "images_per_update": 1,
-            "parameters": solution.coefficients.numel(),
             "features": grouped.features.shape[1],
             "pairs": len(pairs),
             "regularisation": solution.regularisation,

@@ -54,4 +54,4 @@ def test_a_generator_trained_in_lower_precision_is_kept_under_its_own_names(tmp_
         generator = torch.Generator().manual_seed(0)
         artefact = attack.fit(pairs, architecture(), generator=generator, progress=QuietProgress(), device=CPU)
         attack.restore(artefact, architecture(), device=CPU)
-        assert all(not name.startswith("network.network") for name in artefact.tensors)
+        assert all(not name.startswith("network.") for name in artefact.parameters)

@@ -71,5 +71,5 @@ def test_eleven_million_values_are_streamed_to_the_same_loss(tmp_path: Path, mon
             progress=QuietProgress(),
             device=torch.device("cpu"),
         )
-        curves.append((artefact.facts["train_curve"], artefact.facts["held_out_curve"]))
+        curves.append((artefact.curves["train"], artefact.curves["held_out"]))
     np.testing.assert_array_equal(curves[0], curves[1])

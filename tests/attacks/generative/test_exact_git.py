@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fedleak.attacks.base import SNAPSHOTS, Artefact
+from fedleak.attacks.base import Artefact
 from fedleak.attacks.generative.exact_git import ExactGit
 from fedleak.attacks.generative.training import TrainingSettings
 from fedleak.errors import AttackFailedError
@@ -69,26 +69,26 @@ def test_on_a_biased_mlp_it_recovers_the_input(tmp_path: Path, activation: str, 
         update = shared_update(leaked, images[i : i + 1], labels[i : i + 1], protocol=protocol)
         rebuilt = attack.reconstruct(trained, update, generator=torch.Generator()).images
         torch.testing.assert_close(rebuilt, torch.from_numpy(images[i : i + 1]).float() / 255, atol=1e-4, rtol=0)
-    assert artefact.facts["parameters"] == 0
-    assert len(artefact.facts["held_out_curve"]) == 1
+    assert artefact.parameter_count == 0
+    assert len(artefact.curves["held_out"]) == 1
 
 
 def test_training_lowers_the_error_and_the_weights_come_nearer(tmp_path: Path) -> None:
     model = Mlp(hidden=(14,), activation="sigmoid")
     artefact = fit(ExactGit(use_bias_gradients=False, training=QUICK), tmp_path, model)
-    curve = artefact.facts["held_out_curve"]
+    curve = artefact.curves["held_out"]
     assert min(curve) < 0.01 * curve[0]
     true = dict(architecture(model).build(seed=MODEL_SEED).named_parameters())["3.weight"].detach()
-    distances = (artefact.tensors[f"{SNAPSHOTS}3.weight"] - true).flatten(1).norm(dim=1) / true.norm()
+    distances = (artefact.estimates["3.weight"] - true).flatten(1).norm(dim=1) / true.norm()
     assert len(distances) == len(curve) == 16
     assert distances[-1] < 0.7 * distances[0]
 
 
 def test_the_chosen_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
     artefact = fit(ExactGit(use_bias_gradients=False, training=QUICK), tmp_path, Mlp(hidden=(9,)))
-    best = int(np.argmin(artefact.facts["held_out_curve"]))
+    best = int(np.argmin(artefact.curves["held_out"]))
     assert artefact.facts["best_epoch"] == best
-    assert torch.equal(artefact.tensors["weight.3.weight"], artefact.tensors[f"{SNAPSHOTS}3.weight"][best])
+    assert torch.equal(artefact.parameters["3.weight"], artefact.estimates["3.weight"][best])
 
 
 def test_training_starts_at_weights_of_the_adversarys_own(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_training_starts_at_weights_of_the_adversarys_own(tmp_path: Path) -> Non
     for seed in (0, 0, 1):
         folder = tmp_path / str(len(starts))
         folder.mkdir()
-        starts.append(fit(attack, folder, Mlp(hidden=(9,)), pairs=20, seed=seed).tensors[f"{SNAPSHOTS}3.weight"][0])
+        starts.append(fit(attack, folder, Mlp(hidden=(9,)), pairs=20, seed=seed).estimates["3.weight"][0])
     true = dict(architecture(Mlp(hidden=(9,))).build(seed=MODEL_SEED).named_parameters())["3.weight"]
     assert torch.equal(starts[0], starts[1])
     assert not torch.equal(starts[0], starts[2])

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from fedleak.attacks.generative import features as module
 from fedleak.attacks.generative.features import (
     CLIP,
-    GradientFeatures,
     OutputLayer,
     chunks,
     fit_features,
@@ -232,15 +231,6 @@ def test_the_solved_input_is_what_the_leaked_model_computed(tmp_path: Path) -> N
         expected = model[:-1]((pairs.read_images(np.arange(5))[:, 0] - 0.5) / 0.5)  # type: ignore[index]
     output = OutputLayer(weight=slots["7.weight"], bias=slots["7.bias"])
     torch.testing.assert_close(output.solve(pairs.read_updates(np.arange(5))), expected, atol=1e-4, rtol=1e-4)
-
-
-def test_kept_statistics_rebuild_the_map(tmp_path: Path) -> None:
-    rows = updates(20)
-    fitted = fit_features(pairs_of(tmp_path, rows), np.arange(20), COLUMNS, LAST_BIAS, OUTPUT)
-    empty = GradientFeatures(COLUMNS, LAST_BIAS, torch.zeros(0), torch.zeros(0), OUTPUT)
-    rebuilt = empty.rebuilt(fitted.tensors())
-    assert torch.equal(rebuilt(torch.from_numpy(rows)), fitted(torch.from_numpy(rows)))
-    assert rebuilt.size == fitted.size == 23
 
 
 def test_chunks_cut_rows_to_the_byte_budget(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def best_error(folder: Path, model: Model, count: int, epochs: int, **settings: 
     training, held_out = split_pairs(len(pairs), 0.1, torch.Generator().manual_seed(0))
     images = pairs.read_images(held_out)
     mean = float((images - pairs.read_images(training).mean(dim=(0, 1))).square().mean())
-    return min(artefact.facts["held_out_curve"]), mean
+    return min(artefact.curves["held_out"]), mean
 
 
 def test_it_learns_to_see_through_residual_blocks(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_version_without_pairs_takes_the_latest_before_it(moved: InjectedPairs
 def test_the_maps_are_rebuilt_from_what_is_kept(moved: InjectedPairs) -> None:
     rows = np.arange(60)
     features = fit_versions(moved, rows, UNFITTED)
-    rebuilt = restore_versions(UNFITTED, {**features.tensors(), "network.weight": torch.zeros(1)})
+    rebuilt = restore_versions(UNFITTED, features.statistics())
     assert isinstance(rebuilt, VersionedFeatures)
     assert sorted(rebuilt.by_version) == [2, 5]
     updates, versions = moved.read_updates(rows), moved.versions(rows)

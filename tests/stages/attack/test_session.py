@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 import torch
 
-from fedleak import artefacts
-from fedleak.attacks.base import Artefact
 from fedleak.attacks.generative.base import GenerativeAttack
 from fedleak.attacks.generative.lti import Lti
 from fedleak.data.sources.base import Dataset
@@ -212,22 +210,6 @@ def test_what_other_code_trained_is_not_used(fresh: FreshRun, monkeypatch: pytes
     monkeypatch.setattr("fedleak.stages.attack.fingerprints._code_of_attacks", lambda: "another version")
     again = attack_run(fresh(), progress=QuietProgress())
     assert not any(attack.training_cached for attack in again.attacks)
-
-
-def test_artefacts_survive_the_cache(cache: Path) -> None:
-    artefact = stage_artefact()
-    assert artefacts.find("k") is None
-    artefacts.store("k", artefact)
-    found = artefacts.find("k")
-    assert found is not None
-    assert found.facts == artefact.facts
-    assert torch.equal(found.tensors["w"], artefact.tensors["w"])
-    assert [path.name for path in (cache / "artefacts").iterdir()] == ["k.safetensors"]
-
-
-def stage_artefact() -> Any:
-    """Something trained."""
-    return Artefact({"w": torch.arange(3.0)}, {"curve": [0.1, 1 / 3], "n": 3})
 
 
 def faulty(tmp_path: Path, *places: tuple[int, int]) -> RunDirectory:

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import fedleak
-from fedleak.attacks.base import SNAPSHOTS, Artefact
+from fedleak.attacks.base import Artefact
 from fedleak.errors import InputError
 from fedleak.results.schema import WEIGHT_DISTANCE
-from fedleak.stages.attack.weights import FILE, save_snapshots, weight_course, weight_distance
+from fedleak.stages.attack.weights import FILE, save_estimates, weight_course, weight_distance
 from fedleak.studies.records import measure
 from fedleak.transcript.reader import TranscriptReader
 from tests.scenarios import tiny
@@ -20,8 +20,8 @@ EXACT = {"kind": "exact_git", "use_bias_gradients": False, "training": {"epochs"
 def test_distance_by_hand() -> None:
     """||(3, 4)|| = 5; the estimates are off by (3, 4), (0, 4), (0, 0)."""
     leaked = {"w": torch.tensor([3.0, 4.0]), "other": torch.tensor([100.0])}
-    snapshots = {"w": torch.tensor([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0]])}
-    assert weight_distance(snapshots, leaked) == pytest.approx([1.0, 0.8, 0.0])
+    estimates = {"w": torch.tensor([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0]])}
+    assert weight_distance(estimates, leaked) == pytest.approx([1.0, 0.8, 0.0])
 
 
 def test_scoring_compares_the_estimates_with_the_leaked_model(tmp_path: Path) -> None:
@@ -41,10 +41,10 @@ def test_scoring_compares_the_estimates_with_the_leaked_model(tmp_path: Path) ->
 
 
 def test_the_attack_stage_leaves_estimates_and_not_distances(tmp_path: Path) -> None:
-    artefact = Artefact({f"{SNAPSHOTS}w": torch.ones(2, 3), "weight.w": torch.ones(3)}, {})
-    save_snapshots(tmp_path, artefact)
+    artefact = Artefact({"w": torch.ones(3)}, 3, estimates={"w": torch.ones(2, 3)})
+    save_estimates(tmp_path, artefact)
     assert (tmp_path / FILE).is_file()
-    save_snapshots(tmp_path, None)
+    save_estimates(tmp_path, None)
     assert not (tmp_path / FILE).exists()
 
 
