@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from fedleak import seeds
 from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
 from fedleak.attacks.generative.acceleration import AccelerationSettings, accelerated
-from fedleak.attacks.generative.embedding import embedding_layer
 from fedleak.attacks.generative.features import GradientFeatures, OutputLayer, layer_columns
-from fedleak.attacks.generative.graph import LayerGraph
-from fedleak.attacks.generative.tracing import trace_layers
 from fedleak.attacks.generative.training import TrainingSettings, split_pairs, train_generator
 from fedleak.attacks.generative.versions import VersionedFeatures, fit_versions, restore_versions
+from fedleak.attacks.layers.graph import LayerGraph
+from fedleak.attacks.layers.patch_embedding import embedding_layer
+from fedleak.attacks.layers.tracing import trace_layers
 from fedleak.errors import AttackFailedError
 from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from fedleak.attacks.generative.tracing import trace_layers
+from fedleak.attacks.layers.tracing import trace_layers
 from fedleak.errors import AttackFailedError
 
 ActivationKind = Literal["identity", "relu", "leaky_relu", "sigmoid", "tanh"]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedleak import seeds
-from fedleak.attacks.generative.embedding import EmbeddingLayer
+from fedleak.attacks.layers.patch_embedding import EmbeddingLayer
 from fedleak.threat import InjectedPairs
 from fedleak.transcript.layout import Layout
 

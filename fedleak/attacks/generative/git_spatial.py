@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape
 from fedleak.attacks.generative.features import GradientFeatures
-from fedleak.attacks.generative.graph import Layer, LayerGraph
 from fedleak.attacks.generative.spatial_walk import spatial_walk
 from fedleak.attacks.generative.step_back import GROUPS, MIN_CHANNELS, StepBack
+from fedleak.attacks.layers.graph import Layer, LayerGraph
 from fedleak.errors import AttackFailedError
 
 

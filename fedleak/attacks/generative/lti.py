@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape, integer_root
 from fedleak.attacks.generative.features import GradientFeatures
-from fedleak.attacks.generative.graph import LayerGraph
+from fedleak.attacks.layers.graph import LayerGraph
 
 
 class Lti(GenerativeAttack):

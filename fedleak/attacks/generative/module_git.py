@@ -10,7 +10,7 @@ from torch import nn
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape
 from fedleak.attacks.generative.coarse_git import make_plan, mlp_walk
 from fedleak.attacks.generative.features import GradientFeatures
-from fedleak.attacks.generative.graph import LayerGraph
+from fedleak.attacks.layers.graph import LayerGraph
 
 
 class ModuleGit(GenerativeAttack):

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from fedleak.attacks.generative.base import TargetShape
 from fedleak.attacks.generative.features import GradientFeatures
-from fedleak.attacks.generative.graph import LayerGraph, Point, Step
 from fedleak.attacks.generative.step_back import GROUPS, MIN_CHANNELS, StepBack
+from fedleak.attacks.layers.graph import LayerGraph, Point, Step
 from fedleak.errors import AttackFailedError
 
 Map = tuple[int, int, int]

@@ -8,10 +8,10 @@ from torch import nn
 
 from fedleak.attacks.generative.base import TargetShape
 from fedleak.attacks.generative.git_spatial import GitSpatial
-from fedleak.attacks.generative.graph import Point
 from fedleak.attacks.generative.spatial_walk import SpatialWalk, grid_of
-from fedleak.attacks.generative.tracing import trace_layers
 from fedleak.attacks.generative.training import split_pairs
+from fedleak.attacks.layers.graph import Point
+from fedleak.attacks.layers.tracing import trace_layers
 from fedleak.errors import AttackFailedError
 from fedleak.models.base import InputShape, Model
 from fedleak.models.resnet15 import ResNet15

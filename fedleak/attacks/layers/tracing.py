@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from fedleak.attacks.generative.graph import Layer, LayerGraph, LayerKind, Point, Shape
+from fedleak.attacks.layers.graph import Layer, LayerGraph, LayerKind, Point, Shape
 from fedleak.errors import AttackFailedError
 
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from fedleak.attacks.generative.graph import LayerGraph, Step
-from fedleak.attacks.generative.tracing import trace_layers
+from fedleak.attacks.layers.graph import LayerGraph, Step
+from fedleak.attacks.layers.tracing import trace_layers
 from fedleak.models.base import Model
 from fedleak.models.lenet import LeNet
 from fedleak.models.mlp import Mlp

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fedleak.attacks.generative.graph import LayerGraph
+from fedleak.attacks.layers.graph import LayerGraph
 from fedleak.transcript.layout import Layout
 
 GUARD = 1e-10
