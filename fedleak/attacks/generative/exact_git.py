@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 
 from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
-from fedleak.attacks.generative.exact_chain import exact_chain
 from fedleak.attacks.generative.exact_network import ExactNetwork
 from fedleak.attacks.generative.exact_training import train_exactly
 from fedleak.attacks.generative.training import TrainingSettings
+from fedleak.attacks.layers.chain import chain_of
 from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs, ModelArchitecture, PixelPrior, SharedUpdate
 
@@ -88,7 +88,7 @@ class ExactGit(TrainedAttack[ExactNetwork]):
 
     def _network(self, architecture: ModelArchitecture, pixels: PixelPrior, *, seed: int) -> ExactNetwork:
         model = architecture.build(seed=seed)
-        chain = exact_chain(model, architecture.input_shape)
+        chain = chain_of(model, architecture.input_shape)
         return ExactNetwork(
             chain, pixels, architecture.input_shape, read_biases=self.use_bias_gradients, guard=self.tikhonov
         )

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from fedleak.attacks.generative.exact_chain import ExactLayer
 from fedleak.attacks.generative.exact_inverse import pull_back, solve_input, solve_output
+from fedleak.attacks.layers.chain import ChainLayer
 from fedleak.errors import AttackFailedError
 from fedleak.threat import PixelPrior
 
@@ -32,7 +32,7 @@ class ExactNetwork(nn.Module):
 
     def __init__(
         self,
-        chain: tuple[ExactLayer, ...],
+        chain: tuple[ChainLayer, ...],
         pixels: PixelPrior,
         image: tuple[int, int, int],
         *,

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
 from fedleak.attacks.generative import ridge
-from fedleak.attacks.generative.exact_chain import exact_chain
 from fedleak.attacks.generative.features import chunks
 from fedleak.attacks.generative.identification import Walk, identify
+from fedleak.attacks.layers.chain import chain_of
 from fedleak.errors import AttackFailedError
 from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate
@@ -125,7 +125,7 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
         return Reconstruction(images=image.reshape(1, *trained.shape).to(torch.float32).cpu())
 
     def _walk(self, architecture: ModelArchitecture) -> Walk:
-        chain = exact_chain(architecture.build(seed=0), architecture.input_shape)
+        chain = chain_of(architecture.build(seed=0), architecture.input_shape)
         return Walk(chain, guard=self.tikhonov, final_guard=self.final_tikhonov)
 
     def _artefact(
