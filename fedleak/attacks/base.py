@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from pydantic import StringConstraints
@@ -142,6 +142,10 @@ class TrainedAttack(Attack, Generic[T]):
     device) -> T`` makes it usable; ``reconstruct(trained, <capabilities>, *, generator)`` applies it. Only
     ``reconstruct`` may ask for a victim's update.
     """
+
+    training_stream: ClassVar[str | None] = None
+    """Name of the random stream of the training; the kind unless given. A kind that was renamed keeps its old one here,
+    so that the same scenario and seed train the same."""
 
     @property
     def adapts(self) -> bool:

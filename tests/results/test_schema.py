@@ -13,7 +13,7 @@ from fedleak.results.schema import ResultRow, Results, load_results, metric_name
 STABLE = "attack,kind,victim,round,image,mse,psnr,ssim,lpips,label_true,label_guess,seconds"
 GOOD = ResultRow(
     attack="git",
-    kind="coarse_git",
+    kind="git_coarse",
     victim=2,
     round=4,
     image=0,
@@ -22,7 +22,7 @@ GOOD = ResultRow(
     seconds=0.25,
 )
 FAILED = ResultRow(
-    attack="git", kind="coarse_git", victim=3, round=4, seconds=0.1, status="failed", reason='it "broke",\nbadly'
+    attack="git", kind="git_coarse", victim=3, round=4, seconds=0.1, status="failed", reason='it "broke",\nbadly'
 )
 
 

@@ -42,7 +42,7 @@ class ExactNetwork(nn.Module):
         super().__init__()
         last = chain[-1]
         if not (isinstance(last.module, nn.Linear) and last.bias):
-            raise AttackFailedError("exact_git starts from the gradient of the last bias, and there is none")
+            raise AttackFailedError("git_exact starts from the gradient of the last bias, and there is none")
         self._chain, self._image, self._guard = chain, image, guard
         self._read = [isinstance(layer.module, nn.Linear) and layer.bias and read_biases for layer in chain[:-1]]
         used = [chain[i + 1] for i, read in enumerate(self._read) if not read]

@@ -53,7 +53,7 @@ class GitSpatial(GenerativeAttack):
             )
         head = layers[-1].map_shape
         if any(len(layer.map_shape) != 3 for layer in layers) or len(layers) < 2:
-            raise AttackFailedError("git_spatial needs convolutions and one linear layer at the end; try coarse_git")
+            raise AttackFailedError("git_spatial needs convolutions and one linear layer at the end; try git_coarse")
         projected = 1
         fixed = _count(self._build(layers, features, target, head, projected))
         per_map = _count(self._build(layers, features, target, head, projected + 1)) - fixed

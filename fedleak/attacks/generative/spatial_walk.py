@@ -62,7 +62,7 @@ def spatial_walk(
     maps = {step.point: grid_of(graph, graph.points[step.point]) for step in steps}
     sides = [shape[1] for shape in maps.values() if shape[1] > 1]
     if not sides or len(steps) < 2:
-        raise AttackFailedError("git_spatial needs convolutions or patches; try coarse_git")
+        raise AttackFailedError("git_spatial needs convolutions or patches; try git_coarse")
     widths = {point: _channels(channels, shape[1] / min(sides)) for point, shape in maps.items()}
 
     def build(code: int) -> SpatialWalk:
@@ -93,7 +93,7 @@ def grid_of(graph: LayerGraph, point: Point) -> Map:
             rows, columns = layer.output_shape[1:]
             if shape[0] == rows * columns + layer.offset_start:
                 return shape[1], rows, columns
-    raise AttackFailedError(f"git_spatial cannot lay a tensor of shape {shape} out in space; try coarse_git")
+    raise AttackFailedError(f"git_spatial cannot lay a tensor of shape {shape} out in space; try git_coarse")
 
 
 def _channels(base: int, growth: float) -> int:

@@ -165,7 +165,8 @@ class _Session:
             self.cached = artefact is not None
             if artefact is None:
                 start = time.perf_counter()
-                generator = seeds.torch_generator(self.scenario.seed, "attack-training", component.kind)
+                stream = component.training_stream or component.kind
+                generator = seeds.torch_generator(self.scenario.seed, "attack-training", stream)
                 artefact = component.fit(**known, generator=generator, progress=self.progress, device=self.device)
                 seconds = time.perf_counter() - start
                 artefact = replace(artefact, training_seconds=seconds)

@@ -9,10 +9,10 @@ import torch
 
 from fedleak.attacks.base import Artefact
 from fedleak.attacks.generative.base import GenerativeAttack, TrainedGenerator, integer_root
-from fedleak.attacks.generative.coarse_git import CoarseGit
+from fedleak.attacks.generative.git_coarse import GitCoarse
+from fedleak.attacks.generative.git_module import GitModule
 from fedleak.attacks.generative.git_spatial import GitSpatial
 from fedleak.attacks.generative.lti import Lti
-from fedleak.attacks.generative.module_git import ModuleGit
 from fedleak.attacks.generative.training import split_pairs
 from fedleak.attacks.matching import permutation_invariant_mse
 from fedleak.errors import AttackFailedError
@@ -26,7 +26,7 @@ from fedleak.progress import QuietProgress
 from fedleak.threat import InjectedPairs, ModelArchitecture
 from tests.builders import architecture, digits, injected_pairs, shared_update
 
-KINDS = (Lti, CoarseGit, GitSpatial)
+KINDS = (Lti, GitCoarse, GitSpatial)
 CPU = torch.device("cpu")
 QUICK = {"parameters": 40_000, "training": {"epochs": 2, "batch_size": 16, "learning_rate": 5e-3}}
 GOOD = {"parameters": 100_000, "training": {"epochs": 40, "batch_size": 32, "learning_rate": 5e-3}}
@@ -173,7 +173,7 @@ MODELS = [
 
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("model", MODELS, ids=repr)
-@pytest.mark.parametrize("kind", [Lti, CoarseGit, ModuleGit])
+@pytest.mark.parametrize("kind", [Lti, GitCoarse, GitModule])
 def test_every_model_can_be_attacked(tmp_path: Path, kind: type[GenerativeAttack], model: Model, batch: int) -> None:
     leaked = architecture(model)
     attack = kind.model_validate(QUICK)

@@ -20,7 +20,7 @@ from tests.scenarios import tiny
 TRAINING = {"epochs": 3, "batch_size": 16, "learning_rate": 0.003}
 ATTACKS: list[dict[str, Any]] = [
     {"kind": "lti", "parameters": 20_000, "training": TRAINING},
-    {"kind": "coarse_git", "parameters": 20_000, "training": TRAINING},
+    {"kind": "git_coarse", "parameters": 20_000, "training": TRAINING},
     {"kind": "git_spatial", "parameters": 20_000, "channels": 16, "training": TRAINING},
 ]
 CASES: dict[str, dict[str, Any]] = {

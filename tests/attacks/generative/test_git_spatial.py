@@ -85,5 +85,5 @@ def test_channels_halve_with_every_doubling_of_the_side_down_to_sixteen() -> Non
 
 @pytest.mark.parametrize("model", [Mlp(), Mlp(hidden=())], ids=repr)
 def test_a_model_without_convolutions_is_a_failed_attack_that_names_another(model: Model) -> None:
-    with pytest.raises(AttackFailedError, match="try coarse_git"):
+    with pytest.raises(AttackFailedError, match="try git_coarse"):
         generator_of(GitSpatial(), model)

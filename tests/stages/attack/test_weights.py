@@ -14,7 +14,7 @@ from fedleak.studies.records import measure
 from fedleak.transcript.reader import TranscriptReader
 from tests.scenarios import tiny
 
-EXACT = {"kind": "exact_git", "use_bias_gradients": False, "training": {"epochs": 4, "learning_rate": 0.01}}
+EXACT = {"kind": "git_exact", "use_bias_gradients": False, "training": {"epochs": 4, "learning_rate": 0.01}}
 
 
 def test_distance_by_hand() -> None:
@@ -31,7 +31,7 @@ def test_scoring_compares_the_estimates_with_the_leaked_model(tmp_path: Path) ->
     true = reader.model(0)["3.weight"]
     course = exact.curves[WEIGHT_DISTANCE]
     assert len(course) == len(exact.curves["held_out"]) == 5
-    assert course == weight_course(tmp_path / "attacks" / "exact_git", reader)[WEIGHT_DISTANCE]
+    assert course == weight_course(tmp_path / "attacks" / "git_exact", reader)[WEIGHT_DISTANCE]
     assert true.shape == (10, 6)
     assert WEIGHT_DISTANCE not in lti.curves
     measured, other = measure(results)[:2]
@@ -50,6 +50,6 @@ def test_the_attack_stage_leaves_estimates_and_not_distances(tmp_path: Path) -> 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     fedleak.run(tiny(attacks=[EXACT]), out=tmp_path)
-    (tmp_path / "attacks" / "exact_git" / FILE).write_bytes(b"nonsense")
+    (tmp_path / "attacks" / "git_exact" / FILE).write_bytes(b"nonsense")
     with pytest.raises(InputError, match="not a safetensors file"):
-        weight_course(tmp_path / "attacks" / "exact_git", TranscriptReader(tmp_path / "transcript"))
+        weight_course(tmp_path / "attacks" / "git_exact", TranscriptReader(tmp_path / "transcript"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -16,7 +16,7 @@ from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs, ModelArchitecture, PixelPrior, SharedUpdate
 
 
-class ExactGit(TrainedAttack[ExactNetwork]):
+class GitExact(TrainedAttack[ExactNetwork]):
     """Exact Gradient Inversion Transcript: Eq. 3 itself, from the last layer to the first (arXiv 2505.20026).
 
     ``a_{i-1} = [(W_{i+1}^T d_{i+1}) * s'(a_i)]^+ G_{W_i}`` with ``d_{i+1} = G_{W_{i+1}} (a_i^T)^+``; its parameters are
@@ -26,7 +26,9 @@ class ExactGit(TrainedAttack[ExactNetwork]):
     bias. Exact for one image; of a batch every image gets the same estimate.
     """
 
-    kind: Literal["exact_git"] = "exact_git"
+    training_stream: ClassVar[str] = "exact_git"
+
+    kind: Literal["git_exact"] = "git_exact"
     use_bias_gradients: bool = True
     """Read ``d`` off the gradient of a linear layer's bias where it has one, which needs no weights at all; without,
     only the last bias is read, as in the paper."""
