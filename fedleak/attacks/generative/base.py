@@ -158,8 +158,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
         if self.solves_output_layer and scale is not None and last and last.weight:
             output = OutputLayer(weight=slots[last.weight], bias=scale)
         embedding = embedding_layer(graph, layout) if self.solves_embedding else None
-        empty = torch.zeros(0)
-        return graph, GradientFeatures(columns, scale, empty, empty, output, embedding)
+        return graph, GradientFeatures(columns, scale, output, embedding)
 
 
 def integer_root(quadratic: float, linear: float, budget: float) -> int:

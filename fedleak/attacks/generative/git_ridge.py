@@ -176,14 +176,14 @@ class UpdateReader:
         if len(last.shape) != 2 or len(following) > 1 or any(slot.shape != last.shape[:1] for slot in following):
             raise AttackFailedError("the update does not end with the gradient of a linear layer")
         bias = (following[0].start, following[0].stop) if following else None
-        layers = [[s.name for s in slots] for _, slots in groupby(layout.slots, key=_module_of)]
+        modules = groupby(layout.slots, key=lambda slot: slot.name.rpartition(".")[0])
+        layers = [[slot.name for slot in slots] for _, slots in modules]
         output = None
         if bias is not None:  # its input in closed form says all that the last gradient does
             output = OutputLayer(weight=(last.start, last.stop), bias=bias)
             layers = layers[:-1]
         columns = layer_columns(layout, layers, max_width=max_width, seed=0)
-        empty = torch.zeros(0)
-        unfitted = GradientFeatures(columns, bias, empty, empty, output)
+        unfitted = GradientFeatures(columns, bias, output)
         widths = [*unfitted.widths, *([output.inputs] if output else [])]
         shares = [width if weighting == "layer" else sum(widths) for width in widths]
         weights = torch.cat([torch.full((width,), share**-0.5) for width, share in zip(widths, shares, strict=True)])
@@ -198,10 +198,6 @@ class UpdateReader:
         rows = updates[:, self.output.start : self.output.stop].reshape(len(updates), *self.output.shape)
         norms: Tensor = torch.linalg.vector_norm(rows, dim=2)
         return norms.argmax(dim=1)
-
-
-def _module_of(slot: Slot) -> str:
-    return slot.name.rpartition(".")[0]
 
 
 def _artefact(

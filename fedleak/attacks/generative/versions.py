@@ -51,17 +51,7 @@ def fit_versions(pairs: InjectedPairs, rows: NDArray[np.int64], unfitted: Gradie
     """Statistics of the training pairs ``rows``, apart for each model version."""
     versions = pairs.versions(rows)
     return VersionedFeatures(
-        {
-            int(version): fit_features(
-                pairs,
-                rows[versions == version],
-                unfitted.layers,
-                unfitted.scale_columns,
-                unfitted.output,
-                unfitted.embedding,
-            )
-            for version in np.unique(versions)
-        }
+        {int(version): fit_features(pairs, rows[versions == version], unfitted) for version in np.unique(versions)}
     )
 
 

@@ -200,7 +200,7 @@ class _Walk:
         """A learned token joins the tokens, or an offset is added to them."""
         value = self._attached(value, learned, behind=True)
         if node.target is torch.cat:
-            first = self.values[_first(node)]
+            first = self.values[node.all_input_nodes[0]]
             return replace(value, tokens=value.tokens + (1 if first.learned else 0))
         if len(value.layers) == 1 and not value.points:
             (number,) = value.layers
@@ -247,11 +247,6 @@ def _shape(node: fx.Node) -> Shape:
     meta = node.meta["tensor_meta"]
     first = meta if _is_tensor(node) else meta[0]
     return tuple(first.shape[1:])
-
-
-def _first(node: fx.Node) -> fx.Node:
-    """The first tensor of a concatenation."""
-    return node.all_input_nodes[0]
 
 
 def _numbers(shape: Shape) -> int:

@@ -15,7 +15,7 @@ from fedleak.transcript.rows import RowFile, create_rows
 
 WIDTH = 3
 COLUMNS = (LayerColumns(((0, WIDTH),), None, None, WIDTH),)
-UNFITTED = GradientFeatures(COLUMNS, None, torch.zeros(0), torch.zeros(0))
+UNFITTED = GradientFeatures(COLUMNS, None)
 
 
 @pytest.fixture
