@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape, integer_root
 from fedleak.attacks.generative.features import GradientFeatures
-from fedleak.attacks.layers.graph import LayerGraph, Step
+from fedleak.attacks.layers.graph import GeneratorStep, LayerGraph
 
 
 class GitCoarse(GenerativeAttack):
@@ -70,12 +70,12 @@ class WalkPlan:
     output: int
     bias_kept: bool
     bootstrap: tuple[int, int] | None
-    steps: tuple[Step, ...]
+    steps: tuple[GeneratorStep, ...]
     shapes: tuple[tuple[int, int] | None, ...]
 
 
 def make_plan(
-    graph: LayerGraph, steps: tuple[Step, ...], features: GradientFeatures, target: TargetShape, *, widest: int
+    graph: LayerGraph, steps: tuple[GeneratorStep, ...], features: GradientFeatures, target: TargetShape, *, widest: int
 ) -> WalkPlan:
     """Widths for a walk in these steps.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
 from fedleak.attacks.generative import ridge
 from fedleak.attacks.generative.features import chunks
-from fedleak.attacks.generative.identification import Walk, identify
+from fedleak.attacks.generative.identification import BackwardRecursion, identify
 from fedleak.attacks.layers.chain import chain_of
 from fedleak.errors import AttackFailedError
 from fedleak.progress import Progress
@@ -31,7 +31,7 @@ class IdentifiedInverter:
         shape: of an image, ``(C, H, W)``.
     """
 
-    walk: Walk
+    walk: BackwardRecursion
     weights: dict[int, dict[str, Tensor]]
     first: ridge.LinearMap
     shape: tuple[int, int, int]
@@ -124,9 +124,9 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
         image = trained.first(activations).clamp(0, 1)
         return Reconstruction(images=image.reshape(1, *trained.shape).to(torch.float32).cpu())
 
-    def _walk(self, architecture: ModelArchitecture) -> Walk:
+    def _walk(self, architecture: ModelArchitecture) -> BackwardRecursion:
         chain = chain_of(architecture.build(seed=0), architecture.input_shape)
-        return Walk(chain, guard=self.tikhonov, final_guard=self.final_tikhonov)
+        return BackwardRecursion(chain, guard=self.tikhonov, final_guard=self.final_tikhonov)
 
     def _artefact(
         self,

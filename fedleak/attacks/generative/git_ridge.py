@@ -201,7 +201,7 @@ class UpdateReader:
 
 
 def _artefact(
-    pairs: InjectedPairs, features: VersionedFeatures, grouped: ridge.Grouped, outcome: ridge.Outcome
+    pairs: InjectedPairs, features: VersionedFeatures, grouped: ridge.Grouped, outcome: ridge.ScoredSolution
 ) -> Artefact:
     solution = outcome.solution
     tensors = {field: getattr(grouped, field) for field in GROUPED}

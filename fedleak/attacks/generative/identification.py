@@ -30,7 +30,7 @@ RIDGE = 1e-9
 """Guard of the least squares, relative to the mean eigenvalue."""
 
 
-class Walk:
+class BackwardRecursion:
     """From the last layer's gradient back to the input of the second layer.
 
     Args:
@@ -79,7 +79,7 @@ class Walk:
         return a
 
 
-def identify(walk: Walk, update: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def identify(walk: BackwardRecursion, update: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of all layers but the first two, by name, float64.
 
     The last layer's is known but for a vector that all its rows share, which no gradient depends on: they sum to zero.

@@ -27,10 +27,10 @@ class Lti(GenerativeAttack):
         """The structure of the leaked model is ignored."""
         width = features.size
         hidden = self.hidden or integer_root(2, width + target.values, self.parameters)
-        return _Mlp(width, hidden, target, self.dropout)
+        return _LtiNetwork(width, hidden, target, self.dropout)
 
 
-class _Mlp(nn.Module):
+class _LtiNetwork(nn.Module):
     def __init__(self, width: int, hidden: int, target: TargetShape, dropout: float) -> None:
         super().__init__()
         self._shape = (target.images, *target.image)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fedleak.attacks.generative.base import TargetShape
 from fedleak.attacks.generative.features import GradientFeatures
 from fedleak.attacks.generative.step_back import StepBack, channels_at
-from fedleak.attacks.layers.graph import LayerGraph, Point, Step
+from fedleak.attacks.layers.graph import GeneratorStep, LayerGraph, Point
 from fedleak.errors import AttackFailedError
 
 Map = tuple[int, int, int]
@@ -35,7 +35,7 @@ class WalkShape:
         depth: residual convolutions per step.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[GeneratorStep, ...]
     maps: dict[int, Map]
     channels: dict[int, int]
     code: int
