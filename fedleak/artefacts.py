@@ -5,15 +5,20 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from fedleak.attacks.base import Artefact
 from fedleak.cache import cache_root
+
+METADATA = "artefact"
+"""Entry of the file's metadata that holds, as JSON, all that is no tensor."""
 
 
 def cache_folder() -> Path:
@@ -35,11 +40,24 @@ def exclusive(key: str) -> Iterator[None]:
 
 
 def store(key: str, artefact: Artefact) -> None:
-    """Keep an artefact under its content hash; concurrent writers of one key write the same thing."""
+    """Keep an artefact under its content hash; concurrent writers of one key write the same thing.
+
+    In the file, tensors are named ``parameters/NAME``, ``estimates/NAME`` and ``versions/NUMBER/NAME``.
+    """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{key}.{os.getpid()}"
-    save_file(dict(artefact.tensors), temporary, metadata={"facts": json.dumps(artefact.facts)})
+    tensors = {f"parameters/{name}": tensor for name, tensor in artefact.parameters.items()}
+    tensors |= {f"estimates/{name}": tensor for name, tensor in artefact.estimates.items()}
+    for version, some in artefact.by_version.items():
+        tensors |= {f"versions/{version}/{name}": tensor for name, tensor in some.items()}
+    rest = {
+        "parameter_count": artefact.parameter_count,
+        "curves": dict(artefact.curves),
+        "facts": dict(artefact.facts),
+        "training_seconds": artefact.training_seconds,
+    }
+    save_file(tensors, temporary, metadata={METADATA: json.dumps(rest)})
     temporary.replace(folder / f"{key}.safetensors")
 
 
@@ -50,7 +68,29 @@ def find(key: str) -> Artefact | None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads(file.metadata()["facts"])
-        return Artefact(tensors=load_file(path), facts=facts)
+            rest = json.loads(file.metadata()[METADATA])
+        return _assembled(load_file(path), rest)
     except (SafetensorError, ValueError, KeyError, TypeError):
         return None
+
+
+def _assembled(tensors: Mapping[str, torch.Tensor], rest: Mapping[str, Any]) -> Artefact:
+    """An artefact from its tensors, as they are named in the file, and all that is no tensor."""
+    named: dict[str, dict[str, torch.Tensor]] = {"parameters": {}, "estimates": {}}
+    by_version: dict[int, dict[str, torch.Tensor]] = {}
+    for path, tensor in tensors.items():
+        group, name = path.split("/", 1)
+        if group == "versions":
+            version, name = name.split("/", 1)
+            by_version.setdefault(int(version), {})[name] = tensor
+        else:
+            named[group][name] = tensor
+    return Artefact(
+        parameters=named["parameters"],
+        parameter_count=int(rest["parameter_count"]),
+        by_version=by_version,
+        estimates=named["estimates"],
+        curves=rest["curves"],
+        facts=rest["facts"],
+        training_seconds=float(rest["training_seconds"]),
+    )

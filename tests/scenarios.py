@@ -28,7 +28,7 @@ RAW: dict[str, Any] = {
     "adversary": {"level": 5, "public_images": 60, "injection": {"pairs": 60, "rounds": [1]}},
     "attacks": [
         {"kind": "lti", "hidden": 8, "training": {"epochs": 2}},
-        {"kind": "coarse_git", "hidden": 4, "training": {"epochs": 1}},
+        {"kind": "git_coarse", "hidden": 4, "training": {"epochs": 1}},
     ],
     "metrics": {"lpips": None},
     "threads": 1,

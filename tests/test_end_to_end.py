@@ -72,7 +72,7 @@ def test_ray_and_serial_leave_the_same_bytes(ray_run: RunDirectory, serial_run: 
 
 
 def test_two_complete_runs_agree_bit_for_bit(ray_run: RunDirectory, serial_run: RunDirectory) -> None:
-    for attack in ("lti", "coarse_git"):
+    for attack in ("lti", "git_coarse"):
         first, second = (load_images(run.attacks / attack) for run in (ray_run, serial_run))
         assert first.keys() == second.keys()
         assert all(first[row].equal(second[row]) for row in first)
@@ -87,7 +87,7 @@ def test_the_same_command_reuses_everything(ray_run: RunDirectory) -> None:
     code, _, err = finish(start("run", scenario_file, "--out", ray_run.root))
     assert code == 0, err
     assert {path: path.stat().st_mtime_ns for path in watched} == before
-    for words in ("transcript reused", "attack lti: already done", "attack coarse_git: already done"):
+    for words in ("transcript reused", "attack lti: already done", "attack git_coarse: already done"):
         assert words in err
     assert "federation rounds" not in err
     assert time.monotonic() - begin < 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from pydantic import StringConstraints
@@ -13,10 +13,6 @@ from pydantic import StringConstraints
 from fedleak.component import Component
 from fedleak.errors import AttackFailedError
 from fedleak.threat import Capability, InjectedPairs, Knowledge, UpdateVersion, required_capabilities
-
-SNAPSHOTS = "snapshots."
-"""Tensors of an artefact under this prefix and the name of a leaked parameter are the attack's estimates of it in the
-course of its training, ``(steps, *shape)``; scoring compares them with the leaked model's."""
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
@@ -38,10 +34,26 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class Artefact:
-    """What offline training leaves behind: named tensors and facts that fit into JSON. Cached by content."""
+    """What offline training leaves behind. Cached by content.
 
-    tensors: Mapping[str, torch.Tensor]
-    facts: Mapping[str, Any]
+    Attributes:
+        parameters: what was trained or solved for, by name.
+        parameter_count: how many numbers were trained or solved for.
+        by_version: model version -> further tensors by name, for an attack that treats model versions apart.
+        estimates: parameter of the leaked model -> the attack's estimates of it over the training, ``(steps, *shape)``;
+            scoring compares them with the leaked model.
+        curves: named series over the training, such as ``held_out``.
+        facts: further values that fit into JSON; what ``restore`` reads of them is up to the attack.
+        training_seconds: how long the training took; set by whoever times it.
+    """
+
+    parameters: Mapping[str, torch.Tensor]
+    parameter_count: int
+    by_version: Mapping[int, Mapping[str, torch.Tensor]] = field(default_factory=dict)
+    estimates: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    curves: Mapping[str, list[float]] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    training_seconds: float = 0.0
 
 
 class Attack(Component):
@@ -140,6 +152,10 @@ class TrainedAttack(Attack, Generic[T]):
     device) -> T`` makes it usable; ``reconstruct(trained, <capabilities>, *, generator)`` applies it. Only
     ``reconstruct`` may ask for a victim's update.
     """
+
+    training_stream: ClassVar[str | None] = None
+    """Name of the random stream of the training; the kind unless given. A kind that was renamed keeps its old one here,
+    so that the same scenario and seed train the same."""
 
     @property
     def adapts(self) -> bool:

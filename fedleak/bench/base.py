@@ -22,7 +22,7 @@ def lenet_scenario(*, images: int, **settings: Any) -> Scenario:
         "dataset": {"kind": "synthetic", "images": images},
         "model": "lenet",
         "adversary": {"level": 5},
-        "attacks": [{"kind": "coarse_git"}],
+        "attacks": [{"kind": "git_coarse"}],
         **settings,
     }
     if "injection" not in raw["adversary"]:

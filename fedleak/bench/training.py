@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fedleak.attacks.generative.coarse_git import CoarseGit
+from fedleak.attacks.generative.git_coarse import GitCoarse
 from fedleak.attacks.generative.training import TrainingSettings
 from fedleak.bench.base import Measured, stopwatch
 from fedleak.models.lenet import LeNet
@@ -34,7 +34,7 @@ def measure(progress: Progress, *, gigabytes: float = GIGABYTES, epochs: int = E
     architecture = ModelArchitecture(model.factory((3, 32, 32), 10), (3, 32, 32), 10)
     layout = Layout.of(architecture.build(seed=0).named_parameters())
     pairs = max(100, round(gigabytes * 1e9 / (2 * layout.size)))
-    attack = CoarseGit(max_layer_features=4096, training=TrainingSettings(epochs=epochs, batch_size=128))
+    attack = GitCoarse(max_layer_features=4096, training=TrainingSettings(epochs=epochs, batch_size=128))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "updates.npy"
         with stopwatch() as writing:

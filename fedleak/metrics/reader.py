@@ -53,7 +53,7 @@ def reader(images: Rendered, steps: int) -> Reader:
     with seeds.global_torch_seed(images.seed):
         network = _network(images.size, sum(values))
     artefact = _trained(network, images, values, steps)
-    network.load_state_dict(dict(artefact.tensors))
+    network.load_state_dict(dict(artefact.parameters))
 
     def read(pictures: Tensor) -> Tensor:
         return _read(network, prepared(pictures, images.size), values)
@@ -93,7 +93,11 @@ def _train(network: nn.Module, images: Rendered, values: tuple[int, ...], steps:
         optimiser.step()
         schedule.step()
     right = _read(network, pictures[count:], values) == answers[count:]
-    return Artefact(tensors=dict(network.state_dict()), facts={"accuracy": float(right.float().mean())})
+    return Artefact(
+        parameters=dict(network.state_dict()),
+        parameter_count=sum(p.numel() for p in network.parameters()),
+        facts={"accuracy": float(right.float().mean())},
+    )
 
 
 def _network(side: int, outputs: int) -> nn.Module:

@@ -37,7 +37,7 @@ BAD_RUNS: list[tuple[list[str], str, str, str]] = [
     (["federation.clients=many"], "federation.clients", "'many'", "integer"),
     (["model.kind=lenett"], "model.kind", "'lenett'", "did you mean 'lenet'?"),
     (["federation.client.postprocess=[l2_clip]"], "federation.client.postprocess.0.kind", "'l2_clip'", "'l2_clipping'"),
-    (["attacks.gitt.hidden=3"], "attacks.gitt.hidden", "'gitt'", "one of: lti, coarse_git"),
+    (["attacks.gitt.hidden=3"], "attacks.gitt.hidden", "'gitt'", "one of: lti, git_coarse"),
     (["adversary.victims.clients=[0,1,2,0]"], "adversary.victims.clients", "[0, 1, 2, 0]", "more victims than clients"),
     (["federation.client.batch_size=500", "adversary.injection.pairs=2", "adversary.public_images=700"],
      "federation.client.batch_size", "500", "holds only"),

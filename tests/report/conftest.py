@@ -24,7 +24,7 @@ from fedleak.results.schema import (
     save_results,
 )
 
-LEVELS = {"coarse_git": 0.012, "exact_git": 0.017, "lti": 0.024}
+LEVELS = {"git_coarse": 0.012, "git_exact": 0.017, "lti": 0.024}
 BASELINES = {"baseline_nearest_class": 0.050, "baseline_mean_image": 0.066, "baseline_random_image": 0.131}
 GRANTS = (
     ("shared_update", 0, "The tensors that one client sent in one round."),

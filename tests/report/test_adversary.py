@@ -27,8 +27,8 @@ def test_the_adversary_is_described_honestly(make_results: Make) -> None:
     [
         ((), ""),
         (("lti",), "lti"),
-        (("lti", "coarse_git"), "lti, coarse_git"),
-        (("coarse_git", "exact_git", "lti"), "all attacks"),
+        (("lti", "git_coarse"), "lti, git_coarse"),
+        (("git_coarse", "git_exact", "lti"), "all attacks"),
         (tuple("abcdefgh"), "a, b, c, d, e, f and 2 more"),
     ],
 )

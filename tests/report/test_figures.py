@@ -22,12 +22,12 @@ def edit_attacks(results: Results, **changes: object) -> Results:
 def test_everything_that_an_ordinary_run_shows(make_results: Make) -> None:
     figures = figures_of(make_results(rounds=2))
     assert [chart.title for chart in figures.rounds] == ["PSNR in dB", "MSE", "Test accuracy of the model in %"]
-    assert figures.round_keys == (Key("coarse_git", Mark(1)), Key("exact_git", Mark(2)), Key("lti", Mark(3)))
+    assert figures.round_keys == (Key("git_coarse", Mark(1)), Key("git_exact", Mark(2)), Key("lti", Mark(3)))
     assert figures.bands
     assert figures.baseline == "nearest public image of the same class"
     assert [(chart.title, chart.note) for chart in figures.learning] == [
-        ("coarse_git", ""),
-        ("exact_git", "from the cache"),
+        ("git_coarse", ""),
+        ("git_exact", "from the cache"),
         ("lti", ""),
     ]
     assert figures.distribution is not None

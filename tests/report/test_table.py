@@ -44,7 +44,7 @@ def test_a_metric_that_one_attack_lacks_is_explained_by_name(make_results: Make)
     results = make_results(rounds=2)
     without = results.attacks[0].model_copy(update={"metrics": {"mse": results.attacks[0].metrics["mse"]}})
     table = table_of(results.model_copy(update={"attacks": (without, *results.attacks[1:])}))
-    assert "— PSNR of coarse_git: not measured in this run" in table.footnotes
+    assert "— PSNR of git_coarse: not measured in this run" in table.footnotes
 
 
 def test_a_further_metric_gets_its_column(make_results: Make) -> None:

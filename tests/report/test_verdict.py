@@ -10,13 +10,13 @@ from tests.report.summaries import summary
 
 NEAREST = summary("baseline_nearest_class", Interval(mean=0.05, low=0.045, high=0.055))
 MEAN = summary("baseline_mean_image", Interval(mean=0.07, low=0.06, high=0.08))
-STRONG = summary("coarse_git", Interval(mean=0.0122, low=0.011, high=0.0134), psnr=19.26)
+STRONG = summary("git_coarse", Interval(mean=0.0122, low=0.011, high=0.0134), psnr=19.26)
 WEAK = summary("dlg", Interval(mean=0.06, low=0.05, high=0.07))
 
 
 def test_verdict_names_the_strongest_attack_and_the_best_baseline() -> None:
     verdict = decide((WEAK, STRONG, MEAN, NEAREST))
-    assert (verdict.tone, verdict.subject, verdict.caveats) == ("leaks", "coarse_git", ())
+    assert (verdict.tone, verdict.subject, verdict.caveats) == ("leaks", "git_coarse", ())
     assert verdict.predicate == (
         "rebuilds victims' images at MSE 0.0122 [0.0110, 0.0134] (19.3 dB), 4.1 times below the best baseline "
         "that sees no update (nearest public image of the same class, 0.0500)."
@@ -43,7 +43,7 @@ def test_verdict_is_unclear_without_an_interval() -> None:
 def test_verdict_counts_failures() -> None:
     assert decide((summary("dlg", None, failures=7), NEAREST)).predicate.endswith("; 7 reconstructions failed.")
     failing = STRONG.model_copy(update={"failures": 1})
-    assert decide((failing, NEAREST)).caveats == ("This leaves out 1 failed reconstruction of coarse_git.",)
+    assert decide((failing, NEAREST)).caveats == ("This leaves out 1 failed reconstruction of git_coarse.",)
 
 
 def test_verdict_on_perfect_copies() -> None:
@@ -53,7 +53,7 @@ def test_verdict_on_perfect_copies() -> None:
 
 def test_verdict_without_baselines_is_unclear() -> None:
     verdict = decide((STRONG,))
-    assert (verdict.tone, verdict.subject) == ("unclear", "coarse_git")
+    assert (verdict.tone, verdict.subject) == ("unclear", "git_coarse")
     assert verdict.predicate == (
         "rebuilds victims' images at MSE 0.0122 [0.0110, 0.0134] (19.3 dB); there is no baseline to compare it with."
     )

@@ -14,7 +14,7 @@ from fedleak.results.schema import ResultRow, Results, load_results, metric_name
 STABLE = "attack,kind,victim,round,image,mse,psnr,ssim,lpips,label_true,label_guess,seconds"
 GOOD = ResultRow(
     attack="git",
-    kind="coarse_git",
+    kind="git_coarse",
     victim=2,
     round=4,
     image=0,
@@ -22,7 +22,7 @@ GOOD = ResultRow(
     label_true=0,
     seconds=0.25,
 )
-FAILED = ResultRow.failed('it "broke",\nbadly', attack="git", kind="coarse_git", victim=3, round=4, seconds=0.1)
+FAILED = ResultRow.failed('it "broke",\nbadly', attack="git", kind="git_coarse", victim=3, round=4, seconds=0.1)
 
 
 def cells(*rows: ResultRow) -> list[dict[str, str]]:

@@ -8,8 +8,8 @@ import torch
 
 from fedleak.attacks.analytic.linear_layer import to_pixels
 from fedleak.attacks.base import Attack, Reconstruction
-from fedleak.attacks.generative.embedding import embedding_layer
-from fedleak.attacks.generative.tracing import trace_layers
+from fedleak.attacks.layers.patch_embedding import embedding_layer
+from fedleak.attacks.layers.tracing import trace_layers
 from fedleak.errors import AttackFailedError
 from fedleak.threat import ModelArchitecture, PixelPrior, SharedUpdate
 from fedleak.transcript.layout import Layout

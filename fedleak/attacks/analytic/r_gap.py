@@ -6,16 +6,21 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from fedleak.attacks.analytic.chain import Link, chain_of, gradient_rows, invert_activation, weight_rows
+from fedleak.attacks.analytic.constraints import gradient_rows, weight_rows
 from fedleak.attacks.analytic.last_layer import LastLayer, solve_last_layer
 from fedleak.attacks.analytic.linear_layer import to_pixels
 from fedleak.attacks.base import Attack, Reconstruction
+from fedleak.attacks.layers.chain import Activation, ChainLayer, chain_of
 from fedleak.errors import AttackFailedError
 from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, SharedUpdate
 
 Tensors = dict[str, Tensor]
+LIMIT = 1e-12
+"""Distance that outputs of a saturating activation keep from their limits, so that they can be undone."""
+OFF = 1e-5
+"""Share of the largest output below which a ReLU counts as off: single-precision gradients leave it just above zero."""
 
 
 class RGap(Attack):
@@ -54,46 +59,44 @@ class RGap(Attack):
         """
         if (update.samples or 1) != 1:
             raise AttackFailedError(f"R-GAP rebuilds a single image; the update comes from {update.samples}")
-        links = chain_of(architecture.build(seed=0), architecture.input_shape)
-        self._check_sizes(links)
+        chain = chain_of(architecture.build(seed=0), architecture.input_shape)
+        self._check(chain)
         sign = 1.0 if update.protocol == "fedsgd" else -1.0
         shared = {name: sign * tensor.double().cpu() for name, tensor in update.tensors.items()}
         weights = {name: model.state[name].double().cpu() for name in shared}
-        last = solve_last_layer(shared, weights, links[-1].name)
-        inputs, shares = self._walk_back(links, shared, weights, last)
+        last = solve_last_layer(shared, weights, chain[-1].name)
+        inputs, shares = self._walk_back(chain, shared, weights, last)
         images = to_pixels(inputs.float().reshape(1, -1), architecture.input_shape, pixels)
-        if not torch.isfinite(images).all():
-            raise AttackFailedError("the linear systems have no finite solution")
         return Reconstruction(images=images, labels=torch.tensor([last.label]), curve={"rank_share": shares})
 
-    def _check_sizes(self, links: tuple[Link, ...]) -> None:
-        for link in links:
-            size = torch.Size(link.shape).numel()
+    def _check(self, chain: tuple[ChainLayer, ...]) -> None:
+        if not isinstance(chain[-1].module, nn.Linear):
+            raise AttackFailedError(f"R-GAP starts from a linear last layer, not from {chain[-1].name}")
+        for layer in chain:
+            size = torch.Size(layer.input_shape).numel()
             if size > self.most_unknowns:
                 raise AttackFailedError(
-                    f"{link.name} has {size} inputs, more than most_unknowns = {self.most_unknowns}"
+                    f"{layer.name} has {size} inputs, more than most_unknowns = {self.most_unknowns}"
                 )
 
     def _walk_back(
-        self, links: tuple[Link, ...], shared: Tensors, weights: Tensors, last: LastLayer
+        self, chain: tuple[ChainLayer, ...], shared: Tensors, weights: Tensors, last: LastLayer
     ) -> tuple[Tensor, list[float]]:
         """Input of the first layer, flat, and the share of each layer's inputs that is determined."""
         outputs = last.features
-        backward = weights[f"{links[-1].name}.weight"].T @ last.output_gradient
+        backward = weights[f"{chain[-1].name}.weight"].T @ last.output_gradient
         shares = [1.0]
-        for link in reversed(links[:-1]):
-            if link.activation is None:
-                before, known, slope = outputs, torch.ones_like(outputs, dtype=torch.bool), torch.ones_like(outputs)
-            else:
-                before, known, slope = invert_activation(link.activation, outputs)
-            weight = weights[f"{link.name}.weight"]
-            gradient = (backward * slope).reshape(len(weight), -1)
-            bias = weights.get(f"{link.name}.bias", torch.zeros(len(weight), dtype=torch.float64))
-            target = before.reshape(len(weight), -1) - bias[:, None]
-            rows = weight_rows(link, weight)
+        for layer in reversed(chain[:-1]):
+            outputs = settled(layer.activation, outputs)
+            weight = weights[f"{layer.name}.weight"]
+            gradient = (backward * layer.activation.derivative(outputs)).reshape(len(weight), -1)
+            bias = weights.get(f"{layer.name}.bias", torch.zeros(len(weight), dtype=torch.float64))
+            before = layer.activation.inverse(outputs)
+            known, target = before.isfinite(), before.reshape(len(weight), -1) - bias[:, None]
+            rows = weight_rows(layer, weight)
             outputs, share = self._solve(
                 (rows[known], target.flatten()[known]),
-                (gradient_rows(link, gradient), shared[f"{link.name}.weight"].flatten() / last.scale),
+                (gradient_rows(layer, gradient), shared[f"{layer.name}.weight"].flatten() / last.scale),
             )
             shares.append(share)
             backward = rows.T @ gradient.flatten()
@@ -108,4 +111,17 @@ class RGap(Attack):
         if not (torch.isfinite(system).all() and torch.isfinite(target).all()):
             raise AttackFailedError("the linear systems are not finite")
         solved = torch.linalg.lstsq(system, target[:, None], rcond=self.tolerance, driver="gelsy")
+        if not torch.isfinite(solved.solution).all():
+            raise AttackFailedError("the linear systems have no finite solution")
         return solved.solution[:, 0], float(solved.rank) / system.shape[1]
+
+
+def settled(activation: Activation, outputs: Tensor) -> Tensor:
+    """Outputs of ``activation``, freed of the rounding that would keep them from being undone; any shape."""
+    if activation.kind == "sigmoid":
+        return outputs.clamp(LIMIT, 1 - LIMIT)
+    if activation.kind == "tanh":
+        return outputs.clamp(LIMIT - 1, 1 - LIMIT)
+    if activation.kind == "relu" or (activation.kind == "leaky_relu" and activation.slope == 0):
+        return torch.where(outputs > OFF * float(outputs.abs().max()), outputs, torch.zeros_like(outputs))
+    return outputs

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from fedleak import seeds
 from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
 from fedleak.attacks.generative.acceleration import AccelerationSettings, accelerated
-from fedleak.attacks.generative.embedding import embedding_layer
 from fedleak.attacks.generative.features import GradientFeatures, OutputLayer, layer_columns
-from fedleak.attacks.generative.graph import LayerGraph
-from fedleak.attacks.generative.tracing import trace_layers
 from fedleak.attacks.generative.training import TrainingSettings, split_pairs, train_generator
 from fedleak.attacks.generative.versions import VersionedFeatures, fit_versions, restore_versions
+from fedleak.attacks.layers.graph import LayerGraph
+from fedleak.attacks.layers.patch_embedding import embedding_layer
+from fedleak.attacks.layers.tracing import trace_layers
 from fedleak.errors import AttackFailedError
 from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate
@@ -101,15 +101,14 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
                 progress=progress,
                 name=self.name,
             )
-        weights = {f"network.{n}": t.detach().cpu().contiguous() for n, t in network.state_dict().items()}
         return Artefact(
-            tensors=weights | features.tensors(),
+            parameters={n: t.detach().cpu().contiguous() for n, t in network.state_dict().items()},
+            parameter_count=sum(p.numel() for p in network.parameters()),
+            by_version=features.statistics(),
+            curves={"train": outcome.train_curve, "held_out": outcome.held_out_curve},
             facts={
                 "images_per_update": target.images,
-                "parameters": sum(p.numel() for p in network.parameters()),
                 "features": unfitted.size,
-                "train_curve": outcome.train_curve,
-                "held_out_curve": outcome.held_out_curve,
                 "best_epoch": outcome.best_epoch,
                 "pairs": len(rows[0]),
                 "held_out_pairs": len(rows[1]),
@@ -119,14 +118,11 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
     def restore(self, artefact: Artefact, architecture: ModelArchitecture, *, device: torch.device) -> TrainedGenerator:
         """Rebuild the generator from its weights."""
         graph, unfitted = self._features(architecture)
-        features = restore_versions(unfitted, artefact.tensors)
+        features = restore_versions(unfitted, artefact.by_version)
         target = TargetShape(int(artefact.facts["images_per_update"]), architecture.input_shape)
         with seeds.global_torch_seed(0):  # the weights drawn here are replaced
             network = self.network(graph, unfitted, target)
-        prefix = "network."
-        network.load_state_dict(
-            {n.removeprefix(prefix): t for n, t in artefact.tensors.items() if n.startswith(prefix)}
-        )
+        network.load_state_dict(dict(artefact.parameters))
         return TrainedGenerator(features, network.to(device).eval())
 
     @torch.no_grad()
@@ -162,8 +158,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
         if self.solves_output_layer and scale is not None and last and last.weight:
             output = OutputLayer(weight=slots[last.weight], bias=scale)
         embedding = embedding_layer(graph, layout) if self.solves_embedding else None
-        empty = torch.zeros(0)
-        return graph, GradientFeatures(columns, scale, empty, empty, output, embedding)
+        return graph, GradientFeatures(columns, scale, output, embedding)
 
 
 def integer_root(quadratic: float, linear: float, budget: float) -> int:

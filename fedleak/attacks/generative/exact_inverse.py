@@ -9,19 +9,19 @@ term, relative to the size of what is inverted.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
+from fedleak.attacks.layers.chain import WeightedModule, unfold
+from fedleak.attacks.tikhonov import tikhonov_solve
 from fedleak.errors import AttackFailedError
 
-Linear = nn.Linear | nn.Conv2d
 TINY = 1e-30
 LARGEST = 50_000_000
 """Numbers in the system of a convolution, per sample; beyond, exact inversion is not affordable."""
 
 
-def solve_input(layer: Linear, gradient: Tensor, d: Tensor, shape: tuple[int, ...], guard: float) -> Tensor:
+def solve_input(layer: WeightedModule, gradient: Tensor, d: Tensor, shape: tuple[int, ...], guard: float) -> Tensor:
     """``a = d^+ G``: the layer's input.
 
     Args:
@@ -37,10 +37,10 @@ def solve_input(layer: Linear, gradient: Tensor, d: Tensor, shape: tuple[int, ..
     matrix = kernel_map(layer, d, shape[1:])
     right = gradient.flatten(3).transpose(2, 3).flatten(1, 2)  # one column for each input channel
     normal = matrix.transpose(1, 2) @ matrix
-    return _regularised_solve(normal, matrix.transpose(1, 2) @ right, guard).transpose(1, 2).reshape(-1, *shape)
+    return _solved(normal, matrix.transpose(1, 2) @ right, guard).transpose(1, 2).reshape(-1, *shape)
 
 
-def solve_output(layer: Linear, gradient: Tensor, a: Tensor, shape: tuple[int, ...], guard: float) -> Tensor:
+def solve_output(layer: WeightedModule, gradient: Tensor, a: Tensor, shape: tuple[int, ...], guard: float) -> Tensor:
     """``d = G (a^T)^+``: the gradient of the layer's pre-activations.
 
     Args:
@@ -54,10 +54,10 @@ def solve_output(layer: Linear, gradient: Tensor, a: Tensor, shape: tuple[int, .
     patches = unfold(layer, a)
     normal = patches.transpose(1, 2) @ patches
     right = patches.transpose(1, 2) @ gradient.flatten(2).transpose(1, 2)
-    return _regularised_solve(normal, right, guard).transpose(1, 2).reshape(-1, *shape)
+    return _solved(normal, right, guard).transpose(1, 2).reshape(-1, *shape)
 
 
-def pull_back(layer: Linear, weight: Tensor, d: Tensor, shape: tuple[int, ...]) -> Tensor:
+def pull_back(layer: WeightedModule, weight: Tensor, d: Tensor, shape: tuple[int, ...]) -> Tensor:
     """``W^T d``: the gradient for the layer's input ``(n, *shape)``, given (an estimate of) its weight."""
     if isinstance(layer, nn.Linear):
         return (d @ weight).reshape(-1, *shape)
@@ -85,31 +85,14 @@ def kernel_map(layer: nn.Conv2d, d: Tensor, side: tuple[int, ...]) -> Tensor:
     if inputs * values > LARGEST:
         raise AttackFailedError(
             f"exact inversion writes out a map of {values:,} x {inputs:,} numbers for each convolution; "
-            f"at most {LARGEST:,}; try coarse_git"
+            f"at most {LARGEST:,}; try git_coarse"
         )
     basis = torch.eye(inputs, dtype=d.dtype, device=d.device).reshape(inputs, 1, *side)
     return torch.einsum("nop,ikp->noki", d.flatten(2), unfold(layer, basis)).flatten(1, 2)
 
 
-def unfold(layer: nn.Conv2d, a: Tensor) -> Tensor:
-    """Patches ``(n, in * k * k, positions)``."""
-    padding = layer.padding
-    if isinstance(padding, str):
-        raise AttackFailedError(f"exact_git needs padding in numbers, got {padding!r}")
-    return F.unfold(a, layer.kernel_size, dilation=layer.dilation, padding=padding, stride=layer.stride)
-
-
-def _regularised_solve(normal: Tensor, right: Tensor, guard: float) -> Tensor:
-    """``(N + guard * mean eigenvalue)^{-1} right`` for symmetric ``N`` of ``(n, k, k)``.
-
-    Raises:
-        AttackFailedError: if a system is singular all the same.
-    """
-    size = normal.shape[-1]
-    level = guard * normal.diagonal(dim1=1, dim2=2).mean(dim=1) + TINY
-    identity = torch.eye(size, dtype=normal.dtype, device=normal.device)
-    solution, failed = torch.linalg.solve_ex(normal + level[:, None, None] * identity, right)
-    if failed.any():
+def _solved(normal: Tensor, right: Tensor, guard: float) -> Tensor:
+    solution, singular = tikhonov_solve(normal, right, weight=guard)
+    if singular.any():
         raise AttackFailedError("a layer's system is singular: its gradient does not determine its input")
-    result: Tensor = solution
-    return result
+    return solution

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from fedleak.attacks.generative.exact_chain import ExactLayer
 from fedleak.attacks.generative.exact_inverse import pull_back, solve_input, solve_output
+from fedleak.attacks.layers.chain import ChainLayer
 from fedleak.errors import AttackFailedError
 from fedleak.threat import PixelPrior
 
@@ -32,7 +32,7 @@ class ExactNetwork(nn.Module):
 
     def __init__(
         self,
-        chain: tuple[ExactLayer, ...],
+        chain: tuple[ChainLayer, ...],
         pixels: PixelPrior,
         image: tuple[int, int, int],
         *,
@@ -42,7 +42,7 @@ class ExactNetwork(nn.Module):
         super().__init__()
         last = chain[-1]
         if not (isinstance(last.module, nn.Linear) and last.bias):
-            raise AttackFailedError("exact_git starts from the gradient of the last bias, and there is none")
+            raise AttackFailedError("git_exact starts from the gradient of the last bias, and there is none")
         self._chain, self._image, self._guard = chain, image, guard
         self._read = [isinstance(layer.module, nn.Linear) and layer.bias and read_biases for layer in chain[:-1]]
         used = [chain[i + 1] for i, read in enumerate(self._read) if not read]

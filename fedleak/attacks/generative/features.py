@@ -8,8 +8,8 @@ the adversary's own training pairs. Victims' updates never enter the statistics.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedleak import seeds
-from fedleak.attacks.generative.embedding import EmbeddingLayer
+from fedleak.attacks.layers.patch_embedding import EmbeddingLayer
 from fedleak.threat import InjectedPairs
 from fedleak.transcript.layout import Layout
 
@@ -102,17 +102,17 @@ class GradientFeatures:
     Attributes:
         layers: columns of each layer.
         scale_columns: range of the last bias; None to scale by the norm of the whole update.
-        mean, std: of the concatenated features, ``(size,)``.
         output: append the closed-form input of this layer as further features.
         embedding: append the closed-form input of the patch embedding, behind them.
+        mean, std: of the concatenated features, ``(size,)``; empty before they are fitted.
     """
 
     layers: tuple[LayerColumns, ...]
     scale_columns: tuple[int, int] | None
-    mean: Tensor
-    std: Tensor
     output: OutputLayer | None = None
     embedding: EmbeddingLayer | None = None
+    mean: Tensor = field(default_factory=lambda: torch.zeros(0))
+    std: Tensor = field(default_factory=lambda: torch.zeros(0))
 
     @property
     def widths(self) -> list[int]:
@@ -135,36 +135,20 @@ class GradientFeatures:
         return self.embedding.values if self.embedding else 0
 
     def raw(self, updates: Tensor) -> Tensor:
-        """Scaled and folded, not standardised: ``(n, D)`` -> ``(n, size)``."""
-        return raw_features(updates, self.layers, self.scale_columns, self.output, self.embedding)
+        """Each update scaled to unit norm of its last bias (or of itself) and folded, then what was solved for.
+
+        Not standardised: ``(n, D)`` -> ``(n, size)``.
+        """
+        reference = updates[:, slice(*self.scale_columns)] if self.scale_columns else updates
+        norm = torch.linalg.vector_norm(reference, dim=1, keepdim=True).clamp_min(EPSILON)
+        values: Tensor = torch.cat([layer.select(updates) for layer in self.layers], dim=1) / norm
+        solved = [layer.solve(updates) for layer in (self.output, self.embedding) if layer is not None]
+        return torch.cat([values, *solved], dim=1) if solved else values
 
     def __call__(self, updates: Tensor) -> Tensor:
         """Flat updates ``(n, D)`` -> standardised features ``(n, size)``."""
         standard: Tensor = (self.raw(updates) - self.mean.to(updates.device)) / self.std.to(updates.device)
         return standard.clamp(-CLIP, CLIP)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """What must be kept to rebuild the map."""
-        return {"features.mean": self.mean, "features.std": self.std}
-
-    def rebuilt(self, tensors: Mapping[str, Tensor]) -> GradientFeatures:
-        """The same map with kept statistics."""
-        return replace(self, mean=tensors["features.mean"], std=tensors["features.std"])
-
-
-def raw_features(
-    updates: Tensor,
-    layers: Sequence[LayerColumns],
-    scale_columns: tuple[int, int] | None,
-    output: OutputLayer | None = None,
-    embedding: EmbeddingLayer | None = None,
-) -> Tensor:
-    """Scale each update to unit norm of its last bias (or of itself), fold its layers, append the solved inputs."""
-    reference = updates[:, slice(*scale_columns)] if scale_columns else updates
-    norm = torch.linalg.vector_norm(reference, dim=1, keepdim=True).clamp_min(EPSILON)
-    values: Tensor = torch.cat([layer.select(updates) for layer in layers], dim=1) / norm
-    solved = [layer.solve(updates) for layer in (output, embedding) if layer is not None]
-    return torch.cat([values, *solved], dim=1) if solved else values
 
 
 def chunks(rows: NDArray[np.int64], values: int) -> Iterator[NDArray[np.int64]]:
@@ -174,20 +158,12 @@ def chunks(rows: NDArray[np.int64], values: int) -> Iterator[NDArray[np.int64]]:
         yield rows[start : start + size]
 
 
-def fit_features(
-    pairs: InjectedPairs,
-    rows: NDArray[np.int64],
-    layers: tuple[LayerColumns, ...],
-    scale_columns: tuple[int, int] | None,
-    output: OutputLayer | None = None,
-    embedding: EmbeddingLayer | None = None,
-) -> GradientFeatures:
-    """Statistics over the training pairs ``rows``, in one pass over the disk."""
-    width = GradientFeatures(layers, scale_columns, torch.zeros(0), torch.zeros(0), output, embedding).size
-    total, squares = torch.zeros(width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64)
+def fit_features(pairs: InjectedPairs, rows: NDArray[np.int64], unfitted: GradientFeatures) -> GradientFeatures:
+    """The same map with statistics over the training pairs ``rows``, in one pass over the disk."""
+    total, squares = (torch.zeros(unfitted.size, dtype=torch.float64) for _ in range(2))
     shift: Tensor | None = None  # the first row; keeps the one-pass variance accurate
     for part in chunks(rows, pairs.layout.size):
-        values = raw_features(pairs.read_updates(part), layers, scale_columns, output, embedding).to(torch.float64)
+        values = unfitted.raw(pairs.read_updates(part)).to(torch.float64)
         shift = values[0].clone() if shift is None else shift
         values -= shift
         total += values.sum(dim=0)
@@ -199,4 +175,4 @@ def fit_features(
     std = variance.sqrt()
     floor = float(std.median()) * 1e-6 + EPSILON  # constant coordinates carry nothing
     center, deviation = (mean + shift).to(torch.float32), std.clamp_min(floor).to(torch.float32)
-    return GradientFeatures(layers, scale_columns, center, deviation, output, embedding)
+    return replace(unfitted, mean=center, std=deviation)

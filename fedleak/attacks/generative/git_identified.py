@@ -10,16 +10,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from fedleak.attacks.base import SNAPSHOTS, Artefact, Reconstruction, TrainedAttack
+from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
 from fedleak.attacks.generative import ridge
-from fedleak.attacks.generative.exact_chain import exact_chain
 from fedleak.attacks.generative.features import chunks
-from fedleak.attacks.generative.identification import Walk, identify
+from fedleak.attacks.generative.identification import BackwardRecursion, identify
+from fedleak.attacks.layers.chain import chain_of
 from fedleak.errors import AttackFailedError
 from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate
-
-WEIGHT = "weight."
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class IdentifiedInverter:
         shape: of an image, ``(C, H, W)``.
     """
 
-    walk: Walk
+    walk: BackwardRecursion
     weights: dict[int, dict[str, Tensor]]
     first: ridge.LinearMap
     shape: tuple[int, int, int]
@@ -107,12 +105,8 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
         self, artefact: Artefact, architecture: ModelArchitecture, *, device: torch.device
     ) -> IdentifiedInverter:
         """Put the attack together from what was solved for."""
-        weights: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in artefact.tensors.items():
-            if name.startswith(WEIGHT):
-                version, rest = name.removeprefix(WEIGHT).split(".", 1)
-                weights.setdefault(int(version), {})[rest] = tensor.to(device)
-        first = ridge.LinearMap(artefact.tensors["map"].to(device), artefact.tensors["intercept"].to(device))
+        weights = {v: {n: t.to(device) for n, t in some.items()} for v, some in artefact.by_version.items()}
+        first = ridge.LinearMap(artefact.parameters["map"].to(device), artefact.parameters["intercept"].to(device))
         return IdentifiedInverter(self._walk(architecture), weights, first, architecture.input_shape)
 
     def reconstruct(
@@ -130,9 +124,9 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
         image = trained.first(activations).clamp(0, 1)
         return Reconstruction(images=image.reshape(1, *trained.shape).to(torch.float32).cpu())
 
-    def _walk(self, architecture: ModelArchitecture) -> Walk:
-        chain = exact_chain(architecture.build(seed=0), architecture.input_shape)
-        return Walk(chain, guard=self.tikhonov, final_guard=self.final_tikhonov)
+    def _walk(self, architecture: ModelArchitecture) -> BackwardRecursion:
+        chain = chain_of(architecture.build(seed=0), architecture.input_shape)
+        return BackwardRecursion(chain, guard=self.tikhonov, final_guard=self.final_tikhonov)
 
     def _artefact(
         self,
@@ -142,12 +136,16 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
         *,
         facts: dict[str, object],
     ) -> Artefact:
-        """The last layer's rows are known up to what they share, so snapshots leave it out."""
-        tensors = {f"{WEIGHT}{v}.{n}": t.cpu().contiguous() for v, some in weights.items() for n, t in some.items()}
+        """The last layer's rows are known up to what they share, so the estimates leave it out."""
         start = dict(architecture.build(seed=0).named_parameters())
-        for name, tensor in list(weights[min(weights)].items())[1:]:
-            steps = [start[name].detach(), tensor.cpu().to(torch.float32)]
-            tensors[f"{SNAPSHOTS}{name}"] = torch.stack(steps)
-        count = first.weights.numel() + sum(t.numel() for t in weights[min(weights)].values())
-        tensors |= {"map": first.weights.cpu().contiguous(), "intercept": first.intercept.cpu()}
-        return Artefact(tensors=tensors, facts={"images_per_update": 1, "parameters": count} | facts)
+        earliest = weights[min(weights)]
+        return Artefact(
+            parameters={"map": first.weights.cpu().contiguous(), "intercept": first.intercept.cpu()},
+            parameter_count=first.weights.numel() + sum(t.numel() for t in earliest.values()),
+            by_version={v: {n: t.cpu().contiguous() for n, t in some.items()} for v, some in weights.items()},
+            estimates={
+                name: torch.stack([start[name].detach(), tensor.cpu().to(torch.float32)])
+                for name, tensor in list(earliest.items())[1:]
+            },
+            facts=facts,
+        )

@@ -108,11 +108,11 @@ class GitRidge(TrainedAttack[RidgeInverter]):
 
     def restore(self, artefact: Artefact, pairs: InjectedPairs, *, device: torch.device) -> RidgeInverter:
         """Put the attack together from what was solved for."""
-        tensors = {name: tensor.to(device) for name, tensor in artefact.tensors.items()}
+        tensors = {name: tensor.to(device) for name, tensor in artefact.parameters.items()}
         reader = self._reader(pairs.layout)
         return RidgeInverter(
             reader,
-            restore_versions(reader.unfitted, artefact.tensors),
+            restore_versions(reader.unfitted, artefact.by_version),
             ridge.Grouped(**{field: tensors[field] for field in GROUPED}),
             ridge.Solution(
                 tensors["coefficients"],
@@ -176,14 +176,14 @@ class UpdateReader:
         if len(last.shape) != 2 or len(following) > 1 or any(slot.shape != last.shape[:1] for slot in following):
             raise AttackFailedError("the update does not end with the gradient of a linear layer")
         bias = (following[0].start, following[0].stop) if following else None
-        layers = [[s.name for s in slots] for _, slots in groupby(layout.slots, key=_module_of)]
+        modules = groupby(layout.slots, key=lambda slot: slot.name.rpartition(".")[0])
+        layers = [[slot.name for slot in slots] for _, slots in modules]
         output = None
         if bias is not None:  # its input in closed form says all that the last gradient does
             output = OutputLayer(weight=(last.start, last.stop), bias=bias)
             layers = layers[:-1]
         columns = layer_columns(layout, layers, max_width=max_width, seed=0)
-        empty = torch.zeros(0)
-        unfitted = GradientFeatures(columns, bias, empty, empty, output)
+        unfitted = GradientFeatures(columns, bias, output)
         widths = [*unfitted.widths, *([output.inputs] if output else [])]
         shares = [width if weighting == "layer" else sum(widths) for width in widths]
         weights = torch.cat([torch.full((width,), share**-0.5) for width, share in zip(widths, shares, strict=True)])
@@ -200,21 +200,17 @@ class UpdateReader:
         return norms.argmax(dim=1)
 
 
-def _module_of(slot: Slot) -> str:
-    return slot.name.rpartition(".")[0]
-
-
 def _artefact(
-    pairs: InjectedPairs, features: VersionedFeatures, grouped: ridge.Grouped, outcome: ridge.Outcome
+    pairs: InjectedPairs, features: VersionedFeatures, grouped: ridge.Grouped, outcome: ridge.ScoredSolution
 ) -> Artefact:
     solution = outcome.solution
     tensors = {field: getattr(grouped, field) for field in GROUPED}
     tensors |= {"coefficients": solution.coefficients, "pooled": solution.pooled}
     return Artefact(
-        tensors={name: tensor.cpu().contiguous() for name, tensor in tensors.items()} | features.tensors(),
+        parameters={name: tensor.cpu().contiguous() for name, tensor in tensors.items()},
+        parameter_count=solution.coefficients.numel(),
+        by_version=features.statistics(),
         facts={
-            "images_per_update": 1,
-            "parameters": solution.coefficients.numel(),
             "features": grouped.features.shape[1],
             "pairs": len(pairs),
             "regularisation": solution.regularisation,

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape
 from fedleak.attacks.generative.features import GradientFeatures
-from fedleak.attacks.generative.graph import Layer, LayerGraph
 from fedleak.attacks.generative.spatial_walk import spatial_walk
-from fedleak.attacks.generative.step_back import GROUPS, MIN_CHANNELS, StepBack
+from fedleak.attacks.generative.step_back import GROUPS, MIN_CHANNELS, StepBack, channels_at
+from fedleak.attacks.layers.graph import Layer, LayerGraph
 from fedleak.errors import AttackFailedError
 
 
@@ -53,7 +53,7 @@ class GitSpatial(GenerativeAttack):
             )
         head = layers[-1].map_shape
         if any(len(layer.map_shape) != 3 for layer in layers) or len(layers) < 2:
-            raise AttackFailedError("git_spatial needs convolutions and one linear layer at the end; try coarse_git")
+            raise AttackFailedError("git_spatial needs convolutions and one linear layer at the end; try git_coarse")
         projected = 1
         fixed = _count(self._build(layers, features, target, head, projected))
         per_map = _count(self._build(layers, features, target, head, projected + 1)) - fixed
@@ -72,16 +72,11 @@ class GitSpatial(GenerativeAttack):
             layers,
             features,
             target,
-            channels=[self._channels(layer, head) for layer in layers],
+            channels=[channels_at(self.channels, layer.map_shape[1] / head[1]) for layer in layers],
             projected=projected,
             depth=self.depth,
             dropout=self.dropout,
         )
-
-    def _channels(self, layer: Layer, head: tuple[int, ...]) -> int:
-        growth = max(1.0, layer.map_shape[1] / head[1])
-        wanted = self.channels / float(2 ** round(math.log2(growth)))
-        return max(MIN_CHANNELS, GROUPS * int(wanted / GROUPS + 0.5))
 
 
 def _count(module: nn.Module) -> int:

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fedleak.attacks.generative.exact_chain import ExactLayer
-from fedleak.attacks.generative.exact_inverse import pull_back, solve_input, unfold
+from fedleak.attacks.generative.exact_inverse import pull_back, solve_input
+from fedleak.attacks.layers.chain import ChainLayer, unfold
+from fedleak.attacks.tikhonov import tikhonov_solve
 from fedleak.errors import AttackFailedError
 
 DTYPE = torch.float64
@@ -29,7 +30,7 @@ RIDGE = 1e-9
 """Guard of the least squares, relative to the mean eigenvalue."""
 
 
-class Walk:
+class BackwardRecursion:
     """From the last layer's gradient back to the input of the second layer.
 
     Args:
@@ -38,7 +39,7 @@ class Walk:
         final_guard: the same in the inverse that gives the second layer's input.
     """
 
-    def __init__(self, chain: tuple[ExactLayer, ...], *, guard: float, final_guard: float) -> None:
+    def __init__(self, chain: tuple[ChainLayer, ...], *, guard: float, final_guard: float) -> None:
         last = chain[-1]
         if len(chain) < 2 or not (isinstance(last.module, nn.Linear) and last.bias):
             raise AttackFailedError("git_identified needs two layers or more, the last of them linear with a bias")
@@ -78,7 +79,7 @@ class Walk:
         return a
 
 
-def identify(walk: Walk, update: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def identify(walk: BackwardRecursion, update: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of all layers but the first two, by name, float64.
 
     The last layer's is known but for a vector that all its rows share, which no gradient depends on: they sum to zero.
@@ -111,7 +112,7 @@ def _output_weight(d: Tensor, a: Tensor) -> Tensor:
     return _least_squares(a, logits - logits.mean(dim=1, keepdim=True))
 
 
-def _weight(layer: ExactLayer, a: Tensor, outputs: Tensor) -> Tensor:
+def _weight(layer: ChainLayer, a: Tensor, outputs: Tensor) -> Tensor:
     """From inputs and activated outputs of a layer to its weight."""
     z = layer.activation.inverse(outputs)
     if isinstance(layer.module, nn.Linear):
@@ -131,10 +132,11 @@ def _least_squares(inputs: Tensor, targets: Tensor) -> Tensor:
     if not len(inputs):
         return inputs.new_zeros(targets.shape[1], inputs.shape[1])
     centred = inputs - inputs.mean(dim=0)
-    normal = centred.T @ centred
-    normal.diagonal().add_(RIDGE * normal.diagonal().mean() + torch.finfo(normal.dtype).tiny)
-    weight: Tensor = torch.linalg.solve(normal, centred.T @ (targets - targets.mean(dim=0))).T
-    return weight
+    right = centred.T @ (targets - targets.mean(dim=0))
+    solution, singular = tikhonov_solve((centred.T @ centred)[None], right[None], weight=RIDGE)
+    if singular.any():
+        raise AttackFailedError("the pairs do not determine a layer's weight")
+    return solution[0].T
 
 
 def _parts(update: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:

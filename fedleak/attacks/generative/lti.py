@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape, integer_root
 from fedleak.attacks.generative.features import GradientFeatures
-from fedleak.attacks.generative.graph import LayerGraph
+from fedleak.attacks.layers.graph import LayerGraph
 
 
 class Lti(GenerativeAttack):
@@ -27,10 +27,10 @@ class Lti(GenerativeAttack):
         """The structure of the leaked model is ignored."""
         width = features.size
         hidden = self.hidden or integer_root(2, width + target.values, self.parameters)
-        return _Mlp(width, hidden, target, self.dropout)
+        return _LtiNetwork(width, hidden, target, self.dropout)
 
 
-class _Mlp(nn.Module):
+class _LtiNetwork(nn.Module):
     def __init__(self, width: int, hidden: int, target: TargetShape, dropout: float) -> None:
         super().__init__()
         self._shape = (target.images, *target.image)

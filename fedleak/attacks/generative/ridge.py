@@ -106,7 +106,7 @@ class Solution:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ScoredSolution:
     """A solution, what all other pairs predict for each pair ``(P, O)``, and the mean squared error of that."""
 
     solution: Solution
@@ -135,7 +135,7 @@ def solve(
     sharing: Sequence[float],
     progress: Progress,
     name: str,
-) -> Outcome:
+) -> ScoredSolution:
     """The solution with the lowest leave-one-out error.
 
     Args:
@@ -152,7 +152,7 @@ def solve(
     bar = progress.task(f"solving {name}", len(regularisation) + len(joint))
     spectra = [_Spectrum.of(grouped, residual, rows) for rows in grouped.members()]
     nothing = targets.new_zeros(0)
-    best = Outcome(Solution(residual, nothing, 0.0, 0.0), targets, math.inf)
+    best = ScoredSolution(Solution(residual, nothing, 0.0, 0.0), targets, math.inf)
     for candidate in sorted(regularisation):
         coefficients, left_out = torch.empty_like(residual), torch.empty_like(residual)
         for spectrum in spectra:
@@ -179,12 +179,12 @@ def _pooled(grouped: Grouped, coefficients: Tensor) -> Tensor:
     return total
 
 
-def _better(best: Outcome, solution: Solution, left_out: Tensor, targets: Tensor) -> Outcome:
+def _better(best: ScoredSolution, solution: Solution, left_out: Tensor, targets: Tensor) -> ScoredSolution:
     error = float(left_out.square().mean())
     if not error < best.error:
         return best
     kept = replace(solution, coefficients=solution.coefficients.to(torch.float32))
-    return Outcome(kept, targets - left_out.to(targets.dtype), error)
+    return ScoredSolution(kept, targets - left_out.to(targets.dtype), error)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +11,8 @@ from torch import Tensor, nn
 
 from fedleak.attacks.generative.base import TargetShape
 from fedleak.attacks.generative.features import GradientFeatures
-from fedleak.attacks.generative.graph import LayerGraph, Point, Step
-from fedleak.attacks.generative.step_back import GROUPS, MIN_CHANNELS, StepBack
+from fedleak.attacks.generative.step_back import StepBack, channels_at
+from fedleak.attacks.layers.graph import GeneratorStep, LayerGraph, Point
 from fedleak.errors import AttackFailedError
 
 Map = tuple[int, int, int]
@@ -36,7 +35,7 @@ class WalkShape:
         depth: residual convolutions per step.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[GeneratorStep, ...]
     maps: dict[int, Map]
     channels: dict[int, int]
     code: int
@@ -62,8 +61,8 @@ def spatial_walk(
     maps = {step.point: grid_of(graph, graph.points[step.point]) for step in steps}
     sides = [shape[1] for shape in maps.values() if shape[1] > 1]
     if not sides or len(steps) < 2:
-        raise AttackFailedError("git_spatial needs convolutions or patches; try coarse_git")
-    widths = {point: _channels(channels, shape[1] / min(sides)) for point, shape in maps.items()}
+        raise AttackFailedError("git_spatial needs convolutions or patches; try git_coarse")
+    widths = {point: channels_at(channels, shape[1] / min(sides)) for point, shape in maps.items()}
 
     def build(code: int) -> SpatialWalk:
         return SpatialWalk(features, target, WalkShape(steps, maps, widths, code, depth), dropout=dropout)
@@ -93,12 +92,7 @@ def grid_of(graph: LayerGraph, point: Point) -> Map:
             rows, columns = layer.output_shape[1:]
             if shape[0] == rows * columns + layer.offset_start:
                 return shape[1], rows, columns
-    raise AttackFailedError(f"git_spatial cannot lay a tensor of shape {shape} out in space; try coarse_git")
-
-
-def _channels(base: int, growth: float) -> int:
-    wanted = base / float(2 ** round(math.log2(max(1.0, growth))))
-    return max(MIN_CHANNELS, GROUPS * int(wanted / GROUPS + 0.5))
+    raise AttackFailedError(f"git_spatial cannot lay a tensor of shape {shape} out in space; try git_coarse")
 
 
 class SpatialWalk(nn.Module):
@@ -167,8 +161,9 @@ class SpatialWalk(nn.Module):
             source = self._source(i)
             if tuple(estimate.shape[2:]) != source:
                 estimate = F.interpolate(estimate, size=source, mode="nearest")
-            own, above = (_joined(codes, numbers) for numbers in (step.own, step.above))
-            estimate = self.steps[i](estimate, own, torch.cat([above, summary], dim=1))
+            own = torch.cat([codes[number] for number in step.own], dim=1)
+            above = torch.cat([*(codes[number] for number in step.above), summary], dim=1)
+            estimate = self.steps[i](estimate, own, above)
         picture: Tensor = self.picture(F.gelu(estimate))
         picture = picture.reshape(len(features), self._target.images, *self._target.image)
         if self.solved_scale is None:
@@ -179,7 +174,3 @@ class SpatialWalk(nn.Module):
     @property
     def _head(self) -> Map:
         return self._shape.maps[self._shape.steps[-1].point]
-
-
-def _joined(codes: Sequence[Tensor], numbers: Sequence[int]) -> Tensor:
-    return torch.cat([codes[number] for number in numbers], dim=1)

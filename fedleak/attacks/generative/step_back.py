@@ -13,6 +13,13 @@ GROUPS = 8
 MIN_CHANNELS = 16
 
 
+def channels_at(lowest: int, growth: float) -> int:
+    """Channels of a map whose side is ``growth`` times the smallest one's, which has ``lowest``: halved with each
+    doubling, a multiple of ``GROUPS``, at least ``MIN_CHANNELS``."""
+    wanted = lowest / float(2 ** round(math.log2(max(1.0, growth))))
+    return max(MIN_CHANNELS, GROUPS * int(wanted / GROUPS + 0.5))
+
+
 class StepBack(nn.Module):
     """From the estimate of a convolution's output to that of its input.
 

@@ -8,7 +8,7 @@ with its own pairs from the same version; where it gathered none, with those of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,8 +17,6 @@ from torch import Tensor
 
 from fedleak.attacks.generative.features import GradientFeatures, fit_features
 from fedleak.threat import InjectedPairs
-
-PREFIX = "version"
 
 
 @dataclass(frozen=True)
@@ -44,38 +42,21 @@ class VersionedFeatures:
             result[rows] = self.of(int(version))(updates[rows])
         return result
 
-    def tensors(self) -> dict[str, Tensor]:
-        """What must be kept to rebuild the maps."""
-        return {
-            f"{PREFIX}{version:05d}.{name}": tensor
-            for version, features in self.by_version.items()
-            for name, tensor in features.tensors().items()
-        }
+    def statistics(self) -> dict[int, dict[str, Tensor]]:
+        """What must be kept of each version to rebuild the maps."""
+        return {version: {"mean": f.mean, "std": f.std} for version, f in self.by_version.items()}
 
 
 def fit_versions(pairs: InjectedPairs, rows: NDArray[np.int64], unfitted: GradientFeatures) -> VersionedFeatures:
     """Statistics of the training pairs ``rows``, apart for each model version."""
     versions = pairs.versions(rows)
     return VersionedFeatures(
-        {
-            int(version): fit_features(
-                pairs,
-                rows[versions == version],
-                unfitted.layers,
-                unfitted.scale_columns,
-                unfitted.output,
-                unfitted.embedding,
-            )
-            for version in np.unique(versions)
-        }
+        {int(version): fit_features(pairs, rows[versions == version], unfitted) for version in np.unique(versions)}
     )
 
 
-def restore_versions(unfitted: GradientFeatures, tensors: Mapping[str, Tensor]) -> VersionedFeatures:
-    """The maps with the statistics kept in ``tensors``."""
-    kept: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith(PREFIX):
-            version, rest = name.removeprefix(PREFIX).split(".", 1)
-            kept.setdefault(int(version), {})[rest] = tensor
-    return VersionedFeatures({version: unfitted.rebuilt(some) for version, some in kept.items()})
+def restore_versions(unfitted: GradientFeatures, statistics: Mapping[int, Mapping[str, Tensor]]) -> VersionedFeatures:
+    """The maps with the ``statistics`` of each version."""
+    return VersionedFeatures(
+        {version: replace(unfitted, mean=kept["mean"], std=kept["std"]) for version, kept in statistics.items()}
+    )

@@ -80,13 +80,13 @@ class Gias(TrainedAttack[ImageGenerator], InversionAttack):
         )
         tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
         parameters = sum(value.numel() for value in tensors.values())
-        return Artefact(tensors, {"parameters": parameters, "train_curve": curve, "images": len(public.images)})
+        return Artefact(tensors, parameters, curves={"train": curve}, facts={"images": len(public.images)})
 
     def restore(self, artefact: Artefact, architecture: ModelArchitecture, *, device: torch.device) -> ImageGenerator:
         """The trained generator."""
         with seeds.global_torch_seed(0):  # the weights drawn here are replaced
             network = self._network(architecture)
-        network.load_state_dict(dict(artefact.tensors))
+        network.load_state_dict(dict(artefact.parameters))
         return network.to(device).eval().requires_grad_(False)
 
     def reconstruct(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from fedleak.stages.attack.memory import PeakMemory
 from fedleak.stages.attack.record import AttackRecord, Attempt, LabelSource, PartFiles, finish, load_record
 from fedleak.stages.attack.starts import Starts
 from fedleak.stages.attack.view import View
-from fedleak.stages.attack.weights import save_snapshots
+from fedleak.stages.attack.weights import save_estimates
 from fedleak.threat import InjectedPairs
 from fedleak.transcript.manifest import MANIFEST, UpdateRecord, file_digest
 from fedleak.transcript.reader import TranscriptReader
@@ -71,8 +72,8 @@ class _Session:
     ) -> None:
         self.scenario, self.component, self.reader = scenario, component, reader
         self.device, self.progress, self.starts = device, progress, starts
-        self.facts: dict[str, Any] = {}
         self.artefact: Artefact | None = None
+        self.parameter_count: int | None = None
         self.training_seconds: float | None = None
         self.cached = False
 
@@ -87,7 +88,7 @@ class _Session:
             failure = str(error)
             self.progress.say(f"attack {self.component.name}: failed: {failure}")
         self._attack_all(updates, trained, parts, failure)
-        save_snapshots(parts.folder, self.artefact)
+        save_estimates(parts.folder, self.artefact)
         finish(
             parts.folder,
             AttackRecord(
@@ -103,8 +104,8 @@ class _Session:
                 training_seconds=self.training_seconds,
                 training_cached=self.cached,
                 peak_memory_bytes=memory.bytes(),
-                parameters=self.facts.get("parameters"),
-                curves={n.removesuffix("_curve"): c for n, c in self.facts.items() if n.endswith("_curve")},
+                parameters=self.parameter_count,
+                curves=dict(self.artefact.curves) if self.artefact else {},
                 attempts=tuple(parts.attempts[row] for row in sorted(parts.attempts)),
             ),
         )
@@ -153,7 +154,7 @@ class _Session:
         if self.starts is not None:  # the generator's training belongs to the hybrid too
             record = self.starts.record
             self.training_seconds, self.cached = record.training_seconds, record.training_cached
-            self.facts = {"parameters": record.parameters}
+            self.parameter_count = record.parameters
         if not isinstance(component, TrainedAttack):
             return ()
         view = self._view(None)
@@ -164,15 +165,16 @@ class _Session:
             self.cached = artefact is not None
             if artefact is None:
                 start = time.perf_counter()
-                generator = seeds.torch_generator(self.scenario.seed, "attack-training", component.kind)
+                stream = component.training_stream or component.kind
+                generator = seeds.torch_generator(self.scenario.seed, "attack-training", stream)
                 artefact = component.fit(**known, generator=generator, progress=self.progress, device=self.device)
                 seconds = time.perf_counter() - start
-                artefact = type(artefact)(artefact.tensors, {**artefact.facts, "training_seconds": seconds})
+                artefact = replace(artefact, training_seconds=seconds)
                 artefacts.store(key, artefact)
             else:
                 self.progress.say(f"attack {component.name}: trained generator found in the cache")
-        self.artefact, self.facts = artefact, dict(artefact.facts)
-        self.training_seconds = float(artefact.facts["training_seconds"])
+        self.artefact, self.parameter_count = artefact, artefact.parameter_count
+        self.training_seconds = artefact.training_seconds
         return (component.restore(artefact, **self._known(view, component.restore), device=self.device),)
 
     def _attack_all(

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from fedleak.attacks.base import SNAPSHOTS, Artefact
+from fedleak.attacks.base import Artefact
 from fedleak.errors import InputError
 from fedleak.results.schema import WEIGHT_DISTANCE
 from fedleak.transcript.reader import TranscriptReader
@@ -18,13 +18,11 @@ from fedleak.transcript.reader import TranscriptReader
 FILE = "snapshots.safetensors"
 
 
-def save_snapshots(folder: Path, artefact: Artefact | None) -> None:
+def save_estimates(folder: Path, artefact: Artefact | None) -> None:
     """Put the estimates in the course of the training, if there are any, beside the attack's reconstructions."""
     (folder / FILE).unlink(missing_ok=True)
-    tensors = artefact.tensors if artefact else {}
-    kept = {name.removeprefix(SNAPSHOTS): t for name, t in tensors.items() if name.startswith(SNAPSHOTS)}
-    if kept:
-        save_file(kept, folder / FILE)
+    if artefact is not None and artefact.estimates:
+        save_file(dict(artefact.estimates), folder / FILE)
 
 
 def weight_course(folder: Path, reader: TranscriptReader) -> dict[str, list[float]]:
@@ -36,26 +34,24 @@ def weight_course(folder: Path, reader: TranscriptReader) -> dict[str, list[floa
     if not (folder / FILE).is_file() or reader.manifest.pairs is None:
         return {}
     try:
-        snapshots = load_file(folder / FILE)
+        estimates = load_file(folder / FILE)
     except SafetensorError as error:
         raise InputError("RUN_DIR", str(folder / FILE), f"not a safetensors file ({error})") from error
     leaked = reader.model(reader.manifest.pairs.model_versions[0])
-    return {WEIGHT_DISTANCE: weight_distance(snapshots, leaked)}
+    return {WEIGHT_DISTANCE: weight_distance(estimates, leaked)}
 
 
-def weight_distance(snapshots: Mapping[str, Tensor], leaked: Mapping[str, Tensor]) -> list[float]:
+def weight_distance(estimates: Mapping[str, Tensor], leaked: Mapping[str, Tensor]) -> list[float]:
     """Distance of each state of the estimates from the leaked weights, relative to the size of those.
 
     ``sqrt(sum_k ||V_k - W_k||^2 / sum_k ||W_k||^2)`` over all estimated tensors (Chen & Liu 2025, arXiv 2505.20026,
     Figure 3): 0 where they are the same.
 
     Args:
-        snapshots: name -> ``(steps, *shape)``.
+        estimates: name -> ``(steps, *shape)``.
         leaked: name -> ``shape``.
     """
-    squares = sum(
-        (estimates - leaked[name]).double().flatten(1).square().sum(dim=1) for name, estimates in snapshots.items()
-    )
-    size = sum(leaked[name].double().square().sum() for name in snapshots)
+    squares = sum((values - leaked[name]).double().flatten(1).square().sum(dim=1) for name, values in estimates.items())
+    size = sum(leaked[name].double().square().sum() for name in estimates)
     distances: list[float] = torch.as_tensor(squares / size).sqrt().tolist()
     return distances

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from fedleak.attacks.analytic.r_gap import RGap
+from fedleak.attacks.analytic.r_gap import RGap, settled
+from fedleak.attacks.layers.chain import Activation, ActivationKind
 from fedleak.client.local_training import LocalTraining
 from fedleak.errors import AttackFailedError
 from fedleak.models.base import Model
@@ -63,3 +64,20 @@ def test_pooling_is_refused_by_name() -> None:
 def test_large_layers_are_refused() -> None:
     with pytest.raises(AttackFailedError, match="64 inputs, more than most_unknowns = 63"):
         victim(LeNet(channels=2)).attacked_by(RGap(most_unknowns=63))
+
+
+@pytest.mark.parametrize(
+    ("kind", "outputs", "expected"),
+    [
+        ("sigmoid", [-1e-3, 0.5, 1.0], [1e-12, 0.5, 1 - 1e-12]),
+        ("tanh", [-1.0, 0.5, 1.1], [1e-12 - 1, 0.5, 1 - 1e-12]),
+        ("relu", [-1e-9, 1e-6, 1.0], [0.0, 0.0, 1.0]),
+        ("leaky_relu", [-1e-9, 1e-6, 1.0], [-1e-9, 1e-6, 1.0]),
+        ("identity", [-1e-9, 1e-6, 1.0], [-1e-9, 1e-6, 1.0]),
+    ],
+)
+def test_rounding_keeps_no_output_from_being_undone(
+    kind: ActivationKind, outputs: list[float], expected: list[float]
+) -> None:
+    found = settled(Activation(kind, slope=0.1), torch.tensor(outputs, dtype=torch.float64))
+    assert found.tolist() == expected

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fedleak.attacks.generative.acceleration import AccelerationSettings, accelerated
-from fedleak.attacks.generative.coarse_git import CoarseGit
+from fedleak.attacks.generative.git_coarse import GitCoarse
 from fedleak.progress import QuietProgress
 from tests.builders import architecture, injected_pairs
 
@@ -48,10 +48,10 @@ def test_lower_precision_rounds_and_gives_float32() -> None:
 def test_a_generator_trained_in_lower_precision_is_kept_under_its_own_names(tmp_path: Path) -> None:
     pairs, settings = injected_pairs(tmp_path, architecture(), pairs=24), {"epochs": 2, "batch_size": 8}
     for precision in ("float32", "bfloat16"):
-        attack = CoarseGit.model_validate(
+        attack = GitCoarse.model_validate(
             {"parameters": 20_000, "training": settings, "acceleration": {"precision": precision}}
         )
         generator = torch.Generator().manual_seed(0)
         artefact = attack.fit(pairs, architecture(), generator=generator, progress=QuietProgress(), device=CPU)
         attack.restore(artefact, architecture(), device=CPU)
-        assert all(not name.startswith("network.network") for name in artefact.tensors)
+        assert all(not name.startswith("network.") for name in artefact.parameters)

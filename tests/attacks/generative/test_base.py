@@ -9,10 +9,10 @@ import torch
 
 from fedleak.attacks.base import Artefact
 from fedleak.attacks.generative.base import GenerativeAttack, TrainedGenerator, integer_root
-from fedleak.attacks.generative.coarse_git import CoarseGit
+from fedleak.attacks.generative.git_coarse import GitCoarse
+from fedleak.attacks.generative.git_module import GitModule
 from fedleak.attacks.generative.git_spatial import GitSpatial
 from fedleak.attacks.generative.lti import Lti
-from fedleak.attacks.generative.module_git import ModuleGit
 from fedleak.attacks.generative.training import split_pairs
 from fedleak.attacks.matching import permutation_invariant_mse
 from fedleak.errors import AttackFailedError
@@ -26,7 +26,7 @@ from fedleak.progress import QuietProgress
 from fedleak.threat import InjectedPairs, ModelArchitecture
 from tests.builders import architecture, digits, injected_pairs, shared_update
 
-KINDS = (Lti, CoarseGit, GitSpatial)
+KINDS = (Lti, GitCoarse, GitSpatial)
 CPU = torch.device("cpu")
 QUICK = {"parameters": 40_000, "training": {"epochs": 2, "batch_size": 16, "learning_rate": 5e-3}}
 GOOD = {"parameters": 100_000, "training": {"epochs": 40, "batch_size": 32, "learning_rate": 5e-3}}
@@ -58,8 +58,8 @@ def test_training_beats_the_mean_image_on_held_out_pairs(
     images = pairs.read_images(held_out)
     mean_image_error = float((images - pairs.read_images(training).mean(dim=(0, 1))).square().mean())
     artefact = fit(kind.model_validate(GOOD), pairs, architecture())
-    assert min(artefact.facts["held_out_curve"]) < share * mean_image_error
-    assert artefact.facts["held_out_curve"][0] > 2 * min(artefact.facts["held_out_curve"])
+    assert min(artefact.curves["held_out"]) < share * mean_image_error
+    assert artefact.curves["held_out"][0] > 2 * min(artefact.curves["held_out"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -73,7 +73,7 @@ def test_the_restored_generator_is_the_fitted_one(kind: type[GenerativeAttack], 
         loss = permutation_invariant_mse(
             trained.network(trained.features(pairs.read_updates(rows), pairs.versions(rows))), pairs.read_images(rows)
         )
-    best = artefact.facts["held_out_curve"][artefact.facts["best_epoch"] - 1]
+    best = artefact.curves["held_out"][artefact.facts["best_epoch"] - 1]
     assert float(loss) == pytest.approx(best, rel=1e-6)
     assert not trained.network.training
 
@@ -100,11 +100,11 @@ def test_fitting_depends_on_the_generator_alone(kind: type[GenerativeAttack], pa
     first = fit(attack, pairs, architecture())
     torch.rand(17)  # whatever else draws from the global stream
     second, other = fit(attack, pairs, architecture()), fit(attack, pairs, architecture(), seed=1)
-    assert {n: t.numpy().tobytes() for n, t in second.tensors.items()} == {
-        n: t.numpy().tobytes() for n, t in first.tensors.items()
+    assert {n: t.numpy().tobytes() for n, t in second.parameters.items()} == {
+        n: t.numpy().tobytes() for n, t in first.parameters.items()
     }
-    assert second.facts == first.facts
-    assert other.facts["train_curve"] != first.facts["train_curve"]
+    assert (second.facts, second.curves) == (first.facts, first.curves)
+    assert other.curves["train"] != first.curves["train"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -119,9 +119,7 @@ def test_statistics_come_from_training_pairs_alone(kind: type[GenerativeAttack],
     attack = kind.model_validate(QUICK)
     artefact = fit(attack, pairs, architecture())
     raw = attack._features(architecture())[1].raw(pairs.read_updates(held_out_rows(pairs)[0])).double()
-    torch.testing.assert_close(
-        artefact.tensors["version00000.features.mean"].double(), raw.mean(dim=0), atol=1e-6, rtol=1e-5
-    )
+    torch.testing.assert_close(artefact.by_version[0]["mean"].double(), raw.mean(dim=0), atol=1e-6, rtol=1e-5)
     assert artefact.facts["pairs"] + artefact.facts["held_out_pairs"] == len(pairs)
 
 
@@ -129,19 +127,22 @@ def trained_on(attack: GenerativeAttack, pairs: InjectedPairs) -> TrainedGenerat
     return attack.restore(fit(attack, pairs, architecture()), architecture(), device=CPU)
 
 
+def state_of(trained: TrainedGenerator) -> dict[str, torch.Tensor]:
+    statistics = trained.features.statistics().items()
+    return trained.network.state_dict() | {f"{v}.{name}": t for v, kept in statistics for name, t in kept.items()}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_victim_leaves_no_trace_in_the_next(kind: type[GenerativeAttack], pairs: InjectedPairs) -> None:
     attack = kind.model_validate(QUICK)
     trained = trained_on(attack, pairs)
-    kept = {
-        name: tensor.clone() for name, tensor in (trained.network.state_dict() | trained.features.tensors()).items()
-    }
+    kept = {name: tensor.clone() for name, tensor in state_of(trained).items()}
     update = shared_update(architecture(), digits().test.images[:1], digits().test.labels[:1])
     wild = replace(update, tensors={name: 1e4 * tensor + 3 for name, tensor in update.tensors.items()})
     images = [attack.reconstruct(trained, u, generator=torch.Generator()).images for u in (update, wild, update)]
     assert torch.equal(images[0], images[2])
     assert images[1].isfinite().all()
-    now = trained.network.state_dict() | trained.features.tensors()
+    now = state_of(trained)
     assert all(torch.equal(now[name], tensor) for name, tensor in kept.items())
 
 
@@ -172,7 +173,7 @@ MODELS = [
 
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("model", MODELS, ids=repr)
-@pytest.mark.parametrize("kind", [Lti, CoarseGit, ModuleGit])
+@pytest.mark.parametrize("kind", [Lti, GitCoarse, GitModule])
 def test_every_model_can_be_attacked(tmp_path: Path, kind: type[GenerativeAttack], model: Model, batch: int) -> None:
     leaked = architecture(model)
     attack = kind.model_validate(QUICK)

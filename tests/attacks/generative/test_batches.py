@@ -20,7 +20,7 @@ from tests.scenarios import tiny
 TRAINING = {"epochs": 3, "batch_size": 16, "learning_rate": 0.003}
 ATTACKS: list[dict[str, Any]] = [
     {"kind": "lti", "parameters": 20_000, "training": TRAINING},
-    {"kind": "coarse_git", "parameters": 20_000, "training": TRAINING},
+    {"kind": "git_coarse", "parameters": 20_000, "training": TRAINING},
     {"kind": "git_spatial", "parameters": 20_000, "channels": 16, "training": TRAINING},
 ]
 CASES: dict[str, dict[str, Any]] = {
@@ -71,5 +71,5 @@ def test_eleven_million_values_are_streamed_to_the_same_loss(tmp_path: Path, mon
             progress=QuietProgress(),
             device=torch.device("cpu"),
         )
-        curves.append((artefact.facts["train_curve"], artefact.facts["held_out_curve"]))
+        curves.append((artefact.curves["train"], artefact.curves["held_out"]))
     np.testing.assert_array_equal(curves[0], curves[1])

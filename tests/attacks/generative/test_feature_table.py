@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fedleak.attacks.generative import feature_table as module
 from fedleak.attacks.generative import features as features_module
 from fedleak.attacks.generative.feature_table import FeatureTable
-from fedleak.attacks.generative.features import fit_features, layer_columns
+from fedleak.attacks.generative.features import GradientFeatures, fit_features, layer_columns
 from fedleak.attacks.generative.versions import VersionedFeatures
 from fedleak.threat import InjectedPairs
 from tests.builders import architecture, injected_pairs
@@ -28,7 +28,7 @@ def pairs(tmp_path: Path) -> InjectedPairs:
 @pytest.fixture
 def features(pairs: InjectedPairs) -> VersionedFeatures:
     columns = layer_columns(pairs.layout, [[slot.name] for slot in pairs.layout.slots], max_width=50, seed=0)
-    return VersionedFeatures({0: fit_features(pairs, np.arange(COUNT), columns, None)})
+    return VersionedFeatures({0: fit_features(pairs, np.arange(COUNT), GradientFeatures(columns, None))})
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from fedleak.attacks.generative.features import (
     chunks,
     fit_features,
     layer_columns,
-    raw_features,
 )
 from fedleak.threat import InjectedPairs
 from fedleak.transcript.layout import Layout
@@ -63,13 +62,14 @@ def naive_features(
 @pytest.mark.parametrize("scale", [LAST_BIAS, None])
 def test_standardisation_equals_naive_numpy(tmp_path: Path, scale: tuple[int, int] | None) -> None:
     rows, train = updates(60), np.arange(0, 60, 2)
-    fitted = fit_features(pairs_of(tmp_path, rows), train, COLUMNS, scale)
+    fitted = fit_features(pairs_of(tmp_path, rows), train, GradientFeatures(COLUMNS, scale))
     np.testing.assert_allclose(fitted(torch.from_numpy(rows)), naive_features(rows, train, scale), atol=2e-4, rtol=1e-4)
 
 
 def test_training_features_have_mean_zero_and_deviation_one(tmp_path: Path) -> None:
     rows, train = updates(200), np.arange(100)
-    values = fit_features(pairs_of(tmp_path, rows), train, COLUMNS, None)(torch.from_numpy(rows[train]))
+    fitted = fit_features(pairs_of(tmp_path, rows), train, GradientFeatures(COLUMNS, None))
+    values = fitted(torch.from_numpy(rows[train]))
     constant = values.std(dim=0) == 0
     assert int(constant.sum()) == 1
     torch.testing.assert_close(values.mean(dim=0), torch.zeros(21), atol=1e-4, rtol=0)
@@ -78,7 +78,7 @@ def test_training_features_have_mean_zero_and_deviation_one(tmp_path: Path) -> N
 
 def test_the_scale_of_an_update_drops_out(tmp_path: Path) -> None:
     rows = updates(30)
-    fitted = fit_features(pairs_of(tmp_path, rows), np.arange(30), COLUMNS, LAST_BIAS)
+    fitted = fit_features(pairs_of(tmp_path, rows), np.arange(30), GradientFeatures(COLUMNS, LAST_BIAS))
     torch.testing.assert_close(
         fitted(torch.from_numpy(1000 * rows)), fitted(torch.from_numpy(rows)), atol=1e-4, rtol=1e-4
     )
@@ -92,14 +92,14 @@ def test_only_the_given_rows_enter_the_statistics(tmp_path: Path) -> None:
     fitted = []
     for name, rows in (("first", first), ("second", second)):
         (tmp_path / name).mkdir()
-        fitted.append(fit_features(pairs_of(tmp_path / name, rows), train, COLUMNS, LAST_BIAS))
+        fitted.append(fit_features(pairs_of(tmp_path / name, rows), train, GradientFeatures(COLUMNS, LAST_BIAS)))
     assert torch.equal(fitted[0].mean, fitted[1].mean)
     assert torch.equal(fitted[0].std, fitted[1].std)
 
 
 def test_applying_leaves_statistics_and_argument_alone(tmp_path: Path) -> None:
     rows = updates(20)
-    fitted = fit_features(pairs_of(tmp_path, rows), np.arange(10), COLUMNS, LAST_BIAS)
+    fitted = fit_features(pairs_of(tmp_path, rows), np.arange(10), GradientFeatures(COLUMNS, LAST_BIAS))
     mean, std, victim = fitted.mean.clone(), fitted.std.clone(), torch.from_numpy(rows[10:]) * 1e6
     kept = victim.clone()
     fitted(victim)
@@ -110,7 +110,7 @@ def test_applying_leaves_statistics_and_argument_alone(tmp_path: Path) -> None:
 
 def test_each_update_is_read_on_its_own(tmp_path: Path) -> None:
     rows = torch.from_numpy(updates(20))
-    fitted = fit_features(pairs_of(tmp_path, rows.numpy()), np.arange(10), COLUMNS, LAST_BIAS)
+    fitted = fit_features(pairs_of(tmp_path, rows.numpy()), np.arange(10), GradientFeatures(COLUMNS, LAST_BIAS))
     torch.testing.assert_close(torch.cat([fitted(row[None]) for row in rows]), fitted(rows))
 
 
@@ -119,9 +119,9 @@ def test_streaming_in_small_chunks_gives_the_same_statistics(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: int
 ) -> None:
     pairs, train = pairs_of(tmp_path, updates(60)), np.arange(0, 60, 2)
-    whole = fit_features(pairs, train, COLUMNS, LAST_BIAS)
+    whole = fit_features(pairs, train, GradientFeatures(COLUMNS, LAST_BIAS))
     monkeypatch.setattr(module, "CHUNK_BYTES", budget)
-    streamed = fit_features(pairs, train, COLUMNS, LAST_BIAS)
+    streamed = fit_features(pairs, train, GradientFeatures(COLUMNS, LAST_BIAS))
     torch.testing.assert_close(streamed.mean, whole.mean, rtol=1e-6, atol=0)
     torch.testing.assert_close(streamed.std, whole.std, rtol=1e-6, atol=1e-12)
 
@@ -131,13 +131,13 @@ def test_a_large_constant_offset_does_not_hide_a_small_spread(tmp_path: Path) ->
     rows = np.zeros((500, 21), dtype=np.float32)
     rows[:, 0] = 1.0
     rows[:, 1] = 1e-3 * np.random.default_rng(0).standard_normal(500)
-    fitted = fit_features(pairs_of(tmp_path, rows), np.arange(500), COLUMNS, None)
+    fitted = fit_features(pairs_of(tmp_path, rows), np.arange(500), GradientFeatures(COLUMNS, None))
     assert float(fitted.std[1]) == pytest.approx(float(rows[:, 1].std()), rel=1e-4)
 
 
 def test_outliers_are_cut_and_a_zero_update_is_finite(tmp_path: Path) -> None:
     rows = updates(30)
-    fitted = fit_features(pairs_of(tmp_path, rows), np.arange(30), COLUMNS, LAST_BIAS)
+    fitted = fit_features(pairs_of(tmp_path, rows), np.arange(30), GradientFeatures(COLUMNS, LAST_BIAS))
     strange = torch.stack([torch.zeros(21), torch.full((21,), 1e6)])
     strange[1, slice(*LAST_BIAS)] = 1e-3
     values = fitted(strange)
@@ -147,7 +147,7 @@ def test_outliers_are_cut_and_a_zero_update_is_finite(tmp_path: Path) -> None:
 
 def test_no_training_pairs_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no training pairs"):
-        fit_features(pairs_of(tmp_path, updates(3)), np.arange(0), COLUMNS, None)
+        fit_features(pairs_of(tmp_path, updates(3)), np.arange(0), GradientFeatures(COLUMNS, None))
 
 
 def test_feature_hashing_equals_a_naive_loop() -> None:
@@ -217,10 +217,10 @@ def test_a_zero_gradient_solves_to_zero() -> None:
 
 def test_the_solved_input_comes_last_and_is_not_scaled() -> None:
     rows = torch.from_numpy(updates(5))
-    raw = raw_features(rows, COLUMNS, LAST_BIAS, OUTPUT)
+    raw = GradientFeatures(COLUMNS, LAST_BIAS, OUTPUT).raw(rows)
     assert raw.shape == (5, 23)
     assert torch.equal(raw[:, 21:], OUTPUT.solve(rows))
-    assert torch.equal(raw[:, :21], raw_features(rows, COLUMNS, LAST_BIAS))
+    assert torch.equal(raw[:, :21], GradientFeatures(COLUMNS, LAST_BIAS).raw(rows))
 
 
 def test_the_solved_input_is_what_the_leaked_model_computed(tmp_path: Path) -> None:
@@ -232,15 +232,6 @@ def test_the_solved_input_is_what_the_leaked_model_computed(tmp_path: Path) -> N
         expected = model[:-1]((pairs.read_images(np.arange(5))[:, 0] - 0.5) / 0.5)  # type: ignore[index]
     output = OutputLayer(weight=slots["7.weight"], bias=slots["7.bias"])
     torch.testing.assert_close(output.solve(pairs.read_updates(np.arange(5))), expected, atol=1e-4, rtol=1e-4)
-
-
-def test_kept_statistics_rebuild_the_map(tmp_path: Path) -> None:
-    rows = updates(20)
-    fitted = fit_features(pairs_of(tmp_path, rows), np.arange(20), COLUMNS, LAST_BIAS, OUTPUT)
-    empty = GradientFeatures(COLUMNS, LAST_BIAS, torch.zeros(0), torch.zeros(0), OUTPUT)
-    rebuilt = empty.rebuilt(fitted.tensors())
-    assert torch.equal(rebuilt(torch.from_numpy(rows)), fitted(torch.from_numpy(rows)))
-    assert rebuilt.size == fitted.size == 23
 
 
 def test_chunks_cut_rows_to_the_byte_budget(monkeypatch: pytest.MonkeyPatch) -> None:

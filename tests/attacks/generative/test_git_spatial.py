@@ -6,6 +6,7 @@ from torch import nn
 
 from fedleak.attacks.generative.base import TargetShape
 from fedleak.attacks.generative.git_spatial import GitSpatial
+from fedleak.attacks.generative.step_back import channels_at
 from fedleak.errors import AttackFailedError
 from fedleak.examples import InputShape
 from fedleak.models.base import Model
@@ -79,12 +80,12 @@ def test_refinement_starts_as_the_identity() -> None:
 
 def test_channels_halve_with_every_doubling_of_the_side_down_to_sixteen() -> None:
     layers = GitSpatial()._features(architecture(LeNet(), shape=(3, 64, 64)))[0].layers
-    attack = GitSpatial(channels=64)
-    assert [layer.map_shape[1] for layer in layers] == [64, 32, 16, 16]
-    assert [attack._channels(layer, layers[-1].map_shape) for layer in layers] == [16, 32, 64, 64]
+    sides = [layer.map_shape[1] for layer in layers]
+    assert sides == [64, 32, 16, 16]
+    assert [channels_at(64, side / sides[-1]) for side in sides] == [16, 32, 64, 64]
 
 
 @pytest.mark.parametrize("model", [Mlp(), Mlp(hidden=())], ids=repr)
 def test_a_model_without_convolutions_is_a_failed_attack_that_names_another(model: Model) -> None:
-    with pytest.raises(AttackFailedError, match="try coarse_git"):
+    with pytest.raises(AttackFailedError, match="try git_coarse"):
         generator_of(GitSpatial(), model)

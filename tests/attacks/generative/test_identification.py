@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fedleak.attacks.generative.exact_chain import exact_chain
-from fedleak.attacks.generative.identification import Walk, identify
+from fedleak.attacks.generative.identification import BackwardRecursion, identify
+from fedleak.attacks.layers.chain import chain_of
 from fedleak.errors import AttackFailedError
 from fedleak.models.base import ActivationName
 from fedleak.models.lenet import LeNet
@@ -15,12 +15,12 @@ from tests.builders import MODEL_SEED, architecture, digits, updates_of
 VARIED: list[ActivationName] = ["relu", "leaky_relu", "tanh"]
 
 
-def known(model: LeNet, count: int) -> tuple[Walk, dict[str, Tensor]]:
+def known(model: LeNet, count: int) -> tuple[BackwardRecursion, dict[str, Tensor]]:
     """The walk through a leaked model, and single-image updates of it."""
     leaked = architecture(model)
     data = digits().train.take(np.arange(count))
     update = updates_of(leaked, data.images[:, None], data.labels[:, None])
-    return Walk(exact_chain(leaked.build(seed=0), leaked.input_shape), guard=1e-10, final_guard=1e-10), update
+    return BackwardRecursion(chain_of(leaked.build(seed=0), leaked.input_shape), guard=1e-10, final_guard=1e-10), update
 
 
 @pytest.mark.parametrize("activation", VARIED)
@@ -61,4 +61,4 @@ def test_the_walk_meets_the_leaked_models_own_activations(activation: Activation
 def test_it_needs_two_layers_and_a_last_bias() -> None:
     leaked = architecture(LeNet(last_bias=False))
     with pytest.raises(AttackFailedError, match="linear with a bias"):
-        Walk(exact_chain(leaked.build(seed=0), leaked.input_shape), guard=0.0, final_guard=0.0)
+        BackwardRecursion(chain_of(leaked.build(seed=0), leaked.input_shape), guard=0.0, final_guard=0.0)

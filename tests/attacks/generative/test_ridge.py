@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fedleak.attacks.generative.ridge import Grouped, Outcome, _solve_jointly, group_means, solve
+from fedleak.attacks.generative.ridge import Grouped, ScoredSolution, _solve_jointly, group_means, solve
 from fedleak.errors import AttackFailedError
 from fedleak.progress import QuietProgress
 
@@ -21,7 +21,7 @@ def problem(seed: int = 0, *, pairs: int = 24, noise: float = 0.1) -> tuple[Tens
 
 def solved(
     features: Tensor, targets: Tensor, groups: Tensor, *, sharing: float, penalty: float
-) -> tuple[Grouped, Outcome]:
+) -> tuple[Grouped, ScoredSolution]:
     grouped = Grouped.of(features.to(torch.float16), targets, groups, torch.ones(features.shape[1]), count=3)
     candidates = (0.0,) if sharing == 0 else (sharing,)
     outcome = solve(

@@ -8,10 +8,10 @@ from torch import nn
 
 from fedleak.attacks.generative.base import TargetShape
 from fedleak.attacks.generative.git_spatial import GitSpatial
-from fedleak.attacks.generative.graph import Point
 from fedleak.attacks.generative.spatial_walk import SpatialWalk, grid_of
-from fedleak.attacks.generative.tracing import trace_layers
 from fedleak.attacks.generative.training import split_pairs
+from fedleak.attacks.layers.graph import Point
+from fedleak.attacks.layers.tracing import trace_layers
 from fedleak.errors import AttackFailedError
 from fedleak.examples import InputShape
 from fedleak.models.base import Model
@@ -95,7 +95,7 @@ def best_error(folder: Path, model: Model, count: int, epochs: int, **settings: 
     training, held_out = split_pairs(len(pairs), 0.1, torch.Generator().manual_seed(0))
     images = pairs.read_images(held_out)
     mean = float((images - pairs.read_images(training).mean(dim=(0, 1))).square().mean())
-    return min(artefact.facts["held_out_curve"]), mean
+    return min(artefact.curves["held_out"]), mean
 
 
 def test_it_learns_to_see_through_residual_blocks(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from fedleak.attacks.generative import feature_table as module
 from fedleak.attacks.generative.feature_table import FeatureTable
-from fedleak.attacks.generative.features import fit_features, layer_columns
+from fedleak.attacks.generative.features import GradientFeatures, fit_features, layer_columns
 from fedleak.attacks.generative.training import (
     TrainingOutcome,
     TrainingSettings,
@@ -37,7 +37,7 @@ def pairs(tmp_path: Path) -> InjectedPairs:
 
 def features_of(pairs: InjectedPairs) -> VersionedFeatures:
     columns = layer_columns(pairs.layout, [[slot.name] for slot in pairs.layout.slots], max_width=10_000, seed=0)
-    return VersionedFeatures({0: fit_features(pairs, ROWS[0], columns, None)})
+    return VersionedFeatures({0: fit_features(pairs, ROWS[0], GradientFeatures(columns, None))})
 
 
 class Linear(nn.Module):

@@ -15,7 +15,7 @@ from fedleak.transcript.rows import RowFile, create_rows
 
 WIDTH = 3
 COLUMNS = (LayerColumns(((0, WIDTH),), None, None, WIDTH),)
-UNFITTED = GradientFeatures(COLUMNS, None, torch.zeros(0), torch.zeros(0))
+UNFITTED = GradientFeatures(COLUMNS, None)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_version_without_pairs_takes_the_latest_before_it(moved: InjectedPairs
 def test_the_maps_are_rebuilt_from_what_is_kept(moved: InjectedPairs) -> None:
     rows = np.arange(60)
     features = fit_versions(moved, rows, UNFITTED)
-    rebuilt = restore_versions(UNFITTED, {**features.tensors(), "network.weight": torch.zeros(1)})
+    rebuilt = restore_versions(UNFITTED, features.statistics())
     assert isinstance(rebuilt, VersionedFeatures)
     assert sorted(rebuilt.by_version) == [2, 5]
     updates, versions = moved.read_updates(rows), moved.versions(rows)

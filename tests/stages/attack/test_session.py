@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from fedleak import artefacts
-from fedleak.attacks.base import Artefact
+from fedleak import seeds
 from fedleak.attacks.generative.base import GenerativeAttack
+from fedleak.attacks.generative.git_coarse import GitCoarse
 from fedleak.attacks.generative.lti import Lti
 from fedleak.data.sources.base import Dataset
 from fedleak.errors import AttackFailedError
@@ -24,6 +24,8 @@ from fedleak.results.schema import Results, load_results
 from fedleak.run_directory import RunDirectory
 from fedleak.stages.attack import session as stage
 from fedleak.stages.attack.record import PartFiles, load_images, load_record
+from fedleak.stages.attack.view import View
+from fedleak.transcript.reader import TranscriptReader
 from tests.scenarios import run_federation, scenario
 
 FreshRun = Callable[[], RunDirectory]
@@ -67,7 +69,7 @@ def images(run: RunDirectory) -> dict[str, dict[int, list[float]]]:
 def test_results_cover_every_update_and_baseline(fresh: FreshRun) -> None:
     run = fresh()
     results = attacked(run)
-    assert [attack.attack for attack in results.attacks[:2]] == ["lti", "coarse_git"]
+    assert [attack.attack for attack in results.attacks[:2]] == ["lti", "git_coarse"]
     assert {attack.images for attack in results.attacks} == {8}
     assert sum(attack.is_baseline for attack in results.attacks) == 3
     assert {(row.victim, row.round) for row in results.rows} == {(c, r) for c in range(1, 5) for r in (1, 2)}
@@ -87,7 +89,7 @@ def test_the_attack_stage_loads_no_dataset_and_no_truth(fresh: FreshRun, monkeyp
         monkeypatch.setattr(kind, "load", lambda self: pytest.fail("the data set was loaded"))
     shutil.rmtree(run.truth)
     assert attack_run(run, progress=QuietProgress()) is None
-    assert set(images(run)) == {"coarse_git", "lti"}
+    assert set(images(run)) == {"git_coarse", "lti"}
     assert not (run.root / "results.json").exists()
 
 
@@ -108,7 +110,7 @@ def test_finished_attacks_are_reused(fresh: FreshRun, monkeypatch: pytest.Monkey
         patch.setattr(stage, "_Session", None)
         assert attacked(run).rows == first.rows
     calls = count_calls(monkeypatch, Lti, "fit")
-    attacked(run, "attacks.coarse_git.hidden=5")
+    attacked(run, "attacks.git_coarse.hidden=5")
     assert calls == []
     attacked(run, "attacks.lti.hidden=9")
     assert len(calls) == 1
@@ -214,20 +216,22 @@ def test_what_other_code_trained_is_not_used(fresh: FreshRun, monkeypatch: pytes
     assert not any(attack.training_cached for attack in again.attacks)
 
 
-def test_artefacts_survive_the_cache(cache: Path) -> None:
-    artefact = stage_artefact()
-    assert artefacts.find("k") is None
-    artefacts.store("k", artefact)
-    found = artefacts.find("k")
-    assert found is not None
-    assert found.facts == artefact.facts
-    assert torch.equal(found.tensors["w"], artefact.tensors["w"])
-    assert [path.name for path in (cache / "artefacts").iterdir()] == ["k.safetensors"]
-
-
-def stage_artefact() -> Any:
-    """Something trained."""
-    return Artefact({"w": torch.arange(3.0)}, {"curve": [0.1, 1 / 3], "n": 3})
+def test_a_renamed_kind_trains_from_the_stream_of_its_old_name(fresh: FreshRun) -> None:
+    run = fresh()
+    (summary,) = (attack for attack in attacked(run).attacks if attack.attack == "git_coarse")
+    setup, reader = run.scenario(), TranscriptReader(run.transcript)
+    component, view = setup.attacks[1], View(reader, setup.adversary.granted, None)
+    assert isinstance(component, GitCoarse)
+    curves = {}
+    for stream in ("git_coarse", "git_coarse"):
+        artefact = component.fit(
+            **view.capabilities(component.fit),
+            generator=seeds.torch_generator(setup.seed, "attack-training", stream),
+            progress=QuietProgress(),
+            device=torch.device("cpu"),
+        )
+        curves[stream] = artefact.curves["train"]
+    assert summary.curves["train"] == curves["git_coarse"] != curves["git_coarse"]
 
 
 def faulty(tmp_path: Path, *places: tuple[int, int]) -> RunDirectory:

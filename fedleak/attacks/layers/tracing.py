@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from fedleak.attacks.generative.graph import Layer, LayerGraph, LayerKind, Point, Shape
+from fedleak.attacks.layers.graph import Layer, LayerGraph, LayerKind, Point, Shape
 from fedleak.errors import AttackFailedError
 
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU)
@@ -35,7 +35,7 @@ ADDITIONS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 
 
 @dataclass(frozen=True)
-class Value:
+class TracedTensor:
     """What is known of a tensor in the traced forward pass.
 
     Attributes:
@@ -74,31 +74,31 @@ def trace_layers(model: nn.Module, input_shape: Shape) -> LayerGraph:
     traced.recompile()
     traced.eval()
     ShapeProp(traced).propagate(torch.zeros(1, *input_shape))
-    walk = _Walk(traced)
+    tracer = _Tracer(traced)
     for node in traced.graph.nodes:
-        walk.visit(node)
-    if not walk.layers:
+        tracer.visit(node)
+    if not tracer.layers:
         raise AttackFailedError(f"{type(model).__name__} has no linear or convolutional layer")
-    return LayerGraph(tuple(walk.layers), tuple(walk.points))
+    return LayerGraph(tuple(tracer.layers), tuple(tracer.points))
 
 
 @dataclass
-class _Walk:
+class _Tracer:
     """The graph so far, and what is known of each node."""
 
     traced: fx.GraphModule
     layers: list[Layer] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
-    values: dict[fx.Node, Value] = field(default_factory=dict)
+    values: dict[fx.Node, TracedTensor] = field(default_factory=dict)
 
     def visit(self, node: fx.Node) -> None:
         """Take one node down."""
         if node.op == "placeholder":
             shape = _shape(node)
             self.points.append(Point(shape, shape, ()))
-            self.values[node] = Value(points=(0,), map_shape=shape)
+            self.values[node] = TracedTensor(points=(0,), map_shape=shape)
         elif node.op == "get_attr":
-            self.values[node] = Value(learned=(str(node.target),))
+            self.values[node] = TracedTensor(learned=(str(node.target),))
         elif node.op == "output":
             (source,) = self._tensors(node)
             self._point(self.values[source], _shape(source))
@@ -147,7 +147,7 @@ class _Walk:
             if value.norms and value.norms == source.norms:
                 self.values[other] = replace(value, norms=())
         self.layers.append(layer)
-        self.values[node] = Value(layers=(len(self.layers) - 1,), map_shape=_shape(node))
+        self.values[node] = TracedTensor(layers=(len(self.layers) - 1,), map_shape=_shape(node))
 
     def _call(self, node: fx.Node) -> None:
         sources = [self.values[tensor] for tensor in self._tensors(node)]
@@ -159,7 +159,7 @@ class _Walk:
         elif sources:
             raise AttackFailedError(f"{node.name} ({_name(target)}): unsupported operation{_place(node)}")
 
-    def _passed(self, node: fx.Node, source: Value) -> Value:
+    def _passed(self, node: fx.Node, source: TracedTensor) -> TracedTensor:
         """The value behind an operation that keeps the flow."""
         if source.learned:
             return source
@@ -167,7 +167,7 @@ class _Walk:
         same = _numbers(shape) == _numbers(source.map_shape)
         return replace(source, map_shape=source.map_shape if same else shape)
 
-    def _attached(self, source: Value, parameters: tuple[str, ...], *, behind: bool) -> Value:
+    def _attached(self, source: TracedTensor, parameters: tuple[str, ...], *, behind: bool) -> TracedTensor:
         """The value with ``parameters``, which belong to the one layer in front of it, else to the next to read it."""
         flow = self._canonical(source)
         if behind and len(flow.layers) == 1 and not flow.points and not flow.norms:
@@ -177,14 +177,14 @@ class _Walk:
             return source
         return replace(source, norms=source.norms + parameters)
 
-    def _joined(self, node: fx.Node, sources: list[Value]) -> Value:
+    def _joined(self, node: fx.Node, sources: list[TracedTensor]) -> TracedTensor:
         """The value behind an addition or concatenation."""
         if not any(value.layers or value.points for value in sources):
             raise AttackFailedError(f"{node.name} ({_name(node.target)}): unsupported operation without input")
         if len(sources) != len(node.all_input_nodes):
             raise AttackFailedError(f"{node.name} ({_name(node.target)}): unsupported operand")
         flows = [self._canonical(value) for value in sources if not value.learned]
-        value = Value(
+        value = TracedTensor(
             layers=tuple(dict.fromkeys(number for flow in flows for number in flow.layers)),
             points=tuple(dict.fromkeys(number for flow in flows for number in flow.points)),
             norms=tuple(dict.fromkeys(name for flow in flows for name in flow.norms)),
@@ -196,29 +196,29 @@ class _Walk:
             value = self._with_learned(node, value, learned)
         return value
 
-    def _with_learned(self, node: fx.Node, value: Value, learned: tuple[str, ...]) -> Value:
+    def _with_learned(self, node: fx.Node, value: TracedTensor, learned: tuple[str, ...]) -> TracedTensor:
         """A learned token joins the tokens, or an offset is added to them."""
         value = self._attached(value, learned, behind=True)
         if node.target is torch.cat:
-            first = self.values[_first(node)]
+            first = self.values[node.all_input_nodes[0]]
             return replace(value, tokens=value.tokens + (1 if first.learned else 0))
         if len(value.layers) == 1 and not value.points:
             (number,) = value.layers
             self.layers[number] = replace(self.layers[number], offset=learned[0], offset_start=value.tokens)
         return value
 
-    def _canonical(self, value: Value) -> Value:
+    def _canonical(self, value: TracedTensor) -> TracedTensor:
         """The same value as a point, where a layer has read it already."""
         number = self._find(value)
         return value if number is None else replace(value, layers=(), points=(number,))
 
-    def _find(self, value: Value) -> int | None:
+    def _find(self, value: TracedTensor) -> int | None:
         if not value.layers and len(value.points) == 1:
             return value.points[0]
         flow = (value.layers, value.points)
         return next((i for i, p in enumerate(self.points) if i and (p.inputs, p.shortcuts) == flow), None)
 
-    def _point(self, value: Value, shape: Shape) -> int:
+    def _point(self, value: TracedTensor, shape: Shape) -> int:
         """The number of the point of this flow, made if need be."""
         if value.norms:
             raise AttackFailedError(f"{value.norms[0]}: unsupported: no layer follows this normalisation")
@@ -247,11 +247,6 @@ def _shape(node: fx.Node) -> Shape:
     meta = node.meta["tensor_meta"]
     first = meta if _is_tensor(node) else meta[0]
     return tuple(first.shape[1:])
-
-
-def _first(node: fx.Node) -> fx.Node:
-    """The first tensor of a concatenation."""
-    return node.all_input_nodes[0]
 
 
 def _numbers(shape: Shape) -> int:

@@ -1,4 +1,4 @@
-"""What Exact-GIT must know of the leaked model: linear and convolutional layers, and the activation between them."""
+"""The leaked model as a chain of linear and convolutional layers, with activations between them that can be undone."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from fedleak.attacks.generative.tracing import trace_layers
+from fedleak.attacks.layers.tracing import trace_layers
 from fedleak.errors import AttackFailedError
 
+WeightedModule = nn.Linear | nn.Conv2d
 ActivationKind = Literal["identity", "relu", "leaky_relu", "sigmoid", "tanh"]
 KINDS: dict[type[nn.Module], ActivationKind] = {
     nn.ReLU: "relu",
@@ -20,7 +22,7 @@ KINDS: dict[type[nn.Module], ActivationKind] = {
     nn.Sigmoid: "sigmoid",
     nn.Tanh: "tanh",
 }
-SILENT = (nn.Flatten, nn.Identity, nn.Dropout)
+IGNORED = (nn.Flatten, nn.Identity, nn.Dropout)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Activation:
 
 
 @dataclass(frozen=True)
-class ExactLayer:
+class ChainLayer:
     """One layer, ``a = s(W a_in + b)``.
 
     Attributes:
@@ -65,7 +67,7 @@ class ExactLayer:
     """
 
     name: str
-    module: nn.Linear | nn.Conv2d
+    module: WeightedModule
     activation: Activation
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
@@ -76,31 +78,35 @@ class ExactLayer:
         return self.module.bias is not None
 
 
-def exact_chain(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[ExactLayer, ...]:
-    """The layers of ``model`` from first to last.
+def chain_of(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[ChainLayer, ...]:
+    """The layers of ``model`` from first to last; dropout counts as off.
+
+    Args:
+        model: any weights; left unchanged.
+        input_shape: ``(C, H, W)``.
 
     Raises:
         AttackFailedError: naming what is no chain of linear and convolutional layers with known activations.
     """
     if not trace_layers(model, input_shape).is_chain:
-        raise AttackFailedError(f"exact_git inverts chains of layers; {type(model).__name__} branches; try coarse_git")
+        raise AttackFailedError(f"the attack goes back through a chain of layers; {type(model).__name__} branches")
     traced = fx.symbolic_trace(copy.deepcopy(model))
     traced.eval()
     ShapeProp(traced).propagate(torch.zeros(1, *input_shape))
-    layers: list[ExactLayer] = []
+    layers: list[ChainLayer] = []
     for node in traced.graph.nodes:
         if node.op == "call_module":
             layers = _with(layers, node, traced.get_submodule(str(node.target)))
         elif node.op not in ("placeholder", "output") and node.target not in (torch.flatten, "flatten"):
-            raise AttackFailedError(f"{node.name}: exact_git cannot invert this operation; try coarse_git")
+            raise AttackFailedError(f"{node.name}: the attack cannot go back through this operation")
     if layers[-1].activation.kind != "identity":
-        raise AttackFailedError(f"{layers[-1].name}: exact_git needs logits, not an activation, at the end")
+        raise AttackFailedError(f"{layers[-1].name}: the attack needs logits, not an activation, at the end")
     return tuple(layers)
 
 
-def _with(layers: list[ExactLayer], node: fx.Node, module: nn.Module) -> list[ExactLayer]:
+def _with(layers: list[ChainLayer], node: fx.Node, module: nn.Module) -> list[ChainLayer]:
     """The layers with one more module."""
-    if isinstance(module, SILENT):
+    if isinstance(module, IGNORED):
         return layers
     kind = KINDS.get(type(module))
     if kind is not None and layers and layers[-1].activation.kind == "identity":
@@ -108,6 +114,18 @@ def _with(layers: list[ExactLayer], node: fx.Node, module: nn.Module) -> list[Ex
         return [*layers[:-1], replace(layers[-1], activation=activation)]
     plain = isinstance(module, nn.Conv2d) and module.groups == 1 and module.padding_mode == "zeros"
     if not (isinstance(module, nn.Linear) or (plain and isinstance(module, nn.Conv2d))):
-        raise AttackFailedError(f"{node.target} ({type(module).__name__}): exact_git cannot invert it; try coarse_git")
+        raise AttackFailedError(f"{node.target} ({type(module).__name__}): the attack cannot go back through it")
     shapes = [tuple(n.meta["tensor_meta"].shape[1:]) for n in (node.all_input_nodes[0], node)]
-    return [*layers, ExactLayer(str(node.target), module, Activation(), shapes[0], shapes[1])]
+    return [*layers, ChainLayer(str(node.target), module, Activation(), shapes[0], shapes[1])]
+
+
+def unfold(layer: nn.Conv2d, inputs: Tensor) -> Tensor:
+    """What each output position sees: ``(n, C, H, W)`` -> ``(n, C * k * k, positions)``.
+
+    Raises:
+        AttackFailedError: if the padding is given by name.
+    """
+    padding = layer.padding
+    if isinstance(padding, str):
+        raise AttackFailedError(f"the attack needs padding in numbers, not {padding!r}")
+    return F.unfold(inputs, layer.kernel_size, dilation=layer.dilation, padding=padding, stride=layer.stride)

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape
-from fedleak.attacks.generative.coarse_git import CoarseGit
+from fedleak.attacks.generative.git_coarse import GitCoarse
+from fedleak.attacks.generative.git_module import GitModule
 from fedleak.attacks.generative.lti import Lti
-from fedleak.attacks.generative.module_git import ModuleGit
 from fedleak.models.base import Model
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
@@ -31,7 +31,7 @@ def generator_of(attack: GenerativeAttack, model: Model, images: int = 1) -> tup
 
 @pytest.mark.parametrize("images", [1, 4])
 @pytest.mark.parametrize("model", [Mlp(), LeNet(), ConvNet(), ResNet15(), ResNet18(), ViT()], ids=lambda m: m.kind)
-@pytest.mark.parametrize("kind", [Lti, CoarseGit, ModuleGit])
+@pytest.mark.parametrize("kind", [Lti, GitCoarse, GitModule])
 def test_parameters_come_near_to_the_budget_on_every_architecture(
     kind: type[GenerativeAttack], model: Model, images: int
 ) -> None:
@@ -41,14 +41,14 @@ def test_parameters_come_near_to_the_budget_on_every_architecture(
     assert count == pytest.approx(12_000_000, rel=0.03)
 
 
-def test_in_a_chain_it_is_coarse_git() -> None:
-    (module, widths), (coarse, _) = (generator_of(kind(hidden=6), LeNet()) for kind in (ModuleGit, CoarseGit))
+def test_in_a_chain_it_is_git_coarse() -> None:
+    (module, widths), (coarse, _) = (generator_of(kind(hidden=6), LeNet()) for kind in (GitModule, GitCoarse))
     features = torch.randn(2, sum(widths))
     torch.testing.assert_close(module(features), coarse(features))
 
 
 def test_the_walk_through_blocks_equals_the_recursion_written_out() -> None:
-    network, widths = generator_of(ModuleGit(hidden=3), RESNET)
+    network, widths = generator_of(GitModule(hidden=3), RESNET)
     features = torch.randn(2, sum(widths))
     *g, solved = features.split(widths, dim=1)
     h = list(dict(network.named_children())["steps"])
@@ -62,7 +62,7 @@ def test_the_walk_through_blocks_equals_the_recursion_written_out() -> None:
 
 def test_the_walk_through_attention_equals_the_recursion_written_out() -> None:
     """Eq. 5: every gradient inside the attention block, with the estimate of its output."""
-    network, widths = generator_of(ModuleGit(hidden=3), ViT(width=8, mlp_width=6, blocks=1))
+    network, widths = generator_of(GitModule(hidden=3), ViT(width=8, mlp_width=6, blocks=1))
     features = torch.randn(2, sum(widths))
     patches, attention, mlp_in, mlp_out, head, solved = features.split(widths, dim=1)
     h = list(dict(network.named_children())["steps"])
@@ -72,8 +72,8 @@ def test_the_walk_through_attention_equals_the_recursion_written_out() -> None:
     torch.testing.assert_close(network(features), torch.sigmoid(image).reshape(2, 1, *SHAPE))
 
 
-def test_coarse_git_takes_the_estimate_at_the_end_of_a_shortcut() -> None:
-    network, widths = generator_of(CoarseGit(hidden=3), RESNET)
+def test_git_coarse_takes_the_estimate_at_the_end_of_a_shortcut() -> None:
+    network, widths = generator_of(GitCoarse(hidden=3), RESNET)
     features = torch.randn(2, sum(widths))
     *g, solved = features.split(widths, dim=1)
     h = list(dict(network.named_children())["steps"])
@@ -94,7 +94,7 @@ def test_coarse_git_takes_the_estimate_at_the_end_of_a_shortcut() -> None:
 
 
 @pytest.mark.parametrize("images", [1, 2])
-@pytest.mark.parametrize("kind", [CoarseGit, ModuleGit])
+@pytest.mark.parametrize("kind", [GitCoarse, GitModule])
 @pytest.mark.parametrize("model", [RESNET, ViT(width=8, mlp_width=6, blocks=1)], ids=lambda m: m.kind)
 def test_every_layers_gradient_matters(kind: type[GenerativeAttack], model: Model, images: int) -> None:
     network, widths = generator_of(kind.model_validate({"hidden": 8}), model, images)

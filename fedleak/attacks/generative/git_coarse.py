@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape, integer_root
 from fedleak.attacks.generative.features import GradientFeatures
-from fedleak.attacks.generative.graph import LayerGraph, Step
+from fedleak.attacks.layers.graph import GeneratorStep, LayerGraph
 
 
-class CoarseGit(GenerativeAttack):
+class GitCoarse(GenerativeAttack):
     """Coarse Gradient Inversion Transcript: a shallow MLP per leaked layer (Chen & Liu 2025, arXiv 2505.20026).
 
     From the last layer to the first, ``a_{i-1} = h_i(G_{W_i}, G_{W_{i+1}}, a_i)``: the MLP ``h_i`` stands for the
@@ -26,8 +26,9 @@ class CoarseGit(GenerativeAttack):
     """
 
     solves_output_layer: ClassVar[bool] = True
+    training_stream: ClassVar[str] = "coarse_git"
 
-    kind: Literal["coarse_git"] = "coarse_git"
+    kind: Literal["git_coarse"] = "git_coarse"
     hidden: int | None = Field(default=None, ge=1)
     """Hidden width of every ``h_i``; chosen to come near ``parameters`` unless given."""
 
@@ -39,13 +40,13 @@ class CoarseGit(GenerativeAttack):
 
 def mlp_walk(
     plan: WalkPlan, target: TargetShape, *, parameters: int, hidden: int | None, dropout: float
-) -> CoarseGitNetwork:
+) -> GitCoarseNetwork:
     """The generator whose MLPs have ``hidden`` units, or as many as come near to ``parameters``."""
     shapes = [shape for shape in (*plan.shapes, plan.bootstrap) if shape is not None]
     per_hidden = sum(inputs + outputs + 3 for inputs, outputs in shapes)
     fixed = sum(outputs for _, outputs in shapes)  # biases of the outputs
     hidden = hidden or integer_root(0, per_hidden, parameters - fixed)
-    return CoarseGitNetwork(plan, target, hidden=hidden, dropout=dropout)
+    return GitCoarseNetwork(plan, target, hidden=hidden, dropout=dropout)
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,12 @@ class WalkPlan:
     output: int
     bias_kept: bool
     bootstrap: tuple[int, int] | None
-    steps: tuple[Step, ...]
+    steps: tuple[GeneratorStep, ...]
     shapes: tuple[tuple[int, int] | None, ...]
 
 
 def make_plan(
-    graph: LayerGraph, steps: tuple[Step, ...], features: GradientFeatures, target: TargetShape, *, widest: int
+    graph: LayerGraph, steps: tuple[GeneratorStep, ...], features: GradientFeatures, target: TargetShape, *, widest: int
 ) -> WalkPlan:
     """Widths for a walk in these steps.
 
@@ -108,7 +109,7 @@ def make_plan(
     return WalkPlan(tuple(widths), solved, output.inputs, output.values, bias_kept, bootstrap, steps, tuple(shapes))
 
 
-class CoarseGitNetwork(nn.Module):
+class GitCoarseNetwork(nn.Module):
     """The generator.
 
     Args:

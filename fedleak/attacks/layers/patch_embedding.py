@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fedleak.attacks.generative.graph import LayerGraph
+from fedleak.attacks.layers.graph import LayerGraph
+from fedleak.attacks.tikhonov import tikhonov_solve
 from fedleak.transcript.layout import Layout
 
 GUARD = 1e-10
 """Weight of Tikhonov's term, relative to the mean eigenvalue of ``d d^T``."""
-TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,8 @@ class EmbeddingLayer:
         rows, columns = height // p, width // q
         weight = updates[:, slice(*self.weight)].double().reshape(len(updates), -1, channels * p * q)
         d = updates[:, slice(*self.positions)].double().reshape(len(updates), -1, weight.shape[1])[:, self.first :]
-        normal = d @ d.transpose(1, 2)
-        level = GUARD * normal.diagonal(dim1=1, dim2=2).mean(dim=1) + TINY
-        identity = torch.eye(rows * columns, dtype=d.dtype, device=d.device)
-        solution, _ = torch.linalg.solve_ex(normal + level[:, None, None] * identity, d @ weight)
-        patches: Tensor = solution.nan_to_num(posinf=0.0, neginf=0.0)  # a zero update has no solution
+        solution, _ = tikhonov_solve(d @ d.transpose(1, 2), d @ weight, weight=GUARD)
+        patches = solution.nan_to_num(posinf=0.0, neginf=0.0)  # an update that is not finite has no solution
         tiles = patches.reshape(-1, rows, columns, channels, p, q).permute(0, 3, 1, 4, 2, 5)
         return tiles.reshape(len(updates), -1).to(torch.float32)
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from fedleak.attacks.generative.graph import LayerGraph, Step
-from fedleak.attacks.generative.tracing import trace_layers
+from fedleak.attacks.layers.graph import GeneratorStep, LayerGraph
+from fedleak.attacks.layers.tracing import trace_layers
 from fedleak.models.base import Model
 from fedleak.models.lenet import LeNet
 from fedleak.models.mlp import Mlp
@@ -25,7 +25,7 @@ def test_the_steps_of_a_chain_are_the_recursion(model: Model) -> None:
     """``a_{i-1} = h_i(G_i, G_{i+1}, a_i)``: the layer itself, the next one, the point between; four layers."""
     graph = graph_of(model)
     assert graph.is_chain
-    expected = tuple(Step(i, (i,), (i + 1,) if i < 3 else (), (i + 1,)) for i in range(4))
+    expected = tuple(GeneratorStep(i, (i,), (i + 1,) if i < 3 else (), (i + 1,)) for i in range(4))
     assert graph.steps() == graph.module_steps() == expected
     assert graph.modules() == ((0,), (1,), (2,), (3,))
 
@@ -34,27 +34,30 @@ def test_an_estimate_that_feeds_a_shortcut_takes_what_stands_at_its_end() -> Non
     """ResNet, first block: point 1 feeds layer 1 and, by the identity, point 3, which layers 3 and 4 read."""
     assert not RESNET.is_chain
     assert RESNET.steps()[:4] == (
-        Step(0, (0,), (1,), (1,)),
-        Step(1, (1,), (2, 3, 4), (2, 3)),
-        Step(2, (2,), (3, 4), (3,)),
-        Step(3, (3, 4), (5, 6, 7), (4, 5)),  # the shortcut's own weight, layer 3, leads to point 5
+        GeneratorStep(0, (0,), (1,), (1,)),
+        GeneratorStep(1, (1,), (2, 3, 4), (2, 3)),
+        GeneratorStep(2, (2,), (3, 4), (3,)),
+        GeneratorStep(3, (3, 4), (5, 6, 7), (4, 5)),  # the shortcut's own weight, layer 3, leads to point 5
     )
 
 
 def test_residual_blocks_are_modules() -> None:
     assert RESNET.cuts() == (0, 1, 3, 5, 7, 9, 10)
     assert RESNET.modules() == ((0,), (1, 2), (3, 4, 5), (6, 7, 8), (9, 10, 11), (12,))
-    assert RESNET.module_steps()[1:3] == (Step(1, (1, 2), (3, 4, 5), (3,)), Step(3, (3, 4, 5), (6, 7, 8), (5,)))
-    assert RESNET.module_steps()[-1] == Step(9, (12,), (), (10,))
+    assert RESNET.module_steps()[1:3] == (
+        GeneratorStep(1, (1, 2), (3, 4, 5), (3,)),
+        GeneratorStep(3, (3, 4, 5), (6, 7, 8), (5,)),
+    )
+    assert RESNET.module_steps()[-1] == GeneratorStep(9, (12,), (), (10,))
 
 
 def test_patch_embedding_attention_and_mlp_are_modules() -> None:
     assert VIT.modules() == ((0,), (1,), (2, 3), (4,))
     assert VIT.module_steps() == (
-        Step(0, (0,), (1,), (1,)),
-        Step(1, (1,), (2, 3), (2,)),
-        Step(2, (2, 3), (4,), (4,)),
-        Step(4, (4,), (), (5,)),
+        GeneratorStep(0, (0,), (1,), (1,)),
+        GeneratorStep(1, (1,), (2, 3), (2,)),
+        GeneratorStep(2, (2, 3), (4,), (4,)),
+        GeneratorStep(4, (4,), (), (5,)),
     )
 
 

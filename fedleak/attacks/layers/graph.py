@@ -69,7 +69,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Step:
+class GeneratorStep:
     """One step of a generator: from the estimates behind a point to the estimate at it.
 
     Attributes:
@@ -122,7 +122,7 @@ class LayerGraph:
             if readers & set(behind.inputs) or point in behind.shortcuts
         )
 
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[GeneratorStep, ...]:
         """One step per point, from the model's input to the point before its output.
 
         The estimate at a point takes the gradients of the layers that read it, the gradients of the layers that read
@@ -133,7 +133,7 @@ class LayerGraph:
         for number in range(len(self.points) - 1):
             own, ends = self.readers(number), self.ends(number)
             above = sorted({layer for end in ends for layer in self.readers(end)} - set(own))
-            steps.append(Step(number, own, tuple(above), ends))
+            steps.append(GeneratorStep(number, own, tuple(above), ends))
         return tuple(steps)
 
     def cuts(self) -> tuple[int, ...]:
@@ -149,8 +149,8 @@ class LayerGraph:
             for first, behind in itertools.pairwise(cuts)
         )
 
-    def module_steps(self) -> tuple[Step, ...]:
+    def module_steps(self) -> tuple[GeneratorStep, ...]:
         """One step per module, at the point before it (Eq. 5): all its gradients, those of the module behind."""
         cuts, modules = self.cuts(), self.modules()
         following = [*modules[1:], ()]
-        return tuple(Step(cuts[i], modules[i], following[i], (cuts[i + 1],)) for i in range(len(modules)))
+        return tuple(GeneratorStep(cuts[i], modules[i], following[i], (cuts[i + 1],)) for i in range(len(modules)))

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 
-from fedleak.attacks.base import SNAPSHOTS, Artefact, Reconstruction, TrainedAttack
-from fedleak.attacks.generative.exact_chain import exact_chain
+from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
 from fedleak.attacks.generative.exact_network import ExactNetwork
 from fedleak.attacks.generative.exact_training import train_exactly
 from fedleak.attacks.generative.training import TrainingSettings
+from fedleak.attacks.layers.chain import chain_of
 from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs, ModelArchitecture, PixelPrior, SharedUpdate
 
-WEIGHT = "weight."
 
-
-class ExactGit(TrainedAttack[ExactNetwork]):
+class GitExact(TrainedAttack[ExactNetwork]):
     """Exact Gradient Inversion Transcript: Eq. 3 itself, from the last layer to the first (arXiv 2505.20026).
 
     ``a_{i-1} = [(W_{i+1}^T d_{i+1}) * s'(a_i)]^+ G_{W_i}`` with ``d_{i+1} = G_{W_{i+1}} (a_i^T)^+``; its parameters are
@@ -28,7 +26,9 @@ class ExactGit(TrainedAttack[ExactNetwork]):
     bias. Exact for one image; of a batch every image gets the same estimate.
     """
 
-    kind: Literal["exact_git"] = "exact_git"
+    training_stream: ClassVar[str] = "exact_git"
+
+    kind: Literal["git_exact"] = "git_exact"
     use_bias_gradients: bool = True
     """Read ``d`` off the gradient of a linear layer's bias where it has one, which needs no weights at all; without,
     only the last bias is read, as in the paper."""
@@ -57,14 +57,12 @@ class ExactGit(TrainedAttack[ExactNetwork]):
         seed = int(torch.randint(2**62, (1,), generator=generator))
         network = self._network(architecture, pixels, seed=seed).to(device)
         course = train_exactly(network, pairs, self.training, generator=generator, progress=progress, name=self.name)
-        tensors = {f"{WEIGHT}{name}": tensor for name, tensor in course.best.items()}
-        tensors |= {f"{SNAPSHOTS}{name}": torch.stack(values) for name, values in course.weights.items()}
         return Artefact(
-            tensors=tensors,
+            parameters=course.best,
+            parameter_count=sum(p.numel() for p in network.parameters()),
+            estimates={name: torch.stack(values) for name, values in course.weights.items()},
+            curves={"train": course.train_curve, "held_out": course.held_out_curve},
             facts={
-                "parameters": sum(p.numel() for p in network.parameters()),
-                "train_curve": course.train_curve,
-                "held_out_curve": course.held_out_curve,
                 "best_epoch": course.best_epoch,
                 "pairs": course.pairs,
                 "held_out_pairs": course.held_out_pairs,
@@ -76,7 +74,7 @@ class ExactGit(TrainedAttack[ExactNetwork]):
     ) -> ExactNetwork:
         """Put the trained weights back."""
         network = self._network(architecture, pixels, seed=0)  # the weights drawn here are replaced
-        network.load({n.removeprefix(WEIGHT): t for n, t in artefact.tensors.items() if n.startswith(WEIGHT)})
+        network.load(artefact.parameters)
         return network.to(device).eval()
 
     @torch.no_grad()
@@ -92,7 +90,7 @@ class ExactGit(TrainedAttack[ExactNetwork]):
 
     def _network(self, architecture: ModelArchitecture, pixels: PixelPrior, *, seed: int) -> ExactNetwork:
         model = architecture.build(seed=seed)
-        chain = exact_chain(model, architecture.input_shape)
+        chain = chain_of(model, architecture.input_shape)
         return ExactNetwork(
             chain, pixels, architecture.input_shape, read_biases=self.use_bias_gradients, guard=self.tikhonov
         )

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fedleak.attacks.generative.graph import LayerGraph, LayerKind
-from fedleak.attacks.generative.tracing import trace_layers
+from fedleak.attacks.layers.graph import LayerGraph, LayerKind
+from fedleak.attacks.layers.tracing import trace_layers
 from fedleak.errors import AttackFailedError
 from fedleak.examples import InputShape
 from fedleak.families import kinds

@@ -8,12 +8,12 @@ from pydantic import Field
 from torch import nn
 
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape
-from fedleak.attacks.generative.coarse_git import make_plan, mlp_walk
 from fedleak.attacks.generative.features import GradientFeatures
-from fedleak.attacks.generative.graph import LayerGraph
+from fedleak.attacks.generative.git_coarse import make_plan, mlp_walk
+from fedleak.attacks.layers.graph import LayerGraph
 
 
-class ModuleGit(GenerativeAttack):
+class GitModule(GenerativeAttack):
     """Coarse-GIT with one MLP per module of the leaked model (Chen & Liu 2025, arXiv 2505.20026, Eq. 4 and 5).
 
     A module lies between two points through which everything passes: a residual block, an attention with its
@@ -22,8 +22,9 @@ class ModuleGit(GenerativeAttack):
     """
 
     solves_output_layer: ClassVar[bool] = True
+    training_stream: ClassVar[str] = "module_git"
 
-    kind: Literal["module_git"] = "module_git"
+    kind: Literal["git_module"] = "git_module"
     hidden: int | None = Field(default=None, ge=1)
     """Hidden width of every MLP; chosen to come near ``parameters`` unless given."""
 

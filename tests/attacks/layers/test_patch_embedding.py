@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from fedleak.attacks.generative.embedding import EmbeddingLayer, embedding_layer
-from fedleak.attacks.generative.tracing import trace_layers
+from fedleak.attacks.layers.patch_embedding import EmbeddingLayer, embedding_layer
+from fedleak.attacks.layers.tracing import trace_layers
 from fedleak.models.base import Model
 from fedleak.models.lenet import LeNet
 from fedleak.models.resnet18 import ResNet18
