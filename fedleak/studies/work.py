@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from fedleak.errors import FedleakError
+from fedleak.locks import waiting_lock
 from fedleak.progress import QuietProgress
 from fedleak.records import write_atomically
 from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
-from fedleak.studies.directory import StudyDirectory, locked
+from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.records import ACCURACIES, CellRecord, measure, save_cell
 from fedleak.transcript.manifest import digest_of, file_digest
 
@@ -76,7 +77,7 @@ def work(unit: Unit, directory: StudyDirectory) -> Outcome:
     Another process that is still at it, such as a worker whose driver was killed, is waited for.
     """
     start = time.perf_counter()
-    with locked(directory.lock_file(unit.key), wait=True), _log(directory.log(unit.key)) as log:
+    with waiting_lock(directory.lock_file(unit.key)), _log(directory.log(unit.key)) as log:
         if unit.kind == "cell" and (record := directory.record(unit.key)) is not None and record.status == "ok":
             return Outcome(unit, record.seconds)
         log.say(f"{unit.kind} {unit.key}: start in process {os.getpid()}")
