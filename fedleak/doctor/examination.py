@@ -11,6 +11,7 @@ from fedleak.errors import InputError, InputErrors
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.file import load_scenario, read_yaml
 from fedleak.scenario.schema import Scenario
+from fedleak.scenario.shipped import find_scenario
 from fedleak.studies.study import is_study, load_study
 from fedleak.transcript.reader import TranscriptReader
 
@@ -23,8 +24,9 @@ def examine(path: Path, *, budget: str | None = None, overrides: tuple[str, ...]
     Settings that are refused, data that cannot be read and damaged transcripts are findings, too.
 
     Raises:
-        InputError: if there is nothing at ``path``.
+        InputError: if there is nothing at ``path``, and no scenario of that name ships.
     """
+    path = find_scenario(path, option="SCENARIO|RUN_DIR")
     if not path.exists():
         raise InputError("SCENARIO|RUN_DIR", str(path), "there is no such file or directory")
     try:

@@ -6,12 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import fedleak
 from fedleak.errors import InputError
 from fedleak.scenario.file import read_yaml
 from fedleak.studies.study import Study, is_study, load_study
-
-FOLDER = "scenarios"
 
 
 @dataclass(frozen=True)
@@ -35,12 +32,6 @@ class Entry:
     offers: tuple[Offer, ...]
 
 
-def shipped_folder() -> Path:
-    """``scenarios/`` of the working directory, or of the source tree that fedleak was installed from."""
-    here = Path(FOLDER)
-    return here if here.is_dir() else Path(fedleak.__file__).parents[1] / FOLDER
-
-
 def catalogue(folder: Path) -> Iterator[Entry]:
     """Every study below ``folder``; plain scenarios are passed over.
 
@@ -58,16 +49,6 @@ def catalogue(folder: Path) -> Iterator[Entry]:
         first = next(iter(studies.values()))
         offers = tuple(_offer(name, study) for name, study in studies.items())
         yield Entry(path, first.name, first.description, len(first.settings.claims), offers)
-
-
-def find_study(name: Path) -> Path:
-    """A study by its file, or by the name of one that ships."""
-    if name.exists() or name.suffix:
-        return name
-    matching = sorted(shipped_folder().rglob(f"{name}.yaml"))
-    if not matching:
-        raise InputError("STUDY", str(name), "there is no such file, and no shipped study of that name")
-    return matching[0]
 
 
 def _offer(budget: str, study: Study) -> Offer:
