@@ -104,10 +104,10 @@ def studies(
     for heading in ("study", "budget", "cells", "federations", "minutes on 2 cores", "claims", "what it is"):
         table.add_column(heading, no_wrap=heading != "what it is", justify="right" if heading in NUMBERS else "left")
     for entry in catalogue(folder or shipped_folder()):
-        for i, offer in enumerate(entry.offers):
-            minutes = "" if offer.minutes is None else f"{offer.minutes:g}"
+        for i, budget in enumerate(entry.budgets):
+            minutes = "" if budget.minutes is None else f"{budget.minutes:g}"
             head, tail = (entry.name, (str(entry.claims), entry.description)) if i == 0 else ("", ("", ""))
-            table.add_row(head, offer.budget, str(offer.cells), str(offer.federations), minutes, *tail)
+            table.add_row(head, budget.name, str(budget.cells), str(budget.federations), minutes, *tail)
     _wide_console().print(table)
 
 

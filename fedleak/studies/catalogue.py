@@ -12,27 +12,27 @@ from fedleak.studies.study import Study, is_study, load_study
 
 
 @dataclass(frozen=True)
-class Offer:
+class Budget:
     """One budget of a study: how much there is to do, and what it cost when it was last measured."""
 
-    budget: str
+    name: str
     cells: int
     federations: int
     minutes: float | None
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A study file."""
+class ShippedStudy:
+    """A study file, with what each of its budgets costs."""
 
     path: Path
     name: str
     description: str
     claims: int
-    offers: tuple[Offer, ...]
+    budgets: tuple[Budget, ...]
 
 
-def catalogue(folder: Path) -> Iterator[Entry]:
+def catalogue(folder: Path) -> Iterator[ShippedStudy]:
     """Every study below ``folder``; plain scenarios are passed over.
 
     Raises:
@@ -44,13 +44,13 @@ def catalogue(folder: Path) -> Iterator[Entry]:
         raw = read_yaml(path)
         if not is_study(raw):
             continue
-        budgets = [str(name) for name in raw.get("budgets") or {}]
-        studies = {name: load_study(path, budget=name) for name in budgets} or {"": load_study(path)}
+        names = [str(name) for name in raw.get("budgets") or {}]
+        studies = {name: load_study(path, budget=name) for name in names} or {"": load_study(path)}
         first = next(iter(studies.values()))
-        offers = tuple(_offer(name, study) for name, study in studies.items())
-        yield Entry(path, first.name, first.description, len(first.settings.claims), offers)
+        budgets = tuple(_budget(name, study) for name, study in studies.items())
+        yield ShippedStudy(path, first.name, first.description, len(first.settings.claims), budgets)
 
 
-def _offer(budget: str, study: Study) -> Offer:
+def _budget(name: str, study: Study) -> Budget:
     federations = {cell.federation for cell in study.cells}
-    return Offer(budget, len(study.keys), len(federations), study.settings.costs.get(budget))
+    return Budget(name, len(study.keys), len(federations), study.settings.costs.get(name))
