@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from fedleak.attacks.base import Artefact
 from fedleak.cache import cache_root
+from fedleak.locks import waiting_lock
 
 METADATA = "artefact"
 """Entry of the file's metadata that holds, as JSON, all that is no tensor."""
@@ -31,12 +31,8 @@ def exclusive(key: str) -> Iterator[None]:
     """Let one process at a time find or make the artefact under ``key``; the lock goes however its holder ends."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / f"{key}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with waiting_lock(folder / f"{key}.lock"):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def store(key: str, artefact: Artefact) -> None:

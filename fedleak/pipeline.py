@@ -12,6 +12,7 @@ from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory, federation_fingerprint, scenario_fingerprint
 from fedleak.scenario.file import load_scenario
 from fedleak.scenario.schema import Scenario, default_run_directory
+from fedleak.scenario.shipped import find_scenario
 from fedleak.transcript.manifest import load_manifest
 
 
@@ -107,7 +108,7 @@ def run(
     """Run a scenario from Python; the same as ``fedleak run``.
 
     Args:
-        scenario: a YAML file, or its content as a mapping.
+        scenario: a YAML file, the name of a scenario that ships, or the content of one as a mapping.
         overrides: ``path=value`` strings, as for ``--set``.
         budget, seed, device, out, force: as on the command line.
         progress: where to report; silent unless given.
@@ -116,7 +117,7 @@ def run(
         InputError: if the scenario is wrong; nothing has been written.
         FedleakError: if the run could not be finished.
     """
-    source = Path(scenario) if isinstance(scenario, str) else scenario
+    source = scenario if isinstance(scenario, Mapping) else find_scenario(Path(scenario))
     loaded = load_scenario(source, overrides=overrides, budget=budget, seed=seed, device=device)
     _, results = run_scenario(
         loaded, out=Path(out) if out is not None else None, force=force, progress=progress or QuietProgress()

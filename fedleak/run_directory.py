@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedleak.errors import InputError
+from fedleak.locks import sole_lock
 from fedleak.records import write_atomically
 from fedleak.scenario.file import load_scenario, to_yaml
 from fedleak.scenario.schema import Scenario
@@ -110,15 +109,8 @@ class RunDirectory:
             InputError: if one is already at work there.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError("RUN_DIR", str(self.root), "another fedleak process is working there") from None
+        with sole_lock(self.root / LOCK, option="RUN_DIR"):
             yield
-        finally:
-            os.close(descriptor)
 
 
 def _harmless(name: str) -> bool:

@@ -36,7 +36,7 @@ cli_studies.register(app)
 cli_doctor.register(app)
 cli_labels.register(app)
 
-ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario YAML.")]
+ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario YAML, or the name of one that ships.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of an earlier run.")]
 SetOption = Annotated[
     list[str] | None,
@@ -91,10 +91,11 @@ def run(
     """Run a scenario from the federation to the report; the same command continues a killed run."""
     from fedleak.pipeline import run_scenario
     from fedleak.scenario.file import load_scenario
+    from fedleak.scenario.shipped import find_scenario
     from fedleak.trackers.session import chosen_trackers, log_finished
 
     trackers = chosen_trackers(track or ())
-    loaded = load_scenario(scenario, overrides=set_ or (), budget=budget, seed=seed, device=device)
+    loaded = load_scenario(find_scenario(scenario), overrides=set_ or (), budget=budget, seed=seed, device=device)
     with _progress(quiet) as progress:
         directory, _ = run_scenario(loaded, out=out, force=force, progress=progress)
     _print_outcome(directory.root)
@@ -114,8 +115,9 @@ def federate(
     """Run the federation alone and record what the adversary observes."""
     from fedleak.pipeline import federate_scenario, open_run
     from fedleak.scenario.file import load_scenario
+    from fedleak.scenario.shipped import find_scenario
 
-    loaded = load_scenario(scenario, overrides=set_ or (), budget=budget, seed=seed)
+    loaded = load_scenario(find_scenario(scenario), overrides=set_ or (), budget=budget, seed=seed)
     directory = open_run(loaded, out)
     with _progress(quiet) as progress:
         federate_scenario(loaded, directory, force=force, progress=progress)
@@ -164,14 +166,16 @@ def validate(
 ) -> None:
     """Check a scenario or a study without running it."""
     from fedleak.scenario.file import load_scenario, read_yaml, to_yaml
+    from fedleak.scenario.shipped import find_scenario
     from fedleak.studies.study import is_study, load_study, resolved_text
 
-    if is_study(read_yaml(scenario)):
-        study = load_study(scenario, overrides=set_ or (), budget=budget)
+    found = find_scenario(scenario)
+    if is_study(read_yaml(found)):
+        study = load_study(found, overrides=set_ or (), budget=budget)
         checked = list({cell.federation: cell.scenario for cell in study.cells}.values())
         text, size = resolved_text(study), f", {len(study.keys)} cells"
     else:
-        checked = [load_scenario(scenario, overrides=set_ or (), budget=budget)]
+        checked = [load_scenario(found, overrides=set_ or (), budget=budget)]
         text, size = to_yaml(checked[0]), ""
     if data:
         from fedleak.federation.plan import make_plan

@@ -16,7 +16,7 @@ from fedleak.results.format import duration
 from fedleak.studies.execute import Tally
 from fedleak.studies.matrix import describe
 from fedleak.studies.study import Study
-from fedleak.studies.work import Outcome, Unit
+from fedleak.studies.work import Unit, UnitOutcome
 
 SHOWN_RUNNING = 16
 
@@ -27,7 +27,7 @@ class QuietWatcher:
     def begun(self, unit: Unit) -> None:
         """Do nothing."""
 
-    def ended(self, outcome: Outcome, *, again: bool) -> None:
+    def ended(self, outcome: UnitOutcome, *, again: bool) -> None:
         """Do nothing."""
 
     def refresh(self, tally: Tally) -> None:
@@ -40,7 +40,7 @@ class TerminalWatcher(QuietWatcher):
     def __init__(self, console: Console, names: Mapping[str, str], live: Live | None) -> None:
         self._console, self._names, self._live = console, names, live
 
-    def ended(self, outcome: Outcome, *, again: bool) -> None:
+    def ended(self, outcome: UnitOutcome, *, again: bool) -> None:
         """One line that stays."""
         unit = outcome.unit
         what = f"{unit.kind} {unit.key[:8]} ({self._names.get(unit.key, '')})"

@@ -97,16 +97,17 @@ def studies(
     folder: Annotated[Path | None, typer.Argument(help="Look here instead of among those that ship.")] = None,
 ) -> None:
     """List the studies that ship, with what each budget costs."""
-    from fedleak.studies.catalogue import catalogue, shipped_folder
+    from fedleak.scenario.shipped import shipped_folder
+    from fedleak.studies.catalogue import catalogue
 
     table = Table(box=None, pad_edge=False)
     for heading in ("study", "budget", "cells", "federations", "minutes on 2 cores", "claims", "what it is"):
         table.add_column(heading, no_wrap=heading != "what it is", justify="right" if heading in NUMBERS else "left")
     for entry in catalogue(folder or shipped_folder()):
-        for i, offer in enumerate(entry.offers):
-            minutes = "" if offer.minutes is None else f"{offer.minutes:g}"
+        for i, budget in enumerate(entry.budgets):
+            minutes = "" if budget.minutes is None else f"{budget.minutes:g}"
             head, tail = (entry.name, (str(entry.claims), entry.description)) if i == 0 else ("", ("", ""))
-            table.add_row(head, offer.budget, str(offer.cells), str(offer.federations), minutes, *tail)
+            table.add_row(head, budget.name, str(budget.cells), str(budget.federations), minutes, *tail)
     _wide_console().print(table)
 
 
@@ -168,13 +169,15 @@ def track(
 def _run(request: Request, *, retry_failed: bool) -> StudyResults:
     """Run a study, log it, and print its outcome."""
     from fedleak.cli.live import QuietWatcher, unit_names, watch
-    from fedleak.studies.catalogue import find_study
+    from fedleak.scenario.shipped import find_scenario
     from fedleak.studies.run import run_study, study_directory
     from fedleak.studies.study import load_study
     from fedleak.trackers.session import TrackingWatcher, chosen_trackers, log_finished
 
     trackers = chosen_trackers(request.track or ())
-    loaded = load_study(find_study(request.study), overrides=request.overrides or (), budget=request.budget)
+    loaded = load_study(
+        find_scenario(request.study, option="STUDY"), overrides=request.overrides or (), budget=request.budget
+    )
     directory = study_directory(loaded, request.out)
     with nullcontext(QuietWatcher()) if request.quiet else watch(loaded, Console(stderr=True)) as watcher:
         tracking = TrackingWatcher(watcher, trackers, root=directory.root, group=loaded.name, names=unit_names(loaded))

@@ -8,7 +8,7 @@ from rich.text import Text
 from fedleak.results.format import DASH, count, interval_range, metric_title, metric_value, percent
 from fedleak.studies.frontier import Case, Frontier, Setting
 from fedleak.studies.matrix import label_text, short_names
-from fedleak.studies.results import Line, StudyResults
+from fedleak.studies.results import StudyLine, StudyResults
 
 FURTHER = ("psnr", "leaked", "leaked_ssim", "wsrr", "wsrr_ssim")
 """Metrics of leakage that the terminal shows beside the one that decides."""
@@ -35,7 +35,7 @@ def lines_table(results: StudyResults) -> Table:
     return table
 
 
-def _cells(line: Line, metric: str, *, published: bool) -> list[str]:
+def _cells(line: StudyLine, metric: str, *, published: bool) -> list[str]:
     interval = line.metrics.get(metric)
     measured = "-" if interval is None else f"{metric_value(metric, interval.mean)} {interval_range(metric, interval)}"
     return [metric_value(metric, line.published.get(metric)), measured] if published else [measured]

@@ -20,7 +20,7 @@ from fedleak.transcript.reader import TranscriptReader
 Severity = Literal["error", "warning", "note"]
 
 
-class Finding(Record):
+class DoctorFinding(Record):
     """One thing that is wrong, or may be.
 
     Attributes:
@@ -49,7 +49,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Patient:
+class ExaminedRun:
     """A scenario, with its transcript where it has been run.
 
     Attributes:
@@ -101,16 +101,16 @@ class Patient:
         return linear[-1].bias is not None if linear else None
 
 
-class Check(Component):
+class DoctorCheck(Component):
     """Looks at one thing."""
 
     @abstractmethod
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """Everything that it finds; nothing where all is well or it cannot tell."""
 
-    def found(self, severity: Severity, what: str, *, why: str, remedy: str) -> Finding:
+    def found(self, severity: Severity, what: str, *, why: str, remedy: str) -> DoctorFinding:
         """A finding of this check."""
-        return Finding(check=self.kind, severity=severity, what=what, why=why, remedy=remedy)
+        return DoctorFinding(check=self.kind, severity=severity, what=what, why=why, remedy=remedy)
 
 
 def is_cuda_there() -> bool:

@@ -6,38 +6,42 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fedleak.component import discover
-from fedleak.doctor.base import Check, Facts, Finding, Patient, Severity
+from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun, Facts, Severity
 from fedleak.errors import InputError, InputErrors
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.file import load_scenario, read_yaml
 from fedleak.scenario.schema import Scenario
+from fedleak.scenario.shipped import find_scenario
 from fedleak.studies.study import is_study, load_study
 from fedleak.transcript.reader import TranscriptReader
 
 ORDER: tuple[Severity, ...] = ("error", "warning", "note")
 
 
-def examine(path: Path, *, budget: str | None = None, overrides: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+def examine(path: Path, *, budget: str | None = None, overrides: tuple[str, ...] = ()) -> tuple[DoctorFinding, ...]:
     """Everything that the checks find in a scenario, in each cell of a study, or in a run directory; errors first.
 
     Settings that are refused, data that cannot be read and damaged transcripts are findings, too.
 
     Raises:
-        InputError: if there is nothing at ``path``.
+        InputError: if there is nothing at ``path``, and no scenario of that name ships.
     """
+    path = find_scenario(path, option="SCENARIO|RUN_DIR")
     if not path.exists():
         raise InputError("SCENARIO|RUN_DIR", str(path), "there is no such file or directory")
     try:
-        patients, found = _patients(path, budget, overrides)
+        examined_runs, found = _examined_runs(path, budget, overrides)
     except InputError as error:
         return tuple(_refused(each) for each in (error.errors if isinstance(error, InputErrors) else [error]))
-    checks = [kind() for kind in discover(Check, "fedleak.doctor.checks").values()]  # type: ignore[type-abstract]
-    found += [finding for patient in patients for check in checks for finding in check.examine(patient)]
+    checks = [kind() for kind in discover(DoctorCheck, "fedleak.doctor.checks").values()]  # type: ignore[type-abstract]
+    found += [finding for examined in examined_runs for check in checks for finding in check.examine(examined)]
     distinct = dict.fromkeys(found)
     return tuple(sorted(distinct, key=lambda finding: ORDER.index(finding.severity)))
 
 
-def _patients(path: Path, budget: str | None, overrides: tuple[str, ...]) -> tuple[list[Patient], list[Finding]]:
+def _examined_runs(
+    path: Path, budget: str | None, overrides: tuple[str, ...]
+) -> tuple[list[ExaminedRun], list[DoctorFinding]]:
     if path.is_dir():
         return _from_run(RunDirectory(path), overrides)
     if is_study(read_yaml(path)):
@@ -46,17 +50,17 @@ def _patients(path: Path, budget: str | None, overrides: tuple[str, ...]) -> tup
     return _from_scenarios([load_scenario(path, overrides=overrides, budget=budget)])
 
 
-def _from_run(run: RunDirectory, overrides: tuple[str, ...]) -> tuple[list[Patient], list[Finding]]:
+def _from_run(run: RunDirectory, overrides: tuple[str, ...]) -> tuple[list[ExaminedRun], list[DoctorFinding]]:
     reader = TranscriptReader(run.transcript)
     manifest = reader.manifest
     facts = Facts(manifest.input_shape, manifest.classes, manifest.mean, manifest.std)
-    return [Patient(run.scenario(overrides=overrides), facts, reader)], []
+    return [ExaminedRun(run.scenario(overrides=overrides), facts, reader)], []
 
 
-def _from_scenarios(scenarios: Iterable[Scenario]) -> tuple[list[Patient], list[Finding]]:
+def _from_scenarios(scenarios: Iterable[Scenario]) -> tuple[list[ExaminedRun], list[DoctorFinding]]:
     """Data sets are read once each, however many cells use them."""
     known: dict[str, Facts | None] = {}
-    patients, found = [], []
+    examined_runs, found = [], []
     for scenario in scenarios:
         key = scenario.dataset.model_dump_json()
         if key not in known:
@@ -65,8 +69,8 @@ def _from_scenarios(scenarios: Iterable[Scenario]) -> tuple[list[Patient], list[
             except InputError as error:
                 known[key] = None
                 found.append(_refused(error))
-        patients.append(Patient(scenario, known[key]))
-    return patients, found
+        examined_runs.append(ExaminedRun(scenario, known[key]))
+    return examined_runs, found
 
 
 def _facts(scenario: Scenario) -> Facts:
@@ -75,8 +79,8 @@ def _facts(scenario: Scenario) -> Facts:
     return Facts(splits.input_shape, len(splits.class_names), normalisation.mean, normalisation.std)
 
 
-def _refused(error: InputError) -> Finding:
-    return Finding(
+def _refused(error: InputError) -> DoctorFinding:
+    return DoctorFinding(
         check="settings",
         severity="error",
         what=str(error),

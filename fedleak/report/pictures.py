@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
-import struct
+import io
 from dataclasses import dataclass
 from pathlib import Path
+
+import PIL.Image
 
 from fedleak.errors import InputError
 from fedleak.report.marks import display_name
 from fedleak.results.format import metric_title, metric_value
 from fedleak.results.schema import PICTURES, AttackSummary, Picture
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LONG_SIDE = 96
 """Pixels on screen that small images are enlarged to, about."""
 _LIMIT = 128
@@ -126,8 +127,9 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def _png_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height from the header; None if it is no PNG."""
-    if len(content) < 24 or not content.startswith(_SIGNATURE) or content[12:16] != b"IHDR":
+    """Width and height; None if it is no PNG that Pillow would open."""
+    try:
+        with PIL.Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            return picture.size
+    except (PIL.UnidentifiedImageError, PIL.Image.DecompressionBombError):
         return None
-    width, height = struct.unpack(">II", content[16:24])
-    return (width, height) if width and height else None

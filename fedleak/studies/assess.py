@@ -6,18 +6,18 @@ from collections.abc import Iterable
 
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.matrix import axis_name, matches
-from fedleak.studies.measurements import ATTACK, ROUND, Measurements, Place
+from fedleak.studies.measurements import ATTACK, ROUND, AttackPlace, Measurements
 from fedleak.studies.records import CellRecord
 from fedleak.studies.results import (
     CellLine,
     FigureChoice,
-    Line,
     PublishedNumber,
+    StudyLine,
     StudyResults,
     save_rows,
     save_study,
 )
-from fedleak.studies.study import Cell, Study, resolved_text
+from fedleak.studies.study import Study, StudyCell, resolved_text
 
 
 def assess(study: Study, directory: StudyDirectory) -> StudyResults:
@@ -67,7 +67,7 @@ def _figure(study: Study, measured: Measurements) -> FigureChoice | None:
     return FigureChoice(metric=figure.metric, along=along, logarithmic=figure.logarithmic, beside=figure.beside)
 
 
-def _round_lines(study: Study, measured: Measurements, published: tuple[PublishedNumber, ...]) -> Iterable[Line]:
+def _round_lines(study: Study, measured: Measurements, published: tuple[PublishedNumber, ...]) -> Iterable[StudyLine]:
     figure = study.settings.figure
     if figure is None or figure.along != ROUND:
         return ()
@@ -76,17 +76,17 @@ def _round_lines(study: Study, measured: Measurements, published: tuple[Publishe
 
 def measured_lines(
     measured: Measurements, *, published: tuple[PublishedNumber, ...], baselines: bool
-) -> Iterable[Line]:
+) -> Iterable[StudyLine]:
     """A line for each place that has values."""
     for place in measured.places({}, baselines=baselines):
         yield _line(measured, place, published)
 
 
-def _line(measured: Measurements, place: Place, published: tuple[PublishedNumber, ...]) -> Line:
+def _line(measured: Measurements, place: AttackPlace, published: tuple[PublishedNumber, ...]) -> StudyLine:
     labels = place.by_name
     parts = measured.measured(place)
     point = {name: label for name, label in labels.items() if name != ATTACK}
-    return Line(
+    return StudyLine(
         point=point,
         attack=parts[0].attack,
         is_baseline=parts[0].is_baseline,
@@ -99,7 +99,7 @@ def _line(measured: Measurements, place: Place, published: tuple[PublishedNumber
     )
 
 
-def _cell_line(cell: Cell, record: CellRecord | None) -> CellLine:
+def _cell_line(cell: StudyCell, record: CellRecord | None) -> CellLine:
     if record is None:
         return CellLine(key=cell.key, point=cell.point, seed=cell.seed, status="waiting")
     return CellLine(

@@ -6,42 +6,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import fedleak
 from fedleak.errors import InputError
 from fedleak.scenario.file import read_yaml
 from fedleak.studies.study import Study, is_study, load_study
 
-FOLDER = "scenarios"
-
 
 @dataclass(frozen=True)
-class Offer:
+class Budget:
     """One budget of a study: how much there is to do, and what it cost when it was last measured."""
 
-    budget: str
+    name: str
     cells: int
     federations: int
     minutes: float | None
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A study file."""
+class ShippedStudy:
+    """A study file, with what each of its budgets costs."""
 
     path: Path
     name: str
     description: str
     claims: int
-    offers: tuple[Offer, ...]
+    budgets: tuple[Budget, ...]
 
 
-def shipped_folder() -> Path:
-    """``scenarios/`` of the working directory, or of the source tree that fedleak was installed from."""
-    here = Path(FOLDER)
-    return here if here.is_dir() else Path(fedleak.__file__).parents[1] / FOLDER
-
-
-def catalogue(folder: Path) -> Iterator[Entry]:
+def catalogue(folder: Path) -> Iterator[ShippedStudy]:
     """Every study below ``folder``; plain scenarios are passed over.
 
     Raises:
@@ -53,23 +44,13 @@ def catalogue(folder: Path) -> Iterator[Entry]:
         raw = read_yaml(path)
         if not is_study(raw):
             continue
-        budgets = [str(name) for name in raw.get("budgets") or {}]
-        studies = {name: load_study(path, budget=name) for name in budgets} or {"": load_study(path)}
+        names = [str(name) for name in raw.get("budgets") or {}]
+        studies = {name: load_study(path, budget=name) for name in names} or {"": load_study(path)}
         first = next(iter(studies.values()))
-        offers = tuple(_offer(name, study) for name, study in studies.items())
-        yield Entry(path, first.name, first.description, len(first.settings.claims), offers)
+        budgets = tuple(_budget(name, study) for name, study in studies.items())
+        yield ShippedStudy(path, first.name, first.description, len(first.settings.claims), budgets)
 
 
-def find_study(name: Path) -> Path:
-    """A study by its file, or by the name of one that ships."""
-    if name.exists() or name.suffix:
-        return name
-    matching = sorted(shipped_folder().rglob(f"{name}.yaml"))
-    if not matching:
-        raise InputError("STUDY", str(name), "there is no such file, and no shipped study of that name")
-    return matching[0]
-
-
-def _offer(budget: str, study: Study) -> Offer:
+def _budget(name: str, study: Study) -> Budget:
     federations = {cell.federation for cell in study.cells}
-    return Offer(budget, len(study.keys), len(federations), study.settings.costs.get(budget))
+    return Budget(name, len(study.keys), len(federations), study.settings.costs.get(name))

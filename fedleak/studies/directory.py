@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedleak.errors import InputError
+from fedleak.locks import sole_lock
 from fedleak.records import write_atomically
 from fedleak.run_directory import RunDirectory
 from fedleak.studies.records import CellRecord, load_cell
@@ -71,26 +70,8 @@ class StudyDirectory:
             if foreign:
                 raise InputError("--out", str(self.root), f"it holds other files ({foreign[0]}); choose another")
         self.root.mkdir(parents=True, exist_ok=True)
-        with locked(self.root / LOCK, wait=False):
+        with sole_lock(self.root / LOCK, option="--out"):
             write_atomically(self.root / STUDY_FILE, study_yaml)
             for folder in ("federations", "cells", "logs", "locks"):
                 (self.root / folder).mkdir(exist_ok=True)
             yield
-
-
-@contextmanager
-def locked(path: Path, *, wait: bool) -> Iterator[None]:
-    """Hold the lock of a file while the block runs; it is released however this process ends.
-
-    Raises:
-        InputError: if another process holds it and ``wait`` is false.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise InputError("--out", str(path.parent), "another fedleak process is working there") from None
-        yield
-    finally:
-        os.close(descriptor)

@@ -13,8 +13,8 @@ from fedleak.stages.federate import is_finished
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.pool import Pool, SerialPool, ray_pool
 from fedleak.studies.queue import Queue, distinct
-from fedleak.studies.study import Cell, Study
-from fedleak.studies.work import Outcome, Unit, record_failure
+from fedleak.studies.study import Study, StudyCell
+from fedleak.studies.work import Unit, UnitOutcome, record_failure
 
 POLL_SECONDS = 0.2
 
@@ -52,7 +52,7 @@ class Watcher(Protocol):
     def begun(self, unit: Unit) -> None:
         """A unit was given to a worker."""
 
-    def ended(self, outcome: Outcome, *, again: bool) -> None:
+    def ended(self, outcome: UnitOutcome, *, again: bool) -> None:
         """A unit came back; ``again`` if it is tried once more."""
 
     def refresh(self, tally: Tally) -> None:
@@ -92,7 +92,7 @@ def execute(
     return tally
 
 
-def _unit(cell: Cell) -> Unit:
+def _unit(cell: StudyCell) -> Unit:
     return Unit("cell", cell.key, cell.federation, cell.scenario.model_dump(mode="json"))
 
 
@@ -138,7 +138,7 @@ class _Driver:
             self._watcher.begun(unit)
             self._pool.submit(unit)
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _settle(self, outcome: UnitOutcome) -> None:
         unit = outcome.unit
         again = outcome.lost and self._queue.lost(unit)
         self._watcher.ended(outcome, again=again)
@@ -154,8 +154,8 @@ class _Driver:
             self._tally.done += 1
             self._tally.seconds.append(outcome.seconds)
 
-    def _note_failure(self, outcome: Outcome, cell: str) -> None:
+    def _note_failure(self, outcome: UnitOutcome, cell: str) -> None:
         try:
             record_failure(outcome, self._directory, cell)
         except OSError as error:  # a full disk, say: without a record the cell is tried again next time
-            self._watcher.ended(Outcome(outcome.unit, 0.0, f"its failure could not be noted: {error}"), again=True)
+            self._watcher.ended(UnitOutcome(outcome.unit, 0.0, f"its failure could not be noted: {error}"), again=True)

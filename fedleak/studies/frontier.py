@@ -29,7 +29,7 @@ ACCURACY_LOSS = 0.05
 RESAMPLES = 2000
 
 
-class Spread(Record):
+class SeedRange(Record):
     """A mean over seeds, with the lowest and highest seed."""
 
     mean: float
@@ -53,7 +53,7 @@ class Setting(Record):
     """From 1, in the order of the study."""
     name: str
     seeds: int
-    accuracy: Spread | None
+    accuracy: SeedRange | None
     bytes_per_round: float | None
     leaks: dict[str, Leak]
     """Metric -> the strongest attack by it: the headline number."""
@@ -181,7 +181,7 @@ def _setting(
         number=number,
         name=name,
         seeds=len({seed for _, seed, _ in cells}),
-        accuracy=Spread(mean=_mean(accuracies), low=min(accuracies), high=max(accuracies)) if accuracies else None,
+        accuracy=SeedRange(mean=_mean(accuracies), low=min(accuracies), high=max(accuracies)) if accuracies else None,
         bytes_per_round=_mean(sizes) if sizes else None,
         leaks=_strongest(candidates, higher),
         unaware=_strongest(

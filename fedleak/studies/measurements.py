@@ -18,13 +18,13 @@ ROUND = "round"
 
 
 @dataclass(frozen=True)
-class Place:
+class AttackPlace:
     """An attack at a point of the matrix: axis -> label, and ``attack``."""
 
     labels: tuple[tuple[str, Label], ...]
 
     @classmethod
-    def of(cls, point: Point, attack: str) -> Place:
+    def of(cls, point: Point, attack: str) -> AttackPlace:
         """The place of ``attack`` at ``point``."""
         return cls((*point.items(), (ATTACK, attack)))
 
@@ -33,10 +33,10 @@ class Place:
         """Axis or ``attack`` -> label."""
         return dict(self.labels)
 
-    def without(self, names: Iterable[str]) -> Place:
+    def without(self, names: Iterable[str]) -> AttackPlace:
         """The rest of the labels."""
         left_out = set(names)
-        return Place(tuple((name, label) for name, label in self.labels if name not in left_out))
+        return AttackPlace(tuple((name, label) for name, label in self.labels if name not in left_out))
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,17 @@ class Measurements:
 
     axes: tuple[str, ...]
     resamples: int
-    _parts: dict[Place, list[_Part]] = field(default_factory=dict)
+    _parts: dict[AttackPlace, list[_Part]] = field(default_factory=dict)
     _images: dict[str, dict[ImageKey, int]] = field(default_factory=dict)
-    _estimates: dict[tuple[Place, str], Estimate | None] = field(default_factory=dict)
+    _estimates: dict[tuple[AttackPlace, str], Estimate | None] = field(default_factory=dict)
     _by_round: Measurements | None = None
 
     def add(self, point: Point, seed: int, record: CellRecord) -> None:
         """Take in a finished cell, or the absence of one that failed."""
         for measured in record.attacks:
-            self._add(Place.of(point, measured.attack), _Part(seed, record.images or record.federation, measured))
+            self._add(AttackPlace.of(point, measured.attack), _Part(seed, record.images or record.federation, measured))
 
-    def _add(self, place: Place, part: _Part) -> None:
+    def _add(self, place: AttackPlace, part: _Part) -> None:
         known = self._images.setdefault(part.group, {})
         for key in part.measured.images:
             known.setdefault(key, len(known))
@@ -82,11 +82,11 @@ class Measurements:
                 labels = place.without([ATTACK]).by_name
                 for part in parts:
                     for number, measured in part.measured.by_round().items():
-                        there = Place.of({**labels, ROUND: number}, measured.attack)
+                        there = AttackPlace.of({**labels, ROUND: number}, measured.attack)
                         self._by_round._add(there, replace(part, measured=measured))
         return self._by_round
 
-    def places(self, where: Mapping[str, Label], *, baselines: bool = False) -> list[Place]:
+    def places(self, where: Mapping[str, Label], *, baselines: bool = False) -> list[AttackPlace]:
         """Every place that ``where`` matches; baselines only if asked for, or named."""
         wanted = self.resolved(where)
         named = ATTACK in wanted
@@ -100,30 +100,30 @@ class Measurements:
         """``where`` with the axes' full names."""
         return {name if name == ATTACK else axis_name(name, self.axes) or name: label for name, label in where.items()}
 
-    def describe(self, place: Place) -> str:
+    def describe(self, place: AttackPlace) -> str:
         """``lti at pairs=100``."""
         labels = place.by_name
         attack = labels.pop(ATTACK, None)
         where = describe(labels, short_names(self.axes))
         return " at ".join(text for text in (str(attack or ""), where) if text)
 
-    def measured(self, place: Place) -> Sequence[Measured]:
+    def measured(self, place: AttackPlace) -> Sequence[Measured]:
         """What was measured there, one for each seed."""
         return [part.measured for part in self._parts[place]]
 
-    def estimate(self, place: Place, metric: str) -> Estimate | None:
+    def estimate(self, place: AttackPlace, metric: str) -> Estimate | None:
         """Mean and resamples of a metric, kept for further claims; None where there are no values."""
         if (place, metric) not in self._estimates:
             self._estimates[place, metric] = self._estimate(place, metric)
         return self._estimates[place, metric]
 
-    def intervals(self, place: Place) -> dict[str, Interval]:
+    def intervals(self, place: AttackPlace) -> dict[str, Interval]:
         """Mean and interval of every metric that has values; the resamples are not kept."""
         names = dict.fromkeys(name for part in self._parts[place] for name in part.measured.metrics)
         found = {name: self._estimate(place, name) for name in names}
         return {name: value.interval for name, value in found.items() if value is not None}
 
-    def _estimate(self, place: Place, metric: str) -> Estimate | None:
+    def _estimate(self, place: AttackPlace, metric: str) -> Estimate | None:
         parts = [part for part in self._parts.get(place, []) if metric in part.measured.metrics]
         return estimate([self._sample(part, metric) for part in parts], resamples=self.resamples)
 
@@ -135,7 +135,7 @@ class Measurements:
                 values[index[key]] = value
         return SeedSample(part.seed, part.group, values)
 
-    def find(self, place: Place) -> Place | None:
+    def find(self, place: AttackPlace) -> AttackPlace | None:
         """The same place with its labels in the order of the study."""
         wanted = place.by_name
         return next((known for known in self._parts if _equal(known.by_name, wanted)), None)

@@ -18,7 +18,7 @@ import psutil
 from fedleak.errors import FederationError, InputError
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.schema import Resources
-from fedleak.studies.work import Outcome, Unit, work
+from fedleak.studies.work import Unit, UnitOutcome, work
 
 OBJECT_STORE_BYTES = 128 * 2**20
 """Only small messages go through Ray; everything else is files."""
@@ -37,7 +37,7 @@ class Pool(Protocol):
     def submit(self, unit: Unit) -> None:
         """Give a unit to an idle worker."""
 
-    def wait(self, timeout: float) -> list[Outcome]:
+    def wait(self, timeout: float) -> list[UnitOutcome]:
         """Outcomes that came in, at the latest after ``timeout`` seconds."""
 
 
@@ -57,7 +57,7 @@ class SerialPool:
         """Keep it for ``wait``."""
         self._unit = unit
 
-    def wait(self, timeout: float) -> list[Outcome]:
+    def wait(self, timeout: float) -> list[UnitOutcome]:
         """Do the unit."""
         unit, self._unit = self._unit, None
         return [work(unit, self._directory)] if unit else []
@@ -75,7 +75,7 @@ class _Worker:
         torch.set_num_threads(threads)
         self._directory = StudyDirectory(Path(root))
 
-    def work(self, unit: Unit) -> Outcome:
+    def work(self, unit: Unit) -> UnitOutcome:
         """Do a unit."""
         return work(unit, self._directory)
 
@@ -114,22 +114,22 @@ class RayPool:
         actor = self._idle.pop()
         self._busy[actor.work.remote(unit)] = (actor, unit)
 
-    def wait(self, timeout: float) -> list[Outcome]:
+    def wait(self, timeout: float) -> list[UnitOutcome]:
         """Outcomes that came in; a dead actor is replaced."""
         finished, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=timeout)
         return [self._collect(reference) for reference in finished]
 
-    def _collect(self, reference: Any) -> Outcome:
+    def _collect(self, reference: Any) -> UnitOutcome:
         actor, unit = self._busy.pop(reference)
         try:
-            outcome: Outcome = self._ray.get(reference)
+            outcome: UnitOutcome = self._ray.get(reference)
         except self._ray.exceptions.RayActorError as error:
             self._ray.kill(actor)  # it may only be out of reach, and would keep its CPUs
             self._idle.append(self._start())
-            return Outcome(unit, 0.0, f"its worker died ({_first_line(error)})", lost=True)
+            return UnitOutcome(unit, 0.0, f"its worker died ({_first_line(error)})", lost=True)
         except self._ray.exceptions.RayError as error:
             self._idle.append(actor)
-            return Outcome(unit, 0.0, _first_line(error))
+            return UnitOutcome(unit, 0.0, _first_line(error))
         self._idle.append(actor)
         return outcome
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from fedleak.errors import InputError
 from fedleak.records import Record, write_atomically
 from fedleak.results.schema import Interval
-from fedleak.studies.claims.base import Verdict
+from fedleak.studies.claims.base import ClaimVerdict
 from fedleak.studies.matrix import Label, Point
 from fedleak.studies.records import CellRecord
 
@@ -29,7 +29,7 @@ class PublishedNumber(Record):
     where: dict[str, Label]
 
 
-class Line(Record):
+class StudyLine(Record):
     """One attack or baseline at one point, over all seeds."""
 
     point: Point
@@ -83,9 +83,9 @@ class StudyResults(Record):
     source: str
     setting: str
     published: tuple[PublishedNumber, ...]
-    verdicts: tuple[Verdict, ...]
-    lines: tuple[Line, ...]
-    round_lines: tuple[Line, ...] = ()
+    verdicts: tuple[ClaimVerdict, ...]
+    lines: tuple[StudyLine, ...]
+    round_lines: tuple[StudyLine, ...] = ()
     """The same with ``round`` as a further axis; only where the figure is along it."""
     cells: tuple[CellLine, ...]
     notes: tuple[str, ...]

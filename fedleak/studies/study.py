@@ -27,7 +27,7 @@ SERIAL = {"kind": "serial"}
 
 
 @dataclass(frozen=True)
-class Cell:
+class StudyCell:
     """One scenario of a study.
 
     Attributes:
@@ -54,7 +54,7 @@ class Study:
     budget: str | None
     settings: StudySettings
     axes: tuple[Axis, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[StudyCell, ...]
     raw: Raw
     """The whole file, budget and overrides applied."""
 
@@ -161,8 +161,8 @@ def _claim(raw: object) -> object:
     return {"kind": kind, **said, **settings} if isinstance(settings, dict) else raw
 
 
-def _make_cells(base: Raw, matrix: Matrix, seeds: tuple[int, ...], folder: Path | None) -> tuple[Cell, ...]:
-    cells: list[Cell] = []
+def _make_cells(base: Raw, matrix: Matrix, seeds: tuple[int, ...], folder: Path | None) -> tuple[StudyCell, ...]:
+    cells: list[StudyCell] = []
     errors: list[InputError] = []
     for point, seed in _places(matrix, seeds):
         try:
@@ -184,7 +184,7 @@ def _places(matrix: Matrix, seeds: tuple[int, ...]) -> Iterator[tuple[Point, int
             yield point, seed
 
 
-def _make_cell(base: Raw, matrix: Matrix, point: Point, seed: int | None, folder: Path | None) -> Cell:
+def _make_cell(base: Raw, matrix: Matrix, point: Point, seed: int | None, folder: Path | None) -> StudyCell:
     raw = copy.deepcopy(base)
     for path, value in matrix.settings(point):
         set_path(raw, path, copy.deepcopy(value))
@@ -193,7 +193,7 @@ def _make_cell(base: Raw, matrix: Matrix, point: Point, seed: int | None, folder
         federation["engine"] = SERIAL
     scenario = load_scenario(raw, seed=seed, folder=folder)
     key = scenario_fingerprint(scenario)[:KEY_LENGTH]
-    return Cell(point, scenario.seed, scenario, key, federation_fingerprint(scenario)[:KEY_LENGTH])
+    return StudyCell(point, scenario.seed, scenario, key, federation_fingerprint(scenario)[:KEY_LENGTH])
 
 
 def _in_cell(error: InputError, point: Point) -> list[InputError]:

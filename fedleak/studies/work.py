@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from fedleak.errors import FedleakError
+from fedleak.locks import waiting_lock
 from fedleak.progress import QuietProgress
 from fedleak.records import write_atomically
 from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
-from fedleak.studies.directory import StudyDirectory, locked
+from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.records import ACCURACIES, CellRecord, measure, save_cell
 from fedleak.transcript.manifest import digest_of, file_digest
 
@@ -43,7 +44,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class UnitOutcome:
     """What became of a unit; no ``reason`` means that it worked."""
 
     unit: Unit
@@ -70,15 +71,15 @@ class LogProgress(QuietProgress):
         self._stream.flush()
 
 
-def work(unit: Unit, directory: StudyDirectory) -> Outcome:
+def work(unit: Unit, directory: StudyDirectory) -> UnitOutcome:
     """Do a unit; whatever goes wrong becomes the outcome's reason, and a cell's record.
 
     Another process that is still at it, such as a worker whose driver was killed, is waited for.
     """
     start = time.perf_counter()
-    with locked(directory.lock_file(unit.key), wait=True), _log(directory.log(unit.key)) as log:
+    with waiting_lock(directory.lock_file(unit.key)), _log(directory.log(unit.key)) as log:
         if unit.kind == "cell" and (record := directory.record(unit.key)) is not None and record.status == "ok":
-            return Outcome(unit, record.seconds)
+            return UnitOutcome(unit, record.seconds)
         log.say(f"{unit.kind} {unit.key}: start in process {os.getpid()}")
         try:
             (_federate if unit.kind == "federation" else _attack)(unit, directory, log)
@@ -88,7 +89,7 @@ def work(unit: Unit, directory: StudyDirectory) -> Outcome:
         else:
             reason = ""
             log.say(f"{unit.kind} {unit.key}: done in {time.perf_counter() - start:.2f} s")
-    return Outcome(unit, time.perf_counter() - start, reason)
+    return UnitOutcome(unit, time.perf_counter() - start, reason)
 
 
 @contextmanager
@@ -164,7 +165,7 @@ def _link(run: RunDirectory, federation: RunDirectory) -> None:
             ours.symlink_to(os.path.relpath(theirs, ours.parent))
 
 
-def record_failure(outcome: Outcome, directory: StudyDirectory, cell: str) -> CellRecord:
+def record_failure(outcome: UnitOutcome, directory: StudyDirectory, cell: str) -> CellRecord:
     """Note that a cell failed, by its own fault or its federation's.
 
     Raises:

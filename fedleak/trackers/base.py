@@ -16,7 +16,7 @@ from fedleak.results.settings import Setting
 
 
 @dataclass(frozen=True)
-class Entry:
+class TrackedEntry:
     """One finished run, cell or study, as it is logged.
 
     Attributes:
@@ -59,7 +59,7 @@ class Tracker(Component):
     """Where to: a folder or an address; the tracker's own default unless given."""
 
     @abstractmethod
-    def log(self, entry: Entry) -> bool:
+    def log(self, entry: TrackedEntry) -> bool:
         """Log an entry; False if it is there already.
 
         Raises:

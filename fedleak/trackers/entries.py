@@ -10,13 +10,13 @@ from fedleak.results.schema import PICTURES, RESULTS_JSON, AttackSummary, Interv
 from fedleak.results.settings import flat_settings
 from fedleak.studies.matrix import describe
 from fedleak.studies.results import STUDY_JSON, StudyResults, load_study_results
-from fedleak.trackers.base import Entry
+from fedleak.trackers.base import TrackedEntry
 from fedleak.transcript.manifest import file_digest
 
 COSTS = ("training_seconds", "seconds_per_reconstruction", "peak_memory_bytes", "parameters")
 
 
-def entries(root: Path) -> Iterator[Entry]:
+def entries(root: Path) -> Iterator[TrackedEntry]:
     """The run in ``root``; or the study, its finished cells first.
 
     Raises:
@@ -32,7 +32,7 @@ def entries(root: Path) -> Iterator[Entry]:
     yield study_entry(root, study)
 
 
-def run_entry(root: Path, *, group: str = "", name: str = "") -> Entry:
+def run_entry(root: Path, *, group: str = "", name: str = "") -> TrackedEntry:
     """A finished run: every attack's and baseline's scores, curves, costs and median pictures.
 
     Raises:
@@ -40,7 +40,7 @@ def run_entry(root: Path, *, group: str = "", name: str = "") -> Entry:
     """
     results = load_results(root)
     own = [summary for summary in results.attacks if not summary.is_baseline]
-    return Entry(
+    return TrackedEntry(
         key=file_digest(root / RESULTS_JSON),
         group=group or results.name,
         name=name or results.name,
@@ -54,7 +54,7 @@ def run_entry(root: Path, *, group: str = "", name: str = "") -> Entry:
     )
 
 
-def study_entry(root: Path, study: StudyResults) -> Entry:
+def study_entry(root: Path, study: StudyResults) -> TrackedEntry:
     """A study: its verdicts, and the scores at every point."""
     scores: dict[str, Interval] = {}
     for line in study.lines:
@@ -63,7 +63,7 @@ def study_entry(root: Path, study: StudyResults) -> Entry:
             scores[f"{line.attack}/{metric}/{place}" if place else f"{line.attack}/{metric}"] = interval
     seconds = [cell.seconds for cell in study.cells if cell.seconds is not None]
     verdicts = {f"claim {i}": f"{v.state}: {v.statement}" for i, v in enumerate(study.verdicts, start=1)}
-    return Entry(
+    return TrackedEntry(
         key=file_digest(root / STUDY_JSON),
         group=study.name,
         name=f"study {study.name}",

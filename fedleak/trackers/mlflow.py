@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from fedleak.errors import TrackingError
-from fedleak.trackers.base import Entry, Tracker
+from fedleak.trackers.base import TrackedEntry, Tracker
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -30,7 +30,7 @@ class Mlflow(Tracker):
     kind: Literal["mlflow"] = "mlflow"
     needs: ClassVar[tuple[str, ...]] = ("mlflow",)
 
-    def log(self, entry: Entry) -> bool:
+    def log(self, entry: TrackedEntry) -> bool:
         """Log an entry; a run that was broken off is deleted and logged anew.
 
         Raises:
@@ -74,7 +74,7 @@ def _is_there(client: MlflowClient, experiment: str, key: str) -> bool:
     return finished
 
 
-def _log(client: MlflowClient, experiment: str, entry: Entry) -> None:
+def _log(client: MlflowClient, experiment: str, entry: TrackedEntry) -> None:
     from mlflow.entities import Param
 
     tags = {KEY: entry.key, "fedleak.report": entry.report_link}
@@ -92,7 +92,7 @@ def _log(client: MlflowClient, experiment: str, entry: Entry) -> None:
     client.set_terminated(run)
 
 
-def _metrics(entry: Entry) -> Iterator[Any]:
+def _metrics(entry: TrackedEntry) -> Iterator[Any]:
     """Finite values only: not every store keeps others."""
     from mlflow.entities import Metric
 

@@ -9,8 +9,8 @@ from typing import Any
 from fedleak.component import discover
 from fedleak.errors import InputError, TrackingError, nearest
 from fedleak.studies.execute import Tally, Watcher
-from fedleak.studies.work import Outcome, Unit
-from fedleak.trackers.base import Entry, Tracker
+from fedleak.studies.work import Unit, UnitOutcome
+from fedleak.trackers.base import TrackedEntry, Tracker
 from fedleak.trackers.entries import entries, run_entry
 
 
@@ -42,7 +42,7 @@ def log_finished(root: Path, trackers: Sequence[Tracker]) -> int:
     return _log(entries(root), trackers, root) if trackers else 0
 
 
-def _log(found: Iterable[Entry], trackers: Sequence[Tracker], root: Path) -> int:
+def _log(found: Iterable[TrackedEntry], trackers: Sequence[Tracker], root: Path) -> int:
     try:
         return sum(max([tracker.log(entry) for tracker in trackers]) for entry in found)
     except TrackingError as error:
@@ -70,7 +70,7 @@ class TrackingWatcher:
         """Pass it on."""
         self._inner.begun(unit)
 
-    def ended(self, outcome: Outcome, *, again: bool) -> None:
+    def ended(self, outcome: UnitOutcome, *, again: bool) -> None:
         """Pass it on, and log the cell."""
         self._inner.ended(outcome, again=again)
         if not self._trackers or outcome.unit.kind != "cell" or outcome.reason:

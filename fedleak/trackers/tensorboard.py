@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedleak.errors import TrackingError
-from fedleak.trackers.base import Entry, Tracker
+from fedleak.trackers.base import TrackedEntry, Tracker
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -25,7 +25,7 @@ class TensorBoard(Tracker):
     needs: ClassVar[tuple[str, ...]] = ("tensorboard",)
     target: str = "runs/tensorboard"
 
-    def log(self, entry: Entry) -> bool:
+    def log(self, entry: TrackedEntry) -> bool:
         """Write ``TARGET/<group>/<name>-<key>``; it appears when it is complete.
 
         Raises:
@@ -49,7 +49,7 @@ def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_=.-]+", "_", name).strip(".")[:120] or "_"
 
 
-def _write(folder: Path, entry: Entry) -> None:
+def _write(folder: Path, entry: TrackedEntry) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(str(folder)) as writer:
@@ -72,7 +72,7 @@ def _scalar(writer: SummaryWriter, name: str, value: float, step: int = 0) -> No
     writer.add_scalar(name, value, step)
 
 
-def _write_text(writer: SummaryWriter, entry: Entry) -> None:
+def _write_text(writer: SummaryWriter, entry: TrackedEntry) -> None:
     table = "\n".join(f"| {path} | {_cell(value)} |" for path, value in entry.settings.items())
     facts = "\n\n".join(f"**{name}**: {text}" for name, text in entry.facts.items())
     for name, text in (

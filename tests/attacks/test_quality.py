@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,20 +22,21 @@ from fedleak.scenario.schema import Adversary
 from fedleak.threat import required_capabilities
 from tests.attacks.inversion.builders import Victim, victim_of
 from tests.builders import architecture
+from tests.data_folder import data_folder, needs_data
 
-SHARED = Path(__file__).parents[3] / "shared/data"
+CIFAR10, TINY_IMAGENET = "cifar10/test", "tinyimagenet100/val"
 UNTRAINED: list[Model] = [LeNet(), ConvNet(), ResNet18()]
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(3600),
-    pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here"),
+    needs_data(CIFAR10, TINY_IMAGENET),
 ]
 
 
 @pytest.fixture(scope="module")
 def cifar() -> LabelledImages:
-    data = ImageFolder(root=SHARED / "cifar10/test").load().train
+    data = ImageFolder(root=data_folder(CIFAR10)).load().train
     return data.take(np.random.default_rng(0).permutation(len(data)))
 
 
@@ -72,7 +72,7 @@ def test_idlg_finds_every_label(model: Model, cifar: LabelledImages) -> None:
 
 
 def test_the_min_rule_finds_99_percent_of_100_classes() -> None:
-    data = ImageFolder(root=SHARED / "tinyimagenet100/val").load().train
+    data = ImageFolder(root=data_folder(TINY_IMAGENET)).load().train
     draw, right = np.random.default_rng(0), 0
     for _ in range(40):
         classes = draw.permutation(100)[:8]

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
 
 from fedleak.bench.inversion import _engine, _in_turn, _known, _on_one_thread, _reference_speed, _Runner, _victims
 from fedleak.models.lenet import LeNet
+from tests.data_folder import data_folder, needs_data
 from tests.scenarios import command
 
-CIFAR = Path(__file__).parents[3] / "shared/data/cifar10/train"
+CIFAR = "cifar10/train"
 SMALL = LeNet(channels=2).build((3, 32, 32), 10, seed=0)
 
 
@@ -61,10 +61,10 @@ def test_a_compiled_engine_has_a_speed_too() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif(not CIFAR.is_dir(), reason="the shared data are not here")
+@needs_data(CIFAR)
 def test_the_benchmark_prints_its_four_figures(capsys: pytest.CaptureFixture[str]) -> None:
     """One JSON object; how large they are is for the benchmark's reader to judge."""
-    done = command(capsys, "bench", "inversion", "--images", CIFAR, "--json")
+    done = command(capsys, "bench", "inversion", "--images", data_folder(CIFAR), "--json")
     figures = json.loads(done.out)
     for name in ("lenet_speedup", "resnet18_speedup", "batch16_speedup", "time_to_20db_ratio"):
         assert figures[name] > 0

@@ -9,7 +9,7 @@ from rich.live import Live
 from fedleak.cli.live import TerminalWatcher, unit_names, watch
 from fedleak.studies.execute import Tally
 from fedleak.studies.study import load_study
-from fedleak.studies.work import Outcome, Unit
+from fedleak.studies.work import Unit, UnitOutcome
 from tests.studies.builders import study
 
 UNIT = Unit("cell", "0123456789abcdef", "f", {})
@@ -18,9 +18,9 @@ UNIT = Unit("cell", "0123456789abcdef", "f", {})
 def test_without_a_terminal_each_unit_is_a_line() -> None:
     console = Console(file=io.StringIO(), width=200)
     with watch(load_study(study()), console) as watcher:
-        watcher.ended(Outcome(UNIT, 1.5), again=False)
-        watcher.ended(Outcome(UNIT, 0.0, "[b]boom[/b]"), again=False)
-        watcher.ended(Outcome(UNIT, 0.0, "worker died"), again=True)
+        watcher.ended(UnitOutcome(UNIT, 1.5), again=False)
+        watcher.ended(UnitOutcome(UNIT, 0.0, "[b]boom[/b]"), again=False)
+        watcher.ended(UnitOutcome(UNIT, 0.0, "worker died"), again=True)
         watcher.refresh(Tally(total=3, reused=0))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert [line.split(": ", 1)[1] for line in text.splitlines()] == [

@@ -193,7 +193,7 @@ def test_without_results_it_says_what_is_missing(tmp_path: Path) -> None:
 
 
 OWN = ("fedleak.errors", "fedleak.records", "fedleak.report", "fedleak.results", "fedleak.version")
-LIBRARIES = {"jinja2", "markupsafe", "matplotlib", "numpy", "yaml"}
+LIBRARIES = {"PIL", "jinja2", "markupsafe", "matplotlib", "numpy", "yaml"}
 
 
 def imported(file: Path) -> list[str]:

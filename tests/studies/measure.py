@@ -24,7 +24,7 @@ from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.records import load_cell, save_cell
 from fedleak.studies.run import run_study
 from fedleak.studies.study import Study, load_study, resolved_text
-from fedleak.studies.work import Outcome
+from fedleak.studies.work import UnitOutcome
 from tests.studies.builders import write_study
 
 FORTY = {"adversary.injection.pairs": [300, 400], "attacks.lti.hidden": list(range(64, 84))}
@@ -72,7 +72,7 @@ class _Clock(QuietWatcher):
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def ended(self, outcome: Outcome, *, again: bool) -> None:
+    def ended(self, outcome: UnitOutcome, *, again: bool) -> None:
         self.seconds += outcome.seconds
 
 

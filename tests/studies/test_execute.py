@@ -17,7 +17,7 @@ from fedleak.studies.records import CELL
 from fedleak.studies.results import StudyResults
 from fedleak.studies.run import run_study
 from fedleak.studies.study import load_study
-from fedleak.studies.work import Outcome, Unit
+from fedleak.studies.work import Unit, UnitOutcome
 from tests.studies.builders import study
 
 TOO_MANY = 61
@@ -29,12 +29,12 @@ class Witness(QuietWatcher):
 
     def __init__(self) -> None:
         self.begun_units: list[Unit] = []
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[UnitOutcome] = []
 
     def begun(self, unit: Unit) -> None:
         self.begun_units.append(unit)
 
-    def ended(self, outcome: Outcome, *, again: bool) -> None:
+    def ended(self, outcome: UnitOutcome, *, again: bool) -> None:
         self.outcomes.append(outcome)
 
 

@@ -8,17 +8,17 @@ from pathlib import Path
 from PIL import Image
 
 from fedleak.results.schema import Interval
-from fedleak.trackers.base import Entry
+from fedleak.trackers.base import TrackedEntry
 
 
-def entry(folder: Path, **changes: object) -> Entry:
+def entry(folder: Path, **changes: object) -> TrackedEntry:
     """An entry with something of everything."""
     files = (folder / "original.png", folder / "reconstruction.png")
     for level, file in enumerate(files):
         Image.new("L", (4, 3), color=200 * level).save(file)
     report = folder / "report.html"
     report.write_text("<p>a report</p>", encoding="utf-8")
-    made = Entry(
+    made = TrackedEntry(
         key="0123456789abcdef",
         group="a study",
         name="pairs=30, seed 0",

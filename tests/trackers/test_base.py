@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import pytest
 
 from fedleak.errors import InputError
-from fedleak.trackers.base import Entry, Tracker
+from fedleak.trackers.base import TrackedEntry, Tracker
 
 
 class Elsewhere(Tracker):
@@ -15,7 +15,7 @@ class Elsewhere(Tracker):
     kind: Literal["elsewhere"] = "elsewhere"
     needs: ClassVar[tuple[str, ...]] = ("json", "no_such_library")
 
-    def log(self, entry: Entry) -> bool:
+    def log(self, entry: TrackedEntry) -> bool:
         return True
 
 
@@ -25,5 +25,5 @@ def test_a_missing_library_is_told_with_the_extra_that_brings_it() -> None:
 
 
 def test_the_report_is_linked_by_its_full_path(tmp_path: Path) -> None:
-    entry = Entry(key="k", group="g", name="n", report=tmp_path / "a b" / "report.html")
+    entry = TrackedEntry(key="k", group="g", name="n", report=tmp_path / "a b" / "report.html")
     assert entry.report_link == f"file://{tmp_path}/a%20b/report.html"

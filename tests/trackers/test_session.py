@@ -10,7 +10,7 @@ from fedleak.errors import InputError, TrackingError
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.run import run_study
 from fedleak.studies.study import load_study
-from fedleak.trackers.base import Entry, Tracker
+from fedleak.trackers.base import TrackedEntry, Tracker
 from fedleak.trackers.session import TrackingWatcher, chosen_trackers, log_finished
 from tests.scenarios import command
 from tests.studies.builders import study, write_study
@@ -21,7 +21,7 @@ class Notebook(Tracker):
 
     kind: Literal["notebook"] = "notebook"
 
-    def log(self, entry: Entry) -> bool:
+    def log(self, entry: TrackedEntry) -> bool:
         path = Path(self.target)
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         if entry.key in {line.split("\t")[0] for line in lines}:

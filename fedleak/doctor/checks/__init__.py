@@ -1,1 +1,1 @@
-"""What is looked at, found by folder: every concrete ``Check`` in these modules is run."""
+"""What is looked at, found by folder: every concrete ``DoctorCheck`` in these modules is run."""

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from typing import Literal
 
 from fedleak.attacks.inversion.base import InversionAttack
-from fedleak.doctor.base import Check, Finding, Patient
+from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun
 
 
-class LocalDrift(Check):
+class LocalDriftCheck(DoctorCheck):
     """Clients that drift before they share compute their updates on weights that nobody else has."""
 
     kind: Literal["local_drift"] = "local_drift"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """One finding if they do while attacks replay updates."""
-        drift = patient.scenario.federation.client.drift
-        replaying = [attack.name for attack in patient.scenario.attacks if isinstance(attack, InversionAttack)]
+        drift = examined.scenario.federation.client.drift
+        replaying = [attack.name for attack in examined.scenario.attacks if isinstance(attack, InversionAttack)]
         if drift is None or drift.epochs == 0 or not replaying:
             return
         yield self.found(

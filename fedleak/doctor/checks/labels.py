@@ -7,7 +7,7 @@ from typing import Literal
 
 from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.attacks.inversion.settings import LocalTrainingGuess
-from fedleak.doctor.base import Check, Finding, Patient
+from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun
 from fedleak.threat import TrainingDetails
 
 NEED_BIAS = {"ilrg"}
@@ -15,15 +15,15 @@ USE_BIAS = {"greedy_bias"}
 NO_REPEATS = {"min_rule", "row_sum"}
 
 
-class LastBias(Check):
+class LastBias(DoctorCheck):
     """The last layer has the bias that label inference reads."""
 
     kind: Literal["last_bias"] = "last_bias"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """One finding if it has none."""
-        inference = patient.scenario.adversary.label_inference
-        if patient.last_bias is not False or inference is None or inference.kind not in NEED_BIAS | USE_BIAS:
+        inference = examined.scenario.adversary.label_inference
+        if examined.last_bias is not False or inference is None or inference.kind not in NEED_BIAS | USE_BIAS:
             return
         needed = inference.kind in NEED_BIAS
         yield self.found(
@@ -35,25 +35,25 @@ class LastBias(Check):
         )
 
 
-class Repeats(Check):
+class Repeats(DoctorCheck):
     """Rules that find every class once need batches without repeats."""
 
     kind: Literal["repeats"] = "repeats"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """One finding where a batch must, or probably will, repeat classes."""
-        inference, samples = patient.scenario.adversary.label_inference, patient.samples
-        if inference is None or inference.kind not in NO_REPEATS or patient.facts is None or not samples:
+        inference, samples = examined.scenario.adversary.label_inference, examined.samples
+        if inference is None or inference.kind not in NO_REPEATS or examined.facts is None or not samples:
             return
-        classes = patient.facts.classes
+        classes = examined.facts.classes
         if samples > classes:
             yield self._finding("error", inference.kind, f"a batch of {samples} must repeat some of {classes} classes")
-        elif samples * (samples - 1) > classes and patient.scenario.federation.partition.kind != "one_per_class":
+        elif samples * (samples - 1) > classes and examined.scenario.federation.partition.kind != "one_per_class":
             yield self._finding(
                 "warning", inference.kind, f"a random batch of {samples} probably repeats some of {classes} classes"
             )
 
-    def _finding(self, severity: Literal["error", "warning"], kind: str, what: str) -> Finding:
+    def _finding(self, severity: Literal["error", "warning"], kind: str, what: str) -> DoctorFinding:
         return self.found(
             severity,
             what,
@@ -62,22 +62,22 @@ class Repeats(Check):
         )
 
 
-class LocalRate(Check):
+class LocalRate(DoctorCheck):
     """Weight deltas need the local learning rate, or a distance that does not mind it."""
 
     kind: Literal["local_rate"] = "local_rate"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """One finding for each attack that lacks or mistakes it."""
-        client = patient.scenario.federation.client
+        client = examined.scenario.federation.client
         if client.protocol != "fedavg":
             return
-        for attack in patient.scenario.attacks:
+        for attack in examined.scenario.attacks:
             if not isinstance(attack, InversionAttack) or TrainingDetails in attack.wanted():
                 continue
             guess = getattr(attack, "local_training", None)
             if isinstance(guess, LocalTrainingGuess):
-                yield from self._compare(attack.name, guess, patient)
+                yield from self._compare(attack.name, guess, examined)
             elif not attack.distance.is_scale_free:
                 yield self.found(
                     "error",
@@ -94,8 +94,8 @@ class LocalRate(Check):
                     remedy="give the attack local_training, such as known, with training_details granted",
                 )
 
-    def _compare(self, name: str, guess: LocalTrainingGuess, patient: Patient) -> Iterator[Finding]:
-        client = patient.scenario.federation.client
+    def _compare(self, name: str, guess: LocalTrainingGuess, examined: ExaminedRun) -> Iterator[DoctorFinding]:
+        client = examined.scenario.federation.client
         samples = client.samples or client.batch_size
         assumptions = guess.assumptions(samples)
         wrong = []

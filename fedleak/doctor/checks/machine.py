@@ -8,29 +8,29 @@ from typing import Literal
 
 import torch
 
-from fedleak.doctor.base import Check, Finding, Patient, is_cuda_there
+from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun, is_cuda_there
 from fedleak.errors import InputError
 
 
-class Device(Check):
+class Device(DoctorCheck):
     """The devices that the scenario asks for are there."""
 
     kind: Literal["device"] = "device"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """One finding for each that is not."""
         from fedleak.stages.attack.device import choose_device
 
         try:
-            choose_device(patient.scenario.device)
+            choose_device(examined.scenario.device)
         except InputError as error:
             yield self.found(
                 "error",
-                f"device {patient.scenario.device} is not there: {error.allowed}",
+                f"device {examined.scenario.device} is not there: {error.allowed}",
                 why="the attack stage refuses to start",
                 remedy="set device: auto or cpu",
             )
-        engine = patient.scenario.federation.engine
+        engine = examined.scenario.federation.engine
         if engine.client_gpus and engine.address is None and not is_cuda_there():
             yield self.found(
                 "error",
@@ -40,14 +40,14 @@ class Device(Check):
             )
 
 
-class LpipsWeights(Check):
+class LpipsWeights(DoctorCheck):
     """The weights behind LPIPS are on this machine."""
 
     kind: Literal["lpips_weights"] = "lpips_weights"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """One finding for each metric that lacks them; nothing is fetched."""
-        for metric in patient.scenario.metrics.enabled():
+        for metric in examined.scenario.metrics.enabled():
             backbone = getattr(metric, "backbone", None)
             if isinstance(backbone, str) and not _weights(backbone).is_file():
                 yield self.found(

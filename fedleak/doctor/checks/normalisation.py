@@ -8,20 +8,20 @@ from typing import Literal
 from torch import nn
 
 from fedleak.attacks.inversion.base import InversionAttack
-from fedleak.doctor.base import Check, Finding, Patient
+from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun
 
 
-class TrainMode(Check):
+class TrainMode(DoctorCheck):
     """Clients and attacks must run batch normalisation in the same mode."""
 
     kind: Literal["train_mode"] = "train_mode"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """One finding for each attack in the other mode."""
-        if not patient.layers(nn.modules.batchnorm._BatchNorm):
+        if not examined.layers(nn.modules.batchnorm._BatchNorm):
             return
-        clients = patient.scenario.federation.client.batch_norm != "eval"
-        for attack in patient.scenario.attacks:
+        clients = examined.scenario.federation.client.batch_norm != "eval"
+        for attack in examined.scenario.attacks:
             if isinstance(attack, InversionAttack) and attack.train_mode != clients:
                 own, theirs = (("eval", "train"), ("train", "eval"))[attack.train_mode]
                 yield self.found(
@@ -30,7 +30,7 @@ class TrainMode(Check):
                     why="the trial gradients are of another function than the shared ones and never match them",
                     remedy=f"set train_mode: {str(clients).lower()} in the attack, or federation.client.batch_norm",
                 )
-        inference = patient.scenario.adversary.label_inference
+        inference = examined.scenario.adversary.label_inference
         if getattr(inference, "train_mode", clients) != clients:
             yield self.found(
                 "warning",
@@ -41,15 +41,15 @@ class TrainMode(Check):
             )
 
 
-class Dropout(Check):
+class Dropout(DoctorCheck):
     """Dropout that is on hides part of the network."""
 
     kind: Literal["dropout"] = "dropout"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """One finding if clients train with dropout."""
-        layers = patient.layers(nn.modules.dropout._DropoutNd)
-        if layers and patient.scenario.federation.client.batch_norm != "eval":
+        layers = examined.layers(nn.modules.dropout._DropoutNd)
+        if layers and examined.scenario.federation.client.batch_norm != "eval":
             yield self.found(
                 "warning",
                 f"clients train with dropout on ({', '.join(layers[:3])})",
@@ -58,29 +58,29 @@ class Dropout(Check):
             )
 
 
-class LocalBuffers(Check):
+class LocalBuffers(DoctorCheck):
     """Running statistics that never leave the clients cannot be replayed."""
 
     kind: Literal["local_buffers"] = "local_buffers"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """Buffers that are kept, or that differ between network and transcript."""
-        client = patient.scenario.federation.client
-        if client.batch_norm == "train_local" and patient.layers(nn.modules.batchnorm._BatchNorm):
+        client = examined.scenario.federation.client
+        if client.batch_norm == "train_local" and examined.layers(nn.modules.batchnorm._BatchNorm):
             yield self.found(
                 "warning",
                 "running statistics stay with the clients (batch_norm: train_local)",
                 why="the broadcast ones, which attacks and their batch-norm prior use, stay as they were initialised",
                 remedy="batch_norm: train_shared shares them",
             )
-        yield from self._mismatch(patient)
+        yield from self._mismatch(examined)
 
-    def _mismatch(self, patient: Patient) -> Iterator[Finding]:
-        if patient.reader is None or patient.module is None:
+    def _mismatch(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
+        if examined.reader is None or examined.module is None:
             return
-        own = {name: tuple(t.shape) for name, t in patient.module.state_dict().items()}
-        for version in sorted({u.model_version for u in patient.reader.manifest.updates}):
-            theirs = {name: tuple(t.shape) for name, t in patient.reader.model(version).items()}
+        own = {name: tuple(t.shape) for name, t in examined.module.state_dict().items()}
+        for version in sorted({u.model_version for u in examined.reader.manifest.updates}):
+            theirs = {name: tuple(t.shape) for name, t in examined.reader.model(version).items()}
             differing = sorted(name for name in own.keys() | theirs.keys() if own.get(name) != theirs.get(name))
             if differing:
                 yield self.found(
@@ -92,14 +92,14 @@ class LocalBuffers(Check):
                 return
 
 
-class PixelNormalisation(Check):
+class PixelNormalisation(DoctorCheck):
     """Images are normalised to about zero mean and unit deviation."""
 
     kind: Literal["pixel_normalisation"] = "pixel_normalisation"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """One finding if they are not, or cannot be."""
-        facts = patient.facts
+        facts = examined.facts
         if facts is None:
             return
         channels = facts.input_shape[0]

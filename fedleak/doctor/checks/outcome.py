@@ -6,18 +6,18 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
-from fedleak.doctor.base import Check, Finding, Patient
+from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun
 from fedleak.results.schema import RESULTS_JSON, load_results
 
 
-class FailedAttacks(Check):
+class FailedAttacks(DoctorCheck):
     """Attacks worked on the updates that they were given."""
 
     kind: Literal["failed_attacks"] = "failed_attacks"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """One finding for each attack that did not, with its most frequent reason."""
-        folder = patient.reader.folder.parent if patient.reader else None
+        folder = examined.reader.folder.parent if examined.reader else None
         if folder is None or not (folder / RESULTS_JSON).is_file():
             return
         results = load_results(folder)
@@ -27,10 +27,10 @@ class FailedAttacks(Check):
                 failed.setdefault(row.attack, Counter())[row.reason] += 1
         for attack, reasons in failed.items():
             (reason, _), total = reasons.most_common(1)[0], reasons.total()
-            everything = total >= patient.recorded_updates
+            everything = total >= examined.recorded_updates
             yield self.found(
                 "error" if everything else "warning",
-                f"attack {attack} failed on {total} of {patient.recorded_updates} updates: {reason}",
+                f"attack {attack} failed on {total} of {examined.recorded_updates} updates: {reason}",
                 why="they have no reconstruction and no score",
                 remedy="mend what the reason names, then run the attack stage again",
             )

@@ -6,21 +6,21 @@ from collections.abc import Iterator
 from typing import Literal
 
 from fedleak.attacks.base import TrainedAttack
-from fedleak.doctor.base import Check, Finding, Patient
+from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun
 
 FEW = 500
 """Below so many pairs generators hardly beat the mean image (``git-t7`` shows the curve)."""
 
 
-class Pairs(Check):
+class Pairs(DoctorCheck):
     """Generators have pairs enough, of the model versions that they are used on."""
 
     kind: Literal["pairs"] = "pairs"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """Too few pairs, or pairs of other model versions than the victims'."""
-        adversary, federation = patient.scenario.adversary, patient.scenario.federation
-        trained = [attack.name for attack in patient.scenario.attacks if isinstance(attack, TrainedAttack)]
+        adversary, federation = examined.scenario.adversary, examined.scenario.federation
+        trained = [attack.name for attack in examined.scenario.attacks if isinstance(attack, TrainedAttack)]
         injection = adversary.injection
         if injection is None or not trained:
             return

@@ -7,22 +7,22 @@ from typing import Literal
 
 import torch
 
-from fedleak.doctor.base import Check, Finding, Patient
+from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun
 
 LOOKED_AT = 64
 """Updates that are read, at most."""
 
 
-class UpdateValues(Check):
+class UpdateValues(DoctorCheck):
     """Updates are finite and not zero."""
 
     kind: Literal["update_values"] = "update_values"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """Zero and non-finite updates, and parameters that no update ever moves."""
         zero, infinite, moved, seen = [], [], set(), 0
         names: list[str] = []
-        for row, _, tensors in patient.updates(LOOKED_AT):
+        for row, _, tensors in examined.updates(LOOKED_AT):
             names, seen = list(tensors), seen + 1
             flat = torch.cat([tensor.flatten() for tensor in tensors.values()])
             if not torch.isfinite(flat).all():
@@ -48,16 +48,16 @@ class UpdateValues(Check):
             )
 
 
-class LostUpdates(Check):
+class LostUpdates(DoctorCheck):
     """Every expected update arrived."""
 
     kind: Literal["lost_updates"] = "lost_updates"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """Updates that did not, and clients that do not say how many images they used."""
-        if patient.reader is None:
+        if examined.reader is None:
             return
-        updates = patient.reader.manifest.updates
+        updates = examined.reader.manifest.updates
         lost = [update for update in updates if update.status != "ok"]
         if lost:
             yield self.found(
@@ -76,24 +76,24 @@ class LostUpdates(Check):
             )
 
 
-class DeltaSign(Check):
+class DeltaSign(DoctorCheck):
     """Gradients point uphill, weight deltas downhill."""
 
     kind: Literal["delta_sign"] = "delta_sign"
 
-    def examine(self, patient: Patient) -> Iterator[Finding]:
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """One finding if most updates of few images look turned.
 
         ``dL/db = mean(softmax) - counts / B`` at the last layer is negative for classes of the batch only: at most B.
         """
-        if patient.reader is None or not patient.last_bias or patient.facts is None:
+        if examined.reader is None or not examined.last_bias or examined.facts is None:
             return
-        protocol = patient.reader.manifest.protocol
+        protocol = examined.reader.manifest.protocol
         sign = 1.0 if protocol == "fedsgd" else -1.0
         told = turned = 0
-        for _, samples, tensors in patient.updates(LOOKED_AT):
+        for _, samples, tensors in examined.updates(LOOKED_AT):
             gradient = sign * list(tensors.values())[-1]
-            if samples is None or 2 * samples >= patient.facts.classes or not torch.isfinite(gradient).all():
+            if samples is None or 2 * samples >= examined.facts.classes or not torch.isfinite(gradient).all():
                 continue
             negative, positive = int((gradient < 0).sum()), int((gradient > 0).sum())
             told += 1

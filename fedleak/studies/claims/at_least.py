@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fedleak.studies.claims.base import Check, Claim, above_zero, missing, where_text
-from fedleak.studies.measurements import Measurements, Place
+from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, missing, where_text
+from fedleak.studies.measurements import AttackPlace, Measurements
 
 
 class AtLeast(Claim):
@@ -19,11 +19,11 @@ class AtLeast(Claim):
         """The claim in words."""
         return f"{self.metric} of {where_text(self.where) or 'every attack'} is at least {self.value:g}"
 
-    def check(self, measured: Measurements) -> list[Check]:
+    def check(self, measured: Measurements) -> list[ClaimCheck]:
         """One case for each place."""
         return [self._place(measured, place) for place in measured.places(self.where)]
 
-    def _place(self, measured: Measurements, place: Place) -> Check:
+    def _place(self, measured: Measurements, place: AttackPlace) -> ClaimCheck:
         label = f"{measured.describe(place)}: {self.metric} above {self.value:g}"
         found = measured.estimate(place, self.metric)
         if found is None:

@@ -18,7 +18,7 @@ Where = dict[str, Label]
 State = Literal["reproduced", "not_reproduced", "inconclusive"]
 
 
-class Check(Record):
+class ClaimCheck(Record):
     """One comparison: the claim says that ``value`` is above zero.
 
     Attributes:
@@ -35,13 +35,13 @@ class Check(Record):
     hint: str = ""
 
 
-class Verdict(Record):
+class ClaimVerdict(Record):
     """What became of a claim."""
 
     kind: str
     statement: str
     state: State
-    checks: tuple[Check, ...]
+    checks: tuple[ClaimCheck, ...]
 
     @property
     def hints(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class Claim(Component):
     """Restricts the claim to these attacks and points."""
 
     @abstractmethod
-    def check(self, measured: Measurements) -> list[Check]:
+    def check(self, measured: Measurements) -> list[ClaimCheck]:
         """Every case, checked."""
 
     @abstractmethod
@@ -79,16 +79,16 @@ class Claim(Component):
         """Whether it names the axis ``round``."""
         return ROUND in {self.axis(), *(name for where in self.selections().values() for name in where)}
 
-    def judge(self, measured: Measurements) -> Verdict:
+    def judge(self, measured: Measurements) -> ClaimVerdict:
         """Reproduced if every check is; not reproduced if one is not; else inconclusive."""
         seen = measured.by_round() if self.speaks_of_rounds() else measured
         checks = self.check(seen) or [missing("no finished cell matches", self.kind)]
-        return Verdict(
+        return ClaimVerdict(
             kind=self.kind, statement=self.says or self.statement(), state=worst(checks), checks=tuple(checks)
         )
 
 
-def worst(checks: Iterable[Check]) -> State:
+def worst(checks: Iterable[ClaimCheck]) -> State:
     """The state of a claim with these checks."""
     states = {check.state for check in checks}
     if "not_reproduced" in states:
@@ -96,23 +96,23 @@ def worst(checks: Iterable[Check]) -> State:
     return "inconclusive" if "inconclusive" in states or not states else "reproduced"
 
 
-def missing(reason: str, label: str) -> Check:
+def missing(reason: str, label: str) -> ClaimCheck:
     """A check for which there are no values."""
-    return Check(label=label, value=None, state="inconclusive", hint=reason)
+    return ClaimCheck(label=label, value=None, state="inconclusive", hint=reason)
 
 
-def above_zero(label: str, value: float, draws: Floats | None) -> Check:
+def above_zero(label: str, value: float, draws: Floats | None) -> ClaimCheck:
     """Whether ``value`` is above zero by its interval; ``draws`` None where there are too few images for one."""
     if draws is None:
         hint = "a second image or seed: a single one has no interval"
-        return Check(label=label, value=value, state="inconclusive", hint=hint)
+        return ClaimCheck(label=label, value=value, state="inconclusive", hint=hint)
     low, high = limits(draws)
     if low > 0:
-        return Check(label=label, value=value, low=low, high=high, state="reproduced")
+        return ClaimCheck(label=label, value=value, low=low, high=high, state="reproduced")
     if high < 0:
-        return Check(label=label, value=value, low=low, high=high, state="not_reproduced")
+        return ClaimCheck(label=label, value=value, low=low, high=high, state="not_reproduced")
     hint = _what_would_decide(value, low, high)
-    return Check(label=label, value=value, low=low, high=high, state="inconclusive", hint=hint)
+    return ClaimCheck(label=label, value=value, low=low, high=high, state="inconclusive", hint=hint)
 
 
 def _what_would_decide(value: float, low: float, high: float) -> str:

@@ -9,9 +9,9 @@ from pydantic import Field
 from scipy.stats import rankdata
 
 from fedleak.studies.bootstrap import Floats
-from fedleak.studies.claims.base import Check, Claim, above_zero, missing
+from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, missing
 from fedleak.studies.matrix import axis_name
-from fedleak.studies.measurements import Measurements, Place
+from fedleak.studies.measurements import AttackPlace, Measurements
 
 FEWEST = 3
 
@@ -41,15 +41,15 @@ class Correlates(Claim):
         """The axis along which it looks, if it does."""
         return self.along
 
-    def check(self, measured: Measurements) -> list[Check]:
+    def check(self, measured: Measurements) -> list[ClaimCheck]:
         """One case for each attack, or for each attack and point of the other axes."""
         over = measured.axes if self.along is None else [axis_name(self.along, measured.axes) or self.along]
-        lines: dict[Place, list[Place]] = {}
+        lines: dict[AttackPlace, list[AttackPlace]] = {}
         for place in measured.places(self.where):
             lines.setdefault(place.without(over), []).append(place)
         return [self._line(measured, measured.describe(rest), places) for rest, places in lines.items()]
 
-    def _line(self, measured: Measurements, name: str, places: list[Place]) -> Check:
+    def _line(self, measured: Measurements, name: str, places: list[AttackPlace]) -> ClaimCheck:
         label = f"{name}: {self.x} and {self.y}"
         both = [(measured.estimate(p, self.x), measured.estimate(p, self.y)) for p in places]
         pairs = [(x, y) for x, y in both if x is not None and y is not None]

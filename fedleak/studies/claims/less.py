@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from fedleak.studies.claims.base import Check, Claim, Where, above_zero, missing, where_text
-from fedleak.studies.measurements import Measurements, Place
+from fedleak.studies.claims.base import Claim, ClaimCheck, Where, above_zero, missing, where_text
+from fedleak.studies.measurements import AttackPlace, Measurements
 
 
 class Less(Claim):
@@ -32,15 +32,15 @@ class Less(Claim):
         """Its fields that name attacks and points."""
         return {"where": self.where, "left": self.left, "right": self.right}
 
-    def check(self, measured: Measurements) -> list[Check]:
+    def check(self, measured: Measurements) -> list[ClaimCheck]:
         """One case for each place on the left; what the right does not name is as on the left."""
         right = measured.resolved(self.right)
         return [
-            self._compare(measured, place, measured.find(Place(tuple({**place.by_name, **right}.items()))))
+            self._compare(measured, place, measured.find(AttackPlace(tuple({**place.by_name, **right}.items()))))
             for place in measured.places({**self.where, **self.left})
         ]
 
-    def _compare(self, measured: Measurements, left: Place, right: Place | None) -> Check:
+    def _compare(self, measured: Measurements, left: AttackPlace, right: AttackPlace | None) -> ClaimCheck:
         label = f"{measured.describe(left)} below {measured.describe(right) if right else where_text(self.right)}"
         low = measured.estimate(left, self.metric)
         high = measured.estimate(right, self.metric) if right else None

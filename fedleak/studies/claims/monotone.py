@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import Literal
 
 from fedleak.studies.bootstrap import Estimate
-from fedleak.studies.claims.base import Check, Claim, above_zero, missing
+from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, missing
 from fedleak.studies.matrix import Label, axis_name, label_text, same
-from fedleak.studies.measurements import Measurements, Place
+from fedleak.studies.measurements import AttackPlace, Measurements
 
 
 class Monotone(Claim):
@@ -39,15 +39,17 @@ class Monotone(Claim):
         """The axis along which it looks."""
         return self.along
 
-    def check(self, measured: Measurements) -> list[Check]:
+    def check(self, measured: Measurements) -> list[ClaimCheck]:
         """The ends of each line, and of its steps those that count."""
         axis = axis_name(self.along, measured.axes) or self.along
-        lines: dict[Place, list[Place]] = {}
+        lines: dict[AttackPlace, list[AttackPlace]] = {}
         for place in measured.places(self.where):
             lines.setdefault(place.without([axis]), []).append(place)
         return [check for rest, places in lines.items() for check in self._line(measured, rest, places, axis)]
 
-    def _line(self, measured: Measurements, rest: Place, places: list[Place], axis: str) -> list[Check]:
+    def _line(
+        self, measured: Measurements, rest: AttackPlace, places: list[AttackPlace], axis: str
+    ) -> list[ClaimCheck]:
         name = measured.describe(rest)
         points = [
             (place.by_name[axis], value)
@@ -66,12 +68,12 @@ class Monotone(Claim):
         counted = steps if self.strict else [step for step in steps if step.state == "not_reproduced"]
         return [whole, *counted]
 
-    def _ordered(self, places: Sequence[Place], axis: str) -> list[Place]:
+    def _ordered(self, places: Sequence[AttackPlace], axis: str) -> list[AttackPlace]:
         if not self.values:
             return ascending(places, axis)
         return [place for value in self.values for place in places if same(place.by_name[axis], value)]
 
-    def _step(self, name: str, before: tuple[Label, Estimate], after: tuple[Label, Estimate]) -> Check:
+    def _step(self, name: str, before: tuple[Label, Estimate], after: tuple[Label, Estimate]) -> ClaimCheck:
         sign = 1 if self.direction == "increasing" else -1
         (start, first), (end, second) = before, after
         draws = sign * (second.draws - first.draws) if min(first.images, second.images) > 1 else None
@@ -79,7 +81,7 @@ class Monotone(Claim):
         return above_zero(label, sign * (second.mean - first.mean), draws)
 
 
-def ascending(places: Sequence[Place], axis: str) -> list[Place]:
+def ascending(places: Sequence[AttackPlace], axis: str) -> list[AttackPlace]:
     """In order of the axis: by number where all labels are numbers, else as they are."""
     labels = [place.by_name[axis] for place in places]
     if all(isinstance(label, int | float) for label in labels):

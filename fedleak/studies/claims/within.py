@@ -7,8 +7,8 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import model_validator
 
-from fedleak.studies.claims.base import Check, Claim, above_zero, missing, where_text
-from fedleak.studies.measurements import Measurements, Place
+from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, missing, where_text
+from fedleak.studies.measurements import AttackPlace, Measurements
 
 
 class Within(Claim):
@@ -31,11 +31,11 @@ class Within(Claim):
             f"{self.metric} of {where_text(self.where) or 'every attack'} lies between {self.low:g} and {self.high:g}"
         )
 
-    def check(self, measured: Measurements) -> list[Check]:
+    def check(self, measured: Measurements) -> list[ClaimCheck]:
         """One case for each place: the distance to the nearer bound, negative outside."""
         return [self._place(measured, place) for place in measured.places(self.where)]
 
-    def _place(self, measured: Measurements, place: Place) -> Check:
+    def _place(self, measured: Measurements, place: AttackPlace) -> ClaimCheck:
         label = f"{measured.describe(place)}: {self.metric} inside the bounds, by"
         found = measured.estimate(place, self.metric)
         if found is None:

@@ -16,7 +16,7 @@ from fedleak.results.format import metric_title
 from fedleak.results.schema import THEORY_PREFIX, Interval
 from fedleak.studies.matrix import Label, describe, label_text, matches, short_names
 from fedleak.studies.measurements import ROUND
-from fedleak.studies.results import FigureChoice, Line, StudyResults
+from fedleak.studies.results import FigureChoice, StudyLine, StudyResults
 
 WIDTH, HEIGHT = 760.0, 380.0
 MOST_LINES = 16
@@ -88,7 +88,7 @@ def _number(label: Label) -> float:
 
 
 def _courses(results: StudyResults, choice: FigureChoice, labels: list[Label]) -> list[_Course]:
-    groups: dict[tuple[str, str], list[Line]] = {}
+    groups: dict[tuple[str, str], list[StudyLine]] = {}
     for line in results.lines:
         if not line.is_baseline or line.attack.startswith(THEORY_PREFIX):
             rest = {axis: label for axis, label in line.point.items() if axis != choice.along}
@@ -120,7 +120,7 @@ def _first(point: tuple[float, Interval]) -> float:
 
 
 def _published(
-    results: StudyResults, choice: FigureChoice, line: Line, place: dict[str, float]
+    results: StudyResults, choice: FigureChoice, line: StudyLine, place: dict[str, float]
 ) -> tuple[tuple[float, float], ...]:
     """Published values of this line at values of the axis that were measured."""
     found = []

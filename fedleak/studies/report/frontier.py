@@ -26,7 +26,7 @@ SMALLEST, LARGEST = 5.0, 16.0
 
 
 @dataclass(frozen=True)
-class Row:
+class SettingRow:
     """One setting."""
 
     number: int
@@ -48,7 +48,7 @@ class CasePage:
     name: str
     sentence: str
     chart: Chart | None
-    rows: tuple[Row, ...]
+    rows: tuple[SettingRow, ...]
     missing: int
 
 
@@ -147,14 +147,14 @@ def _case(case: Case, frontier: Frontier, index: int) -> CasePage:
     )
 
 
-def _row(setting: Setting, case: Case, frontier: Frontier) -> Row:
+def _row(setting: Setting, case: Case, frontier: Frontier) -> SettingRow:
     state, tone = _state(setting, case, frontier)
     spread = setting.accuracy
     accuracy = Number(DASH)
     if spread is not None:
         ends = f"{percent(spread.low)} to {percent(spread.high)}" if setting.seeds > 1 else ""
         accuracy = Number(percent(spread.mean), ends)
-    return Row(
+    return SettingRow(
         number=setting.number,
         name=setting.name,
         seeds=setting.seeds,

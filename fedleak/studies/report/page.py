@@ -9,7 +9,7 @@ from fedleak.report.page import Tile
 from fedleak.report.pictures import Pair, make_pair
 from fedleak.results.format import DASH, count, duration, metric_value, plural
 from fedleak.results.schema import PICTURES
-from fedleak.studies.claims.base import Check, State, Verdict
+from fedleak.studies.claims.base import ClaimCheck, ClaimVerdict, State
 from fedleak.studies.matrix import describe, label_text
 from fedleak.studies.records import load_cell
 from fedleak.studies.report.figure import StudyFigure, draw_study
@@ -29,7 +29,7 @@ TONES: dict[State, str] = {"reproduced": "holds", "not_reproduced": "leaks", "in
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimRow:
     """A verdict in words."""
 
     statement: str
@@ -71,7 +71,7 @@ class StudyPage:
     tone: str
     sentence: str
     tiles: tuple[Tile, ...]
-    claims: tuple[Claim, ...]
+    claims: tuple[ClaimRow, ...]
     table: StudyTable
     source: str
     figure: StudyFigure | None
@@ -113,7 +113,7 @@ def make_study_page(results: StudyResults, root: Path) -> StudyPage:
     )
 
 
-def _sentence(verdicts: tuple[Verdict, ...]) -> tuple[str, str]:
+def _sentence(verdicts: tuple[ClaimVerdict, ...]) -> tuple[str, str]:
     states = [verdict.state for verdict in verdicts]
     if not states:
         return "unclear", "This study makes no claims."
@@ -141,9 +141,9 @@ def _tiles(results: StudyResults) -> tuple[Tile, ...]:
     )
 
 
-def _claim(verdict: Verdict) -> Claim:
+def _claim(verdict: ClaimVerdict) -> ClaimRow:
     shown = verdict.checks[:CHECKS_SHOWN]
-    return Claim(
+    return ClaimRow(
         statement=verdict.statement,
         state=STATES[verdict.state],
         tone=TONES[verdict.state],
@@ -153,7 +153,7 @@ def _claim(verdict: Verdict) -> Claim:
     )
 
 
-def _margin(check: Check) -> Number:
+def _margin(check: ClaimCheck) -> Number:
     if check.value is None:
         return Number(DASH)
     if check.low is None or check.high is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fedleak.report.marks import baseline_title
 from fedleak.results.format import DASH, count, interval_range, metric_title, metric_value, plural
 from fedleak.studies.matrix import label_text, short_names
-from fedleak.studies.results import Line, StudyResults
+from fedleak.studies.results import StudyLine, StudyResults
 
 ANY = "any"
 
@@ -22,7 +22,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Column:
+class MetricColumn:
     """A metric; ``published`` if there are numbers to set beside the measured ones."""
 
     title: str
@@ -30,7 +30,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class AttackRow:
     """One attack at one point: its labels, and for each metric what was published and measured."""
 
     labels: tuple[str, ...]
@@ -46,9 +46,9 @@ class StudyTable:
     """Ready for the template."""
 
     axes: tuple[str, ...]
-    columns: tuple[Column, ...]
-    attacks: tuple[Row, ...]
-    baselines: tuple[Row, ...]
+    columns: tuple[MetricColumn, ...]
+    attacks: tuple[AttackRow, ...]
+    baselines: tuple[AttackRow, ...]
 
     @property
     def has_published(self) -> bool:
@@ -68,7 +68,7 @@ def study_table(results: StudyResults) -> StudyTable:
     return StudyTable(
         axes=tuple(short[axis] for axis in results.axes),
         columns=tuple(
-            Column(f"{metric_title(name)} {'↑' if name in results.higher_is_better else '↓'}", name in published)
+            MetricColumn(f"{metric_title(name)} {'↑' if name in results.higher_is_better else '↓'}", name in published)
             for name in results.metrics
         ),
         attacks=tuple(_row(line, results) for line in results.lines if not line.is_baseline),
@@ -76,13 +76,13 @@ def study_table(results: StudyResults) -> StudyTable:
     )
 
 
-def _baselines(results: StudyResults) -> tuple[Row, ...]:
+def _baselines(results: StudyResults) -> tuple[AttackRow, ...]:
     """A baseline that has the same numbers at every point is one row."""
-    rows: dict[str, list[Row]] = {}
+    rows: dict[str, list[AttackRow]] = {}
     for line in results.lines:
         if line.is_baseline:
             rows.setdefault(line.attack, []).append(_row(line, results))
-    shown: list[Row] = []
+    shown: list[AttackRow] = []
     for same in rows.values():
         if len(same) > 1 and len({(row.sample, row.numbers) for row in same}) == 1:
             shown.append(replace(same[0], labels=(ANY,) * len(results.axes)))
@@ -91,10 +91,10 @@ def _baselines(results: StudyResults) -> tuple[Row, ...]:
     return tuple(shown)
 
 
-def _row(line: Line, results: StudyResults) -> Row:
+def _row(line: StudyLine, results: StudyResults) -> AttackRow:
     failed = f"{count(line.failures)} failed" if line.failures else ""
     seeds = plural(line.seeds, "seed") if line.seeds > 1 else ""
-    return Row(
+    return AttackRow(
         labels=tuple(label_text(line.point[axis]) for axis in results.axes),
         attack=baseline_title(line.attack) if line.is_baseline else line.attack,
         adaptive=bool(line.adaptive) and any(other.adaptive is False for other in results.lines),
@@ -103,7 +103,7 @@ def _row(line: Line, results: StudyResults) -> Row:
     )
 
 
-def _numbers(line: Line, metric: str) -> tuple[Number, Number]:
+def _numbers(line: StudyLine, metric: str) -> tuple[Number, Number]:
     published = Number(metric_value(metric, line.published.get(metric)))
     interval = line.metrics.get(metric)
     if interval is None:

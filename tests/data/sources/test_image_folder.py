@@ -8,8 +8,10 @@ from PIL import Image
 
 from fedleak.data.sources.image_folder import ImageFolder
 from fedleak.errors import InputError
+from tests.data_folder import data_folder, needs_data
 
-SHARED = Path(__file__).parents[3] / "shared/data"
+CIFAR10 = "cifar10/test"
+PHOTOGRAPHS = "imagenet_samples"
 
 
 def save(path: Path, value: int, *, size: tuple[int, int] = (6, 5)) -> None:
@@ -107,15 +109,15 @@ def test_a_damaged_image_is_named(folder: Path) -> None:
         ImageFolder(root=folder).load()
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here")
+@needs_data(CIFAR10)
 def test_cifar10_in_a_folder_loads() -> None:
-    splits = ImageFolder(root=SHARED / "cifar10/test").load()
+    splits = ImageFolder(root=data_folder(CIFAR10)).load()
     assert splits.input_shape == (3, 32, 32)
     assert (len(splits.class_names), len(splits.train), len(splits.test)) == (10, 3200, 800)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here")
+@needs_data(PHOTOGRAPHS)
 def test_folders_of_imagenet_are_cropped_and_resized() -> None:
-    splits = ImageFolder(root=SHARED / "imagenet_samples", classes=4, size=64, crop=0.875).load()
+    splits = ImageFolder(root=data_folder(PHOTOGRAPHS), classes=4, size=64, crop=0.875).load()
     assert splits.input_shape == (3, 64, 64)
     assert splits.class_names[0] == "n01440764"

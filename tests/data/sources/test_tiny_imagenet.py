@@ -7,8 +7,9 @@ from PIL import Image
 
 from fedleak.data.sources.tiny_imagenet import ANNOTATIONS, TinyImageNet
 from fedleak.errors import InputError
+from tests.data_folder import data_folder, needs_data
 
-SHARED = Path(__file__).parents[3] / "shared/data/tinyimagenet100"
+TINY_IMAGENET = "tinyimagenet100"
 WNIDS = ("n01443537", "n01629819", "n01641577")
 
 
@@ -57,8 +58,8 @@ def test_a_missing_split_is_named(original: Path) -> None:
         TinyImageNet(root=original).load()
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here")
+@needs_data(TINY_IMAGENET)
 def test_the_layout_of_class_folders_loads_too() -> None:
-    splits = TinyImageNet(root=SHARED, classes=10, per_class=12).load()
+    splits = TinyImageNet(root=data_folder(TINY_IMAGENET), classes=10, per_class=12).load()
     assert splits.input_shape == (3, 64, 64)
     assert (len(splits.train), len(splits.test)) == (120, 120)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fedleak.studies.claims.base import Check, State, above_zero, missing, where_text, worst
+from fedleak.studies.claims.base import ClaimCheck, State, above_zero, missing, where_text, worst
 
 
 def test_an_interval_above_zero_holds_and_one_below_does_not() -> None:
@@ -27,8 +27,8 @@ def test_without_an_interval_nothing_is_decided() -> None:
     assert above_zero("x", 1.0, None).state == "inconclusive"
 
 
-def check(state: State) -> Check:
-    return Check(label="", value=1.0, state=state)
+def check(state: State) -> ClaimCheck:
+    return ClaimCheck(label="", value=1.0, state=state)
 
 
 @pytest.mark.parametrize(

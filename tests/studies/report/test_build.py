@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedleak.errors import InputError
-from fedleak.studies.claims.base import Check, Verdict
+from fedleak.studies.claims.base import ClaimCheck, ClaimVerdict
 from fedleak.studies.report.build import render_study, write_study_report
 from fedleak.studies.results import CellLine, StudyResults, load_study_results
 
@@ -41,8 +41,8 @@ def test_it_links_to_every_cell(finished: Path) -> None:
 
 def test_text_is_escaped_and_failures_are_shown(finished: Path) -> None:
     results = load_study_results(finished)
-    check = Check(label="<b>case</b>", value=None, state="inconclusive", hint="<i>more</i>")
-    verdict = Verdict(kind="less", statement="<u>claim</u>", state="inconclusive", checks=(check,))
+    check = ClaimCheck(label="<b>case</b>", value=None, state="inconclusive", hint="<i>more</i>")
+    verdict = ClaimVerdict(kind="less", statement="<u>claim</u>", state="inconclusive", checks=(check,))
     failed = CellLine(key="x", point=results.cells[0].point, seed=0, status="failed", reason="<p>", log_tail=("<hr>",))
     changed = results.model_copy(update={"verdicts": (verdict,), "cells": (failed,), "name": "<h1>"})
     html = render_study(changed, finished)

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from fedleak.results.schema import Interval
 from fedleak.studies.report.table import ANY, study_table
-from fedleak.studies.results import Line, StudyResults
+from fedleak.studies.results import StudyLine, StudyResults
 
 
-def line(attack: str, pairs: int, mean: float, **published: float) -> Line:
-    return Line(
+def line(attack: str, pairs: int, mean: float, **published: float) -> StudyLine:
+    return StudyLine(
         point={"adversary.injection.pairs": pairs},
         attack=attack,
         is_baseline=attack.startswith("baseline_"),
@@ -18,7 +18,7 @@ def line(attack: str, pairs: int, mean: float, **published: float) -> Line:
     )
 
 
-def results(*lines: Line) -> StudyResults:
+def results(*lines: StudyLine) -> StudyResults:
     return StudyResults(
         name="s",
         description="",

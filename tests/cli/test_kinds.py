@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+
+from fedleak.cli.kinds import EVERY_FAMILY, kinds_of
+from fedleak.families import FAMILIES
+
+
+def test_claims_and_trackers_stand_beside_the_families_of_scenarios() -> None:
+    assert set(EVERY_FAMILY) - set(FAMILIES) == {"claim", "tracker"}
+    assert set(kinds_of("claim")) == {"at_least", "correlates", "less", "monotone", "within"}
+    assert set(kinds_of("tracker")) == {"mlflow", "tensorboard"}
+
+
+@pytest.mark.parametrize("family", EVERY_FAMILY)
+def test_every_kind_says_what_it_is(family: str) -> None:
+    kinds = kinds_of(family)
+    assert kinds
+    assert list(kinds) == sorted(kinds)
+    assert all(component.summary() for component in kinds.values())

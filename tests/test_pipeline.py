@@ -1,0 +1,104 @@
+"""The stages in order: what each leaves, what is reused, what is refused."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import fedleak
+from fedleak.errors import FedleakError, InputError
+from fedleak.pipeline import attack_run, federate_scenario, open_run, run_scenario, write_report
+from fedleak.progress import QuietProgress
+from fedleak.results.schema import load_results
+from fedleak.run_directory import RunDirectory, scenario_fingerprint
+from tests.scenarios import run_federation, scenario, tiny, tree, write_scenario
+
+QUIET = QuietProgress()
+ONE_ATTACK = {"attacks": [{"kind": "lti", "hidden": 4, "training": {"epochs": 1}}]}
+
+
+@pytest.fixture(scope="module")
+def federated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose federation is finished; not to be changed."""
+    return run_federation(tmp_path_factory.mktemp("run") / "run", scenario(**ONE_ATTACK)).root
+
+
+@pytest.fixture
+def run(federated: Path, tmp_path: Path) -> RunDirectory:
+    """A copy of it."""
+    return RunDirectory(Path(shutil.copytree(federated, tmp_path / "run")))
+
+
+def test_a_run_lies_where_it_is_told_or_under_name_and_hash(tmp_path: Path) -> None:
+    checked = scenario()
+    assert open_run(checked, tmp_path).root == tmp_path
+    assert open_run(checked, None).root == Path("runs") / f"tiny-{scenario_fingerprint(checked)[:10]}"
+
+
+def test_a_finished_federation_is_reused(run: RunDirectory) -> None:
+    before = tree(run.transcript)
+    age = (run.transcript / "manifest.json").stat().st_mtime_ns
+    federate_scenario(scenario(**ONE_ATTACK), run, force=False, progress=QUIET)
+    assert tree(run.transcript) == before
+    assert (run.transcript / "manifest.json").stat().st_mtime_ns == age
+
+
+def test_an_attack_leaves_results_and_a_report(run: RunDirectory) -> None:
+    results = attack_run(run, progress=QUIET)
+    assert results is not None
+    assert results == load_results(run.root)
+    assert {summary.attack for summary in results.attacks if not summary.is_baseline} == {"lti"}
+    page = run.root / "report.html"
+    page.unlink()
+    assert write_report(run) == page
+    assert page.is_file()
+
+
+def test_attacks_can_be_changed_after_the_federation(run: RunDirectory) -> None:
+    results = attack_run(run, overrides=["attacks.lti.id=other"], progress=QUIET)
+    assert results is not None
+    assert [summary.attack for summary in results.attacks if not summary.is_baseline] == ["other"]
+    assert run.scenario().attacks[0].name == "other", "the directory says what was run"
+
+
+@pytest.mark.parametrize("override", ["federation.rounds=3", "seed=5", "model.hidden=[7]"])
+def test_the_federation_cannot_be_changed_afterwards(run: RunDirectory, override: str) -> None:
+    before = tree(run.root)
+    with pytest.raises(InputError, match="what the federation did cannot be overridden"):
+        attack_run(run, overrides=[override], progress=QUIET)
+    assert tree(run.root) == before
+
+
+def test_without_truth_there_are_reconstructions_but_no_results(run: RunDirectory) -> None:
+    shutil.rmtree(run.truth)
+    assert attack_run(run, progress=QUIET) is None
+    assert (run.attacks / "lti").is_dir()
+    assert not (run.root / "results.json").exists()
+
+
+def test_a_run_whose_truth_is_gone_cannot_be_finished(run: RunDirectory) -> None:
+    shutil.rmtree(run.truth)
+    with pytest.raises(FedleakError, match="is gone"):
+        run_scenario(scenario(**ONE_ATTACK), out=run.root, force=False, progress=QUIET)
+
+
+def test_an_unknown_device_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="device"):
+        run_scenario(scenario(device="cuda:63"), out=tmp_path / "run", force=False, progress=QUIET)
+    assert not (tmp_path / "run").exists()
+
+
+def test_python_takes_a_mapping_a_path_or_a_name(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = fedleak.run(tiny(**ONE_ATTACK), out=run.root)
+    file = write_scenario(tmp_path, **ONE_ATTACK)
+    for given in (file, str(file)):
+        assert fedleak.run(given, out=str(run.root)).fingerprint == results.fingerprint
+    with pytest.raises(InputError, match="did you mean 'quickstart'"):
+        fedleak.run("quickstar")
+    with pytest.raises(InputError, match=r"seed.*'x'"):
+        fedleak.run("quickstart", overrides=["seed=x"])
