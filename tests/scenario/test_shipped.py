@@ -25,10 +25,10 @@ def test_it_is_valid(file: Path, budget: str | None) -> None:
 
 
 def test_the_readme_names_every_scenario() -> None:
-    readme = (FOLDER.parent / "README.md").read_text("utf-8")
+    readme = (FOLDER / "README.md").read_text("utf-8")
     assert FILES
     for file in FILES:
-        assert file.relative_to(FOLDER.parent).as_posix() in readme
+        assert f"`{file.relative_to(FOLDER).as_posix()}`" in readme
 
 
 def test_a_source_tree_ships_its_scenarios() -> None:
