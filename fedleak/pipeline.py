@@ -95,7 +95,7 @@ def write_report(run: RunDirectory) -> Path:
 
 
 def run(
-    scenario: Path | str | Mapping[str, Any],
+    scenario: Path | str | Mapping[str, Any] | Scenario,
     *,
     overrides: Sequence[str] = (),
     budget: str | None = None,
@@ -108,7 +108,7 @@ def run(
     """Run a scenario from Python; the same as ``fedleak run``.
 
     Args:
-        scenario: a YAML file, the name of a scenario that ships, or the content of one as a mapping.
+        scenario: a YAML file, the name of a scenario that ships, the content of one as a mapping, or a checked one.
         overrides: ``path=value`` strings, as for ``--set``.
         budget, seed, device, out, force: as on the command line.
         progress: where to report; silent unless given.
@@ -117,7 +117,7 @@ def run(
         InputError: if the scenario is wrong; nothing has been written.
         FedleakError: if the run could not be finished.
     """
-    source = scenario if isinstance(scenario, Mapping) else find_scenario(Path(scenario))
+    source = find_scenario(Path(scenario)) if isinstance(scenario, str | Path) else dict(scenario)
     loaded = load_scenario(source, overrides=overrides, budget=budget, seed=seed, device=device)
     _, results = run_scenario(
         loaded, out=Path(out) if out is not None else None, force=force, progress=progress or QuietProgress()
