@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict
+
+ENCODED_BYTES = AliasChoices("encoded_bytes", "bytes_per_update")
+"""Names under which the encoded size of an update is read: results before 0.2 have the second one."""
 
 
 class Record(BaseModel):

@@ -64,6 +64,10 @@ class Attack(Component):
     annotated ``<capability> | None`` is given only where ``wanted`` says that the settings ask for it.
     """
 
+    stream: ClassVar[str | None] = None
+    """Name of the kind's random streams; the kind unless given. A kind that was renamed keeps its old one here, so that
+    the same scenario and seed give the same results."""
+
     id: Slug | None = None
     """Name in results; the kind unless given."""
     version: Literal["current", "known"] = "current"
@@ -73,6 +77,16 @@ class Attack(Component):
     def name(self) -> str:
         """``id``, or the kind where the scenario gives none."""
         return self.id or self.kind
+
+    @property
+    def training_stream(self) -> str:
+        """Name of the random stream of the training, the same for all entries of a kind."""
+        return self.stream or self.kind
+
+    @property
+    def attack_stream(self) -> str:
+        """Name of the random streams in which updates are attacked, an entry's own."""
+        return self.id or self.training_stream
 
     @classmethod
     def entry_methods(cls) -> tuple[Callable[..., Any], ...]:
@@ -152,10 +166,6 @@ class TrainedAttack(Attack, Generic[T]):
     device) -> T`` makes it usable; ``reconstruct(trained, <capabilities>, *, generator)`` applies it. Only
     ``reconstruct`` may ask for a victim's update.
     """
-
-    training_stream: ClassVar[str | None] = None
-    """Name of the random stream of the training; the kind unless given. A kind that was renamed keeps its old one here,
-    so that the same scenario and seed train the same."""
 
     @property
     def adapts(self) -> bool:

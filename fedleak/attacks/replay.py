@@ -15,8 +15,8 @@ from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
 from fedleak.client.postprocess.gradient_masking import fits
 from fedleak.tasks.base import LearningTask
 from fedleak.tasks.classification import CLASSIFICATION
+from fedleak.tensors import Tensors
 
-Tensors = dict[str, Tensor]
 Order = tuple[tuple[int, ...], ...]
 """Positions in the batch of images that each local step takes, step by step."""
 

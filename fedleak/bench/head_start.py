@@ -15,13 +15,14 @@ from torch import Tensor
 from fedleak.attacks.generative.git_ridge import GitRidge, RidgeInverter
 from fedleak.attacks.inversion.engine import Engine
 from fedleak.attacks.inversion.objective import BroadcastTensors, SearchTensors, TrialTensors
-from fedleak.attacks.replay import Tensors, split_state
+from fedleak.attacks.replay import split_state
 from fedleak.bench.base import Measured, stopwatch
 from fedleak.client.local_training import LocalTraining, compute_updates
 from fedleak.data.sources.base import LabelledImages
 from fedleak.metrics.psnr import Psnr
 from fedleak.models.lenet import LeNet
 from fedleak.progress import Progress
+from fedleak.tensors import Tensors
 from fedleak.threat import InjectedPairs, SharedUpdate
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.rows import RowFile

@@ -23,8 +23,8 @@ def results_table(results: Results, *, width: int) -> Table:
         table.add_column(name.upper(), justify="right", no_wrap=True)
     for heading in ("labels", "training", "per update"):
         table.add_column(heading, justify="right", no_wrap=True)
-    if results.bytes_per_update is not None:
-        table.caption, table.caption_justify = f"{results.bytes_per_update:,.0f} bytes per update", "left"
+    if results.encoded_bytes is not None:
+        table.caption, table.caption_justify = f"{results.encoded_bytes:,.0f} bytes per update", "left"
     previous_baseline = False
     for summary in results.attacks:
         if summary.is_baseline and not previous_baseline:

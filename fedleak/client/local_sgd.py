@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from fedleak.client.schedule.base import Schedule
 from fedleak.component import Settings, choice
+from fedleak.tensors import Tensors
 
 if TYPE_CHECKING:
     ScheduleChoice = Schedule
 else:
     ScheduleChoice = choice(Schedule, "fedleak.client.schedule")
-
-
-Tensors = dict[str, Tensor]
 
 
 class LocalSgd(Settings):

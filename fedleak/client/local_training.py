@@ -21,11 +21,12 @@ from fedleak.client.per_batch import per_batch_gradients, weighted_layers
 from fedleak.client.postprocess.gradient_masking import fits
 from fedleak.tasks.base import LearningTask
 from fedleak.tasks.classification import CLASSIFICATION
+from fedleak.tensors import Tensors
 
-State = dict[str, Tensor]
-Loss = Callable[[State, State, Tensor, Tensor], tuple[Tensor, State]]
-Shared = tuple[State, State, Tensor]
-GradientOf = Callable[[Loss, State, State, Tensor, Tensor], tuple[State, Tensor, State]]
+Loss = Callable[[Tensors, Tensors, Tensor, Tensor], tuple[Tensor, Tensors]]
+Shared = tuple[Tensors, Tensors, Tensor]
+Gradients = tuple[Tensors, Tensor, Tensors]
+GradientOf = Callable[[Loss, Tensors, Tensors, Tensor, Tensor], Gradients]
 
 VMAP_BYTES = 256 * 2**20
 VMAP_BATCHES = 250  # larger groups are no faster on CPUs and need more memory
@@ -58,8 +59,8 @@ class LocalTraining:
 class Updates:
     """``n`` updates: name -> ``(n, *shape)``; new buffers likewise; mean loss of each, ``(n,)``."""
 
-    tensors: State
-    buffers: State
+    tensors: Tensors
+    buffers: Tensors
     losses: Tensor
 
 
@@ -117,18 +118,18 @@ class _Work:
     """What all batches of a call have in common: where they start, and the places of each local step's images."""
 
     model: nn.Module
-    parameters: State
+    parameters: Tensors
     training: LocalTraining
     order: list[Tensor]
 
-    def update(self, gradient_of: GradientOf, buffers: State, images: Tensor, targets: Tensor) -> Shared:
+    def update(self, gradient_of: GradientOf, buffers: Tensors, images: Tensor, targets: Tensor) -> Shared:
         """Update, new buffers and mean loss of one batch ``(M, C, H, W)``."""
         if self.training.protocol == "fedsgd":
             gradient, value, buffers = gradient_of(self._loss, self.parameters, buffers, images, targets)
             return gradient, buffers, value
         sgd, weights = self.training.sgd, self._trained()
         losses = []
-        velocity: State = {}
+        velocity: Tensors = {}
         for batch, rate in zip(self.order, sgd.rates(self.training.learning_rate, len(self.order)), strict=True):
             gradient, value, buffers = gradient_of(self._loss, weights, buffers, images[batch], targets[batch])
             weights, velocity = sgd_step(weights, gradient, velocity, rate=rate, settings=sgd)
@@ -136,16 +137,16 @@ class _Work:
         delta = {name: weights.get(name, weight) - weight for name, weight in self.parameters.items()}
         return delta, buffers, torch.stack(losses).mean()
 
-    def _trained(self) -> State:
+    def _trained(self) -> Tensors:
         return {name: p for name, p in self.parameters.items() if not fits(name, self.training.frozen)}
 
-    def _loss(self, trained: State, buffers: State, x: Tensor, y: Tensor) -> tuple[Tensor, State]:
+    def _loss(self, trained: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
         # Normalisation layers write into the buffers they are given: these are this batch's own.
         outputs = functional_call(self.model, (self.parameters | trained, buffers), (x,))
         return self.training.task.loss(outputs, y), buffers
 
 
-def _group(work: _Work, buffers: State, images: Tensor, targets: Tensor) -> Shared:
+def _group(work: _Work, buffers: Tensors, images: Tensor, targets: Tensor) -> Shared:
     training = work.training
     layers = weighted_layers(work.model) if training.protocol == "fedsgd" and not training.train_mode else None
     if layers and not buffers:
@@ -163,17 +164,17 @@ def _group(work: _Work, buffers: State, images: Tensor, targets: Tensor) -> Shar
         return vmap(partial(work.update, _functional), randomness="different")(own_buffers, images, targets)
 
 
-def _stacked(tensors: State) -> State:
+def _stacked(tensors: Tensors) -> Tensors:
     return {name: tensor.unsqueeze(0) for name, tensor in tensors.items()}
 
 
-def _functional(loss: Loss, trained: State, buffers: State, x: Tensor, y: Tensor) -> tuple[State, Tensor, State]:
+def _functional(loss: Loss, trained: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> Gradients:
     """Gradient, loss and new buffers, in a form that ``vmap`` can run for many batches."""
     gradient, (value, new) = grad_and_value(loss, has_aux=True)(trained, buffers, x, y)
     return gradient, value, new
 
 
-def _autograd(loss: Loss, trained: State, buffers: State, x: Tensor, y: Tensor) -> tuple[State, Tensor, State]:
+def _autograd(loss: Loss, trained: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> Gradients:
     """The same for one batch."""
     leaves = {name: weight.detach().requires_grad_() for name, weight in trained.items()}
     value, new = loss(leaves, buffers, x, y)

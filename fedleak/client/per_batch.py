@@ -15,8 +15,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from fedleak.tasks.base import LearningTask
 from fedleak.tasks.classification import CLASSIFICATION
-
-State = dict[str, Tensor]
+from fedleak.tensors import Tensors
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def per_batch_gradients(
     targets: Tensor,
     *,
     task: LearningTask = CLASSIFICATION,
-) -> tuple[State, Tensor] | None:
+) -> tuple[Tensors, Tensor] | None:
     """Gradients of each batch's mean loss.
 
     Args:
@@ -73,7 +72,7 @@ def per_batch_gradients(
         return None
     losses = task.loss(outputs, targets.flatten(0, 1), reduction="none").reshape(count, -1).mean(dim=1)
     backward = torch.autograd.grad(losses.sum(), [call.output for call in calls])
-    gradients: State = {}
+    gradients: Tensors = {}
     for call, d in zip(calls, backward, strict=True):
         gradients[f"{call.name}.weight"] = _weight(call, d, count)
         if call.layer.bias is not None:

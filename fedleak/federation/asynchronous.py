@@ -10,7 +10,8 @@ from flwr.app import ArrayRecord, Message, MetricRecord
 
 from fedleak.federation.strategy import UpdateAveraging
 from fedleak.federation.wire import Reply
-from fedleak.server.aggregation.base import Aggregation, Arrival, State
+from fedleak.server.aggregation.base import Aggregation, Arrival
+from fedleak.tensors import NamedTensors
 
 
 class AsynchronousServer(UpdateAveraging):
@@ -22,7 +23,7 @@ class AsynchronousServer(UpdateAveraging):
         settings: as ``UpdateAveraging``.
     """
 
-    def __init__(self, rule: Aggregation, *, memory: State, **settings: Any) -> None:
+    def __init__(self, rule: Aggregation, *, memory: NamedTensors, **settings: Any) -> None:
         super().__init__(**settings)
         self._rule, self.memory = rule, memory
 

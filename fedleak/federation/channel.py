@@ -13,7 +13,8 @@ from flwr.serverapp.strategy import Strategy
 from fedleak.client.postprocess.encoding.update import encode_update
 from fedleak.errors import FederationError
 from fedleak.federation.failures import WorkerLostError, client_failure, is_lost_worker
-from fedleak.federation.wire import Reply, State, model_of, with_model
+from fedleak.federation.wire import Reply, model_of, with_model
+from fedleak.tensors import NamedTensors
 from fedleak.transcript.manifest import Status, UpdateRecord
 
 
@@ -28,7 +29,7 @@ class ExpectedUpdate:
 
 
 RecordUpdate = Callable[[ExpectedUpdate, Reply], None]
-Craft = Callable[[int, int, State], State | None]
+Craft = Callable[[int, int, NamedTensors], NamedTensors | None]
 """(round, client, the model that it would be sent) -> what it is sent instead; None to leave it alone."""
 
 
@@ -64,7 +65,7 @@ class ChannelTap(Strategy):
         expected: Callable[[int], Iterable[ExpectedUpdate]],
         record: RecordUpdate,
         craft: Craft | None = None,
-        record_sent: Callable[[int, int, State], None] | None = None,
+        record_sent: Callable[[int, int, NamedTensors], None] | None = None,
     ) -> None:
         self._inner, self._clients, self._expected, self._record = inner, clients, expected, record
         self._craft, self._record_sent = craft, record_sent

@@ -21,7 +21,7 @@ from fedleak.client.augment.base import Batch, apply_augmentations
 from fedleak.client.dp_sgd import DpSgd
 from fedleak.client.guard.base import check_model
 from fedleak.client.local_training import LocalTraining, Updates, compute_updates
-from fedleak.client.postprocess.base import PostProcess, apply_chain
+from fedleak.client.postprocess.base import PostProcess, apply_steps
 from fedleak.client.postprocess.error_feedback import share_with_feedback
 from fedleak.client.postprocess.gradient_masking import frozen_layers
 from fedleak.client.private_gradient import private_gradient
@@ -216,7 +216,7 @@ def _processed(
     )
     if told.client.error_feedback and origin == MessageType.TRAIN:
         return _share_with_feedback(told, context, update, generator)
-    return apply_chain(told.client.postprocess, update, generator=generator)
+    return apply_steps(told.client.postprocess, update, generator=generator)
 
 
 def _share_with_feedback(

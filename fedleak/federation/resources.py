@@ -7,12 +7,12 @@ import socket
 import psutil
 
 from fedleak.errors import InputError
-from fedleak.scenario.schema import Engine
+from fedleak.scenario.schema import SimulationEngine
 
 CONNECT_SECONDS = 5.0
 
 
-def check_resources(engine: Engine) -> None:
+def check_resources(engine: SimulationEngine) -> None:
     """Refuse a scenario whose clients could never be scheduled; Flower would wait for ever.
 
     Raises:

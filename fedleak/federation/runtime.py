@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from fedleak.errors import FederationError
-from fedleak.scenario.schema import Engine
+from fedleak.scenario.schema import SimulationEngine
 
 if TYPE_CHECKING:
     from flwr.serverapp import ServerApp
@@ -41,7 +41,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
-def run_server(server: Server, engine: Engine) -> None:
+def run_server(server: Server, engine: SimulationEngine) -> None:
     """Run the federation to its end, with a new engine whenever a worker was lost.
 
     Raises:
@@ -68,7 +68,7 @@ def _work_done(server: Server) -> int:
     return len(server.writer.rounds) + server.writer.pairs_done
 
 
-def _run_serial(server: Server, engine: Engine) -> None:
+def _run_serial(server: Server, engine: SimulationEngine) -> None:
     import torch
 
     from fedleak.federation.client import app
@@ -81,7 +81,7 @@ def _run_serial(server: Server, engine: Engine) -> None:
         torch.set_num_threads(threads)  # the clients, in this very process, change it
 
 
-def _run_ray(server: Server, engine: Engine) -> None:
+def _run_ray(server: Server, engine: SimulationEngine) -> None:
     """Flower's engine runs in a thread of its own, so that a signal reaches this one and can stop it."""
     if engine.address is None:
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(ORPHAN_SECONDS))
@@ -106,7 +106,7 @@ class _Simulation(threading.Thread):
         error: why the server or the engine failed.
     """
 
-    def __init__(self, server: Server, engine: Engine) -> None:
+    def __init__(self, server: Server, engine: SimulationEngine) -> None:
         super().__init__(name="flower-simulation", daemon=True)
         self._server, self._engine = server, engine
         self.server_done = threading.Event()
@@ -184,7 +184,7 @@ def _root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def _backend_config(engine: Engine) -> dict[str, Any]:
+def _backend_config(engine: SimulationEngine) -> dict[str, Any]:
     init: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if engine.address is not None:
         init["address"] = engine.address

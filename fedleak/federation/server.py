@@ -26,11 +26,12 @@ from fedleak.federation.plan import Plan, initial_model, network_factory
 from fedleak.federation.secure_aggregation import aggregate_securely
 from fedleak.federation.strategy import UpdateAveraging
 from fedleak.federation.sum_channel import SumTap
-from fedleak.federation.wire import Instruction, Reply, State
+from fedleak.federation.wire import Instruction, Reply
 from fedleak.progress import Progress
 from fedleak.scenario.schema import ClientSettings
 from fedleak.server.crafting.base import Crafting
 from fedleak.tasks.base import LearningTask
+from fedleak.tensors import NamedTensors
 from fedleak.threat import BatchStatistics
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.manifest import RoundRecord
@@ -122,7 +123,7 @@ class Server:
             record_sent=self.writer.save_sent,
         )
 
-    def _craft(self, number: int, client: int, state: State) -> State | None:
+    def _craft(self, number: int, client: int, state: NamedTensors) -> NamedTensors | None:
         """What the adversary's server sends a client of a round instead of ``state``."""
         if self.crafting is None:
             return None

@@ -9,7 +9,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
 from fedleak.federation.wire import Instruction, broadcast, split
-from fedleak.server.aggregation.base import State
+from fedleak.tensors import NamedTensors
 
 
 class UpdateAveraging(FedAvg):
@@ -27,14 +27,14 @@ class UpdateAveraging(FedAvg):
         memory: what the server keeps from round to round beside the model; a mean keeps nothing.
     """
 
-    memory: State = {}
+    memory: NamedTensors = {}
 
     def __init__(
         self,
         *,
         nodes: Mapping[int, int],
         versions: Callable[[int], Mapping[int, int]],
-        load: Callable[[int], State],
+        load: Callable[[int], NamedTensors],
         instruct: Callable[[int, int], Instruction],
         step: float,
         mean: FedAvg | None = None,
@@ -42,7 +42,7 @@ class UpdateAveraging(FedAvg):
         super().__init__(min_train_nodes=1, min_evaluate_nodes=1, min_available_nodes=1)
         self._nodes, self._versions, self._load, self._instruct, self._step = nodes, versions, load, instruct, step
         self._mean = mean or FedAvg()
-        self._states: dict[int, State] = {}
+        self._states: dict[int, NamedTensors] = {}
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

@@ -20,11 +20,10 @@ from torch import Tensor
 from fedleak.component import Settings
 from fedleak.examples import InputShape, Normalisation
 from fedleak.scenario.schema import ClientSettings, ModelChoice, TaskChoice
+from fedleak.tensors import NamedTensors
 
 INJECT = "query.inject"
 WHOAMI = "query.whoami"
-
-State = Mapping[str, Tensor]
 
 _BUFFERS = "buffers/"
 _STATISTICS = "batch-statistics/"
@@ -108,7 +107,7 @@ def model_of(message: Message) -> dict[str, Tensor]:
     return state
 
 
-def with_model(content: RecordDict, state: State) -> RecordDict:
+def with_model(content: RecordDict, state: NamedTensors) -> RecordDict:
     """The same message content with another model; the argument, which messages may share, is left as it was."""
     arrays = ArrayRecord(torch_state_dict=dict(state))
     return RecordDict({name: arrays if name == "arrays" else record for name, record in content.items()})
@@ -127,9 +126,9 @@ class Reply:
         clients: how many clients' updates it is the mean of.
     """
 
-    update: State
-    buffers: State = field(default_factory=dict)
-    statistics: State = field(default_factory=dict)
+    update: NamedTensors
+    buffers: NamedTensors = field(default_factory=dict)
+    statistics: NamedTensors = field(default_factory=dict)
     samples: int | None = None
     loss: float | None = None
     clients: int = 1
@@ -163,7 +162,7 @@ class Reply:
         return cls(update, buffers, statistics, samples, loss, int(cast(int, metrics.get(_CLIENTS, 1))))
 
 
-def split(arrays: ArrayRecord) -> tuple[State, State, State]:
+def split(arrays: ArrayRecord) -> tuple[NamedTensors, NamedTensors, NamedTensors]:
     """Update, buffers and batch statistics of a reply's arrays, or of the mean of several."""
     tensors: dict[str, Tensor] = arrays.to_torch_state_dict()
     buffers, statistics = (_under(prefix, tensors) for prefix in (_BUFFERS, _STATISTICS))
@@ -171,9 +170,9 @@ def split(arrays: ArrayRecord) -> tuple[State, State, State]:
     return update, buffers, statistics
 
 
-def _prefixed(prefix: str, tensors: State) -> dict[str, Tensor]:
+def _prefixed(prefix: str, tensors: NamedTensors) -> dict[str, Tensor]:
     return {prefix + name: tensor for name, tensor in tensors.items()}
 
 
-def _under(prefix: str, tensors: State) -> dict[str, Tensor]:
+def _under(prefix: str, tensors: NamedTensors) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -116,7 +116,7 @@ def _tiles(results: Results) -> tuple[Tile, ...]:
         Tile("Victims' images scored", count(len(scored))),
         Tile("Pairs injected", count(results.pairs) if results.pairs is not None else "none"),
         Tile("Final test accuracy", percent(accuracy)),
-        Tile("Bytes per update", DASH if results.bytes_per_update is None else count(round(results.bytes_per_update))),
+        Tile("Bytes per update", DASH if results.encoded_bytes is None else count(round(results.encoded_bytes))),
         *_privacy(results),
     )
 

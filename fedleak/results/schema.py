@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from fedleak.errors import InputError
-from fedleak.records import Record, write_atomically
+from fedleak.records import ENCODED_BYTES, Record, write_atomically
 
 RESULTS_JSON = "results.json"
 RESULTS_CSV = "results.csv"
@@ -45,8 +45,8 @@ class ResultRow(Record):
     label_true: int | None = None
     label_guess: int | None = None
     seconds: float | None = None
-    bytes_per_update: int | None = None
-    """What the update behind the image took on the wire."""
+    encoded_bytes: int | None = Field(default=None, validation_alias=ENCODED_BYTES)
+    """Size of the update behind the image in our shortest exact encoding; a real wire adds framing of its own."""
     status: Literal["ok", "failed"] = "ok"
     reason: str = ""
 
@@ -61,7 +61,7 @@ class ResultRow(Record):
         round: int,
         summed: tuple[int, ...] = (),
         seconds: float | None = None,
-        bytes_per_update: int | None = None,
+        encoded_bytes: int | None = None,
     ) -> Self:
         """The row of an update on which the attack failed; it has no image and no metrics."""
         return cls(
@@ -71,7 +71,7 @@ class ResultRow(Record):
             round=round,
             summed=summed,
             seconds=seconds,
-            bytes_per_update=bytes_per_update,
+            encoded_bytes=encoded_bytes,
             status="failed",
             reason=reason,
         )
@@ -194,8 +194,8 @@ class Results(Record):
     delta: float | None = None
     privacy_unit: Literal["example", "client"] | None = None
     """What epsilon hides: one example, or all that one client does."""
-    bytes_per_update: float | None = None
-    """Mean over the recorded updates of what one took on the wire, in its shortest exact encoding."""
+    encoded_bytes: float | None = Field(default=None, validation_alias=ENCODED_BYTES)
+    """Mean size of a recorded update in our shortest exact encoding."""
     withheld: tuple[CapabilityNote, ...] = ()
     """What the adversary was not granted."""
     notes: tuple[str, ...]
@@ -219,14 +219,12 @@ def to_csv(rows: tuple[ResultRow, ...]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     keys = ["attack", "kind", "victim", "round", "image"]
     writer.writerow(
-        [*keys, *core, "label_true", "label_guess", "seconds", *further, "bytes_per_update", "status", "reason"]
+        [*keys, *core, "label_true", "label_guess", "seconds", *further, "encoded_bytes", "status", "reason"]
     )
     for row in rows:
         cells = [row.attack, row.kind, row.victim, row.round, row.image, *(row.metrics.get(n) for n in core)]
         cells += [row.label_true, row.label_guess, row.seconds, *(row.metrics.get(n) for n in further)]
-        writer.writerow(
-            ["" if cell is None else cell for cell in [*cells, row.bytes_per_update, row.status, row.reason]]
-        )
+        writer.writerow(["" if cell is None else cell for cell in [*cells, row.encoded_bytes, row.status, row.reason]])
     return out.getvalue()
 
 

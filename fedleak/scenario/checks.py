@@ -12,7 +12,7 @@ from fedleak.results.schema import THEORY_PREFIX
 from fedleak.scenario.asynchrony import check_asynchrony
 from fedleak.scenario.privacy import check_privacy
 from fedleak.scenario.schema import Scenario
-from fedleak.scenario.sums import check_sums
+from fedleak.scenario.secure_aggregation import check_secure_aggregation
 from fedleak.threat import Capability, InferredLabels, InjectedPairs, required_capabilities
 
 DEVICE = re.compile(r"^(auto|cpu|cuda(:\d+)?|mps)$")
@@ -31,7 +31,7 @@ def check_scenario(scenario: Scenario) -> None:
         *_check_attacks(scenario),
         *_check_metrics(scenario),
         *_check_theory(scenario),
-        *check_sums(scenario),
+        *check_secure_aggregation(scenario),
         *check_privacy(scenario),
         *check_asynchrony(scenario),
     ]

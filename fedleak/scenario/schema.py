@@ -178,7 +178,7 @@ class Fault(Settings):
     """Raise an error; answer nothing; end the worker process; share an update that is not a number."""
 
 
-class Engine(Settings):
+class SimulationEngine(Settings):
     """Where and how the clients run; nothing here changes a result."""
 
     kind: Literal["ray", "serial"] = "ray"
@@ -210,7 +210,7 @@ class Federation(Settings):
     """Clip each client's update as a whole and add noise; epsilon is accounted for (needs ``fedleak[dp]``)."""
     secure_aggregation: SecureAggregation | None = None
     """The server, and with it the adversary, sees the sum of a round's updates only."""
-    engine: Engine = Engine()
+    engine: SimulationEngine = SimulationEngine()
     faults: tuple[Fault, ...] = ()
 
     @property

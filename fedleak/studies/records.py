@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from fedleak.records import Record, write_atomically
+from fedleak.records import ENCODED_BYTES, Record, write_atomically
 from fedleak.results.labels import class_accuracies
 from fedleak.results.leakage import worst_samples
 from fedleak.results.schema import WEIGHT_DISTANCE, AttackSummary, Picture, ResultRow, Results
@@ -72,8 +72,8 @@ class CellRecord(Record):
     """Time of attacking, scoring and reporting; the federation's is its own."""
     accuracy: float | None = None
     """Of the global model after the last round."""
-    bytes_per_update: float | None = None
-    """Mean size on the wire."""
+    encoded_bytes: float | None = Field(default=None, validation_alias=ENCODED_BYTES)
+    """Mean size of an update in our shortest exact encoding."""
     bytes_per_round: float | None = None
     """Of all clients that take part in a round."""
     higher_is_better: tuple[str, ...] = ()

@@ -132,7 +132,7 @@ def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
             status="ok",
             seconds=time.perf_counter() - start,
             accuracy=results.federation[-1].accuracy if results.federation else None,
-            bytes_per_update=results.bytes_per_update,
+            encoded_bytes=results.encoded_bytes,
             bytes_per_round=bytes_per_round(results),
             higher_is_better=(*results.higher_is_better, *ACCURACIES),
             attacks=measure(results),
@@ -144,7 +144,7 @@ def bytes_per_round(results: Results) -> float | None:
     """Mean size of an update times the clients that share one in a round; None where no size is known."""
     federation = Scenario.model_validate(results.scenario).federation
     clients = federation.clients_per_round or federation.clients
-    return None if results.bytes_per_update is None else clients * results.bytes_per_update
+    return None if results.encoded_bytes is None else clients * results.encoded_bytes
 
 
 def truth_digest(federation: RunDirectory) -> str:

@@ -24,7 +24,7 @@ Status = Literal["ok", "failed", "missing", "non_finite"]
 
 
 class UpdateRecord(Record):
-    """One update, or sum of updates, that was expected on the wire; ``row`` is its place in ``updates.npy``."""
+    """One update, or sum of updates, that was expected; ``row`` is its place in ``updates.npy``."""
 
     row: NonNegativeInt
     round: NonNegativeInt
@@ -36,7 +36,7 @@ class UpdateRecord(Record):
     """Rounds that had been aggregated into the model it was computed on; attacks know it only where it is granted."""
     samples: NonNegativeInt | None = None
     bytes: NonNegativeInt | None = None
-    """What it took on the wire in its shortest exact encoding, shared buffers included; unknown for foreign ones."""
+    """Its size in our shortest exact encoding, shared buffers included; unknown for updates recorded elsewhere."""
     status: Status
     reason: str = ""
     true_labels: tuple[int, ...] | None = None

@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from fedleak.errors import FederationError
 from fedleak.records import write_atomically
+from fedleak.tensors import NamedTensors
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.manifest import (
     MANIFEST,
@@ -35,7 +34,6 @@ from fedleak.version import __version__
 JOURNAL = "journal.jsonl"
 MEMORY = "memory"
 """Folder of what the server keeps in mind while the federation runs."""
-ModelState = Mapping[str, torch.Tensor]
 
 
 def model_file(version: int) -> str:
@@ -156,22 +154,22 @@ class TranscriptWriter:
         np.save(self.folder / "public/images.npy", images)
         np.save(self.folder / "public/labels.npy", labels)
 
-    def save_model(self, version: int, state: ModelState) -> None:
+    def save_model(self, version: int, state: NamedTensors) -> None:
         """Store the global model after ``version`` rounds."""
         self._save(model_file(version), state)
 
-    def _save(self, name: str, state: ModelState) -> None:
+    def _save(self, name: str, state: NamedTensors) -> None:
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
         temporary = path.with_suffix(".tmp")
         save_file({name: tensor.detach().contiguous() for name, tensor in state.items()}, temporary)
         temporary.replace(path)
 
-    def load_model(self, version: int) -> ModelState:
+    def load_model(self, version: int) -> NamedTensors:
         """Read a stored global model back."""
         return load_file(self.folder / model_file(version))
 
-    def load_memory(self, version: int) -> ModelState:
+    def load_memory(self, version: int) -> NamedTensors:
         """What the server's aggregation kept in mind after ``version`` rounds; empty if nothing."""
         path = self.folder / memory_file(version)
         return load_file(path) if path.is_file() else {}
@@ -193,15 +191,15 @@ class TranscriptWriter:
             raise RuntimeError("allocate comes first")
         self._updates.write(row, values[None])
 
-    def write_statistics(self, row: int, statistics: ModelState) -> None:
+    def write_statistics(self, row: int, statistics: NamedTensors) -> None:
         """Store the batch statistics behind one update, ``LAYER.mean`` and ``LAYER.var``."""
         self._save(statistics_file(row), statistics)
 
-    def save_sent(self, round_number: int, client: int, state: ModelState) -> None:
+    def save_sent(self, round_number: int, client: int, state: NamedTensors) -> None:
         """Store the model that a client was sent in a round instead of the broadcast one."""
         self._save(sent_file(round_number, client), state)
 
-    def finish_round(self, record: RoundRecord, memory: ModelState | None = None) -> None:
+    def finish_round(self, record: RoundRecord, memory: NamedTensors | None = None) -> None:
         """Mark a round as done, with what the server's aggregation keeps in mind for the next one."""
         if self._updates is not None:
             self._updates.sync()

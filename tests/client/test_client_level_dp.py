@@ -16,7 +16,7 @@ from flwr.clientapp.mod import LocalDpMod
 from flwr.supercore.differential_privacy import clip_inputs_inplace
 
 from fedleak.client.client_level_dp import ClientLevelDp
-from fedleak.client.postprocess.base import apply_chain, global_norm
+from fedleak.client.postprocess.base import apply_steps, global_norm
 from fedleak.errors import InputError, InputErrors
 from fedleak.federation.accounting import account_clients, epsilon
 from fedleak.federation.plan import make_plan
@@ -104,11 +104,11 @@ def test_local_noise_is_that_of_flowers_mod() -> None:
     sigma = sensitivity * math.sqrt(2 * math.log(1.25 / delta)) / spent / BOUND
     update = {"w": torch.full((20000,), 0.01)}
     settings = ClientLevelDp(noise="local", max_norm=BOUND, noise_multiplier=sigma)
-    ours = apply_chain(settings.steps, update, generator=torch.Generator().manual_seed(0))["w"]
+    ours = apply_steps(settings.steps, update, generator=torch.Generator().manual_seed(0))["w"]
     theirs = _flowers(LocalDpMod(BOUND, sensitivity, spent, delta), update["w"])
     assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.03)
     clipped = ClientLevelDp(max_norm=BOUND, noise_multiplier=sigma).steps
-    assert float(global_norm(apply_chain(clipped, update, generator=torch.Generator()))) == pytest.approx(BOUND)
+    assert float(global_norm(apply_steps(clipped, update, generator=torch.Generator()))) == pytest.approx(BOUND)
 
 
 def _flowers(mod: LocalDpMod, update: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from fedleak.client.local_sgd import LocalSgd, Tensors, sgd_step
+from fedleak.client.local_sgd import LocalSgd, sgd_step
+from fedleak.tensors import Tensors
 
 SETTINGS: list[dict[str, Any]] = [
     {},

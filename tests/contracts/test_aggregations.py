@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fedleak.families import kinds
-from fedleak.server.aggregation.base import Aggregation, Arrival, State
+from fedleak.server.aggregation.base import Aggregation, Arrival
+from fedleak.tensors import NamedTensors
 from tests.builders import with_required
 
 KINDS = list(kinds("aggregation"))
@@ -23,11 +24,11 @@ def rule(kind: str) -> Aggregation:
     return with_required(cls, **({"buffer": 4} if "buffer" in cls.model_fields else {}))
 
 
-def start() -> State:
+def start() -> NamedTensors:
     return {"w": torch.ones(2, 3), "running": torch.zeros(3), "count": torch.tensor(5), "kept": torch.ones(1)}
 
 
-def arrivals(versions: list[State], number: int) -> list[Arrival]:
+def arrivals(versions: list[NamedTensors], number: int) -> list[Arrival]:
     draws = torch.Generator().manual_seed(number)
     found = []
     for client in range(CLIENTS):
@@ -37,7 +38,7 @@ def arrivals(versions: list[State], number: int) -> list[Arrival]:
     return found
 
 
-def run(kind: str, folder: Path | None) -> list[State]:
+def run(kind: str, folder: Path | None) -> list[NamedTensors]:
     """All versions; between rounds the memory goes through a file in ``folder``."""
     versions, memory = [start()], {}
     for number in range(ROUNDS):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fedleak import seeds
 from fedleak.client.local_training import LocalTraining, Updates, compute_updates
-from fedleak.client.postprocess.base import apply_chain
+from fedleak.client.postprocess.base import apply_steps
 from fedleak.errors import FederationError
 from fedleak.federation import injection
 from fedleak.federation.client import LOCAL_BUFFERS, app
@@ -231,7 +231,7 @@ def test_pairs_come_from_the_clients_own_code_path(tmp_path: Path, monkeypatch: 
         own = update_of(checked, reader.model(round_number - 1), batch, torch.from_numpy(labels[index[pair]]))
         generator = seeds.torch_generator(0, "postprocess", "query.inject", 1, round_number, pair)
         steps = checked.federation.client.postprocess
-        expected = apply_chain(steps, {n: t[0] for n, t in own.tensors.items()}, generator=generator)
+        expected = apply_steps(steps, {n: t[0] for n, t in own.tensors.items()}, generator=generator)
         row = torch.from_numpy(reader.pair_updates().read(np.array([pair]))[0].astype(np.float32))
         check_close(reader.manifest.parameters.unflatten(row), expected)
 

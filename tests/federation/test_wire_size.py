@@ -56,10 +56,10 @@ def test_results_and_report_tell_the_size(tmp_path: Path) -> None:
     records = TranscriptReader(run.transcript).manifest.updates
     sizes = [record.bytes for record in records if record.bytes is not None]
     assert [record.bytes for record in records if record.status == "failed"] == [None]
-    assert results.bytes_per_update == pytest.approx(sum(sizes) / len(sizes))
+    assert results.encoded_bytes == pytest.approx(sum(sizes) / len(sizes))
     assert bytes_per_round(results) == pytest.approx(3 * sum(sizes) / len(sizes))
     rows = list(csv.DictReader((run.root / "results.csv").read_text().splitlines()))
     by_place = {(str(r.client), str(r.round)): str(r.bytes) for r in records}
-    assert all(row["bytes_per_update"] == by_place[row["victim"], row["round"]] for row in rows)
+    assert all(row["encoded_bytes"] == by_place[row["victim"], row["round"]] for row in rows)
     html = write_report(run).read_text()
-    assert f"<dt>Bytes per update</dt><dd>{round(results.bytes_per_update or 0):,}</dd>" in html
+    assert f"<dt>Bytes per update</dt><dd>{round(results.encoded_bytes or 0):,}</dd>" in html

@@ -21,7 +21,7 @@ def tiles(page: Page) -> dict[str, str]:
 
 
 def test_key_facts_by_hand(make_results: Make, tmp_path: Path) -> None:
-    results = make_results(rounds=2).model_copy(update={"bytes_per_update": 1234.6})
+    results = make_results(rounds=2).model_copy(update={"encoded_bytes": 1234.6})
     assert tiles(make_page(results, tmp_path)) == {
         "Dataset": "digits",
         "Model": "lenet",

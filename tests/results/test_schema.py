@@ -36,8 +36,8 @@ def results(*rows: ResultRow) -> Results:
 
 
 def test_columns_are_exactly_the_documented_ones() -> None:
-    assert to_csv((GOOD,)).splitlines()[0] == f"{STABLE},bytes_per_update,status,reason"
-    assert to_csv(()) == f"{STABLE},bytes_per_update,status,reason\n"
+    assert to_csv((GOOD,)).splitlines()[0] == f"{STABLE},encoded_bytes,status,reason"
+    assert to_csv(()) == f"{STABLE},encoded_bytes,status,reason\n"
 
 
 def test_further_metrics_append_columns_in_order_of_appearance() -> None:
@@ -45,7 +45,7 @@ def test_further_metrics_append_columns_in_order_of_appearance() -> None:
         GOOD.model_copy(update={"metrics": {"iip": 1.0, "mse": 0.5}}),
         GOOD.model_copy(update={"metrics": {"fft": 2.0}}),
     )
-    assert to_csv(rows).splitlines()[0] == f"{STABLE},iip,fft,bytes_per_update,status,reason"
+    assert to_csv(rows).splitlines()[0] == f"{STABLE},iip,fft,encoded_bytes,status,reason"
     assert [(c["mse"], c["iip"], c["fft"]) for c in cells(*rows)] == [("0.5", "1.0", ""), ("", "", "2.0")]
     assert metric_names(rows) == ["mse", "psnr", "ssim", "lpips", "iip", "fft"]
 
@@ -56,7 +56,7 @@ def test_absent_values_are_empty_and_zeros_are_zeros() -> None:
         "ssim",
         "lpips",
         "label_guess",
-        "bytes_per_update",
+        "encoded_bytes",
         "reason",
     }
     assert (row["mse"], row["image"], row["label_true"]) == ("0.0", "0", "0")
@@ -69,9 +69,9 @@ def test_a_failed_row_has_a_reason_and_never_a_score() -> None:
 
 
 def test_the_row_of_a_failure_keeps_where_it_struck_and_what_it_took() -> None:
-    row = ResultRow.failed("why", attack="a", kind="k", victim=2, round=5, summed=(1, 2), bytes_per_update=9)
+    row = ResultRow.failed("why", attack="a", kind="k", victim=2, round=5, summed=(1, 2), encoded_bytes=9)
     assert (row.status, row.reason, row.image, row.metrics) == ("failed", "why", None, {})
-    assert (row.victim, row.update, row.seconds, row.bytes_per_update) == (2, (1, 5), None, 9)
+    assert (row.victim, row.update, row.seconds, row.encoded_bytes) == (2, (1, 5), None, 9)
 
 
 def test_a_failure_with_a_score_is_refused() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fedleak.scenario.schema import Scenario
-from fedleak.scenario.sums import PATH, check_sums
+from fedleak.scenario.secure_aggregation import PATH, check_secure_aggregation
 from tests.scenarios import tiny
 
 SECURE = {"num_shares": 3, "reconstruction_threshold": 2}
@@ -20,8 +20,8 @@ BASE: dict[str, Any] = {
 
 
 def refused(**changes: Any) -> list[str]:
-    """Paths of what ``check_sums`` finds."""
-    return [error.path for error in check_sums(Scenario.model_validate(tiny(**(BASE | changes))))]
+    """Paths of what ``check_secure_aggregation`` finds."""
+    return [error.path for error in check_secure_aggregation(Scenario.model_validate(tiny(**(BASE | changes))))]
 
 
 def secure(**changes: int) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def test_what_fits_is_accepted() -> None:
 
 def test_nothing_is_checked_without_secure_aggregation() -> None:
     raw = tiny(federation__client__batch_norm="train_shared", adversary__victims__clients=[1])
-    assert list(check_sums(Scenario.model_validate(raw))) == []
+    assert list(check_secure_aggregation(Scenario.model_validate(raw))) == []
 
 
 @pytest.mark.parametrize(

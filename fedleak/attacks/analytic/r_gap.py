@@ -14,9 +14,9 @@ from fedleak.attacks.analytic.linear_layer import to_pixels
 from fedleak.attacks.base import Attack, Reconstruction
 from fedleak.attacks.layers.chain import Activation, ChainLayer, chain_of
 from fedleak.errors import AttackFailedError
+from fedleak.tensors import Tensors
 from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, SharedUpdate
 
-Tensors = dict[str, Tensor]
 LIMIT = 1e-12
 """Distance that outputs of a saturating activation keep from their limits, so that they can be undone."""
 OFF = 1e-5

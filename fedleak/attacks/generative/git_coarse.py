@@ -26,7 +26,7 @@ class GitCoarse(GenerativeAttack):
     """
 
     solves_output_layer: ClassVar[bool] = True
-    training_stream: ClassVar[str] = "coarse_git"
+    stream: ClassVar[str] = "coarse_git"
 
     kind: Literal["git_coarse"] = "git_coarse"
     hidden: int | None = Field(default=None, ge=1)

@@ -26,7 +26,7 @@ class GitExact(TrainedAttack[ExactNetwork]):
     bias. Exact for one image; of a batch every image gets the same estimate.
     """
 
-    training_stream: ClassVar[str] = "exact_git"
+    stream: ClassVar[str] = "exact_git"
 
     kind: Literal["git_exact"] = "git_exact"
     use_bias_gradients: bool = True

@@ -22,7 +22,7 @@ class GitModule(GenerativeAttack):
     """
 
     solves_output_layer: ClassVar[bool] = True
-    training_stream: ClassVar[str] = "module_git"
+    stream: ClassVar[str] = "module_git"
 
     kind: Literal["git_module"] = "git_module"
     hidden: int | None = Field(default=None, ge=1)

@@ -25,9 +25,9 @@ from fedleak.attacks.inversion.problem import Problem, make_problem
 from fedleak.attacks.inversion.settings import Group, Init, LocalTraining, LocalTrainingGuess, StartFrom
 from fedleak.attacks.inversion.start import matching_loss, noise_start, ordered_images, perturbed
 from fedleak.attacks.inversion.tensors import search_tensors, side_by_side, stack_trials
-from fedleak.attacks.inversion.transform import estimated_chain
-from fedleak.attacks.replay import Tensors
+from fedleak.attacks.inversion.transform import estimated_postprocessing
 from fedleak.errors import AttackFailedError
+from fedleak.tensors import Tensors
 from fedleak.threat import (
     BatchStatistics,
     Capability,
@@ -59,8 +59,8 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
     """Pass the iteration through ``torch.compile``; ``auto``: from 2,000 iterations on, except for networks with
     wide layers whose gradients need not be written out, which saves more."""
     local_training: LocalTraining = None
-    """For weight deltas: ``worst``, ``known``, ``estimated`` or ``best`` knowledge of the local steps, or a mapping of
-    what is assumed; all but ``best`` unroll them."""
+    """For weight deltas, what is known of the local steps: ``known_with_order``, ``known``, ``estimated``, ``unknown``,
+    or a mapping of what is assumed; all but ``unknown`` unroll them."""
     adaptive: bool | Literal["estimated"] = False
     """Pass trial updates through the client's post-processing, which the adversary must be granted to know, or which is
     ``estimated`` from each update itself."""
@@ -94,22 +94,22 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
             chosen.add(PostProcessingDetails)
         if self.priors.batch_norm and self.priors.batch_norm_statistics == "exact":
             chosen.add(BatchStatistics)
-        if self.local_training in {"known", "worst"}:
+        if self.local_training in {"known", "known_with_order"}:
             chosen.add(TrainingDetails)
-        if self.local_training == "worst":
+        if self.local_training == "known_with_order":
             chosen.add(MiniBatchOrder)
         return super().wanted() | chosen
 
     @property
     def local_knowledge(self) -> str:
-        """What is known of local training: ``worst``, ``known``, ``estimated``, ``assumed`` or ``best``."""
+        """What is known: ``known_with_order``, ``known``, ``estimated``, ``assumed`` or ``unknown``."""
         wanted = self.wanted()
         if MiniBatchOrder in wanted:
-            return "worst"
+            return "known_with_order"
         if TrainingDetails in wanted:
             return "known"
         if not isinstance(self.local_training, LocalTrainingGuess):
-            return "best"
+            return "unknown"
         return "estimated" if self.local_training.is_estimated else "assumed"
 
     def problem(self, known: InversionKnowledge) -> Problem:
@@ -121,7 +121,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
         problem = make_problem(known, self._guess)
         if self.adaptive != "estimated":
             return problem
-        steps = estimated_chain(known.update.tensors)
+        steps = estimated_postprocessing(known.update.tensors)
         return replace(problem, postprocessing=tuple(s for s in steps if problem.knows_size or not s.needs_size))
 
     @property

@@ -22,7 +22,7 @@ from fedleak.attacks.inversion.optimisers import (
     no_moments,
 )
 from fedleak.attacks.inversion.outcome import Inversion
-from fedleak.attacks.replay import Tensors
+from fedleak.tensors import Tensors
 
 CHECK_EVERY = 50
 """Iterations between two looks at the losses; looking waits for the device."""

@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 
 from fedleak import seeds
-from fedleak.attacks.replay import Tensors, loss_gradient
+from fedleak.attacks.replay import loss_gradient
 from fedleak.examples import InputShape
 from fedleak.tasks.base import LearningTask
 from fedleak.tasks.classification import CLASSIFICATION
+from fedleak.tensors import Tensors
 
 WIDE = 2**15
 """Values of a weight from which it is worth the trouble."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from fedleak.attacks.inversion.base import LabelledInversion
 from fedleak.attacks.inversion.distances import Distance
@@ -10,7 +10,7 @@ from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors
 
 
-class FedLeak(LabelledInversion):
+class FedLeakAttack(LabelledInversion):
     """FedLeak: partial gradient matching with gradient regularisation (Fan et al. 2025, arXiv 2506.08435).
 
     From the paper: only a subset of the gradient's elements is matched, and the gradient at the dummy images is
@@ -18,7 +18,8 @@ class FedLeak(LabelledInversion):
     gradient, and the penalty mixes in the gradient from a point slightly uphill; share, blend and step are our choices.
     """
 
-    kind: Literal["fedleak"] = "fedleak"
+    kind: Literal["fedleak_attack"] = "fedleak_attack"
+    stream: ClassVar[str] = "fedleak"
     distance: Distance = Distance(kind="cosine", top_share=0.5)
     priors: Priors = Priors(total_variation=1e-6)
     optimiser: Optimiser = Optimiser(

@@ -19,8 +19,8 @@ class InvertingAveraging(InversionAttack):
 
     arXiv 2003.14053. The settings of local training are granted; the order of images is not: each epoch is taken to run
     through the same consecutive mini-batches, unless ``local_training.orders`` asks for an average over random ones, or
-    ``local_training: worst`` for the true one; of ``local_training`` nothing else counts. A gradient (``fedsgd``) is
-    matched as it is.
+    ``local_training: known_with_order`` for the true one; of ``local_training`` nothing else counts. A gradient
+    (``fedsgd``) is matched as it is.
     """
 
     kind: Literal["inverting_averaging"] = "inverting_averaging"

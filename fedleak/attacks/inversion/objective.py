@@ -14,11 +14,12 @@ from fedleak.attacks.inversion.decoders import Decoding
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.factors import Gradient, WideLayers, factored_gradient, wide_layers
 from fedleak.attacks.inversion.priors import Priors, group_consistency, image_prior
-from fedleak.attacks.replay import LocalSteps, Tensors, loss_gradient, replay
+from fedleak.attacks.replay import LocalSteps, loss_gradient, replay
 from fedleak.client.postprocess.base import PostProcess
 from fedleak.examples import InputShape
 from fedleak.tasks.base import LearningTask
 from fedleak.tasks.classification import CLASSIFICATION
+from fedleak.tensors import Tensors
 
 
 class BroadcastTensors(NamedTuple):

@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from fedleak.component import Settings
+from fedleak.tensors import Tensors
 
-Tensors = dict[str, Tensor]
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 MILESTONES = (3 / 8, 5 / 8, 7 / 8)
 """Shares of the run after which the step schedule divides by ten (Geiping et al. 2020, arXiv 2003.14053)."""

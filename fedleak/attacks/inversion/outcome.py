@@ -10,8 +10,8 @@ from torch import Tensor
 from fedleak.attacks.base import Reconstruction
 from fedleak.attacks.inversion.decoders import Decoding
 from fedleak.attacks.inversion.problem import Problem
-from fedleak.attacks.replay import Tensors
 from fedleak.errors import AttackFailedError
+from fedleak.tensors import Tensors
 
 
 @dataclass(frozen=True)

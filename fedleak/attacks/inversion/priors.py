@@ -12,8 +12,8 @@ from torch.func import functional_call
 
 from fedleak.component import Settings
 from fedleak.models.normalisation import mean_and_variance, recorded_inputs
+from fedleak.tensors import Tensors
 
-Tensors = dict[str, Tensor]
 TINY = 1e-12
 
 

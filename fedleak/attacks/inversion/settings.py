@@ -100,7 +100,7 @@ def _values(setting: Any) -> tuple[Any, ...]:
     return (None,) if setting == "estimated" else (setting,)
 
 
-SHORT: dict[str, Any] = {"estimated": {"learning_rate": "estimated"}, "best": None}
+SHORT: dict[str, Any] = {"estimated": {"learning_rate": "estimated"}, "unknown": None}
 
 
 def _written_short(value: Any) -> Any:
@@ -108,19 +108,19 @@ def _written_short(value: Any) -> Any:
 
 
 LocalTraining = Annotated[
-    LocalTrainingGuess | Literal["known", "worst"] | None,
+    LocalTrainingGuess | Literal["known", "known_with_order"] | None,
     BeforeValidator(
         _written_short,
-        json_schema_input_type=LocalTrainingGuess | Literal["best", "estimated", "known", "worst"] | None,
+        json_schema_input_type=LocalTrainingGuess | Literal["unknown", "estimated", "known", "known_with_order"] | None,
     ),
 ]
-"""What the attacker knows of the client's local steps. The words are those of Du et al. 2024 (arXiv 2404.05403, section
-4.1.2), worst and best for the client.
+"""What the attacker knows of the client's local steps.
 
-- ``worst``: every setting and the order of the images (needs ``training_details`` and ``mini_batch_order``);
+- ``known_with_order``: every setting and the order of the images (needs ``training_details`` and ``mini_batch_order``);
+  the worst case for the client of Du et al. 2024 (arXiv 2404.05403, section 4.1.2);
 - ``known``: every setting, but not the order (needs ``training_details``);
 - ``estimated``: one full-batch step as long as the update itself tells;
-- ``best`` or null: nothing; one full-batch step of unknown size is assumed;
+- ``unknown`` or null: nothing; one full-batch step of unknown size is assumed. Du et al.'s best case for the client;
 - a mapping: settings that are assumed without being known.
 """
 

@@ -13,9 +13,10 @@ from torch import Tensor
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.objective import BroadcastTensors, SearchTensors, TrialTensors
 from fedleak.attacks.inversion.problem import Problem
-from fedleak.attacks.replay import Tensors, split_state
+from fedleak.attacks.replay import split_state
 from fedleak.client.postprocess.base import PostProcess
 from fedleak.errors import AttackFailedError
+from fedleak.tensors import Tensors
 from fedleak.threat import PixelPrior
 
 

@@ -29,11 +29,11 @@ SCATTERED = 0.02
 """Share of zeros in live columns of the last layer from which on they were made."""
 NO_GAP = 0.1
 """Where the smallest magnitude kept is less than this share of the median, it was not the largest that were kept."""
-AUDIBLE = 1e-4
+NOISE_FLOOR = 1e-4
 """What the last layer's gradient may sum to, as a share of its size; rounding errors are a thousand times smaller."""
 
 
-def estimated_chain(update: Update) -> Steps:
+def estimated_postprocessing(update: Update) -> Steps:
     """Steps that explain how an update looks; empty if it looks like an honest gradient (our own rules).
 
     Each trace hides another: behind a quantiser nothing else shows, behind a sparsifier or clipping no noise does, and
@@ -115,7 +115,7 @@ def _noise(update: Update) -> Steps:
     if last is None:
         return ()
     std = float(last.sum(dim=0).square().mean() / len(last)) ** 0.5
-    return (GaussianNoise(std=std),) if std > AUDIBLE * float(last.square().mean()) ** 0.5 else ()
+    return (GaussianNoise(std=std),) if std > NOISE_FLOOR * float(last.square().mean()) ** 0.5 else ()
 
 
 def _scattered_zeros(update: Update) -> float:

@@ -11,8 +11,9 @@ from torch.func import functional_call
 from fedleak.attacks.labels.base import output_gradient
 from fedleak.attacks.labels.counting import linear_bayes
 from fedleak.attacks.labels.solved import SolvedCounts
-from fedleak.attacks.replay import Tensors, replica, split_state
+from fedleak.attacks.replay import replica, split_state
 from fedleak.errors import AttackFailedError
+from fedleak.tensors import Tensors
 from fedleak.threat import GlobalModel, ModelArchitecture, SharedUpdate
 
 

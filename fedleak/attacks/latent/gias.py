@@ -22,8 +22,8 @@ from fedleak.attacks.inversion.tensors import search_tensors
 from fedleak.attacks.latent.decoding import GeneratorDecoding
 from fedleak.attacks.latent.network import ImageEncoder, ImageGenerator
 from fedleak.attacks.latent.training import GeneratorTraining, train_image_generator
-from fedleak.attacks.replay import Tensors
 from fedleak.progress import Progress
+from fedleak.tensors import Tensors
 from fedleak.threat import ModelArchitecture, PublicData
 
 

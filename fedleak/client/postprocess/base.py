@@ -84,7 +84,7 @@ class PostProcess(Component):
         return {}
 
 
-def apply_chain(steps: Sequence[PostProcess], update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
+def apply_steps(steps: Sequence[PostProcess], update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
     """Apply ``steps`` in the order in which the scenario lists them."""
     result = dict(update)
     for step in steps:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from fedleak.client.postprocess.base import PostProcess, Update, apply_chain
+from fedleak.client.postprocess.base import PostProcess, Update, apply_steps
 
 
 def share_with_feedback(
@@ -27,5 +27,5 @@ def share_with_feedback(
         what was shared and the last residual add up to the updates, up to rounding.
     """
     wanted = {name: tensor + residual[name] if name in residual else tensor for name, tensor in update.items()}
-    shared = apply_chain(steps, wanted, generator=generator)
+    shared = apply_steps(steps, wanted, generator=generator)
     return shared, {name: tensor - shared[name] for name, tensor in wanted.items()}

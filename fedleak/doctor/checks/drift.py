@@ -24,6 +24,6 @@ class LocalDriftCheck(DoctorCheck):
             "warning",
             f"clients train on {drift.images} images of their own before they share, and {', '.join(replaying)} "
             "replays their updates from the broadcast model",
-            why="the drifted weights stay with the client: not even local_training: worst matches the true images",
+            why="the drifted weights stay with the client; knowing its local training does not tell them",
             remedy="expect less leakage, or leave federation.client.drift out",
         )

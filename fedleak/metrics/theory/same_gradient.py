@@ -80,7 +80,7 @@ class SameGradient(Theory):
 
     def search(self, leaked: LeakedBatch, generator: torch.Generator) -> tuple[Tensor, float]:
         """The batch ``(B, C, H, W)`` in double precision where the search ended, and its ``update_gap``."""
-        problem = _Problem(leaked)
+        problem = _GradientEquations(leaked)
         noise = torch.rand(leaked.images.shape, generator=generator, dtype=torch.float64)
         start: Floats = torch.lerp(leaked.images.double(), noise, self.noise).numpy().ravel()
         if self.bounded:
@@ -134,7 +134,7 @@ def rms_distance(images: Tensor, truth: Tensor) -> float:
     return float((images[rows] - truth[columns]).square().mean().sqrt())
 
 
-class _Problem:
+class _GradientEquations:
     """The relative difference to the true gradient, as a function of flat pixels, in double precision."""
 
     def __init__(self, leaked: LeakedBatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,8 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fedleak.component import Component, Settings
-
-State = Mapping[str, Tensor]
+from fedleak.tensors import NamedTensors
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,8 @@ class Arrival:
         version: rounds that had been aggregated into ``origin``.
     """
 
-    change: State
-    origin: State
+    change: NamedTensors
+    origin: NamedTensors
     samples: int
     version: int
 
@@ -39,8 +38,8 @@ class Aggregation(Component):
 
     @abstractmethod
     def aggregate(
-        self, model: State, arrivals: Sequence[Arrival], memory: State, *, version: int
-    ) -> tuple[State, State]:
+        self, model: NamedTensors, arrivals: Sequence[Arrival], memory: NamedTensors, *, version: int
+    ) -> tuple[NamedTensors, NamedTensors]:
         """The new model, and what the rule keeps in mind for the next round.
 
         Args:
@@ -69,7 +68,7 @@ class StalenessWeight(Settings):
         return 1.0 if age <= self.b else 1 / (self.a * (age - self.b) + 1)
 
 
-def moved(model: State, change: State) -> dict[str, Tensor]:
+def moved(model: NamedTensors, change: NamedTensors) -> dict[str, Tensor]:
     """The model after ``change``; counters are rounded."""
     new = dict(model)
     for name, difference in change.items():
@@ -79,7 +78,7 @@ def moved(model: State, change: State) -> dict[str, Tensor]:
     return new
 
 
-def weighted_sum(changes: Sequence[State], weights: Sequence[float]) -> dict[str, Tensor]:
+def weighted_sum(changes: Sequence[NamedTensors], weights: Sequence[float]) -> dict[str, Tensor]:
     """Sum of the changes, each times its weight, in the given order."""
     total = {name: torch.zeros_like(tensor) for name, tensor in changes[0].items()}
     for change, weight in zip(changes, weights, strict=True):

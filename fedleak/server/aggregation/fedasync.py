@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from fedleak.server.aggregation.base import Aggregation, Arrival, StalenessWeight, State, moved
+from fedleak.server.aggregation.base import Aggregation, Arrival, StalenessWeight, moved
+from fedleak.tensors import NamedTensors
 
 
 class FedAsync(Aggregation):
@@ -23,8 +24,8 @@ class FedAsync(Aggregation):
     weight: StalenessWeight = StalenessWeight()
 
     def aggregate(
-        self, model: State, arrivals: Sequence[Arrival], memory: State, *, version: int
-    ) -> tuple[State, State]:
+        self, model: NamedTensors, arrivals: Sequence[Arrival], memory: NamedTensors, *, version: int
+    ) -> tuple[NamedTensors, NamedTensors]:
         """Keeps nothing in mind."""
         for arrival in arrivals:
             share = self.mixing * self.weight(version - arrival.version)

@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from fedleak.server.aggregation.base import Aggregation, Arrival, StalenessWeight, State, moved, weighted_sum
+from fedleak.server.aggregation.base import Aggregation, Arrival, StalenessWeight, moved, weighted_sum
+from fedleak.tensors import NamedTensors
 
 BUFFERED = "buffered/"
 COUNT = "count"
@@ -29,8 +30,8 @@ class FedBuff(Aggregation):
     """The paper's ``1 / sqrt(1 + t)`` unless given."""
 
     def aggregate(
-        self, model: State, arrivals: Sequence[Arrival], memory: State, *, version: int
-    ) -> tuple[State, State]:
+        self, model: NamedTensors, arrivals: Sequence[Arrival], memory: NamedTensors, *, version: int
+    ) -> tuple[NamedTensors, NamedTensors]:
         """Keeps in mind the buffer, and the steps that had led to each version."""
         held = {n.removeprefix(BUFFERED): t for n, t in memory.items() if n.startswith(BUFFERED)}
         count, steps = int(memory.get(COUNT, torch.tensor(0))), memory.get(STEPS, torch.tensor([0]))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 
 import torch
 from torch import nn
 
 from fedleak.component import Component
-
-State = Mapping[str, torch.Tensor]
+from fedleak.tensors import NamedTensors
 
 
 class Crafting(Component):
@@ -21,7 +19,9 @@ class Crafting(Component):
     """
 
     @abstractmethod
-    def craft(self, model: nn.Module, *, client: int, round_number: int, generator: torch.Generator) -> State | None:
+    def craft(
+        self, model: nn.Module, *, client: int, round_number: int, generator: torch.Generator
+    ) -> NamedTensors | None:
         """Parameters and buffers that ``client`` is sent instead of those of ``model``; None to leave it alone.
 
         Args:

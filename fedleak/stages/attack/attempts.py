@@ -14,7 +14,7 @@ from fedleak.stages.attack.record import Attempt
 from fedleak.transcript.manifest import UpdateRecord
 
 
-def alike(
+def group_by_model(
     updates: Sequence[UpdateRecord], most: int, *, version: Literal["current", "known"]
 ) -> Iterator[list[UpdateRecord]]:
     """Runs of consecutive updates of one batch size and model version, in equal shares of at most ``most``.

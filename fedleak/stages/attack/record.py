@@ -44,7 +44,8 @@ class AttackRecord(Record):
     adaptive: bool = False
     """Whether the clients' post-processing was taken into account."""
     local_knowledge: str | None = None
-    """Of local training, behind weight deltas: ``worst``, ``known``, ``estimated``, ``assumed`` or ``best``."""
+    """Of local training, behind weight deltas: ``known_with_order``, ``known``, ``estimated``, ``assumed`` or
+    ``unknown``."""
     label_source: LabelSource
     training_seconds: float | None
     training_cached: bool

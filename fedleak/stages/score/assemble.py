@@ -37,7 +37,7 @@ def assemble_results(
         epsilon=manifest.privacy.epsilon if manifest.privacy else None,
         delta=manifest.privacy.delta if manifest.privacy else None,
         privacy_unit=manifest.privacy.unit if manifest.privacy else None,
-        bytes_per_update=bytes_per_update(run.updates.values()),
+        encoded_bytes=encoded_bytes(run.updates.values()),
         notes=(*metric_notes(scorer), *federation_notes(manifest)),
         rows=tuple(row for found in scores for row in found.rows),
     )
@@ -71,7 +71,7 @@ def federation_rounds(manifest: Manifest, analyses: Analyses) -> tuple[Federatio
     )
 
 
-def bytes_per_update(updates: Iterable[UpdateRecord]) -> float | None:
+def encoded_bytes(updates: Iterable[UpdateRecord]) -> float | None:
     """Mean size of the updates whose size is known; None where none is."""
     sizes = [update.bytes for update in updates if update.bytes is not None]
     return sum(sizes) / len(sizes) if sizes else None

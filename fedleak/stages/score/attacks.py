@@ -62,7 +62,7 @@ def failed_rows(run: RecordedRun, record: AttackRecord) -> list[ResultRow]:
             round=update.round,
             summed=update.summed,
             seconds=attempt.seconds,
-            bytes_per_update=update.bytes,
+            encoded_bytes=update.bytes,
         )
         for attempt, update in failed
     ]

@@ -63,7 +63,7 @@ class MatchedImages:
                 label_true=label,
                 label_guess=guess,
                 seconds=seconds,
-                bytes_per_update=update.bytes,
+                encoded_bytes=update.bytes,
             )
             self.rows.append(row)
             self.reconstructions.append(images[place].clamp(0, 1))

@@ -15,7 +15,7 @@ from fedleak.studies.measurements import ROUND, Measurements
 
 Where = dict[str, Label]
 """Axes (in full or by the last parts of their path) and ``attack`` -> label."""
-State = Literal["reproduced", "not_reproduced", "inconclusive"]
+VerdictState = Literal["reproduced", "not_reproduced", "inconclusive"]
 
 
 class ClaimCheck(Record):
@@ -31,7 +31,7 @@ class ClaimCheck(Record):
     value: float | None
     low: float | None = None
     high: float | None = None
-    state: State
+    state: VerdictState
     hint: str = ""
 
 
@@ -40,7 +40,7 @@ class ClaimVerdict(Record):
 
     kind: str
     statement: str
-    state: State
+    state: VerdictState
     checks: tuple[ClaimCheck, ...]
 
     @property
@@ -88,7 +88,7 @@ class Claim(Component):
         )
 
 
-def worst(checks: Iterable[ClaimCheck]) -> State:
+def worst(checks: Iterable[ClaimCheck]) -> VerdictState:
     """The state of a claim with these checks."""
     states = {check.state for check in checks}
     if "not_reproduced" in states:

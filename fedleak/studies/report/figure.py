@@ -36,7 +36,7 @@ class StudyFigure:
 
 
 @dataclass(frozen=True)
-class _Course:
+class _FigureLine:
     name: str
     mark: Mark
     points: tuple[tuple[float, Interval], ...]
@@ -87,7 +87,7 @@ def _number(label: Label) -> float:
     return float(label) if isinstance(label, int | float) else math.nan
 
 
-def _courses(results: StudyResults, choice: FigureChoice, labels: list[Label]) -> list[_Course]:
+def _courses(results: StudyResults, choice: FigureChoice, labels: list[Label]) -> list[_FigureLine]:
     groups: dict[tuple[str, str], list[StudyLine]] = {}
     for line in results.lines:
         if not line.is_baseline or line.attack.startswith(THEORY_PREFIX):
@@ -95,7 +95,7 @@ def _courses(results: StudyResults, choice: FigureChoice, labels: list[Label]) -
             groups.setdefault((line.attack, describe(rest)), []).append(line)
     place = {label_text(label): _number(label) if _numeric(labels) else float(i) for i, label in enumerate(labels)}
     return [
-        _Course(
+        _FigureLine(
             name=", ".join(part for part in key if part),
             mark=Mark(1 + i % COLOURS, "solid" if i < COLOURS else "dashed"),
             points=tuple(
@@ -132,7 +132,7 @@ def _published(
     return tuple(sorted(found))
 
 
-def _draw(choice: FigureChoice, labels: list[Label], courses: list[_Course], axis: str) -> str:
+def _draw(choice: FigureChoice, labels: list[Label], courses: list[_FigureLine], axis: str) -> str:
     with canvas(f"study-{choice.metric}", width=WIDTH, height=HEIGHT) as chart:
         values = [value for course in courses for value in _draw_course(chart.axes, course)]
         positive = [value for value in values if value > 0]
@@ -144,7 +144,7 @@ def _draw(choice: FigureChoice, labels: list[Label], courses: list[_Course], axi
         return to_svg(chart)
 
 
-def _draw_course(axes: Axes, course: _Course) -> list[float]:
+def _draw_course(axes: Axes, course: _FigureLine) -> list[float]:
     colour = SERIES[course.mark.colour]
     dash = "-" if course.mark.dash == "solid" else "--"
     x = [point for point, _ in course.points]

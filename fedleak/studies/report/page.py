@@ -9,7 +9,7 @@ from fedleak.report.page import Tile
 from fedleak.report.pictures import Pair, make_pair
 from fedleak.results.format import DASH, count, duration, metric_value, plural
 from fedleak.results.schema import PICTURES
-from fedleak.studies.claims.base import ClaimCheck, ClaimVerdict, State
+from fedleak.studies.claims.base import ClaimCheck, ClaimVerdict, VerdictState
 from fedleak.studies.matrix import describe, label_text
 from fedleak.studies.records import load_cell
 from fedleak.studies.report.figure import StudyFigure, draw_study
@@ -20,12 +20,12 @@ from fedleak.version import __version__
 MOST_PICTURE_ROWS = 48
 PICTURES_IN_ROW = 6
 CHECKS_SHOWN = 60
-STATES: dict[State, str] = {
+STATES: dict[VerdictState, str] = {
     "reproduced": "reproduced",
     "not_reproduced": "not reproduced",
     "inconclusive": "inconclusive",
 }
-TONES: dict[State, str] = {"reproduced": "holds", "not_reproduced": "leaks", "inconclusive": "unclear"}
+TONES: dict[VerdictState, str] = {"reproduced": "holds", "not_reproduced": "leaks", "inconclusive": "unclear"}
 
 
 @dataclass(frozen=True)

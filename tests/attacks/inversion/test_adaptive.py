@@ -14,7 +14,7 @@ from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
 from fedleak.attacks.inversion.objective import SearchTensors
 from fedleak.attacks.inversion.tensors import noise_weights, search_tensors
 from fedleak.client.local_training import LocalTraining
-from fedleak.client.postprocess.base import PostProcess, apply_chain
+from fedleak.client.postprocess.base import PostProcess, apply_steps
 from fedleak.client.postprocess.elementwise_clipping import ElementwiseClipping
 from fedleak.client.postprocess.gaussian_noise import GaussianNoise
 from fedleak.client.postprocess.l2_clipping import L2Clipping
@@ -31,7 +31,7 @@ PRUNED = {"postprocess": [{"kind": "magnitude_pruning", "rate": 0.9}]}
 
 def shared(one: Victim, *steps: PostProcess) -> Victim:
     """The same victim behind a post-processing."""
-    tensors = apply_chain(steps, one.update.tensors, generator=torch.Generator())
+    tensors = apply_steps(steps, one.update.tensors, generator=torch.Generator())
     return replace(one, update=replace(one.update, tensors=tensors))
 
 

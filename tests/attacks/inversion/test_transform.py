@@ -7,8 +7,8 @@ from functools import lru_cache
 import pytest
 import torch
 
-from fedleak.attacks.inversion.transform import estimated_chain
-from fedleak.client.postprocess.base import PostProcess, apply_chain
+from fedleak.attacks.inversion.transform import estimated_postprocessing
+from fedleak.client.postprocess.base import PostProcess, apply_steps
 from fedleak.client.postprocess.elementwise_clipping import ElementwiseClipping
 from fedleak.client.postprocess.gaussian_noise import GaussianNoise
 from fedleak.client.postprocess.gradient_masking import GradientMasking
@@ -36,7 +36,7 @@ def honest(name: str) -> Victim:
 
 def estimated(name: str, *steps: PostProcess, seed: int = 0) -> tuple[PostProcess, ...]:
     update = honest(name).update.tensors
-    return estimated_chain(apply_chain(steps, update, generator=torch.Generator().manual_seed(seed)))
+    return estimated_postprocessing(apply_steps(steps, update, generator=torch.Generator().manual_seed(seed)))
 
 
 @pytest.mark.parametrize("name", [ONE, FOUR])
@@ -124,4 +124,4 @@ def test_a_chain_whose_traces_do_not_hide_each_other() -> None:
 
 @pytest.mark.parametrize("update", [{}, {"w": torch.zeros(3, 2)}, {"count": torch.tensor([1])}, {"w": torch.zeros(0)}])
 def test_an_update_without_values_says_nothing(update: dict[str, torch.Tensor]) -> None:
-    assert estimated_chain(update) == ()
+    assert estimated_postprocessing(update) == ()

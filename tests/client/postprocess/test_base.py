@@ -8,7 +8,7 @@ import torch
 
 from fedleak import seeds
 from fedleak.attacks.base import Attack
-from fedleak.client.postprocess.base import PostProcess, apply_chain, global_norm
+from fedleak.client.postprocess.base import PostProcess, apply_steps, global_norm
 from fedleak.client.postprocess.gaussian_noise import GaussianNoise
 from fedleak.client.postprocess.l2_clipping import L2Clipping
 from fedleak.client.postprocess.magnitude_pruning import MagnitudePruning
@@ -31,7 +31,7 @@ def test_chain_applies_every_step(generator: torch.Generator) -> None:
     steps = [L2Clipping(max_norm=1.0), GaussianNoise(std=0.5)]
     noise = torch.Generator().manual_seed(0)
     expected = [0.6 + 0.5 * torch.randn(2, generator=noise)[0], -0.8 + 0.5 * torch.randn(1, 1, generator=noise)[0, 0]]
-    result = apply_chain(steps, UPDATE, generator=generator)
+    result = apply_steps(steps, UPDATE, generator=generator)
     torch.testing.assert_close(torch.stack([result["a"][0], result["b"][0, 0]]), torch.stack(expected))
 
 
@@ -39,12 +39,12 @@ def test_order_matters(generator: torch.Generator) -> None:
     """Of (3, 4): pruned to (0, 4) and then clipped it is (0, 1); clipped first and then pruned, (0, 0.8)."""
     update = {"a": torch.tensor([3.0, 4.0])}
     prune, clip = MagnitudePruning(rate=0.5), L2Clipping(max_norm=1.0)
-    torch.testing.assert_close(apply_chain([prune, clip], update, generator=generator)["a"], torch.tensor([0.0, 1.0]))
-    torch.testing.assert_close(apply_chain([clip, prune], update, generator=generator)["a"], torch.tensor([0.0, 0.8]))
+    torch.testing.assert_close(apply_steps([prune, clip], update, generator=generator)["a"], torch.tensor([0.0, 1.0]))
+    torch.testing.assert_close(apply_steps([clip, prune], update, generator=generator)["a"], torch.tensor([0.0, 0.8]))
 
 
 def test_an_empty_chain_changes_nothing(generator: torch.Generator) -> None:
-    result = apply_chain([], UPDATE, generator=generator)
+    result = apply_steps([], UPDATE, generator=generator)
     assert result == UPDATE
     assert result is not UPDATE
 
@@ -77,5 +77,5 @@ def test_the_attackers_replay_gives_the_bytes_that_flower_delivered(tmp_path: Pa
     for record in delivered.manifest.updates:
         generator = seeds.torch_generator(0, "postprocess", "train", record.client, 1, 0)
         before = plain.manifest.parameters.unflatten(plain.update(record.row))
-        after = delivered.manifest.parameters.flatten(apply_chain(chain.steps, before, generator=generator))
+        after = delivered.manifest.parameters.flatten(apply_steps(chain.steps, before, generator=generator))
         assert after.numpy().tobytes() == delivered.update(record.row).numpy().tobytes()

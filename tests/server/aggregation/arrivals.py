@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from fedleak.server.aggregation.base import Arrival, State
+from fedleak.server.aggregation.base import Arrival
+from fedleak.tensors import NamedTensors
 
 
-def model(value: float) -> State:
+def model(value: float) -> NamedTensors:
     return {"w": torch.tensor([value]), "untouched": torch.tensor([7.0])}
 
 
@@ -15,6 +16,6 @@ def arrival(change: float, *, version: int = 0, origin: float = 0.0, samples: in
     return Arrival({"w": torch.tensor([change])}, model(origin), samples, version)
 
 
-def weight(state: State) -> float:
+def weight(state: NamedTensors) -> float:
     assert float(state["untouched"]) == 7
     return float(state["w"])

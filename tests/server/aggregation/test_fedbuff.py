@@ -4,14 +4,14 @@ import math
 
 import pytest
 
-from fedleak.server.aggregation.base import State
 from fedleak.server.aggregation.fedbuff import FedBuff
+from fedleak.tensors import NamedTensors
 from tests.server.aggregation.arrivals import arrival, model, weight
 
 
 def test_the_server_steps_when_the_buffer_is_full() -> None:
     rule = FedBuff(buffer=3)
-    memory: State = {}
+    memory: NamedTensors = {}
     state, memory = rule.aggregate(model(0.0), [arrival(1.0), arrival(2.0)], memory, version=0)
     assert weight(state) == 0, "two of three are waiting"
     state, memory = rule.aggregate(state, [arrival(3.0, version=1), arrival(4.0)], memory, version=1)

@@ -7,7 +7,7 @@ import torch
 
 from fedleak.attacks.base import Reconstruction
 from fedleak.errors import AttackFailedError
-from fedleak.stages.attack.attempts import alike, check, failed
+from fedleak.stages.attack.attempts import check, failed, group_by_model
 from fedleak.transcript.manifest import UpdateRecord
 
 
@@ -17,7 +17,7 @@ def update(row: int, version: int = 0, samples: int | None = 2, lag: int = 0) ->
 
 
 def rows(updates: list[UpdateRecord], most: int, version: Literal["current", "known"] = "current") -> list[list[int]]:
-    return [[one.row for one in group] for group in alike(updates, most, version=version)]
+    return [[one.row for one in group] for group in group_by_model(updates, most, version=version)]
 
 
 def test_only_updates_of_one_model_version_and_batch_size_go_together() -> None:

@@ -23,6 +23,7 @@ from fedleak.progress import QuietProgress
 from fedleak.results.schema import Results, load_results
 from fedleak.run_directory import RunDirectory
 from fedleak.stages.attack import session as stage
+from fedleak.stages.attack import victims
 from fedleak.stages.attack.record import PartFiles, load_images, load_record
 from fedleak.stages.attack.view import View
 from fedleak.transcript.reader import TranscriptReader
@@ -107,7 +108,7 @@ def test_finished_attacks_are_reused(fresh: FreshRun, monkeypatch: pytest.Monkey
     run = fresh()
     first = attacked(run)
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "_Session", None)
+        patch.setattr(stage, "_run", None)
         assert attacked(run).rows == first.rows
     calls = count_calls(monkeypatch, Lti, "fit")
     attacked(run, "attacks.git_coarse.hidden=5")
@@ -138,7 +139,7 @@ class KilledError(BaseException):
 def test_a_killed_attack_continues(fresh: FreshRun, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, killed = fresh(), fresh()
     attacked(whole)
-    monkeypatch.setattr(stage, "PART_SECONDS", -1.0)
+    monkeypatch.setattr(victims, "PART_SECONDS", -1.0)
     original, calls = PartFiles.write, [0]
 
     def deadly(self: PartFiles, *args: Any) -> None:
@@ -223,7 +224,7 @@ def test_a_renamed_kind_trains_from_the_stream_of_its_old_name(fresh: FreshRun) 
     component, view = setup.attacks[1], View(reader, setup.adversary.granted, None)
     assert isinstance(component, GitCoarse)
     curves = {}
-    for stream in ("git_coarse", "git_coarse"):
+    for stream in ("coarse_git", "git_coarse"):
         artefact = component.fit(
             **view.capabilities(component.fit),
             generator=seeds.torch_generator(setup.seed, "attack-training", stream),
@@ -231,7 +232,7 @@ def test_a_renamed_kind_trains_from_the_stream_of_its_old_name(fresh: FreshRun) 
             device=torch.device("cpu"),
         )
         curves[stream] = artefact.curves["train"]
-    assert summary.curves["train"] == curves["git_coarse"] != curves["git_coarse"]
+    assert summary.curves["train"] == curves["coarse_git"] != curves["git_coarse"]
 
 
 def faulty(tmp_path: Path, *places: tuple[int, int]) -> RunDirectory:

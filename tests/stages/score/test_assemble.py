@@ -7,8 +7,8 @@ import pytest
 from fedleak.results.schema import AttackSummary, FederationRound, ResultRow
 from fedleak.stages.score.assemble import (
     assemble_results,
-    bytes_per_update,
     capability_notes,
+    encoded_bytes,
     federation_notes,
     federation_rounds,
     metric_notes,
@@ -48,7 +48,7 @@ def test_rounds_are_as_the_server_recorded_them(recorded: RecordedRun, scorer: I
 
 @pytest.mark.parametrize(("sizes", "mean"), [((100, 200), 150.0), ((100, None), 100.0), ((None,), None), ((), None)])
 def test_bytes_per_update_are_the_mean_of_known_sizes(sizes: tuple[int | None, ...], mean: float | None) -> None:
-    assert bytes_per_update([update(row, bytes=size) for row, size in enumerate(sizes)]) == mean
+    assert encoded_bytes([update(row, bytes=size) for row, size in enumerate(sizes)]) == mean
 
 
 def test_metrics_that_cannot_be_had_are_noted(scorer: ImageScorer) -> None:

@@ -50,7 +50,7 @@ def test_a_failure_is_a_row_without_an_image(recorded: RecordedRun) -> None:
             victim=update.client,
             round=update.round,
             seconds=0.5,
-            bytes_per_update=update.bytes,
+            encoded_bytes=update.bytes,
             status="failed",
             reason="diverged",
         )

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from fedleak.studies.claims.at_least import AtLeast
-from fedleak.studies.claims.base import State
+from fedleak.studies.claims.base import VerdictState
 from tests.studies.builders import measurements
 
 MEASURED = measurements([({}, {"a": {"psnr": [19.0, 21.0] * 20}, "b": {"psnr": [10.0]}})])
 
 
 @pytest.mark.parametrize(("value", "state"), [(19, "reproduced"), (20, "inconclusive"), (21, "not_reproduced")])
-def test_by_hand(value: float, state: State) -> None:
+def test_by_hand(value: float, state: VerdictState) -> None:
     claim = AtLeast(metric="psnr", value=value, where={"attack": "a"})
     assert claim.judge(MEASURED).state == state
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fedleak.studies.claims.base import ClaimCheck, State, above_zero, missing, where_text, worst
+from fedleak.studies.claims.base import ClaimCheck, VerdictState, above_zero, missing, where_text, worst
 
 
 def test_an_interval_above_zero_holds_and_one_below_does_not() -> None:
@@ -27,7 +27,7 @@ def test_without_an_interval_nothing_is_decided() -> None:
     assert above_zero("x", 1.0, None).state == "inconclusive"
 
 
-def check(state: State) -> ClaimCheck:
+def check(state: VerdictState) -> ClaimCheck:
     return ClaimCheck(label="", value=1.0, state=state)
 
 
@@ -40,7 +40,7 @@ def check(state: State) -> ClaimCheck:
         ([], "inconclusive"),
     ],
 )
-def test_a_claim_is_as_good_as_its_worst_case(states: list[State], verdict: State) -> None:
+def test_a_claim_is_as_good_as_its_worst_case(states: list[VerdictState], verdict: VerdictState) -> None:
     assert worst(map(check, states)) == verdict
 
 

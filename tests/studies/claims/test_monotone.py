@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedleak.studies.claims.base import State
+from fedleak.studies.claims.base import VerdictState
 from fedleak.studies.claims.monotone import Monotone
 from fedleak.studies.matrix import Label
 from fedleak.studies.measurements import Measurements
@@ -33,7 +33,7 @@ def monotone(direction: str = "decreasing", **settings: Any) -> Monotone:
         ((0.1, 0.2), "increasing", "reproduced"),
     ],
 )
-def test_by_hand(means: tuple[float, ...], direction: str, state: State) -> None:
+def test_by_hand(means: tuple[float, ...], direction: str, state: VerdictState) -> None:
     assert monotone(direction).judge(line(*means)).state == state
 
 

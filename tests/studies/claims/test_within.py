@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from fedleak.studies.claims.base import State
+from fedleak.studies.claims.base import VerdictState
 from fedleak.studies.claims.within import Within
 from tests.studies.builders import measurements
 
@@ -14,7 +14,7 @@ MEASURED = measurements([({}, {"a": {"mse": [0.9, 1.1] * 20}})])
     ("low", "high", "state"),
     [(0.5, 1.5, "reproduced"), (1.5, 2, "not_reproduced"), (0, 0.5, "not_reproduced"), (1.0, 2, "inconclusive")],
 )
-def test_by_hand(low: float, high: float, state: State) -> None:
+def test_by_hand(low: float, high: float, state: VerdictState) -> None:
     assert Within(metric="mse", low=low, high=high).judge(MEASURED).state == state
 
 

@@ -38,7 +38,7 @@ class Values(IntEnum):
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Encoding:
     size: int
     places: Places
     values: Values
@@ -73,7 +73,7 @@ def decode_tensor(data: memoryview, count: int) -> tuple[Floats, int]:
     Raises:
         ValueError: if the data are cut short or were not written by ``encode_tensor``.
     """
-    reader = _Reader(data)
+    reader = _ByteReader(data)
     tag = reader.take(1)[0]
     try:
         places, kind = Places(tag >> 4), Values(tag & 15)
@@ -99,7 +99,7 @@ def level_width(highest: int, kind: Values) -> int:
     return (2 * highest - (kind == Values.LEVELS_WITHOUT_ZERO)).bit_length()
 
 
-def _shortest(total: int, count: int, lattice: Lattice | None) -> _Plan:
+def _shortest(total: int, count: int, lattice: Lattice | None) -> _Encoding:
     heads = {
         Places.ALL: (0, total),
         Places.INDEX: (COUNT.size + packed_size(count, index_width(total)), count),
@@ -107,11 +107,11 @@ def _shortest(total: int, count: int, lattice: Lattice | None) -> _Plan:
     }
     plans = []
     for places, (head, sent) in heads.items():
-        plans.append(_Plan(head + 4 * sent, places, Values.FLOAT))
+        plans.append(_Encoding(head + 4 * sent, places, Values.FLOAT))
         if lattice is not None:
             kind = Values.LEVELS if sent > count else Values.LEVELS_WITHOUT_ZERO
             body = LATTICE.size + packed_size(sent, level_width(lattice.highest, kind))
-            plans.append(_Plan(head + body, places, kind))
+            plans.append(_Encoding(head + body, places, kind))
     return min(plans, key=lambda plan: plan.size)
 
 
@@ -122,7 +122,7 @@ def _pack_levels(levels: NDArray[np.int32], highest: int, kind: Values) -> bytes
     return pack(shifted.view(np.uint32), level_width(highest, kind))
 
 
-class _Reader:
+class _ByteReader:
     def __init__(self, data: memoryview) -> None:
         self._data, self.position = data, 0
 
@@ -135,7 +135,7 @@ class _Reader:
         return part
 
 
-def _read_places(reader: _Reader, places: Places, total: int) -> NDArray[np.int64] | None:
+def _read_places(reader: _ByteReader, places: Places, total: int) -> NDArray[np.int64] | None:
     """Where the sent values belong; None for all."""
     if places == Places.ALL:
         return None
@@ -150,7 +150,7 @@ def _read_places(reader: _Reader, places: Places, total: int) -> NDArray[np.int6
     return where
 
 
-def _read_values(reader: _Reader, kind: Values, count: int) -> Floats:
+def _read_values(reader: _ByteReader, kind: Values, count: int) -> Floats:
     if kind == Values.FLOAT:
         return np.frombuffer(reader.take(4 * count), dtype="<f4").astype(np.float32)
     step, highest = LATTICE.unpack(reader.take(LATTICE.size))

@@ -12,7 +12,7 @@ from fedleak.threat import BatchStatistics, MiniBatchOrder
 PATH = "federation.secure_aggregation"
 
 
-def check_sums(scenario: Scenario) -> Iterator[InputError]:
+def check_secure_aggregation(scenario: Scenario) -> Iterator[InputError]:
     """Contradictions with ``federation.secure_aggregation``, where the scenario asks for it."""
     settings = scenario.federation.secure_aggregation
     if settings is None:

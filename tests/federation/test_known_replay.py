@@ -44,7 +44,7 @@ def changes(**more: Any) -> dict[str, Any]:
         "model": {"kind": "lenet", "channels": 4},
         "federation__client": CLIENT,
         "adversary": {"grants": GRANTS, "label_inference": "oracle", "victims": {"clients": [1, 2]}},
-        "attacks": attacks("worst"),
+        "attacks": attacks("known_with_order"),
         **more,
     }
 
@@ -55,21 +55,21 @@ def normalised_run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     normed = changes(
         model={"kind": "convnet", "widths": [4, 8]},
         federation__client=CLIENT | {"batch_norm": "train_shared"},
-        attacks=[attacks("worst")[0] | {"train_mode": True}],
+        attacks=[attacks("known_with_order")[0] | {"train_mode": True}],
     )
     return run_federation(tmp_path_factory.mktemp("normalised") / "run", scenario(**normed))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    every = attacks("worst", "known", "estimated", "best")
-    return run_federation(tmp_path_factory.mktemp("worst") / "run", scenario(**changes(attacks=every)))
+    every = attacks("known_with_order", "known", "estimated", "unknown")
+    return run_federation(tmp_path_factory.mktemp("known_with_order") / "run", scenario(**changes(attacks=every)))
 
 
 def known_of(run: RunDirectory, row: int) -> dict[str, Any]:
     """What the attack is given, through the view."""
     reader, checked = TranscriptReader(run.transcript), run.scenario()
-    attack = InvertingGradients.model_validate({"local_training": "worst"})
+    attack = InvertingGradients.model_validate({"local_training": "known_with_order"})
     view = View(
         reader,
         checked.adversary.granted,
@@ -115,14 +115,16 @@ def test_results_say_what_was_known(run: RunDirectory) -> None:
     assert {name: summary.local_knowledge for name, summary in found.items()} == {k: k for k in found}
     asked = {name: {"training_details", "mini_batch_order"} & set(s.capabilities) for name, s in found.items()}
     assert asked == {
-        "worst": {"training_details", "mini_batch_order"},
+        "known_with_order": {"training_details", "mini_batch_order"},
         "known": {"training_details"},
         "estimated": set(),
-        "best": set(),
+        "unknown": set(),
     }
 
 
-@pytest.mark.parametrize(("knowledge", "missing"), [("worst", "mini_batch_order"), ("known", "training_details")])
+@pytest.mark.parametrize(
+    ("knowledge", "missing"), [("known_with_order", "mini_batch_order"), ("known", "training_details")]
+)
 def test_what_is_not_granted_cannot_be_known(knowledge: str, missing: str) -> None:
     grants = [name for name in GRANTS if name != missing]
     with pytest.raises(InputErrors, match=f"it needs {missing}"):

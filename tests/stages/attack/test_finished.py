@@ -17,8 +17,8 @@ from fedleak.pipeline import attack_run
 from fedleak.progress import QuietProgress
 from fedleak.results.schema import AttackSummary, Results
 from fedleak.run_directory import RunDirectory
+from fedleak.stages.attack.finished import FinishedAttack
 from fedleak.stages.attack.record import load_images, load_record
-from fedleak.stages.attack.starts import Starts
 from fedleak.stages.score.truth import TruthReader
 from fedleak.threat import StartingImages
 from tests.reachable import arrays, reachable
@@ -124,7 +124,7 @@ def test_the_start_is_the_other_attacks_images_and_leads_to_no_truth(
         assert known.start is not None
         given.append(known.start)
         values = reachable(self, known, generator)
-        assert not [v for v in values if isinstance(v, Path | RunDirectory | TruthReader | Starts)]
+        assert not [v for v in values if isinstance(v, Path | RunDirectory | TruthReader | FinishedAttack)]
         for row in range(4):
             for image in TruthReader(run.truth).batch(row).images:
                 flat = [torch.as_tensor(a).flatten().float() for a in arrays(values)]
@@ -164,4 +164,4 @@ def test_dependencies_are_checked_before_anything_runs(
 
 def test_a_source_that_has_not_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(LookupError, match="attack lti has not been run"):
-        Starts(tmp_path / "lti")
+        FinishedAttack(tmp_path / "lti")

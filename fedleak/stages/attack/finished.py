@@ -12,7 +12,7 @@ from fedleak.stages.attack.record import AttackRecord, Attempt, load_images, loa
 from fedleak.threat import StartingImages
 
 
-class Starts:
+class FinishedAttack:
     """Reconstructions of a finished attack on the same transcript.
 
     Args:

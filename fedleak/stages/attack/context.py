@@ -1,0 +1,76 @@
+"""One attack on one transcript: what it is given, and by which draws it works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from fedleak import seeds
+from fedleak.attacks.base import Attack
+from fedleak.attacks.labels.base import LabelInference
+from fedleak.progress import Progress
+from fedleak.scenario.schema import Scenario
+from fedleak.stages.attack.finished import FinishedAttack
+from fedleak.stages.attack.view import View
+from fedleak.threat import InjectedPairs
+from fedleak.transcript.manifest import UpdateRecord
+from fedleak.transcript.reader import TranscriptReader
+
+
+@dataclass(frozen=True)
+class AttackContext:
+    """An attack of a scenario on a transcript.
+
+    Attributes:
+        start: the finished attack from whose reconstructions this one starts.
+    """
+
+    scenario: Scenario
+    attack: Attack
+    reader: TranscriptReader
+    device: torch.device
+    progress: Progress
+    start: FinishedAttack | None
+
+    @property
+    def label_inference(self) -> LabelInference | None:
+        """How labels are inferred, if at all."""
+        return self.scenario.adversary.label_inference
+
+    @property
+    def capability_names(self) -> tuple[str, ...]:
+        """Names of what it is given, and of what the attack that it starts from was given."""
+        own = {capability.capability_name() for capability in self.attack.wanted()}
+        return tuple(sorted(own | set(self.start.record.capabilities if self.start else ())))
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether it, or the attack that it starts from, takes the clients' post-processing into account."""
+        pairs = self.reader.manifest.pairs
+        clean = InjectedPairs in self.attack.wanted() and pairs is not None and not pairs.postprocessed
+        return (self.attack.adapts and not clean) or (self.start is not None and self.start.record.adaptive)
+
+    def view(self, update: UpdateRecord | None) -> View:
+        """What the adversary sees of an update; without one, of the transcript."""
+        return View(
+            self.reader,
+            self.scenario.adversary.granted,
+            update,
+            inference=self.label_inference,
+            device=self.device,
+            starts=self.start.of if self.start else None,
+            version=self.attack.version,
+        )
+
+    def arguments(self, view: View, method: Callable[..., Any]) -> dict[str, Any]:
+        """What a method of the attack is given of a view."""
+        return view.capabilities(method, wanted=self.attack.wanted())
+
+    def generator(self, update: UpdateRecord) -> torch.Generator:
+        """Of the attack's draws for one update."""
+        return seeds.torch_generator(
+            self.scenario.seed, "attack", self.attack.attack_stream, update.round, update.client, device="cpu"
+        )
