@@ -19,6 +19,7 @@ from fedleak.attacks.replay import split_state
 from fedleak.bench.base import Measured, stopwatch
 from fedleak.client.local_training import LocalTraining, compute_updates
 from fedleak.data.sources.base import LabelledImages
+from fedleak.examples import to_unit
 from fedleak.metrics.psnr import Psnr
 from fedleak.models.lenet import LeNet
 from fedleak.progress import Progress
@@ -108,7 +109,7 @@ def measure_head_start(engine: Engine, data: LabelledImages, progress: Progress,
     noise = torch.Generator().manual_seed(0)
     for victim in range(len(data) - VICTIMS, len(data)):
         update = {name: tensor[victim] for name, tensor in updates.items()}
-        image = torch.from_numpy(data.images[victim : victim + 1]).float() / 255
+        image = to_unit(data.images[victim : victim + 1])
         seconds["git"].append(ready.seconds_from_git(update, image))
         seconds["noise"].append(ready.search(update, image, torch.randn(image.shape, generator=noise)))
         bar.advance()

@@ -55,10 +55,9 @@ def forward_products(leaked: LeakedBatch, image: Tensor, label: Tensor, directio
     """Squared size of ``J u`` for each parameter, by forward over reverse differentiation: ``(P, parameters)``."""
     parameters: dict[str, Tensor] = dict(leaked.module.named_parameters())
     buffers = dict(leaked.module.named_buffers())
-    shift, scale = (torch.tensor(value).reshape(-1, 1, 1) for value in (leaked.mean, leaked.std))
 
     def loss(weights: dict[str, Tensor], pixels: Tensor) -> Tensor:
-        logits = functional_call(leaked.module, (weights, buffers), ((pixels[None] - shift) / scale,))
+        logits = functional_call(leaked.module, (weights, buffers), (leaked.normalised(pixels[None]),))
         return F.cross_entropy(logits, label[None])
 
     def sizes(direction: Tensor) -> Tensor:

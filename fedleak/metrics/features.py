@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from fedleak import seeds
 from fedleak.component import Settings
+from fedleak.examples import Normalisation
 from fedleak.metrics.base import MetricUnavailableError, Peers
 from fedleak.metrics.lpips import read_weights
 
 WIDTHS = (32, 64, 128)
 BATCH = 256
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Normalisation of torchvision's ImageNet networks."""
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Of torchvision's networks."""
 SIDE = 224
 Extractor = Callable[[Tensor], Tensor]
 
@@ -103,12 +104,11 @@ def _pretrained(weights: str) -> Extractor:
         raise MetricUnavailableError(f"metrics.iip: {weights} is no ResNet-18 state dict") from error
     network.fc = nn.Identity()
     network.eval()
-    mean, std = (torch.tensor(values).reshape(-1, 1, 1) for values in (MEAN, STD))
 
     def features(images: Tensor) -> Tensor:
         parts = torch.split(images.expand(-1, 3, -1, -1), 32)
         large = (F.interpolate(p, size=(SIDE, SIDE), mode="bilinear", align_corners=False) for p in parts)
         with torch.no_grad():
-            return torch.cat([network((part - mean) / std) for part in large])
+            return torch.cat([network(IMAGENET.apply(part)) for part in large])
 
     return features

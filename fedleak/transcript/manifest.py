@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import NonNegativeInt, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from fedleak.errors import InputError
+from fedleak.examples import InputShape
 from fedleak.records import Record
 from fedleak.transcript.layout import Layout
 
@@ -120,7 +121,7 @@ class Manifest(Record):
     model: dict[str, Any]
     task: dict[str, Any] = CLASSIFICATION
     """What clients learn; written only where it is not classification."""
-    input_shape: tuple[int, int, int]
+    input_shape: InputShape
     classes: int
     class_names: tuple[str, ...]
     mean: tuple[float, ...]

@@ -80,6 +80,5 @@ def distinct_rows(inputs: Tensor, count: int) -> Tensor:
 
 def to_pixels(inputs: Tensor, shape: InputShape, pixels: PixelPrior) -> Tensor:
     """Normalised inputs ``(B, I)`` as images in [0, 1]."""
-    mean, std = (torch.tensor(v).reshape(-1, 1, 1) for v in (pixels.mean, pixels.std))
-    images = inputs.cpu().reshape(-1, *shape) * std + mean
+    images = pixels.normalisation.undo(inputs.cpu().reshape(-1, *shape))
     return images.clamp(pixels.low, pixels.high)

@@ -21,6 +21,7 @@ from fedleak.attacks.layers.graph import LayerGraph
 from fedleak.attacks.layers.patch_embedding import embedding_layer
 from fedleak.attacks.layers.tracing import trace_layers
 from fedleak.errors import AttackFailedError
+from fedleak.examples import InputShape
 from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate
 from fedleak.transcript.layout import Layout
@@ -31,7 +32,7 @@ class TargetShape:
     """Shape of what a generator puts out: ``images`` pictures of ``image`` = ``(C, H, W)``."""
 
     images: int
-    image: tuple[int, int, int]
+    image: InputShape
 
     @property
     def values(self) -> int:

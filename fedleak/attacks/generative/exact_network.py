@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fedleak.attacks.generative.exact_inverse import pull_back, solve_input, solve_output
 from fedleak.attacks.layers.chain import ChainLayer
 from fedleak.errors import AttackFailedError
+from fedleak.examples import InputShape
 from fedleak.threat import PixelPrior
 
 DTYPE = torch.float64
@@ -34,7 +35,7 @@ class ExactNetwork(nn.Module):
         self,
         chain: tuple[ChainLayer, ...],
         pixels: PixelPrior,
-        image: tuple[int, int, int],
+        image: InputShape,
         *,
         read_biases: bool,
         guard: float,
@@ -78,6 +79,4 @@ class ExactNetwork(nn.Module):
             d = solve_output(layer.module, gradient, a, layer.output_shape, self._guard)
             back = pull_back(layer.module, weights[f"{layer.name}.weight"], d, layer.input_shape)
             d = (back * before.activation.derivative(a)).reshape(-1, *before.output_shape)
-        mean, std = (a.new_tensor(values).reshape(-1, 1, 1) for values in (self._pixels.mean, self._pixels.std))
-        pixels: Tensor = a.reshape(len(a), *self._image) * std + mean
-        return pixels
+        return self._pixels.normalisation.undo(a.reshape(len(a), *self._image))

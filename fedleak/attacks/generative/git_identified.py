@@ -16,6 +16,7 @@ from fedleak.attacks.generative.features import chunks
 from fedleak.attacks.generative.identification import BackwardRecursion, identify
 from fedleak.attacks.layers.chain import chain_of
 from fedleak.errors import AttackFailedError
+from fedleak.examples import InputShape
 from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate
 
@@ -34,7 +35,7 @@ class IdentifiedInverter:
     walk: BackwardRecursion
     weights: dict[int, dict[str, Tensor]]
     first: ridge.LinearMap
-    shape: tuple[int, int, int]
+    shape: InputShape
 
     def weights_of(self, version: int) -> dict[str, Tensor]:
         """Those of the version, or of the latest before it, or of the earliest."""

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fedleak.attacks.labels.calibration import Calibrated
+from fedleak.examples import to_unit
 from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, PublicData, SharedUpdate
 
 
@@ -35,8 +36,7 @@ class CalibratedCountsPublic(Calibrated):
     ) -> Tensor:
         """Sorted labels ``(count,)``."""
         chosen = first_of_each(public.labels, self.images_per_class)
-        mean, std = (torch.tensor(value).reshape(-1, 1, 1) for value in (pixels.mean, pixels.std))
-        images = (public.images[chosen].float() / 255 - mean) / std
+        images = pixels.normalisation.apply(to_unit(public.images[chosen]))
         return self.counted(update, architecture, model, images, public.labels[chosen], count)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from fedleak.attacks.latent.network import ImageEncoder, ImageGenerator
 from fedleak.component import Settings
 from fedleak.errors import AttackFailedError
+from fedleak.examples import to_unit
 from fedleak.progress import Progress
 
 
@@ -75,7 +76,7 @@ def train_image_generator(
     for epoch in range(settings.epochs):
         order, total = torch.randperm(len(images), generator=generator), 0.0
         for rows in torch.split(order, settings.batch_size):
-            batch = images[rows].to(device).float() / 255
+            batch = to_unit(images[rows], device)
             mean, log_variance = encoder(batch)
             noise = torch.randn(mean.shape, generator=generator).to(device)
             loss = evidence_bound(batch, network(mean + (0.5 * log_variance).exp() * noise), mean, log_variance)

@@ -13,6 +13,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from fedleak.attacks.layers.tracing import trace_layers
 from fedleak.errors import AttackFailedError
+from fedleak.examples import InputShape
 
 WeightedModule = nn.Linear | nn.Conv2d
 ActivationKind = Literal["identity", "relu", "leaky_relu", "sigmoid", "tanh"]
@@ -78,7 +79,7 @@ class ChainLayer:
         return self.module.bias is not None
 
 
-def chain_of(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[ChainLayer, ...]:
+def chain_of(model: nn.Module, input_shape: InputShape) -> tuple[ChainLayer, ...]:
     """The layers of ``model`` from first to last; dropout counts as off.
 
     Args:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fedleak.attacks.layers.graph import LayerGraph
 from fedleak.attacks.tikhonov import tikhonov_solve
+from fedleak.examples import InputShape
 from fedleak.transcript.layout import Layout
 
 GUARD = 1e-10
@@ -36,7 +37,7 @@ class EmbeddingLayer:
     weight: tuple[int, int]
     positions: tuple[int, int]
     first: int
-    image: tuple[int, int, int]
+    image: InputShape
     patch: tuple[int, int]
 
     @property

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from fedleak.component import Component
+from fedleak.examples import Normalisation
+from fedleak.tasks.base import LearningTask
+from fedleak.tasks.classification import CLASSIFICATION
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +26,8 @@ class LeakedBatch:
         labels: the true ones, ``(B,)``.
         mean, std: of the normalisation that precedes the network.
         places: client of each image, and its place in the client's share of the update; empty if nobody asks.
+        task: what the network is trained for.
+        classes: of the data set; only tasks that make their targets of the number of classes read it.
     """
 
     module: nn.Module
@@ -31,20 +36,26 @@ class LeakedBatch:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     places: tuple[tuple[int, int], ...] = ()
+    task: LearningTask = CLASSIFICATION
+    classes: int = 0
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """The normalisation alone."""
+        return Normalisation(self.mean, self.std)
+
+    @property
+    def targets(self) -> Tensor:
+        """Of the images, ``(B, ...)``, as the loss of the task takes them."""
+        return self.task.targets(self.labels, self.classes)
 
     def normalised(self, images: Tensor) -> Tensor:
         """Images in [0, 1] as the network takes them."""
-        shift, scale = self._constants(images)
-        return (images - shift) / scale
+        return self.normalisation.apply(images)
 
     def pixels(self, images: Tensor) -> Tensor:
         """And back."""
-        shift, scale = self._constants(images)
-        return images * scale + shift
-
-    def _constants(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        shift, scale = (images.new_tensor(value).reshape(-1, 1, 1) for value in (self.mean, self.std))
-        return shift, scale
+        return self.normalisation.undo(images)
 
 
 class Analysis(Component):

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -44,7 +43,7 @@ class Igsa(Analysis):
     def evaluate(self, leaked: LeakedBatch, *, generator: torch.Generator) -> Tensor:
         """``(B,)``, in units of pixels over gradient; infinite where the gradient does not change at all."""
         values = []
-        for image, label in zip(leaked.images, leaked.labels, strict=True):
+        for image, label in zip(leaked.images, leaked.targets, strict=True):
             directions = min(self.projections, image.numel())
             norms = []
             for _ in range(self.samples):
@@ -55,7 +54,7 @@ class Igsa(Analysis):
         return torch.stack(values)
 
 
-def jacobian_norms(leaked: LeakedBatch, image: Tensor, label: Tensor, directions: Tensor) -> Tensor:
+def jacobian_norms(leaked: LeakedBatch, image: Tensor, target: Tensor, directions: Tensor) -> Tensor:
     """Estimated Frobenius norm of the Jacobian of each layer's gradient, ``(L,)``.
 
     ``J u`` is the gradient, for the parameters, of ``<dloss/dx, u>``: one graph of the inner gradient serves all
@@ -64,13 +63,13 @@ def jacobian_norms(leaked: LeakedBatch, image: Tensor, label: Tensor, directions
     Args:
         leaked: the model.
         image: ``(C, H, W)``.
-        label: a scalar.
+        target: as the loss of the task takes it.
         directions: orthonormal, ``(P, C, H, W)``.
     """
     with differentiable(leaked.module) as parameters, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
         x = image[None].requires_grad_()
         (slope,) = torch.autograd.grad(
-            F.cross_entropy(leaked.module(leaked.normalised(x)), label[None]), x, create_graph=True
+            leaked.task.loss(leaked.module(leaked.normalised(x)), target[None]), x, create_graph=True
         )
         squares = [
             torch.stack([product.square().sum() for product in products])

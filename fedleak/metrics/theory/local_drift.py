@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.metrics.analysis.base import LeakedBatch
 from fedleak.metrics.theory.base import NotApplicableError, Prediction, Theory
+from fedleak.tasks.classification import CLASSIFICATION
 from fedleak.transcript.manifest import TrainingRecord
 
 
@@ -49,6 +50,8 @@ class LocalDrift(Theory):
             raise NotApplicableError(f"it speaks of one image, the update has {len(leaked.images)}")
         if training.postprocess or LocalSgd.model_validate(training.local_sgd) != PLAIN_SGD:
             raise NotApplicableError("it speaks of plain gradient descent whose update is shared as it is")
+        if leaked.task != CLASSIFICATION:
+            raise NotApplicableError("it speaks of cross-entropy")
         weight = _two_rows(leaked.module).double()
         image, other = leaked.normalised(leaked.images[0].double()), 1 - int(leaked.labels[0])
         direction = weight[int(leaked.labels[0])] - weight[other]

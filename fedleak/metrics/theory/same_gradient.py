@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.optimize import least_squares
@@ -147,7 +146,7 @@ class _GradientEquations:
     def _gradient(self, pixels: Tensor) -> Tensor:
         def loss(weights: dict[str, Tensor]) -> Tensor:
             images = self._leaked.normalised(pixels.reshape(self._shape))
-            return F.cross_entropy(functional_call(self._module, weights, (images,)), self._leaked.labels)
+            return self._leaked.task.loss(functional_call(self._module, weights, (images,)), self._leaked.targets)
 
         gradient: dict[str, Tensor] = grad(loss)(self._parameters)
         return torch.cat([value.flatten() for value in gradient.values()])

@@ -10,6 +10,7 @@ import torch
 
 from fedleak.attacks.base import Reconstruction
 from fedleak.errors import AttackFailedError
+from fedleak.examples import InputShape
 from fedleak.stages.attack.record import Attempt
 from fedleak.transcript.manifest import UpdateRecord
 
@@ -37,7 +38,7 @@ def failed(update: UpdateRecord, reason: str, seconds: float = 0.0) -> Attempt:
     return Attempt(row=update.row, seconds=seconds, status="failed", reason=reason)
 
 
-def check(reconstruction: Reconstruction, input_shape: tuple[int, int, int]) -> None:
+def check(reconstruction: Reconstruction, input_shape: InputShape) -> None:
     """A reconstruction must be images of the right shape.
 
     Raises:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fedleak import seeds
+from fedleak.examples import to_unit
 from fedleak.progress import Task
 from fedleak.results.schema import AttackSummary
 from fedleak.stages.score.recorded import RecordedRun
@@ -62,7 +63,7 @@ def score_baselines(run: RecordedRun, *, scorer: ImageScorer, bar: Task) -> list
     if not run.reader.has_public_images:
         return []
     images, labels = run.reader.public()
-    public = PublicImages(torch.from_numpy(images).to(torch.float32) / 255, torch.from_numpy(labels))
+    public = PublicImages(to_unit(images), torch.from_numpy(labels))
     found = []
     for name, guess in BASELINES.items():
         scores = scorer.score(_match_baseline(run, public, name, guess))

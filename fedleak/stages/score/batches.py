@@ -20,7 +20,8 @@ class LeakedBatches:
     @cached_property
     def _network(self) -> nn.Module:
         manifest = self._run.reader.manifest
-        return self._run.scenario.model.build(manifest.input_shape, manifest.classes, seed=0).eval()
+        scenario = self._run.scenario
+        return scenario.model.factory(manifest.input_shape, scenario.task.outputs(manifest.classes))(0).eval()
 
     def of(self, update: UpdateRecord) -> LeakedBatch:
         """The truth behind an update, at its model version."""
@@ -33,4 +34,6 @@ class LeakedBatches:
             mean=manifest.mean,
             std=manifest.std,
             places=truth.places,
+            task=self._run.scenario.task,
+            classes=manifest.classes,
         )

@@ -9,6 +9,7 @@ from typing import Literal
 from PIL import Image
 from torch import Tensor
 
+from fedleak.examples import to_picture
 from fedleak.results.schema import Picture, ResultRow
 from fedleak.stages.score.rows import MatchedImages
 
@@ -66,5 +67,4 @@ def _save(folder: Path, images: MatchedImages, row: ResultRow, i: int, rank: Ran
 
 
 def _write_png(path: Path, image: Tensor) -> None:
-    pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(path)
+    Image.fromarray(to_picture(image)).save(path)

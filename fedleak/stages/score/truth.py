@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from fedleak.errors import InputError
+from fedleak.examples import to_unit
 from fedleak.records import write_atomically
 
 UPDATES = "updates.json"
@@ -107,4 +108,4 @@ class TruthReader:
         order = sorted((i, client) for client, held in enumerate(labels) for i in range(len(held)))[:MOST_PEERS]
         chosen = np.stack([images[client][i] for i, client in order])
         own = np.array([labels[client][i] for i, client in order], dtype=np.int64)
-        return Truth(torch.from_numpy(chosen.astype(np.float32) / 255), torch.from_numpy(own))
+        return Truth(to_unit(chosen), torch.from_numpy(own))
