@@ -68,6 +68,9 @@ class Attack(Component):
     """Name of the kind's random streams; the kind unless given. A kind that was renamed keeps its old one here, so that
     the same scenario and seed give the same results."""
 
+    tasks: ClassVar[frozenset[str] | None] = None
+    """Kinds of learning task for which the attack is made; all unless given."""
+
     id: Slug | None = None
     """Name in results; the kind unless given."""
     version: Literal["current", "known"] = "current"

@@ -29,6 +29,7 @@ def check_scenario(scenario: Scenario) -> None:
         *_check_victims(scenario),
         *_check_rounds(scenario),
         *_check_attacks(scenario),
+        *_check_task(scenario),
         *_check_metrics(scenario),
         *_check_theory(scenario),
         *check_secure_aggregation(scenario),
@@ -120,6 +121,19 @@ def _check_attacks(scenario: Scenario) -> Iterator[InputError]:
     if labels is not None:
         needed = frozenset(required_capabilities(type(labels).infer).values())
         yield from _check_grants(scenario, "adversary.label_inference", labels.kind, needed)
+
+
+def _check_task(scenario: Scenario) -> Iterator[InputError]:
+    """What is made for classification alone is refused for other tasks."""
+    task, labels = scenario.task.kind, scenario.adversary.label_inference
+    for i, attack in enumerate(scenario.attacks):
+        if attack.tasks is not None and task not in attack.tasks:
+            yield InputError(
+                f"attacks.{i}", attack.name, f"it is made for {', '.join(attack.tasks)}; the task is {task}"
+            )
+    if labels is not None and not labels.is_oracle and task != "classification":
+        allowed = f"it infers the labels of a classification; the task is {task}: give oracle or null"
+        yield InputError("adversary.label_inference", labels.kind, allowed)
 
 
 def _check_metrics(scenario: Scenario) -> Iterator[InputError]:

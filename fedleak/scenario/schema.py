@@ -323,6 +323,17 @@ class Scenario(Settings):
     budget: str | None = None
     """The chosen one; set by the command line."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _infers_labels_of_classifications(cls, given: Any) -> Any:
+        """Other tasks have no label inference unless one is named."""
+        task = given.get("task", "classification") if isinstance(given, dict) else "classification"
+        adversary = given.get("adversary", {}) if isinstance(given, dict) else None
+        kind = task.get("kind") if isinstance(task, dict) else task
+        if kind not in ("regression", "multi_label") or not isinstance(adversary, dict):
+            return given
+        return given | {"adversary": {"label_inference": None} | adversary}
+
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema of the scenario, for editors."""

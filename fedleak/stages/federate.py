@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fedleak.errors import InputError
 from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory, federation_fingerprint
 from fedleak.scenario.schema import Scenario
+from fedleak.server.crafting.base import Crafting
 from fedleak.stages.score.truth import write_truth
-from fedleak.transcript.manifest import MANIFEST, PairsRecord, PrivacyRecord, TrainingRecord, load_manifest
+from fedleak.transcript.manifest import (
+    MANIFEST,
+    FederationRecord,
+    PairsRecord,
+    PrivacyRecord,
+    TrainingRecord,
+    load_manifest,
+)
 from fedleak.transcript.writer import TranscriptWriter
 
 if TYPE_CHECKING:
@@ -36,8 +44,13 @@ def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = Fals
     return make_plan(scenario)
 
 
-def federate(plan: Plan, run: RunDirectory, progress: Progress) -> None:
+def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Crafting | None = None) -> None:
     """Run a planned federation to its end, or continue where a killed one stopped.
+
+    Args:
+        plan, run: what to run, and where.
+        progress: where rounds are counted.
+        crafting: how an adversary's server changes what single clients are sent.
 
     Raises:
         FederationError: if it cannot be finished; running it again goes on with the next round.
@@ -51,7 +64,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress) -> None:
     if writer.rounds or writer.pairs_done:
         progress.say(f"federation: continuing after round {len(writer.rounds)}")
     write_planned_truth(run.truth, plan)
-    server = Server(plan, writer, run.truth, progress)
+    server = Server(plan, writer, run.truth, progress, crafting=crafting)
     writer.allocate(updates=plan.recorded_updates, values=server.layout.size)
     writer.save_public(plan.public.images, plan.public.labels)
     injection = scenario.adversary.injection
@@ -65,7 +78,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress) -> None:
         training=TrainingRecord.model_validate(
             scenario.federation.sharing_client.model_dump(mode="json", exclude={"protocol", "drift", "selection"})
         ),
-        about=_about(plan) | {"privacy": _privacy(plan)},
+        federation=_federation_record(plan),
     )
 
 
@@ -102,18 +115,19 @@ def _privacy(plan: Plan) -> PrivacyRecord | None:
     return account(client.dp_sgd, held=held, batch_size=client.batch_size, rounds=rounds)
 
 
-def _about(plan: Plan) -> dict[str, Any]:
-    splits = plan.splits
-    return {
-        "protocol": plan.scenario.federation.client.protocol,
-        "model": plan.scenario.model.model_dump(mode="json"),
-        "task": plan.scenario.task.model_dump(mode="json"),
-        "input_shape": splits.input_shape,
-        "classes": len(splits.class_names),
-        "class_names": splits.class_names,
-        "mean": splits.normalisation.mean,
-        "std": splits.normalisation.std,
-    }
+def _federation_record(plan: Plan) -> FederationRecord:
+    splits, scenario = plan.splits, plan.scenario
+    return FederationRecord(
+        protocol=scenario.federation.client.protocol,
+        model=scenario.model.model_dump(mode="json"),
+        task=scenario.task.model_dump(mode="json"),
+        input_shape=splits.input_shape,
+        classes=len(splits.class_names),
+        class_names=splits.class_names,
+        mean=splits.normalisation.mean,
+        std=splits.normalisation.std,
+        privacy=_privacy(plan),
+    )
 
 
 def is_finished(run: RunDirectory, fingerprint: str) -> bool:

@@ -110,6 +110,21 @@ class TrainingRecord(Record):
     guards: tuple[dict[str, Any], ...] = ()
 
 
+class FederationRecord(Record):
+    """What a transcript says of a federation as a whole."""
+
+    protocol: Protocol
+    model: dict[str, Any]
+    """Settings of a kind of model, by which attacks build the network."""
+    task: dict[str, Any] = CLASSIFICATION
+    input_shape: InputShape
+    classes: int
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    privacy: PrivacyRecord | None = None
+
+
 class Manifest(Record):
     """Everything about a transcript except its arrays."""
 

@@ -6,6 +6,7 @@ for; and a reader keeps no path, only an open descriptor, so it leads nowhere el
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from pathlib import Path
@@ -20,8 +21,15 @@ from fedleak.errors import InputError
 def create_rows(path: Path, shape: tuple[int, ...], dtype: str) -> None:
     """Create a sparse ``.npy`` file of zeros with ``shape``."""
     with path.open("wb") as file:
-        npy.write_array_header_2_0(file, {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape})
+        file.write(_header(shape, np.dtype(dtype)))
         file.truncate(file.tell() + math.prod(shape) * np.dtype(dtype).itemsize)
+
+
+def _header(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> bytes:
+    """What stands before the values; numpy leaves room in it for the first dimension to grow."""
+    buffer = io.BytesIO()
+    npy.write_array_header_2_0(buffer, {"descr": dtype.str, "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
 
 
 class RowFile:
@@ -70,6 +78,22 @@ class RowFile:
         while data:
             written = os.pwrite(self._descriptor, data, position)
             data, position = data[written:], position + written
+
+    def grow(self, rows: int) -> None:
+        """Make room for ``rows`` rows in all, new ones being zeros; never shrinks.
+
+        Raises:
+            ValueError: if the file was written by something that leaves no room in its header.
+        """
+        if rows <= len(self):
+            return
+        shape = (rows, *self.shape[1:])
+        header = _header(shape, self.dtype)
+        if len(header) != self._offset:
+            raise ValueError("the header of the file has no room for more rows")
+        os.ftruncate(self._descriptor, self._offset + rows * self._row_bytes)
+        os.pwrite(self._descriptor, header, 0)
+        self.shape = shape
 
     def sync(self) -> None:
         """Wait until everything written is on disk."""

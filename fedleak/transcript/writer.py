@@ -22,6 +22,7 @@ from fedleak.tensors import NamedTensors
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.manifest import (
     MANIFEST,
+    FederationRecord,
     Manifest,
     PairsRecord,
     RoundRecord,
@@ -132,8 +133,8 @@ class TranscriptWriter:
             file.flush()
             os.fsync(file.fileno())
 
-    def allocate(self, *, updates: int, values: int) -> None:
-        """Make room for ``updates`` rows of ``values`` float32 values."""
+    def allocate(self, *, updates: int = 0, values: int) -> None:
+        """Make room for ``updates`` rows of ``values`` float32 values; later rows are added as they are written."""
         self._updates = self._open("updates.npy", (updates, values), "float32")
 
     def allocate_pairs(self, index: NDArray[np.int64], *, values: int, dtype: str) -> None:
@@ -189,6 +190,7 @@ class TranscriptWriter:
         """Store one update; it counts once its round is finished."""
         if self._updates is None:
             raise RuntimeError("allocate comes first")
+        self._updates.grow(row + 1)
         self._updates.write(row, values[None])
 
     def write_statistics(self, row: int, statistics: NamedTensors) -> None:
@@ -216,7 +218,7 @@ class TranscriptWriter:
         buffers: tuple[str, ...],
         pairs: PairsRecord | None,
         training: TrainingRecord,
-        about: dict[str, Any],
+        federation: FederationRecord,
     ) -> Manifest:
         """Checksum every array, write the manifest, drop the journal."""
         files = sorted(
@@ -232,7 +234,7 @@ class TranscriptWriter:
             training=training,
             rounds=tuple(self.rounds),
             checksums={name: file_digest(self.folder / name) for name in files},
-            **about,
+            **dict(federation),
         )
         write_atomically(self.folder / MANIFEST, manifest.model_dump_json(indent=1))
         shutil.rmtree(self.folder / MEMORY, ignore_errors=True)

@@ -15,20 +15,20 @@ from hypothesis import strategies as st
 
 from fedleak.errors import FederationError
 from fedleak.transcript.layout import Layout
-from fedleak.transcript.manifest import RoundRecord, TrainingRecord, UpdateRecord
+from fedleak.transcript.manifest import FederationRecord, RoundRecord, TrainingRecord, UpdateRecord
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.transcript.writer import JOURNAL, TranscriptWriter, model_file
 
 LAYOUT = Layout.of([("w", torch.empty(2, 2)), ("b", torch.empty(3))])
-ABOUT: dict[str, Any] = {
-    "protocol": "fedsgd",
-    "model": {"kind": "mlp", "hidden": [1]},
-    "input_shape": (1, 2, 2),
-    "classes": 2,
-    "class_names": ("a", "b"),
-    "mean": (0.5,),
-    "std": (0.5,),
-}
+FEDERATION = FederationRecord(
+    protocol="fedsgd",
+    model={"kind": "mlp", "hidden": [1]},
+    input_shape=(1, 2, 2),
+    classes=2,
+    class_names=("a", "b"),
+    mean=(0.5,),
+    std=(0.5,),
+)
 TRAINING = TrainingRecord(
     local_learning_rate=0.1, local_epochs=1, batch_size=1, samples=None, batch_norm="eval", postprocess=()
 )
@@ -57,7 +57,7 @@ def write_rounds(writer: TranscriptWriter, rounds: int, *, until: int | None = N
 
 def finish(writer: TranscriptWriter) -> None:
     """Write the manifest."""
-    writer.finish(parameters=LAYOUT, buffers=(), pairs=None, training=TRAINING, about=ABOUT)
+    writer.finish(parameters=LAYOUT, buffers=(), pairs=None, training=TRAINING, federation=FEDERATION)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

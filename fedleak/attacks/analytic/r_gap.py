@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -37,6 +37,7 @@ class RGap(Attack):
     """
 
     kind: Literal["r_gap"] = "r_gap"
+    tasks: ClassVar[frozenset[str] | None] = frozenset({"classification"})
     most_unknowns: int = Field(default=8192, ge=1)
     """Layers with more inputs are refused: a dense system grows with their square."""
     tolerance: float = Field(default=1e-12, gt=0, lt=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -58,6 +58,7 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
     """
 
     kind: Literal["git_identified"] = "git_identified"
+    tasks: ClassVar[frozenset[str] | None] = frozenset({"classification"})
     tikhonov: float = Field(default=1e-8, ge=0, le=1)
     """Guard of the inverses, relative to the mean eigenvalue of what is inverted; what is identified builds on them."""
     final_tikhonov: float = Field(default=1e-4, ge=0, le=1)
