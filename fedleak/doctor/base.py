@@ -66,7 +66,8 @@ class ExaminedRun:
         """The network with fresh weights; None without facts."""
         if self.facts is None:
             return None
-        return self.scenario.model.build(self.facts.input_shape, self.facts.classes, seed=0)
+        outputs = self.scenario.task.outputs(self.facts.classes)
+        return self.scenario.model.build(self.facts.input_shape, outputs, seed=0)
 
     def layers(self, *kinds: type[nn.Module]) -> list[str]:
         """Names of the network's layers of these kinds."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
 from fedleak.tasks.base import LearningTask, Reduction
@@ -16,7 +16,7 @@ class MultiLabel(LearningTask):
     """Several attributes to an image, each there or not, by binary cross-entropy."""
 
     kind: Literal["multi_label"] = "multi_label"
-    attributes: tuple[tuple[int, ...], ...] = Field(min_length=1)
+    attributes: tuple[tuple[NonNegativeInt, ...], ...] = Field(min_length=1)
     """Class numbers that have each attribute: ``[[0, 2, 4], [1, 2]]`` are two attributes."""
 
     def outputs(self, classes: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import pytest
 from flwr.app import ConfigRecord, Error, Message, RecordDict
@@ -13,7 +12,6 @@ from flwr.app import ConfigRecord, Error, Message, RecordDict
 from fedleak.errors import FederationError
 from fedleak.federation.client import app
 from fedleak.federation.exchange import StoppedError, exchange, identify, wait_for_nodes
-from fedleak.federation.failures import client_failure, is_lost_worker
 from fedleak.federation.serial_grid import FIRST_NODE, SerialGrid
 from fedleak.federation.wire import WHOAMI
 
@@ -81,36 +79,3 @@ def test_clients_that_cannot_start() -> None:
     for words, grid in grids.items():
         with pytest.raises(FederationError, match=f"1 of 2 clients could be started{words}"):
             identify(grid, [1000, 1001], timeout=0.2, stop=threading.Event())
-
-
-RAY_TRACEBACK = (
-    "<class 'ray.exceptions.RayTaskError(ClientAppException)'>:<'\x1b[36mray::ClientAppActor.run()\x1b[39m (pid=1)\n"
-    '  File "client.py", line 1, in train\n    raise RuntimeError("no")\nRuntimeError: no\n\nThe above exception was '
-    "the direct cause of the following exception:\n\nray::run()\nClientAppException: \nException ... Message: no'>"
-)
-
-
-@pytest.mark.parametrize(
-    ("reason", "expected", "lost"),
-    [
-        (RAY_TRACEBACK, "RuntimeError: no", False),
-        (
-            "<class 'ray.exceptions.ActorDiedError'>:<'The actor died unexpectedly ...'>",
-            "the worker process died",
-            True,
-        ),
-        ("RuntimeError: no", "RuntimeError: no", False),
-        ("", "", False),
-        ("x" * 1000, "x" * 300, False),
-    ],
-)
-def test_reasons(reason: str, expected: str, lost: bool) -> None:
-    assert client_failure(reason) == expected
-    assert is_lost_worker(reason) is lost
-
-
-def test_a_serial_grid_turns_an_exception_into_an_error_reply() -> None:
-    messages: list[Any] = [Message(RecordDict({"config": ConfigRecord()}), FIRST_NODE, "train")]
-    (reply,) = exchange(SerialGrid(app, 1), messages, timeout=1, stop=threading.Event())
-    assert reply.has_error()
-    assert "Error" in client_failure(reply.error.reason or "")

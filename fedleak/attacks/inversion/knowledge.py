@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fedleak.threat import (
     BatchStatistics,
@@ -40,11 +40,11 @@ class InversionKnowledge(Knowledge):
 class LabelledKnowledge(InversionKnowledge):
     """The same with labels from the scenario's label inference."""
 
-    labels: InferredLabels
+    labels: InferredLabels = field()  # without the base's default
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalTrainingKnowledge(LabelledKnowledge):
     """The same with the settings of the client's local training."""
 
-    training: TrainingDetails
+    training: TrainingDetails = field()

@@ -88,6 +88,8 @@ class DeltaSign(DoctorCheck):
         """
         if examined.reader is None or not examined.last_bias or examined.facts is None:
             return
+        if examined.scenario.task.kind != "classification":
+            return
         protocol = examined.reader.manifest.protocol
         sign = 1.0 if protocol == "fedsgd" else -1.0
         told = turned = 0

@@ -86,7 +86,7 @@ class PartFiles:
             if raw["fingerprint"] != self._fingerprint:
                 raise ValueError("another attack's part")
             load_file(path.with_suffix(".safetensors"))
-        except (OSError, ValueError, KeyError, ValidationError, SafetensorError):
+        except (OSError, ValueError, TypeError, KeyError, ValidationError, SafetensorError):
             path.unlink()
             path.with_suffix(".safetensors").unlink(missing_ok=True)
             return

@@ -5,12 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fedleak.attacks.inversion.decoders import Decoder
 from fedleak.attacks.inversion.dlg import Dlg
-from fedleak.attacks.inversion.engines import engine_for
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
-from fedleak.attacks.inversion.outcome import Inversion, best_reconstruction
-from fedleak.attacks.inversion.problem import Problem
 from fedleak.client.local_training import LocalTraining
 from fedleak.errors import AttackFailedError
 from fedleak.threat import InferredLabels, InjectedPairs, PublicData, TrainingDetails
@@ -47,25 +43,6 @@ def test_the_same_generator_gives_the_same_images() -> None:
     assert not torch.equal(first.images, other.images)
 
 
-def test_the_trial_with_the_lowest_matching_loss_is_returned() -> None:
-    """Four trials of one grey value each; losses that are not finite never win."""
-    one, grey = victim(), torch.tensor([-0.8, -0.4, 0.2, 0.6])
-    variables = {"code": grey.reshape(4, 1, 1, 1, 1).expand(4, 1, 1, 8, 8)}
-    losses, trace = torch.tensor([torch.inf, 0.3, 0.1, torch.nan]), torch.arange(8.0).reshape(2, 4)
-    problem = Problem(one.bundle(quick()))
-    answer = best_reconstruction(problem, Inversion(variables, losses, trace), Decoder())
-    torch.testing.assert_close(answer.images, torch.full((1, 1, 8, 8), 0.6))
-    assert answer.curve == {"matching_loss": [2.0, 6.0]}
-
-
-def test_no_finite_trial_is_a_failed_attack() -> None:
-    one = victim()
-    problem = Problem(one.bundle(quick()))
-    lost = Inversion({"code": torch.zeros(1, 1, 1, 8, 8)}, torch.tensor([torch.inf]), torch.zeros(1, 1))
-    with pytest.raises(AttackFailedError, match="never finite"):
-        best_reconstruction(problem, lost, Decoder())
-
-
 def test_a_delta_is_matched_in_direction_with_the_right_sign() -> None:
     """One local step: minus the gradient times an unknown rate. The cosine attack needs neither rate nor steps."""
     delta = victim(training=AVERAGING)
@@ -99,15 +76,6 @@ def test_an_update_of_unknown_size_is_a_failed_attack() -> None:
     one = victim()
     with pytest.raises(AttackFailedError, match="how many images"):
         replace(one, update=replace(one.update, samples=None)).attacked_by(Dlg(iterations=2))
-
-
-def test_one_engine_serves_all_victims() -> None:
-    """So that nothing is compiled twice."""
-    engine_for.cache_clear()
-    for first in range(3):
-        victim(first=first).attacked_by(quick(iterations=2))
-    assert engine_for.cache_info().misses == 1
-    assert engine_for.cache_info().hits == 2
 
 
 @pytest.mark.parametrize(

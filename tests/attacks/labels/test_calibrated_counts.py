@@ -8,11 +8,9 @@ import torch
 
 from fedleak.attacks.inversion.settings import LocalTrainingGuess
 from fedleak.attacks.labels.calibrated_counts import CalibratedCounts, noise_of_all_scales
-from fedleak.attacks.labels.calibration import expected_softmax, project, softmax_spread
 from fedleak.attacks.labels.greedy_bias import GreedyBias
 from fedleak.client.local_sgd import LocalSgd
 from fedleak.data.sources.synthetic import Synthetic
-from fedleak.errors import AttackFailedError
 from fedleak.models.convnet import ConvNet
 from fedleak.models.lenet import LeNet
 from fedleak.models.mlp import Mlp
@@ -82,29 +80,3 @@ def test_deep_networks_are_calibrated_on_coarse_noise_too() -> None:
         guess = CalibratedCounts().infer(one.update, leaked, GlobalModel(one.state, version=0), count=16)
         right += (Counter(guess.tolist()) & Counter(one.labels.tolist())).total()
     assert right / 160 >= 0.95
-
-
-def test_expected_softmax_by_class_and_overall() -> None:
-    softmax = torch.tensor([[0.2, 0.8], [0.4, 0.6], [1.0, 0.0]])
-    rows = expected_softmax(softmax, torch.tensor([0, 0, 0]))
-    torch.testing.assert_close(rows[0], torch.tensor([1.6 / 3, 1.4 / 3]))
-    torch.testing.assert_close(rows[1], softmax.mean(dim=0))  # no image of class 1
-    torch.testing.assert_close(
-        expected_softmax(softmax, torch.tensor([0, 0, 1])), torch.tensor([[0.3, 0.7], [1.0, 0.0]])
-    )
-
-
-def test_the_spread_is_the_covariance_within_classes() -> None:
-    softmax, classes = torch.tensor([[0.2, 0.8], [0.4, 0.6], [1.0, 0.0]]), torch.tensor([0, 0, 1])
-    within = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).double() * (0.01 + 0.01) / 3
-    torch.testing.assert_close(softmax_spread(softmax, expected_softmax(softmax, classes), classes), within)
-
-
-def test_a_bias_gradient_comes_back_out_of_an_outer_product() -> None:
-    bias, feature = torch.tensor([0.5, -0.5]), torch.tensor([1.0, 3.0])
-    torch.testing.assert_close(project(torch.outer(bias, feature), feature), bias)
-
-
-def test_features_of_nothing_but_zeros_are_a_failed_attack() -> None:
-    with pytest.raises(AttackFailedError, match="zeros"):
-        project(torch.ones(2, 2), torch.zeros(2))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 
 import pytest
 import torch
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 
 from fedleak.client.postprocess.base import Update
 from fedleak.client.postprocess.random_k import RandomK
-from fedleak.client.postprocess.selection import random_places
 from tests.client.postprocess.updates import floats, generator, updates
 
 
@@ -36,15 +34,6 @@ def test_every_place_has_the_same_chance(share: float) -> None:
     counts = sum(step.apply({"w": torch.ones(8)}, generator=draws)["w"] for _ in range(4000))
     assert isinstance(counts, torch.Tensor)
     torch.testing.assert_close(counts / 4000, torch.full((8,), share), atol=0.03, rtol=0)
-
-
-def test_every_pair_of_places_has_the_same_chance() -> None:
-    draws = generator()
-    pairs = [tuple(sorted(random_places(17, 2, draws).tolist())) for _ in range(20_000)]
-    counts = Counter(pairs)
-    assert len(counts) == 17 * 16 / 2
-    expected = 20_000 / len(counts)
-    assert sum((count - expected) ** 2 / expected for count in counts.values()) < 200  # chi squared, 135 degrees
 
 
 def test_rescaling_makes_it_unbiased() -> None:

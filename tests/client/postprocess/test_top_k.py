@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedleak.client.postprocess.base import Update
-from fedleak.client.postprocess.selection import SAMPLED, kept_count, largest
 from fedleak.client.postprocess.top_k import TopK
 from tests.client.postprocess.updates import floats, generator, updates
 
@@ -53,28 +52,3 @@ def test_by_hand(scope: Literal["tensor", "global"], expected: tuple[list[float]
 
 def test_a_share_that_rounds_badly() -> None:
     assert int(TopK(share=0.29).apply({"w": torch.randn(100)}, generator=generator())["w"].count_nonzero()) == 29
-
-
-@pytest.mark.parametrize("share", [0.0001, 0.01, 0.25, 0.3])
-@pytest.mark.parametrize("form", ["normal", "equal", "sorted", "periodic", "one", "nan"])
-def test_many_values_are_selected_as_torch_does(form: str, share: float) -> None:
-    """Where a sample is taken, also of what would mislead it."""
-    count = 5 * SAMPLED
-    values = torch.randn(count, generator=generator())
-    if form == "equal":
-        values = torch.full((count,), -3.0)
-    elif form == "sorted":
-        values = values.sort().values
-    elif form == "periodic":
-        values[::5] = 100.0
-    elif form == "one":
-        values = torch.zeros(count).index_fill_(0, torch.tensor([7]), 1.0)
-    elif form == "nan":
-        values[11] = torch.nan
-    kept = kept_count(share, count)
-    places = largest(values, kept)
-    assert len(places.unique()) == kept
-    expected = values.abs().topk(kept).values
-    torch.testing.assert_close(
-        values[places].abs().sort(descending=True).values, expected, rtol=0, atol=0, equal_nan=True
-    )

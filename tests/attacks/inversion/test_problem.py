@@ -1,3 +1,5 @@
+"""The problem behind an update: how many images, through which local steps, behind which post-processing."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -5,15 +7,19 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 
+from fedleak.attacks.inversion.dlg import Dlg
 from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
-from fedleak.attacks.inversion.problem import estimated_distance
-from fedleak.attacks.replay import replay, replica, split_state
+from fedleak.attacks.inversion.problem import Problem, estimated_distance, make_problem
+from fedleak.attacks.inversion.settings import LocalTrainingGuess
+from fedleak.attacks.replay import LocalSteps, replay, replica, split_state
 from fedleak.client.local_sgd import LocalSgd
 from fedleak.client.local_training import LocalTraining
+from fedleak.client.postprocess.gradient_masking import GradientMasking
+from fedleak.client.postprocess.sign_sgd import SignSgd
 from fedleak.errors import AttackFailedError
 from fedleak.models.lenet import LeNet
+from fedleak.threat import MiniBatchOrder, PostProcessingDetails, TrainingDetails
 from tests.attacks.inversion.builders import Victim, victim
 
 TRUE_RATE = 0.02
@@ -113,12 +119,6 @@ def test_a_list_of_learning_rates_is_averaged_over() -> None:
         torch.testing.assert_close(both, (deltas[0][name] + deltas[1][name]) / 2)
 
 
-@pytest.mark.parametrize("local", [{"learning_rate": []}, {"learning_rate": 0.1, "epochs": [1, 0]}])
-def test_an_empty_or_impossible_list_is_refused(local: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        InvertingGradients.model_validate({"local_training": local})
-
-
 @pytest.mark.parametrize("epochs", [2, [1, 2]])
 def test_steps_behind_a_sum_cannot_be_unrolled_not_even_as_one_possibility(epochs: int | list[int]) -> None:
     one = victim(count=2, training=averaging(epochs=1, batch_size=2), uniform=False)
@@ -126,3 +126,58 @@ def test_steps_behind_a_sum_cannot_be_unrolled_not_even_as_one_possibility(epoch
     attack = InvertingGradients.model_validate({"local_training": {"learning_rate": 0.1, "epochs": epochs}})
     with pytest.raises(AttackFailedError, match="cannot be unrolled from the sum"):
         attack.problem(summed.bundle(attack))
+
+
+ATTACK = InvertingGradients()
+
+
+def test_labels_say_how_many_images_there_are_and_else_the_client_does() -> None:
+    one = victim(count=3)
+    assert Problem(one.bundle(ATTACK)).samples == 3
+    unlabelled = one.bundle(Dlg(), update=replace(one.update, samples=5))
+    assert Problem(unlabelled).labels is None
+    assert Problem(unlabelled).samples == 5
+    with pytest.raises(AttackFailedError, match="does not say how many images"):
+        make_problem(one.bundle(Dlg(), update=replace(one.update, samples=None)), None)
+
+
+def test_only_a_delta_of_unknown_steps_has_no_size() -> None:
+    gradient, delta = victim(), victim(training=averaging())
+    assert Problem(gradient.bundle(ATTACK)).knows_size
+    assert not Problem(delta.bundle(ATTACK)).knows_size
+    assert Problem(delta.bundle(ATTACK), LocalSteps(0.1, ((0,),))).knows_size
+
+
+def test_a_gradient_has_no_local_steps_whatever_is_guessed() -> None:
+    assert make_problem(victim().bundle(ATTACK), LocalTrainingGuess(learning_rate=0.1)).steps is None
+
+
+def test_granted_settings_go_before_guessed_ones_and_a_granted_order_before_all() -> None:
+    one = victim(count=4, training=averaging(epochs=2, batch_size=2))
+    training = TrainingDetails(0.3, local_epochs=1, batch_size=2)
+    guess = LocalTrainingGuess(learning_rate=9.0, epochs=7, orders=3)
+    steps = make_problem(one.bundle(ATTACK, training=training), guess).steps
+    assert steps is not None
+    assert {each.learning_rate for each in steps.every} == {0.3}
+    assert [[len(batch) for batch in each.batches] for each in steps.every] == [[2, 2]] * 3
+    order = MiniBatchOrder(((2, 0), (1, 3)))
+    known = make_problem(one.bundle(ATTACK, training=training, order=order), None).steps
+    assert known == LocalSteps(0.3, ((2, 0), (1, 3)))
+
+
+def test_trial_updates_pass_through_what_is_granted_and_leave_frozen_layers_alone() -> None:
+    chain = (GradientMasking(layers=("*.weight",), mode="freeze"), SignSgd())
+    one = victim(training=averaging())
+    known = one.bundle(ATTACK, postprocessing=PostProcessingDetails(chain))
+    problem = make_problem(known, LocalTrainingGuess(learning_rate=0.1))
+    assert problem.postprocessing == chain
+    assert problem.steps is not None
+    assert problem.steps.frozen == ("*.weight",)
+    assert Problem(one.bundle(ATTACK)).postprocessing == ()
+
+
+def test_computation_follows_the_update() -> None:
+    one = victim()
+    double = replace(one.update, tensors={name: tensor.double() for name, tensor in one.update.tensors.items()})
+    problem = Problem(one.bundle(ATTACK, update=double))
+    assert (problem.like.dtype, problem.device) == (torch.float64, torch.device("cpu"))

@@ -1,0 +1,96 @@
+"""Finished work is found again as long as nothing that it depends on has changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from fedleak.scenario.schema import Scenario
+from fedleak.stages.attack.fingerprints import artefact_key, attack_fingerprint
+from fedleak.transcript.manifest import Manifest
+from tests.scenarios import scenario
+from tests.transcript.manifests import manifest
+
+CPU = torch.device("cpu")
+DLG = {"kind": "dlg", "iterations": 2}
+HYBRID: list[dict[str, Any]] = [
+    {"kind": "lti", "hidden": 8, "training": {"epochs": 2}},
+    {"kind": "inverting_gradients", "iterations": 2, "init": {"from": "lti"}},
+]
+
+
+def fingerprint(checked: Scenario, *, digest: str = "t", device: torch.device = CPU, number: int = 0) -> str:
+    return attack_fingerprint(checked, checked.attacks[number], digest, device)
+
+
+def test_an_attacks_fingerprint_follows_what_its_images_depend_on() -> None:
+    base = scenario(attacks=[DLG])
+    same = fingerprint(base)
+    assert same == fingerprint(scenario(attacks=[DLG])) == fingerprint(base, device=torch.device("cpu"))
+    others = [
+        fingerprint(scenario(attacks=[DLG | {"iterations": 3}])),
+        fingerprint(scenario(attacks=[DLG], seed=1)),
+        fingerprint(scenario(attacks=[DLG], threads=2)),
+        fingerprint(scenario(attacks=[DLG], adversary__label_inference="greedy_bias")),
+        fingerprint(scenario(attacks=[DLG], adversary__label_inference=None)),
+        fingerprint(base, digest="another"),
+        fingerprint(base, device=torch.device("cuda", 0)),
+    ]
+    assert len({same, *others}) == len(others) + 1
+
+
+@pytest.mark.parametrize("change", [{"description": "another"}, {"bootstrap_resamples": 200}, {"metrics__lpips": None}])
+def test_and_nothing_else(change: dict[str, Any]) -> None:
+    assert fingerprint(scenario(attacks=[DLG], **change)) == fingerprint(scenario(attacks=[DLG]))
+
+
+def test_other_attacks_of_the_scenario_do_not_matter() -> None:
+    assert fingerprint(scenario(attacks=[DLG, "lti"])) == fingerprint(scenario(attacks=[DLG]))
+
+
+def test_which_gpu_of_a_machine_does_not_matter() -> None:
+    base = scenario(attacks=[DLG])
+    first, second = (fingerprint(base, device=torch.device("cuda", number)) for number in (0, 1))
+    assert first == second
+
+
+def test_an_attack_depends_on_the_one_that_it_starts_from() -> None:
+    changed = [HYBRID[0] | {"hidden": 9}, HYBRID[1]]
+    before, after = (fingerprint(scenario(attacks=attacks), number=1) for attacks in (HYBRID, changed))
+    assert before != after
+
+
+def key(checked: Scenario, known: Manifest, *, device: torch.device = CPU) -> str:
+    return artefact_key(checked, checked.attacks[0], known, device)
+
+
+def test_a_generator_follows_its_pairs_and_settings() -> None:
+    base, known = scenario(attacks=[HYBRID[0]]), manifest(checksums={"pairs/updates.npy": "1", "updates.npy": "2"})
+    same = key(base, known)
+    others = [
+        key(scenario(attacks=[HYBRID[0] | {"hidden": 9}]), known),
+        key(scenario(attacks=[HYBRID[0]], seed=1), known),
+        key(scenario(attacks=[HYBRID[0]], threads=2), known),
+        key(base, manifest(checksums={"pairs/updates.npy": "3", "updates.npy": "2"})),
+        key(base, manifest(checksums={"pairs/updates.npy": "1", "updates.npy": "2", "public/images.npy": "4"})),
+        key(base, manifest(checksums=known.checksums, classes=3)),
+        key(base, manifest(checksums=known.checksums, model={"kind": "mlp", "hidden": [2]})),
+        key(base, known, device=torch.device("cuda")),
+    ]
+    assert len({same, *others}) == len(others) + 1
+
+
+def test_a_generator_is_found_under_another_name_and_for_other_victims() -> None:
+    base, known = scenario(attacks=[HYBRID[0]]), manifest(checksums={"pairs/updates.npy": "1", "updates.npy": "2"})
+    renamed = scenario(attacks=[HYBRID[0] | {"id": "other"}])
+    others = manifest(checksums={"pairs/updates.npy": "1", "updates.npy": "9", "models/version-00000.safetensors": "9"})
+    assert key(base, known) == key(renamed, known) == key(base, others)
+
+
+def test_another_version_of_the_code_trains_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    base, known = scenario(attacks=[HYBRID[0]]), manifest()
+    before = key(base, known)
+    monkeypatch.setattr("fedleak.stages.attack.fingerprints._code_of_attacks", lambda: "another")
+    assert key(base, known) != before
