@@ -10,8 +10,9 @@ import torch
 from flwr.app import ArrayRecord, ConfigRecord
 
 from fedleak.federation.asynchronous import AsynchronousServer
-from fedleak.server.aggregation.base import Aggregation, Arrival, StalenessWeight, State
+from fedleak.server.aggregation.base import Aggregation, Arrival, StalenessWeight
 from fedleak.server.aggregation.fedasync import FedAsync
+from fedleak.tensors import NamedTensors
 from tests.federation.messages import NODES, answer, grid, instruction
 
 MODELS = {
@@ -26,14 +27,14 @@ class Watching(Aggregation):
     kind: Literal["watching"] = "watching"
 
     def aggregate(
-        self, model: State, arrivals: Sequence[Arrival], memory: State, *, version: int
-    ) -> tuple[State, State]:
+        self, model: NamedTensors, arrivals: Sequence[Arrival], memory: NamedTensors, *, version: int
+    ) -> tuple[NamedTensors, NamedTensors]:
         rows = [torch.tensor([a.version, a.samples, float(a.origin["w"]), float(a.change["w"])]) for a in arrivals]
         kept = memory.get("rows", torch.zeros(0, 4))
         return {name: value + 0.5 for name, value in model.items()}, {"rows": torch.cat([kept, torch.stack(rows)])}
 
 
-def server(rule: Aggregation, memory: State | None = None) -> AsynchronousServer:
+def server(rule: Aggregation, memory: NamedTensors | None = None) -> AsynchronousServer:
     """In its second round client 0 computes on the current version, client 1 on the one before; step -2."""
     strategy = AsynchronousServer(
         rule,

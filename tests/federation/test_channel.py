@@ -13,7 +13,8 @@ from fedleak.client.postprocess.encoding.update import encode_update
 from fedleak.errors import FederationError
 from fedleak.federation.channel import ChannelTap, Delivery, ExpectedUpdate
 from fedleak.federation.failures import WorkerLostError
-from fedleak.federation.wire import Reply, State, instruction_of, model_of
+from fedleak.federation.wire import Reply, instruction_of, model_of
+from fedleak.tensors import NamedTensors
 from tests.federation.messages import CLIENTS, NODES, Recorder, answer, failed, grid
 
 NAN = float("nan")
@@ -31,7 +32,7 @@ class Tap:
     def __init__(self, *clients: int, **settings: Any) -> None:
         self.server = Recorder(clients)
         self.recorded: list[tuple[ExpectedUpdate, Reply]] = []
-        self.sent: dict[tuple[int, int], State] = {}
+        self.sent: dict[tuple[int, int], NamedTensors] = {}
         expected = {2: [ExpectedUpdate(4, 2, 1, 1), ExpectedUpdate(5, 2, 2, 0)]}
         self.tap = ChannelTap(
             self.server,
@@ -150,7 +151,7 @@ def test_one_client_is_sent_a_crafted_model() -> None:
     """The others, and the record that all messages share, keep the honest one."""
     seen: list[tuple[int, int, list[float]]] = []
 
-    def craft(number: int, client: int, state: State) -> dict[str, Tensor] | None:
+    def craft(number: int, client: int, state: NamedTensors) -> dict[str, Tensor] | None:
         seen.append((number, client, state["w"].tolist()))
         return {"w": state["w"] * 10} if client == 1 else None
 

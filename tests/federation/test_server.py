@@ -16,9 +16,10 @@ from fedleak.examples import Normalisation
 from fedleak.federation.client import app
 from fedleak.federation.serial_grid import SerialGrid
 from fedleak.federation.server import EVALUATION_BATCH, Server, evaluate
-from fedleak.server.crafting.base import Crafting, State
+from fedleak.server.crafting.base import Crafting
 from fedleak.tasks.classification import CLASSIFICATION
 from fedleak.tasks.regression import Regression
+from fedleak.tensors import NamedTensors
 from fedleak.transcript.writer import sent_file
 from tests.federation.small import (
     IMAGES,
@@ -102,7 +103,9 @@ class ForOne(Crafting):
     kind: Literal["for_one"] = "for_one"
     client: int
 
-    def craft(self, model: nn.Module, *, client: int, round_number: int, generator: torch.Generator) -> State | None:
+    def craft(
+        self, model: nn.Module, *, client: int, round_number: int, generator: torch.Generator
+    ) -> NamedTensors | None:
         if client != self.client:
             return None
         return dict(model.state_dict()) | {"1.bias": torch.tensor([1.0, 0.0])}
@@ -129,7 +132,9 @@ class Drawing(Crafting):
 
     kind: Literal["drawing"] = "drawing"
 
-    def craft(self, model: nn.Module, *, client: int, round_number: int, generator: torch.Generator) -> State | None:
+    def craft(
+        self, model: nn.Module, *, client: int, round_number: int, generator: torch.Generator
+    ) -> NamedTensors | None:
         return dict(model.state_dict()) | {"1.bias": torch.rand(2, generator=generator)}
 
 

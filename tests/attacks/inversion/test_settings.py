@@ -19,11 +19,11 @@ HEAVY = LocalSgd(momentum=0.5)
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        ("best", None),
+        ("unknown", None),
         (None, None),
         ("estimated", LocalTrainingGuess(learning_rate="estimated")),
         ("known", "known"),
-        ("worst", "worst"),
+        ("known_with_order", "known_with_order"),
         ({"learning_rate": 0.1, "epochs": 2}, LocalTrainingGuess(learning_rate=0.1, epochs=2)),
     ],
 )
@@ -31,7 +31,7 @@ def test_words_for_what_is_known(written: object, meant: object) -> None:
     assert ADAPTER.validate_python(written) == meant
 
 
-@pytest.mark.parametrize("written", ["worse", {"epochs": 1}, {"learning_rate": 0.1, "orders": 0}, 0.1])
+@pytest.mark.parametrize("written", ["worst", "best", {"epochs": 1}, {"learning_rate": 0.1, "orders": 0}, 0.1])
 def test_other_words_are_refused(written: object) -> None:
     with pytest.raises(ValidationError):
         ADAPTER.validate_python(written)

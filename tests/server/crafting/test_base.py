@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from fedleak.server.crafting.base import Crafting, State
+from fedleak.server.crafting.base import Crafting
+from fedleak.tensors import NamedTensors
 
 
 class Doubling(Crafting):
@@ -15,7 +16,9 @@ class Doubling(Crafting):
     kind: Literal["doubling"] = "doubling"
     client: int
 
-    def craft(self, model: nn.Module, *, client: int, round_number: int, generator: torch.Generator) -> State | None:
+    def craft(
+        self, model: nn.Module, *, client: int, round_number: int, generator: torch.Generator
+    ) -> NamedTensors | None:
         return {name: 2 * t for name, t in model.state_dict().items()} if client == self.client else None
 
 
