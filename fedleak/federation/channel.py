@@ -85,9 +85,10 @@ class ChannelTap(Strategy):
 
     def _tamper(self, server_round: int, client: int, message: Message) -> None:
         sent = self._craft(server_round, client, model_of(message)) if self._craft is not None else None
-        if sent is None or self._record_sent is None:
+        if sent is None:
             return
-        self._record_sent(server_round, client, sent)
+        if self._record_sent is not None:
+            self._record_sent(server_round, client, sent)
         message.content = with_model(message.content, sent)
 
     def aggregate_train(

@@ -124,6 +124,10 @@ def network_factory(scenario: Scenario, splits: DatasetSplits) -> NetworkFactory
 
 def _check_model(scenario: Scenario, splits: DatasetSplits) -> None:
     try:
+        scenario.task.check_classes(len(splits.class_names))
+    except ValueError as error:
+        raise InputError("task", scenario.task.kind, str(error)) from error
+    try:
         model = network_factory(scenario, splits)(0)
     except (ValueError, RuntimeError) as error:
         raise InputError("model", scenario.model.kind, f"it cannot be built for the images: {error}") from error

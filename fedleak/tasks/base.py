@@ -24,6 +24,14 @@ class LearningTask(Component):
     def outputs(self, classes: int) -> int:
         """Outputs that the network needs for a data set of so many classes."""
 
+    def check_classes(self, classes: int) -> None:
+        """Whether the task fits a data set of so many classes; every number does unless the kind says no.
+
+        Raises:
+            ValueError: if it does not.
+        """
+        return
+
     @abstractmethod
     def targets(self, labels: Tensor, classes: int) -> Tensor:
         """Labels ``(...,)`` -> targets as ``loss`` takes them."""

@@ -23,6 +23,12 @@ class MultiLabel(LearningTask):
         """One logit for each attribute."""
         return len(self.attributes)
 
+    def check_classes(self, classes: int) -> None:
+        """Every class number must be one of the data set's."""
+        absent = sorted({member for members in self.attributes for member in members if member >= classes})
+        if absent:
+            raise ValueError(f"attributes name class {absent[0]}; the data set has classes 0 to {classes - 1}")
+
     def targets(self, labels: Tensor, classes: int) -> Tensor:
         """``(..., D)`` of zeros and ones."""
         table = torch.zeros(classes, len(self.attributes), device=labels.device)

@@ -48,3 +48,9 @@ def test_the_class_of_the_nearest_attributes_is_found() -> None:
     variables = torch.tensor([[3.0, -3.0], [-3.0, 3.0], [3.0, 3.0], [2.0, 0.5], [0.0, 0.0]])
     assert TASK.found_labels(variables, 3).tolist() == [0, 1, 2, 2, 0], "of several the first"
     torch.testing.assert_close(TASK.relaxed(torch.tensor([[0.0, math.log(3)]])), torch.tensor([[0.5, 0.75]]))
+
+
+def test_classes_that_the_data_set_does_not_have_are_refused() -> None:
+    MultiLabel(attributes=((0, 2),)).check_classes(3)
+    with pytest.raises(ValueError, match="name class 3; the data set has classes 0 to 2"):
+        MultiLabel(attributes=((0, 2), (3, 9))).check_classes(3)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import psutil
 import torch
 
 from fedleak.stages.attack.memory import PeakMemory
@@ -8,13 +9,14 @@ MIB = 2**20
 
 
 def test_the_peak_counts_what_has_been_given_back() -> None:
-    peak = PeakMemory(torch.device("cpu"))
-    before = peak.bytes()
+    """Not every kernel can forget an earlier peak, so that only a lower bound holds everywhere."""
+    peak, process = PeakMemory(torch.device("cpu")), psutil.Process()
     block = torch.ones(64 * MIB // 4)
+    held = process.memory_info().rss
     total = float(block.sum())
     del block
-    after = peak.bytes()
+    left = process.memory_info().rss
     assert total == 16 * MIB
-    assert before > MIB, "a process with torch in it"
-    assert 48 * MIB < after - before < 256 * MIB
-    assert peak.bytes() >= after
+    assert held - left > 48 * MIB
+    assert peak.bytes() > left + 48 * MIB
+    assert peak.bytes() < 2 * psutil.virtual_memory().total
