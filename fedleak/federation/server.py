@@ -14,6 +14,7 @@ from torch import nn
 
 from fedleak import seeds
 from fedleak.data.sources.base import LabelledImages
+from fedleak.errors import FederationError
 from fedleak.examples import Normalisation, to_unit
 from fedleak.federation.asynchronous import AsynchronousServer
 from fedleak.federation.channel import ChannelTap, ExpectedUpdate
@@ -130,7 +131,13 @@ class Server:
         model = network_factory(self.plan.scenario, self.plan.splits)(0)
         model.load_state_dict(state)
         generator = seeds.torch_generator(self.plan.scenario.seed, "crafting", number, client)
-        return self.crafting.craft(model, client=client, round_number=number, generator=generator)
+        sent = self.crafting.craft(model, client=client, round_number=number, generator=generator)
+        if sent is not None and {n: t.shape for n, t in sent.items()} != {n: t.shape for n, t in state.items()}:
+            raise FederationError(
+                f"{self.crafting.kind}: what client {client} is sent in round {number} must have all parameters and "
+                f"buffers of the model, in their shapes: {', '.join(state)}"
+            )
+        return sent
 
     def _round(self, grid: Grid, tap: ChannelTap, nodes: Mapping[int, int]) -> RoundRecord:
         planned = self.plan.rounds[len(self.writer.rounds)]

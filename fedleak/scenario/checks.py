@@ -116,7 +116,8 @@ def _check_attacks(scenario: Scenario) -> Iterator[InputError]:
         if InjectedPairs in attack.wanted() and adversary.injection is None:
             yield InputError("adversary.injection", None, f"{attack.name} needs injected pairs; say how many")
         if InferredLabels in attack.wanted() and adversary.label_inference is None:
-            yield InputError("adversary.label_inference", None, f"{attack.name} needs inferred labels; name a kind")
+            which = "name a kind" if scenario.task.kind == "classification" else "only oracle is made for this task"
+            yield InputError("adversary.label_inference", None, f"{attack.name} needs inferred labels; {which}")
     labels = adversary.label_inference
     if labels is not None:
         needed = frozenset(required_capabilities(type(labels).infer).values())

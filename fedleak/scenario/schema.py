@@ -330,7 +330,7 @@ class Scenario(Settings):
         task = given.get("task", "classification") if isinstance(given, dict) else "classification"
         adversary = given.get("adversary", {}) if isinstance(given, dict) else None
         kind = task.get("kind") if isinstance(task, dict) else task
-        if kind not in ("regression", "multi_label") or not isinstance(adversary, dict):
+        if kind == "classification" or not isinstance(kind, str) or not isinstance(adversary, dict):
             return given
         return given | {"adversary": {"label_inference": None} | adversary}
 

@@ -50,7 +50,8 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
     Args:
         plan, run: what to run, and where.
         progress: where rounds are counted.
-        crafting: how an adversary's server changes what single clients are sent.
+        crafting: how an adversary's server changes what single clients are sent. The scenario does not name it: plan
+            with ``again=True`` where an honest record of the scenario may be there already.
 
     Raises:
         FederationError: if it cannot be finished; running it again goes on with the next round.
@@ -60,7 +61,8 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
 
     scenario = plan.scenario
     fingerprint = federation_fingerprint(scenario)
-    writer = TranscriptWriter(run.transcript, fingerprint, restart=_keeps_client_state(scenario))
+    settings = crafting.model_dump(mode="json") if crafting is not None else None
+    writer = TranscriptWriter(run.transcript, fingerprint, restart=_keeps_client_state(scenario), crafting=settings)
     if writer.rounds or writer.pairs_done:
         progress.say(f"federation: continuing after round {len(writer.rounds)}")
     write_planned_truth(run.truth, plan)

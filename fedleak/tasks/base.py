@@ -50,7 +50,10 @@ class LearningTask(Component):
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor, *, reduction: Reduction = "mean") -> Tensor:
-        """Loss of outputs ``(N, D)`` against targets or soft targets: ``(N,)``, or their mean or sum."""
+        """Loss of outputs ``(N, D)`` against targets, or soft targets ``(N, D)``: ``(N,)``, or their mean or sum.
+
+        Where the two differ, as class numbers do from probabilities, they are told apart by their dimensions.
+        """
 
     def soft_loss(self, outputs: Tensor, soft: Tensor) -> Tensor:
         """Mean loss against soft targets ``(N, D)``, in a form that can be differentiated twice and vectorised."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from fedleak.version import __version__
 
 JOURNAL = "journal.jsonl"
 MEMORY = "memory"
+SENT = "sent/"
+"""Folder of models that single clients were sent instead of the broadcast one."""
 """Folder of what the server keeps in mind while the federation runs."""
 
 
@@ -49,7 +52,7 @@ def memory_file(version: int) -> str:
 
 def sent_file(round_number: int, client: int) -> str:
     """Relative name of the model that a client was sent in a round, where it differs from the broadcast one."""
-    return f"sent/round-{round_number:05d}-client-{client:05d}.safetensors"
+    return f"{SENT}round-{round_number:05d}-client-{client:05d}.safetensors"
 
 
 def statistics_file(row: int) -> str:
@@ -80,11 +83,15 @@ class TranscriptWriter:
         folder: ``transcript/`` of the run; made if absent, continued if it holds a journal of the same fingerprint.
         fingerprint: content hash of what the federation depends on.
         restart: begin anew even if there is a journal.
+        crafting: settings by which the server crafts models; a run that was begun with others starts over.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, *, restart: bool = False) -> None:
+    def __init__(
+        self, folder: Path, fingerprint: str, *, restart: bool = False, crafting: Mapping[str, Any] | None = None
+    ) -> None:
         self.folder = folder
         self.fingerprint = fingerprint
+        self._crafting = crafting
         self.rounds: list[RoundRecord] = []
         self.pairs_done = 0
         self._updates: RowFile | None = None
@@ -111,7 +118,8 @@ class TranscriptWriter:
     @property
     def _head(self) -> dict[str, Any]:
         """The journal's first line; a run begun by another version of fedleak starts over."""
-        return {"fingerprint": self.fingerprint, "fedleak": __version__}
+        crafting = {} if self._crafting is None else {"crafting": dict(self._crafting)}
+        return {"fingerprint": self.fingerprint, "fedleak": __version__, **crafting}
 
     def _files_present(self, events: list[dict[str, Any]]) -> bool:
         """Whether the data that the journal speaks of is there; a run without it starts over."""

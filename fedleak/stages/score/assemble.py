@@ -12,6 +12,7 @@ from fedleak.stages.score.recorded import RecordedRun
 from fedleak.stages.score.scorer import ImageScorer, Scores
 from fedleak.threat import CAPABILITIES, GRANTABLE
 from fedleak.transcript.manifest import Manifest, UpdateRecord, digest_of
+from fedleak.transcript.writer import SENT
 
 
 def assemble_results(
@@ -92,6 +93,9 @@ def federation_notes(manifest: Manifest) -> Iterator[str]:
         if update.status != "ok":
             place = f"round {update.round}, client {update.client}"
             yield f"{place}: update not attacked ({update.status}): {update.reason}"
+    crafted = sum(name.startswith(SENT) for name in manifest.checksums)
+    if crafted:
+        yield f"a malicious server: {crafted} times a client was sent another model than the broadcast one"
     sizes = sorted({len(update.summed) for update in manifest.updates if update.summed})
     if sizes:
         yield f"the adversary saw sums over {' or '.join(map(str, sizes))} clients, and no client's own update"

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from pydantic import TypeAdapter
 
 from fedleak.component import choice
-from fedleak.families import TASKS
+from fedleak.families import TASKS, kinds
 from fedleak.tasks.base import LearningTask, Reduction
 from fedleak.tasks.classification import Classification
-from fedleak.tasks.multi_label import MultiLabel
 from fedleak.tasks.regression import Regression
 
 CLASSES = 4
-EVERY: list[LearningTask] = [
-    Classification(),
-    Regression(),
-    MultiLabel(attributes=((0, 1), (0, 2), (3,))),
-]
+REQUIRED: dict[str, Any] = {"multi_label": {"attributes": [[0, 1], [0, 2], [3]]}}
+"""Settings of the kinds that have some without a default."""
+EVERY: list[Any] = [cls.model_validate(REQUIRED.get(kind, {})) for kind, cls in kinds("task").items()]
 
 
 def drawn(task: LearningTask, count: int = 5) -> torch.Tensor:
