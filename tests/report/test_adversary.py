@@ -41,9 +41,7 @@ def test_users_of_a_capability(make_results: Make, used_by: tuple[str, ...], use
 def test_true_labels_are_not_denied_where_they_were_granted(make_results: Make) -> None:
     note = CapabilityNote(name="true_labels", level=None, summary="s", used_by=())
     results = make_results(rounds=1).model_copy(update={"capabilities": (note,), "withheld": ()})
-    assert describe_adversary(results).lacked == (
-        "It never saw the victims' images; they were used for scoring only."
-    )
+    assert describe_adversary(results).lacked == ("It never saw the victims' images; they were used for scoring only.")
 
 
 def test_a_compromised_client_without_pairs(make_results: Make) -> None:

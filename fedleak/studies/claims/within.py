@@ -22,7 +22,7 @@ class Within(Claim):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.low >= self.high:
-            raise ValueError(f"low = {self.low:g} must lie below high = {self.high:g}")
+            raise ValueError(f"low = {self.low:g} must be below high = {self.high:g}")
         return self
 
     def statement(self) -> str:
