@@ -1,1 +1,1 @@
-"""Speed and memory, measured by ``fedleak bench``; never by timed tests."""
+"""Benchmarks of speed and memory for ``fedleak bench``; tests do not measure time."""

@@ -1,4 +1,4 @@
-"""Rounds of FedAvg against the same local steps in a bare PyTorch loop."""
+"""Benchmark of FedAvg rounds against the same local steps in a bare PyTorch loop."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ RATE = 0.05
 
 
 def measure(progress: Progress, *, rounds: int = ROUNDS, samples: int = SAMPLES) -> Measured:
-    """Processor time of a serial federation of ten ConvNet clients, of the bare loop, and ``averaging_over_loop``.
+    """CPU time of a serial federation of ten ConvNet clients, of a bare loop, and their ratio.
 
-    The loop is what one would write without a federation: the same mini-batches of CIFAR-sized images through
-    ``torch.optim.SGD``, and the mean of the clients' weights. Both run on one thread. The federation also
-    evaluates every model on a test split of a fifth as many images, records nine of ten updates, and can be continued.
+    The loop does the same without a federation: the same mini-batches of CIFAR-sized images through
+    ``torch.optim.SGD``, and the mean of the clients' weights. Both run on one thread. The federation also evaluates
+    every model on a test split of a fifth as many images, records nine of ten updates, and can be resumed. The ratio is
+    ``averaging_over_loop``.
     """
     scenario = _scenario(rounds, samples)
     with one_core(), tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a scenario of a LeNet on synthetic images, run in a temporary directory."""
+"""Shared parts of the benchmarks: a LeNet scenario on synthetic images, and timers."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def lenet_scenario(*, images: int, **settings: Any) -> Scenario:
 
 
 class Stopwatch:
-    """Seconds of a finished ``stopwatch`` block."""
+    """Result of a timed block, in seconds."""
 
     seconds = 0.0
 
 
 @contextmanager
 def stopwatch() -> Iterator[Stopwatch]:
-    """Time the block."""
+    """Measure the wall time of the block."""
     watch, start = Stopwatch(), time.perf_counter()
     yield watch
     watch.seconds = time.perf_counter() - start
@@ -46,7 +46,7 @@ def stopwatch() -> Iterator[Stopwatch]:
 
 @contextmanager
 def processor_time() -> Iterator[Stopwatch]:
-    """Time the block by what this process computes in it, whatever else the machine does."""
+    """Measure the CPU time of this process in the block, independent of other load."""
     watch, start = Stopwatch(), time.process_time()
     yield watch
     watch.seconds = time.process_time() - start
@@ -54,7 +54,7 @@ def processor_time() -> Iterator[Stopwatch]:
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Let torch use one thread in the block."""
+    """Limit torch to one thread in the block."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""Rounds of a federation of 100 clients."""
+"""Benchmark of the rounds of a federation of 100 clients."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ ROUNDS = 5
 
 
 class _RoundTimes:
-    """Passes progress on and notes when each round ended."""
+    """Forwards progress and records when each round ended."""
 
     def __init__(self, inner: Progress) -> None:
         self._inner = inner
         self.ends: list[float] = []
 
     def task(self, description: str, total: int) -> Task:
-        """A bar; the one that counts rounds is watched."""
+        """Start a bar; the bar that counts rounds is timed."""
         bar = self._inner.task(description, total)
         return _Watched(bar, self.ends) if "round" in description and "pairs" not in description else bar
 
     def say(self, message: str) -> None:
-        """Pass it on."""
+        """Forward the message."""
         self._inner.say(message)
 
 
@@ -37,13 +37,13 @@ class _Watched:
         self._bar, self._ends = bar, ends
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:
-        """Note the time."""
+        """Record the time."""
         self._ends.append(time.perf_counter())
         self._bar.advance(steps, note=note)
 
 
 def measure(progress: Progress) -> Measured:
-    """``seconds_per_round`` of 100 LeNet clients on Ray, engine start apart."""
+    """``seconds_per_round`` of 100 LeNet clients on Ray, without the start of the engine."""
     scenario = lenet_scenario(
         images=2000, federation={"clients": CLIENTS, "rounds": ROUNDS}, adversary={"level": 5, "public_images": 10}
     )

@@ -1,4 +1,4 @@
-"""How much sooner an inversion reaches 20 dB from GIT's image than from noise."""
+"""Benchmark of the time to 20 dB of an inversion, from GIT's image and from noise."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ CPU = torch.device("cpu")
 GRADIENT = LocalTraining("fedsgd", batch_size=1, epochs=1, learning_rate=1.0, train_mode=False)
 LENET = LeNet()
 ENOUGH = 20.0
-"""dB."""
+"""PSNR in dB that counts as reached."""
 PAIRS, VICTIMS = 2000, 5
 BUDGETS = (50, 100, 200, 400, 800, 1600, 3200, 6400)
-"""Iterations that are tried, each from the start, until one is enough."""
+"""Numbers of iterations, each tried from the start, until one is enough."""
 
 
 @dataclass(frozen=True)
 class HeadStart:
-    """An engine for one LeNet, with the generator that was solved for from the pairs."""
+    """An engine for one LeNet, and the closed-form generator fitted to the pairs."""
 
     engine: Engine
     state: Tensors
@@ -48,14 +48,14 @@ class HeadStart:
     trained: RidgeInverter
 
     def seconds_from_git(self, update: Tensors, image: Tensor) -> float:
-        """Of the generator and then of the search, for one image ``(1, C, H, W)`` in [0, 1]."""
+        """Seconds of the generator plus those of the search, for one image ``(1, C, H, W)`` in [0, 1]."""
         shared = SharedUpdate(update, "fedsgd", round=1, client=1, samples=1)
         with stopwatch() as watch:
             start = self.git.reconstruct(self.trained, shared, generator=torch.Generator()).images
         return watch.seconds + self.search(update, image, 2 * start - 1)
 
     def search(self, update: Tensors, image: Tensor, start: Tensor) -> float:
-        """Seconds until the iterate of lowest loss is near enough; those of the largest budget if none is."""
+        """Seconds until the iterate of lowest loss reaches ``ENOUGH``; those of the largest budget if none does."""
         if _psnr(start, image) >= ENOUGH:
             return 0.0
         known = self._known(update)
@@ -78,15 +78,15 @@ class HeadStart:
 
 
 def measure_head_start(engine: Engine, data: LabelledImages, progress: Progress, *, pairs: int = PAIRS) -> Measured:
-    """``time_to_20db_ratio``: from noise over from GIT's image, medians over victims.
+    """``time_to_20db_ratio``: time from noise over time from GIT's image, medians over victims.
 
-    GIT is the closed form ``git_ridge``; its solving for ``pairs`` pairs counts apart, being done once. Time runs to
-    the first of doubling budgets at whose end the image is good enough; noise that never is counts with the largest
-    budget, so that the ratio is a lower bound then.
+    GIT is the closed form ``git_ridge``; fitting it to ``pairs`` pairs is done once and timed separately. The time of a
+    search is that of the first of doubling budgets after which the image is good enough. If noise never gets there, its
+    largest budget counts, and the ratio is a lower bound.
 
     Args:
-        engine: of signed Adam with a constant rate, on a LeNet.
-        data: photographs ``(N, 3, 32, 32)``, the first for the pairs, the last for victims.
+        engine: signed Adam with a constant rate, on a LeNet.
+        data: photographs ``(N, 3, 32, 32)``; the first are for the pairs, the last for victims.
     """
     module = LENET.build((3, 32, 32), 10, seed=0)
     updates = _updates(module, data)
@@ -129,5 +129,5 @@ def _updates(module: torch.nn.Module, data: LabelledImages) -> Tensors:
 
 
 def _psnr(code: Tensor, image: Tensor) -> float:
-    """Of normalised pixels ``(1, C, H, W)`` against an image in [0, 1]."""
+    """PSNR of normalised pixels ``(1, C, H, W)`` against an image in [0, 1]."""
     return float(Psnr().evaluate(((code + 1) / 2).clamp(0, 1), image))

@@ -1,4 +1,4 @@
-"""Seconds of an input-gradient smoothness analysis, and of its Jacobian-vector products done another way."""
+"""Benchmark of IGSA, and of its Jacobian-vector products by forward-mode differentiation."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SAMPLES, PROJECTIONS = 8, 8
 def measure(
     progress: Progress, *, model: nn.Module | None = None, samples: int = SAMPLES, projections: int = PROJECTIONS
 ) -> Measured:
-    """Of one image, on as many threads as torch has.
+    """Seconds of the analysis of one image, on all threads of torch.
 
     ``igsa_seconds`` is the analysis with ``samples`` x ``projections`` products, ``igsa_half_seconds`` that with half
-    the samples: the cost is linear. ``product_seconds`` is one product of it; ``forward_product_seconds`` is one by
-    forward over reverse differentiation, batched over the directions by vmap.
+    the samples: the cost is linear. ``product_seconds`` is the time per product; ``forward_product_seconds`` is that of
+    forward-over-reverse differentiation, batched over the directions by vmap.
 
     Args:
-        model: the network; a ResNet-18 for small images unless given.
+        model: the network; by default a ResNet-18 for small images.
     """
     bar = progress.task("igsa", 3)
     network = (model or ResNet18().build(SHAPE, CLASSES, seed=0)).eval()
@@ -52,7 +52,7 @@ def measure(
 
 @torch.no_grad()
 def forward_products(leaked: LeakedBatch, image: Tensor, label: Tensor, directions: Tensor) -> Tensor:
-    """Squared size of ``J u`` for each parameter, by forward over reverse differentiation: ``(P, parameters)``."""
+    """Squared size of ``J u`` for each parameter, by forward-over-reverse differentiation: ``(P, parameters)``."""
     parameters: dict[str, Tensor] = dict(leaked.module.named_parameters())
     buffers = dict(leaked.module.named_buffers())
 

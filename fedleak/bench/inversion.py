@@ -1,4 +1,4 @@
-"""Iterations per second of the inversion engine against a plain loop: eager double backpropagation."""
+"""Benchmark of the inversion engine against a plain loop of eager double backpropagation."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ REPEATS = 5
 
 
 def measure(progress: Progress, *, images: Path | None = None) -> Measured:
-    """Signed Adam on cosine distance and total variation, one image, on as many threads as torch has.
+    """Iterations per second of signed Adam on cosine distance and total variation, one image, on all threads of torch.
 
-    ``lenet_speedup`` and ``resnet18_speedup`` are over the reference loop; ``batch16_speedup`` is 16 victims at once
-    over one victim at a time by the same engine, in victims times iterations per second. What is compared runs in
-    turn, ``REPEATS`` times, and medians count, so that a busy machine slows both sides. Small networks are quicker on
-    one thread, which the engine takes by itself; the reference may take one too, and its faster median counts.
+    ``lenet_speedup`` and ``resnet18_speedup`` are relative to the reference loop; ``batch16_speedup`` is 16 victims at
+    once relative to one victim at a time by the same engine, in victims times iterations per second. Candidates run
+    alternately, ``REPEATS`` times, and medians count, so that other load slows both sides. Small networks are faster on
+    one thread, which the engine chooses itself; the reference runs with one thread too, and its faster median counts.
 
     Args:
         images: folder of photographs, one sub-folder per class, for ``time_to_20db_ratio``; left out without it.
@@ -67,7 +67,7 @@ def measure(progress: Progress, *, images: Path | None = None) -> Measured:
     }
     bar.advance()
     resnet = _cifar_resnet18()
-    deep = _Runner(resnet, victims=1, compiled=False)  # its wide layers stay factors, which saves more
+    deep = _Runner(resnet, victims=1, compiled=False)  # its wide layers stay factored, which saves more
     timed = _in_turn({"resnet18": lambda: deep.speed(4), "reference": lambda: _reference_speed(resnet, 4)})
     measured |= {
         "resnet18_its_per_second": timed["resnet18"],
@@ -84,14 +84,14 @@ def measure(progress: Progress, *, images: Path | None = None) -> Measured:
 
 
 def _photographs(folder: Path) -> LabelledImages:
-    """As many as are needed, at random."""
+    """As many random photographs as are needed."""
     train = ImageFolder(root=folder, size=SHAPE[1]).load().train
     chosen = seeds.numpy_generator(0, "bench-photographs").permutation(len(train))[: PAIRS + HELD_OUT]
     return train.take(chosen)
 
 
 def _in_turn(candidates: Mapping[str, Callable[[], float]]) -> dict[str, float]:
-    """The median of each candidate's values, of runs that take turns."""
+    """Median of each candidate's values; candidates run alternately."""
     rounds = [{name: run() for name, run in candidates.items()} for _ in range(REPEATS)]
     return {name: statistics.median(values[name] for values in rounds) for name in candidates}
 
@@ -106,7 +106,7 @@ def _on_one_thread(run: Callable[[], float]) -> float:
 
 
 def _cifar_resnet18() -> nn.Module:
-    """With a 3x3 stem and no pooling, as is usual for 32x32 images."""
+    """A ResNet-18 with a 3x3 stem and no pooling, as usual for 32x32 images."""
     with seeds.global_torch_seed(0):
         model: nn.Module = resnet18(weights=None, num_classes=CLASSES)
         model.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
@@ -115,7 +115,7 @@ def _cifar_resnet18() -> nn.Module:
 
 
 def _victims(model: nn.Module, count: int) -> tuple[list[dict[str, Tensor]], Tensor]:
-    """Gradients of random images, and where the attack starts, ``(count, 1, C, H, W)``."""
+    """Gradients of random images, and the starting points of the attack ``(count, 1, C, H, W)``."""
     generator = torch.Generator().manual_seed(0)
     network = replica(model, train_mode=False).requires_grad_(True)
     gradients = []
@@ -144,7 +144,7 @@ def _known(model: nn.Module, gradients: list[dict[str, Tensor]]) -> SearchTensor
 
 
 class _Runner:
-    """An engine that has been compiled, with victims to attack."""
+    """A warmed-up engine with victims to attack."""
 
     def __init__(self, model: nn.Module, *, victims: int, compiled: bool) -> None:
         gradients, start = _victims(model, victims)
@@ -161,7 +161,7 @@ class _Runner:
 
 
 def _reference_speed(model: nn.Module, iterations: int) -> float:
-    """The loop of the public implementations: two calls of ``torch.autograd.grad``, ``torch.optim.Adam``."""
+    """Iterations per second of the usual public loop: two calls of ``torch.autograd.grad``, ``torch.optim.Adam``."""
     (gradient,), start = _victims(model, 1)
     network = replica(model, train_mode=False).requires_grad_(True)
     weights, target, label = list(network.parameters()), list(gradient.values()), torch.tensor([0])

@@ -1,4 +1,4 @@
-"""Making input-update pairs: vectorised against one by one, and 10,000 of them through Flower."""
+"""Benchmark of input-update pairs: vectorised against one by one, and 10,000 through Flower."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _compare() -> Measured:
     training = LocalTraining("fedsgd", batch_size=1, epochs=1, learning_rate=0.1, train_mode=False)
     compute_updates(model, images[:AT_ONCE], labels[:AT_ONCE], training, seed=0)  # warm up
     loop_seconds, vectorised_seconds = [], []
-    rows = torch.zeros(COMPARED, Layout.of(model.named_parameters()).size)  # both ways fill the same matrix
+    rows = torch.zeros(COMPARED, Layout.of(model.named_parameters()).size)  # both variants fill the same matrix
     for _ in range(REPEATS):
         with stopwatch() as loop:
             for i in range(COMPARED):

@@ -1,4 +1,4 @@
-"""Speed of every post-processing step that needs no batch, and of the encoding of what it shares, on one core."""
+"""Benchmark of post-processing steps that need no batch, and of encoding their output, on one core."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ STEPS: dict[str, PostProcess] = {
 
 
 def measure(progress: Progress, *, values: int = VALUES, repeats: int = REPEATS) -> Measured:
-    """For each step: million values per second, the same for encoding and decoding, and bits per value.
+    """For each step: million values per second, also for encoding and decoding, and bits per value.
 
-    ``top_k_over_torch`` is the time of ``top_k`` in units of ``torch.topk`` on the magnitudes of the same tensors. The
-    update has ten normally distributed tensors; the best of a few repeats counts.
+    ``top_k_over_torch`` is the time of ``top_k`` relative to ``torch.topk`` on the magnitudes of the same tensors. The
+    update has ten normally distributed tensors; the best of ``repeats`` runs counts.
     """
     draws = torch.Generator().manual_seed(0)
     update = {str(i): torch.randn(values // TENSORS, generator=draws) for i in range(TENSORS)}

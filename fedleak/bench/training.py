@@ -1,4 +1,4 @@
-"""Training Coarse-GIT from a transcript far larger than memory."""
+"""Benchmark of training Coarse-GIT on a transcript far larger than memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WRITE_ROWS = 64
 
 
 def measure(progress: Progress, *, gigabytes: float = GIGABYTES, epochs: int = EPOCHS) -> Measured:
-    """Peak resident memory and seconds of ``epochs`` over a synthetic float16 transcript of ``gigabytes``.
+    """Peak resident memory and seconds of training for ``epochs`` on a synthetic float16 transcript of ``gigabytes``.
 
     The leaked model is a LeNet of about a million parameters; the updates are random, since only their volume matters.
     """

@@ -1,1 +1,1 @@
-"""The command line: one file per group of commands, and the tables it prints."""
+"""The command line: one file per group of commands, and the terminal tables."""

@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line application and its main commands."""
 
 from __future__ import annotations
 
@@ -36,20 +36,18 @@ cli_studies.register(app)
 cli_doctor.register(app)
 cli_labels.register(app)
 
-ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario YAML, or the name of one that ships.")]
+ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario YAML, or the name of a shipped one.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of an earlier run.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="PATH=VALUE", help="Override a setting; repeat for more. List items by number or id."
-    ),
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a setting; repeatable. List items by number or id."),
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Run directory [default: runs/<name>-<hash>].")]
 BudgetOption = Annotated[str | None, typer.Option("--budget", help="One of the scenario's budgets.")]
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Override the seed.")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="Device of the attack stage: auto, cpu, cuda ...")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier run in the directory.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result, no progress.")]
 
 
 def _version(show: bool) -> None:
@@ -112,7 +110,7 @@ def federate(
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Run the federation alone and record what the adversary observes."""
+    """Run only the federation and record what the adversary observes."""
     from fedleak.pipeline import federate_scenario, open_run
     from fedleak.scenario.file import load_scenario
     from fedleak.scenario.shipped import find_scenario
@@ -132,7 +130,7 @@ def attack(
     track: TrackOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Attack a recorded federation (needs neither Flower nor Ray), then score and report it."""
+    """Attack a recorded federation, score the attacks and write the report; needs neither Flower nor Ray."""
     from fedleak.pipeline import attack_run
     from fedleak.run_directory import RunDirectory
     from fedleak.trackers.session import chosen_trackers, log_finished
@@ -148,7 +146,7 @@ def attack(
 
 @app.command()
 def report(run_dir: RunDir) -> None:
-    """Write the HTML report of a finished run again, and print its table."""
+    """Rewrite the HTML report of a finished run and print its results table."""
     from fedleak.pipeline import write_report
     from fedleak.run_directory import RunDirectory
 
@@ -161,7 +159,7 @@ def validate(
     scenario: ScenarioFile,
     set_: SetOption = None,
     budget: BudgetOption = None,
-    data: Annotated[bool, typer.Option("--data", help="Load the data set too and deal it to the clients.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="Also load and partition the data set.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the resolved scenario.")] = False,
 ) -> None:
     """Check a scenario or a study without running it."""
@@ -188,7 +186,7 @@ def validate(
 
 
 @app.command("list")
-def list_kinds(family: Annotated[str | None, typer.Argument(help="One family only.")] = None) -> None:
+def list_kinds(family: Annotated[str | None, typer.Argument(help="Only this family.")] = None) -> None:
     """List the kinds of every family: attacks, data sets, models ..."""
     from fedleak.cli.kinds import EVERY_FAMILY, kinds_of
     from fedleak.errors import InputError
@@ -221,7 +219,7 @@ def schema() -> None:
 
 
 class Benchmark(StrEnum):
-    """What can be measured."""
+    """Names of the benchmarks."""
 
     PAIRS = "pairs"
     FEDERATION = "federation"
@@ -243,7 +241,7 @@ def bench(
     from fedleak.errors import InputError
 
     if images is not None and what != Benchmark.INVERSION:
-        raise InputError("--images", str(images), "only the benchmark inversion takes photographs")
+        raise InputError("--images", str(images), "only the benchmark inversion uses photographs")
     options = {} if images is None else {"images": images}
     module = importlib.import_module(f"fedleak.bench.{what.value}")
     with _progress(quiet) as progress:
@@ -274,11 +272,11 @@ def _print_outcome(root: Path) -> None:
 
 
 INTERRUPTED = 130
-"""Exit code that typer makes of a KeyboardInterrupt: 128 and the number of SIGINT."""
+"""Exit code that typer uses for a KeyboardInterrupt: 128 plus the number of SIGINT."""
 
 
 class _Signals:
-    """Turns SIGTERM into the interrupt that Ctrl-C is, and remembers that it did."""
+    """Turns SIGTERM into a KeyboardInterrupt, as Ctrl-C does, and remembers it."""
 
     def __init__(self) -> None:
         self.terminated = False
@@ -290,12 +288,12 @@ class _Signals:
 
     @property
     def exit_code(self) -> int:
-        """As shells give it: 128 and the number of the signal."""
+        """128 plus the number of the signal, as in shells."""
         return 128 + (signal.SIGTERM if self.terminated else signal.SIGINT)
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Entry point: errors that fedleak knows become one message and an exit code."""
+    """Entry point; a FedleakError becomes one message and an exit code."""
     signals = _Signals()
     try:
         app(arguments, standalone_mode=True)

@@ -1,4 +1,4 @@
-"""The command that looks for mistakes before, or after, a run."""
+"""The command ``doctor``, which looks for mistakes before or after a run."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def register(app: typer.Typer) -> None:
 def doctor(
     path: Annotated[Path, typer.Argument(metavar="SCENARIO|RUN_DIR", help="A scenario, a study, or an earlier run.")],
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override a setting; repeat for more.")
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override a setting; repeatable.")
     ] = None,
     budget: Annotated[str | None, typer.Option("--budget", help="One of the scenario's budgets.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list of findings.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as a JSON list.")] = False,
 ) -> None:
-    """Look for the mistakes behind most attacks that seem to fail; exit with 1 if there are errors."""
+    """Look for common causes of failing attacks; the exit code is 1 if there are errors."""
     from fedleak.doctor.examination import examine
 
     findings = examine(path, budget=budget, overrides=tuple(set_ or ()))

@@ -1,4 +1,4 @@
-"""Every family that has kinds: those of scenarios, claims of studies, trackers."""
+"""All families of kinds: those of scenarios, claims of studies, and trackers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that tries label inferences on a recorded federation."""
+"""The command ``labels``, which runs label inferences on a recorded federation."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def register(app: typer.Typer) -> None:
 def labels(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of an earlier run.")],
     kind: Annotated[
-        list[str] | None, typer.Option("--kind", help="Try this inference only; repeat for more [default: all].")
+        list[str] | None, typer.Option("--kind", help="Only this inference; repeatable [default: all].")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
-    """Try every label inference on the updates of a run, without any attack, and say how often it is right."""
+    """Run every label inference on the updates of a run, without attacks, and print the accuracies."""
     from fedleak.progress import QuietProgress, terminal_progress
     from fedleak.run_directory import RunDirectory
     from fedleak.stages.score.labels import score_labels

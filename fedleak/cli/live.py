@@ -1,4 +1,4 @@
-"""A study on the terminal: what runs, what is done, how long it will take."""
+"""Live progress of a study on the terminal: running units, finished units, remaining time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHOWN_RUNNING = 16
 
 
 class QuietWatcher:
-    """Shows nothing."""
+    """A watcher that shows nothing."""
 
     def begun(self, unit: Unit) -> None:
         """Do nothing."""
@@ -35,13 +35,13 @@ class QuietWatcher:
 
 
 class TerminalWatcher(QuietWatcher):
-    """A line for each unit that ends; on a terminal also a live table of what runs."""
+    """Prints a line for each finished unit; on a terminal also a live table of running units."""
 
     def __init__(self, console: Console, names: Mapping[str, str], live: Live | None) -> None:
         self._console, self._names, self._live = console, names, live
 
     def ended(self, outcome: UnitOutcome, *, again: bool) -> None:
-        """One line that stays."""
+        """Print a permanent line."""
         unit = outcome.unit
         what = f"{unit.kind} {unit.key[:8]} ({self._names.get(unit.key, '')})"
         if again:
@@ -75,7 +75,7 @@ def _bar(tally: Tally) -> Table:
 
 
 def unit_names(study: Study) -> dict[str, str]:
-    """What to call cells, and federations by their first cell."""
+    """Key -> name of each cell, and of each federation by its first cell."""
     names: dict[str, str] = {}
     for cell in study.cells:
         name = ", ".join(text for text in (describe(cell.point), f"seed {cell.seed}") if text)

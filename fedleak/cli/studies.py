@@ -1,4 +1,4 @@
-"""The commands that deal in many runs: study, verify, studies, compare, track."""
+"""The commands for several runs: study, verify, studies, compare, frontier, track."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TrackOption = Annotated[
     typer.Option(
         "--track",
         metavar="KIND[=TARGET]",
-        help="Log with tensorboard=DIR or mlflow=URI, too; repeatable. Off unless given.",
+        help="Also log to tensorboard=DIR or mlflow=URI; repeatable [default: none].",
     ),
 ]
 NUMBERS = ("cells", "federations", "minutes on 2 cores", "claims")
@@ -29,24 +29,26 @@ NUMBERS = ("cells", "federations", "minutes on 2 cores", "claims")
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks of a study; the fields are the options of every command that runs one."""
+    """Options shared by the commands that run a study."""
 
-    study: Annotated[Path, typer.Argument(metavar="STUDY", help="Study YAML, or the name of one that ships.")]
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="Study YAML, or the name of a shipped study.")]
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Override a setting of every cell; repeatable."),
     ] = None
     out: Annotated[Path | None, typer.Option("--out", help="Study directory [default: runs/<name>-<budget>].")] = None
     budget: Annotated[str | None, typer.Option("--budget", help="One of the study's budgets.")] = None
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Cells at a time [default: as many as fit].")] = None
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Cells in parallel [default: as many as fit].")] = (
+        None
+    )
     address: Annotated[str | None, typer.Option("--address", help="Join this Ray cluster: auto, HOST:PORT.")] = None
-    serial: Annotated[bool, typer.Option("--serial", help="All in this process, without Ray.")] = False
+    serial: Annotated[bool, typer.Option("--serial", help="Run everything in this process, without Ray.")] = False
     track: TrackOption = None
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result, no progress.")] = False
 
 
 def _takes_request(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the fields of ``Request`` in place of its parameter ``request``."""
+    """Replace the parameter ``request`` of a command by the fields of ``Request``."""
     fields = inspect.signature(Request).parameters
     own = [p for name, p in inspect.signature(command).parameters.items() if name != "request"]
 
@@ -71,9 +73,9 @@ def register(app: typer.Typer) -> None:
 def study(
     request: Request,
     *,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run cells again that failed earlier.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
 ) -> None:
-    """Run a study: every cell in parallel, then table, figure and verdicts; the same command continues a killed one."""
+    """Run all cells of a study in parallel and judge its claims; the same command continues a killed study."""
     if _failed_cells(_run(request, retry_failed=retry_failed)):
         raise typer.Exit(1)
 
@@ -82,10 +84,10 @@ def verify(
     request: Request,
     *,
     allow_inconclusive: Annotated[
-        bool, typer.Option("--allow-inconclusive", help="Fail only on claims that are measured to be wrong.")
+        bool, typer.Option("--allow-inconclusive", help="Fail only on claims that are not reproduced.")
     ] = False,
 ) -> None:
-    """Run a study and exit with 1 unless every claim is reproduced, for continuous integration."""
+    """Run a study; the exit code is 1 unless every claim is reproduced. For continuous integration."""
     results = _run(request, retry_failed=True)
     states = {verdict.state for verdict in results.verdicts}
     accepted = {"reproduced", "inconclusive"} if allow_inconclusive else {"reproduced"}
@@ -94,9 +96,9 @@ def verify(
 
 
 def studies(
-    folder: Annotated[Path | None, typer.Argument(help="Look here instead of among those that ship.")] = None,
+    folder: Annotated[Path | None, typer.Argument(help="Search this folder instead of the shipped studies.")] = None,
 ) -> None:
-    """List the studies that ship, with what each budget costs."""
+    """List the shipped studies with the cost of each budget."""
     from fedleak.scenario.shipped import shipped_folder
     from fedleak.studies.catalogue import catalogue
 
@@ -113,9 +115,9 @@ def studies(
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Directories of finished runs.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Write an HTML report here, too.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Also write an HTML report to this file.")] = None,
 ) -> None:
-    """Set finished runs side by side, by what differs in their scenarios."""
+    """Compare finished runs by the settings in which their scenarios differ."""
     from fedleak.cli.study_tables import lines_table
     from fedleak.records import write_atomically
     from fedleak.studies.compare import compare_runs
@@ -129,12 +131,13 @@ def compare(
 
 
 def frontier(
-    study_dir: Annotated[Path, typer.Argument(metavar="STUDY_DIR", help="Directory of a study that was run.")],
+    study_dir: Annotated[Path, typer.Argument(metavar="STUDY_DIR", help="Directory of a finished study.")],
     metric: Annotated[
-        str | None, typer.Option("--metric", help="Of leakage [default: lpips, or a stand-in where it is absent].")
+        str | None, typer.Option("--metric", help="Leakage metric [default: lpips, or another if it is absent].")
     ] = None,
     accuracy_loss: Annotated[
-        float, typer.Option("--accuracy-loss", min=0, max=1, help="What a recommended setting may lose, in [0, 1].")
+        float,
+        typer.Option("--accuracy-loss", min=0, max=1, help="Accepted loss of accuracy, in [0, 1]."),
     ] = 0.05,
 ) -> None:
     """Compare a study's settings by accuracy, leakage and bytes per round, and recommend one."""
@@ -157,7 +160,7 @@ def track(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Finished runs and studies.")],
     to: Annotated[list[str], typer.Option("--to", metavar="KIND[=TARGET]", help="tensorboard=DIR or mlflow=URI.")],
 ) -> None:
-    """Log finished runs and studies with a tracker; what is there already is left alone."""
+    """Log finished runs and studies to a tracker; entries that exist already are skipped."""
     from fedleak.trackers.session import chosen_trackers, log_finished
 
     trackers = chosen_trackers(to)
@@ -167,7 +170,7 @@ def track(
 
 
 def _run(request: Request, *, retry_failed: bool) -> StudyResults:
-    """Run a study, log it, and print its outcome."""
+    """Run a study, log it, and print its results."""
     from fedleak.cli.live import QuietWatcher, unit_names, watch
     from fedleak.scenario.shipped import find_scenario
     from fedleak.studies.run import run_study, study_directory

@@ -1,4 +1,4 @@
-"""Studies as tables on a terminal."""
+"""Tables of studies and frontiers for the terminal."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from fedleak.studies.matrix import label_text, short_names
 from fedleak.studies.results import StudyLine, StudyResults
 
 FURTHER = ("psnr", "leaked", "leaked_ssim", "wsrr", "wsrr_ssim")
-"""Metrics of leakage that the terminal shows beside the one that decides."""
+"""Leakage metrics that the terminal shows in addition to the chosen one."""
 STYLES = {"reproduced": "green", "not_reproduced": "red", "inconclusive": "yellow"}
 
 
 def lines_table(results: StudyResults) -> Table:
-    """A line for each attack at each point: published and measured means with intervals."""
+    """One line per attack and point: published and measured means with intervals."""
     published = {metric for line in results.lines for metric in line.published}
     table = Table(title=results.name, title_justify="left")
     short = short_names(results.axes)
@@ -42,7 +42,7 @@ def _cells(line: StudyLine, metric: str, *, published: bool) -> list[str]:
 
 
 def frontier_table(case: Case, frontier: Frontier) -> Table:
-    """A line for each setting: accuracy, the strongest attack's closeness, bytes per round, and what dominates it."""
+    """One line per setting: accuracy, leakage by the strongest attack, bytes per round, and what dominates it."""
     table = Table(title=case.name or frontier.study, title_justify="left")
     metrics = (frontier.metric, *(name for name in FURTHER if name in frontier.metrics and name != frontier.metric))
     for heading in ("#", "setting", "accuracy", *map(metric_title, metrics), "strongest attack", "bytes per round", ""):
@@ -70,7 +70,7 @@ def _setting_cells(setting: Setting, case: Case, frontier: Frontier, metrics: tu
 
 
 def verdicts_text(results: StudyResults) -> Text:
-    """A line for each claim, and what would decide it."""
+    """One line per claim, with hints what would decide it."""
     text = Text()
     for verdict in results.verdicts:
         text.append(f"{verdict.state.replace('_', ' ')}: ", style=STYLES[verdict.state])

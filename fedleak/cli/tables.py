@@ -1,4 +1,4 @@
-"""Results as tables on a terminal."""
+"""The results table of a run for the terminal."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from rich.table import Table
 from fedleak.results.schema import CORE_METRICS, AttackSummary, Interval, Results
 
 WIDE = 150
-"""Columns of a terminal on which intervals fit beside the means."""
+"""Terminal columns from which on intervals fit next to the means."""
 
 
 def results_table(results: Results, *, width: int) -> Table:
     """One line per attack, then per baseline: means over victims' images, with 95 % intervals where they fit.
 
-    Further metrics than the four core ones stand in the report and the result files.
+    Metrics other than the four core ones are in the report and the result files.
     """
     names = list(CORE_METRICS)
     table = Table(title=f"{results.name}: reconstruction of victims' images", title_justify="left")
@@ -49,7 +49,7 @@ def _cells(summary: AttackSummary, names: list[str], *, intervals: bool) -> list
 
 
 def _labels(summary: AttackSummary) -> str:
-    """Accuracy by image and, where it is known and differs, by class."""
+    """Label accuracy by image and, if it is known and differs, by class."""
     if summary.label_accuracy is None:
         return ""
     by_image, by_class = f"{summary.label_accuracy:.0%}", summary.label_accuracy_class

@@ -1,1 +1,1 @@
-"""Preflight: the mistakes behind most attacks that seem to fail."""
+"""Checks for common causes of failing attacks, before or after a run."""

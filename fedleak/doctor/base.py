@@ -1,4 +1,4 @@
-"""What every check is, what it may look at, and what it finds."""
+"""Base class of checks, what they examine, and their findings."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Severity = Literal["error", "warning", "note"]
 
 
 class DoctorFinding(Record):
-    """One thing that is wrong, or may be.
+    """One problem, or possible problem.
 
     Attributes:
         check: kind of the check.
-        severity: ``error``: it cannot work as it stands; ``warning``: it will work worse than it could; ``note``.
+        severity: ``error``: it cannot work like this; ``warning``: it will work worse than it could; ``note``.
         what: what was found.
         why: why it matters.
         remedy: what to do.
@@ -50,11 +50,11 @@ class Facts:
 
 @dataclass(frozen=True)
 class ExaminedRun:
-    """A scenario, with its transcript where it has been run.
+    """A scenario, with its transcript if it has been run.
 
     Attributes:
-        facts: None where the data could not be read.
-        reader: None for a scenario that was not run.
+        facts: None if the data could not be read.
+        reader: None if the scenario was not run.
     """
 
     scenario: Scenario
@@ -75,19 +75,19 @@ class ExaminedRun:
 
     @property
     def samples(self) -> int | None:
-        """Images behind an update, where the scenario says so."""
+        """Images per update, if the scenario fixes the number."""
         client = self.scenario.federation.client
         return client.batch_size if client.protocol == "fedsgd" else client.samples
 
     @property
     def recorded_updates(self) -> int:
-        """How many usable updates the transcript holds."""
+        """Number of usable updates in the transcript."""
         if self.reader is None:
             return 0
         return sum(update.status == "ok" for update in self.reader.manifest.updates)
 
     def updates(self, limit: int) -> Iterator[tuple[int, int | None, dict[str, Tensor]]]:
-        """Row, images behind it and tensors of the first usable updates."""
+        """Row, number of images and tensors of the first usable updates."""
         if self.reader is None:
             return
         manifest = self.reader.manifest
@@ -97,17 +97,17 @@ class ExaminedRun:
 
     @cached_property
     def last_bias(self) -> bool | None:
-        """Whether the last linear layer has a bias; None if that is not known."""
+        """Whether the last linear layer has a bias; None if unknown."""
         linear = [layer for layer in self.module.modules() if isinstance(layer, nn.Linear)] if self.module else []
         return linear[-1].bias is not None if linear else None
 
 
 class DoctorCheck(Component):
-    """Looks at one thing."""
+    """Base class of checks; each examines one aspect."""
 
     @abstractmethod
     def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
-        """Everything that it finds; nothing where all is well or it cannot tell."""
+        """Yield the findings; none if there is no problem or it cannot tell."""
 
     def found(self, severity: Severity, what: str, *, why: str, remedy: str) -> DoctorFinding:
         """A finding of this check."""
@@ -115,5 +115,5 @@ class DoctorCheck(Component):
 
 
 def is_cuda_there() -> bool:
-    """Whether this machine offers a CUDA device."""
+    """Whether this machine has a CUDA device."""
     return torch.cuda.is_available()

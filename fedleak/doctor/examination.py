@@ -1,4 +1,4 @@
-"""From a path to findings."""
+"""Examination of a scenario, study or run directory by all checks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ORDER: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 def examine(path: Path, *, budget: str | None = None, overrides: tuple[str, ...] = ()) -> tuple[DoctorFinding, ...]:
-    """Everything that the checks find in a scenario, in each cell of a study, or in a run directory; errors first.
+    """All findings of the checks in a scenario, in each cell of a study, or in a run directory; errors first.
 
-    Settings that are refused, data that cannot be read and damaged transcripts are findings, too.
+    Invalid settings, unreadable data and damaged transcripts are findings, too.
 
     Raises:
-        InputError: if there is nothing at ``path``, and no scenario of that name ships.
+        InputError: if ``path`` does not exist and is not the name of a shipped scenario.
     """
     path = find_scenario(path, option="SCENARIO|RUN_DIR")
     if not path.exists():
@@ -58,7 +58,7 @@ def _from_run(run: RunDirectory, overrides: tuple[str, ...]) -> tuple[list[Exami
 
 
 def _from_scenarios(scenarios: Iterable[Scenario]) -> tuple[list[ExaminedRun], list[DoctorFinding]]:
-    """Data sets are read once each, however many cells use them."""
+    """Scenarios to examine; each data set is read once."""
     known: dict[str, Facts | None] = {}
     examined_runs, found = [], []
     for scenario in scenarios:

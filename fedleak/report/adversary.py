@@ -1,4 +1,4 @@
-"""What the adversary knew, and what it did not."""
+"""The report's description of the adversary: channel, capabilities, and what was not granted."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from fedleak.results.schema import CapabilityNote, Results
 
 NAMED_USERS = 6
-"""Attacks named one by one as users of a capability."""
+"""Maximum number of attacks listed as users of a capability."""
 _TRUE_LABELS = "true_labels"
 
 
 @dataclass(frozen=True)
 class CapabilityLine:
-    """One line of the table."""
+    """One row of the table of capabilities."""
 
     name: str
     level: str
@@ -23,7 +23,7 @@ class CapabilityLine:
 
 @dataclass(frozen=True)
 class AdversaryDescription:
-    """Ready for the template."""
+    """Description of the adversary, ready for the template."""
 
     channel: str
     capabilities: tuple[CapabilityLine, ...]
@@ -31,7 +31,7 @@ class AdversaryDescription:
 
 
 def describe_adversary(results: Results) -> AdversaryDescription:
-    """Put the threat model into words."""
+    """Describe the threat model of a run."""
     attacks = {summary.attack for summary in results.attacks if not summary.is_baseline}
     capabilities = tuple(_describe(note, attacks) for note in results.capabilities)
     return AdversaryDescription(_channel(results), capabilities, _lacked(results))
@@ -51,12 +51,12 @@ def _users(used_by: tuple[str, ...], attacks: set[str]) -> str:
 
 def _channel(results: Results) -> str:
     if results.compromised is None:
-        return "It controlled no client and only listened."
+        return "It controlled no client and was passive."
     if not results.pairs:
-        return f"Client {results.compromised} is compromised, but nothing was injected into it."
+        return f"Client {results.compromised} is compromised, but no data was injected."
     return (
-        f"It controlled the channel of client {results.compromised} and fed it public images: "
-        f"{results.pairs:,} input-update pairs came back. All other clients it could only listen to."
+        f"It controlled the channel of client {results.compromised} and injected public images: "
+        f"{results.pairs:,} input-update pairs were collected. It was passive towards all other clients."
     )
 
 
@@ -65,4 +65,4 @@ def _lacked(results: Results) -> str:
     never = "the victims' images" if _TRUE_LABELS in granted else "the victims' images or their true labels"
     withheld = ", ".join(note.name.replace("_", " ") for note in results.withheld)
     ending = f" Not granted: {withheld}." if withheld else ""
-    return f"It never saw {never}; these were used for scoring alone.{ending}"
+    return f"It never saw {never}; they were used for scoring only.{ending}"

@@ -19,7 +19,7 @@ def write_report(run_directory: Path) -> Path:
     """Write the report of a finished run and return its path.
 
     Raises:
-        InputError: if there are no readable results, or one of their pictures lies outside ``pictures/``.
+        InputError: if there are no readable results, or one of their pictures is outside ``pictures/``.
     """
     page = make_page(load_results(run_directory), run_directory)
     path = run_directory / REPORT_HTML
@@ -28,12 +28,12 @@ def write_report(run_directory: Path) -> Path:
 
 
 def render(page: Page) -> str:
-    """The page as one HTML document that needs no other file."""
+    """The page as one self-contained HTML document."""
     return render_template("report.html", page)
 
 
 def render_template(name: str, page: object, *, package: str = "fedleak.report") -> str:
-    """A template of ``package`` with the report's style; what it extends or imports may lie beside this file."""
+    """Render a template of ``package`` with the report's style; it may extend or import templates of this package."""
     loaders = [PackageLoader(*folder.rsplit(".", 1)) for folder in dict.fromkeys((package, "fedleak.report"))]
     environment = Environment(
         loader=ChoiceLoader(loaders),

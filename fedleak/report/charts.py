@@ -1,4 +1,4 @@
-"""What the report draws."""
+"""Charts of the report."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from fedleak.results.format import shorten_name
 from fedleak.results.schema import WEIGHT_DISTANCE, FederationRound, Interval, RoundSummary
 
 SMALL = (360.0, 230.0)
-"""Pixels of a chart that stands beside others."""
+"""Width and height in pixels of a small chart."""
 MARKERS_UP_TO = 25
-"""Rounds; beyond, markers would run into each other."""
+"""Maximum number of rounds with markers; with more they would overlap."""
 BANDS_UP_TO = 6
-"""Attacks; the bands of more would hide the lines."""
+"""Maximum number of attacks with bands; more bands would hide the lines."""
 DOTS = 60
-"""Images drawn one by one in each line of the distribution."""
+"""Maximum number of images drawn as dots in each row of the distribution."""
 WIDE = 20.0
-"""Ratio of the ends of an axis that is better logarithmic."""
+"""Ratio of the ends of an axis above which it is logarithmic."""
 TINY = 1e-10
 """MSE of a perfect copy on a log axis; it is the 100 dB at which PSNR is capped."""
 _DASHES = {"solid": "-", "dashed": (0, (5, 2)), "dotted": (0, (1, 1.4))}
@@ -32,7 +32,7 @@ _DASHES = {"solid": "-", "dashed": (0, (5, 2)), "dotted": (0, (1, 1.4))}
 
 @dataclass(frozen=True)
 class Course:
-    """One attack over the rounds."""
+    """Metrics of one attack by round."""
 
     mark: Mark
     rounds: tuple[RoundSummary, ...]
@@ -40,7 +40,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Distribution:
-    """The values of one attack or baseline, and their mean."""
+    """The values of one attack or baseline."""
 
     name: str
     mark: Mark
@@ -50,7 +50,7 @@ class Distribution:
 def metric_by_round(
     metric: str, courses: Sequence[Course], *, baseline: float | None, limits: tuple[float, float]
 ) -> str:
-    """Mean of a metric after every attacked round with its interval; the best baseline as a dashed line."""
+    """Mean of a metric with its interval in every attacked round; the best baseline as a dashed line."""
     with canvas(f"round-{metric}", width=SMALL[0], height=SMALL[1]) as chart:
         span = limits[1] - limits[0]
         step = min(0.03 * span, max(0.8, 0.06 * span) / max(len(courses), 1))
@@ -127,7 +127,7 @@ def _round_axis(axes: Axes, limits: tuple[float, float]) -> None:
 def learning_curves(
     name: str, curves: dict[str, list[float]], *, mark: Mark, bounds: tuple[float, float], epochs: int
 ) -> str:
-    """Error per epoch on pairs it learns from (thin) and on pairs held out (bold); distance of weights (dotted)."""
+    """Error per epoch on training pairs (thin) and held-out pairs (bold); weight distance (dotted)."""
     with canvas(f"learning-{name}", width=SMALL[0], height=SMALL[1]) as chart:
         for key, values in curves.items():
             held_out = key == "held_out"
@@ -149,7 +149,7 @@ def learning_curves(
 
 
 def mse_distribution(groups: Sequence[Distribution]) -> str:
-    """One line per attack: dots for images, a box over half, a whisker over 90 %, a diamond at the mean."""
+    """One row per attack: dots for images, a box for the middle half, a whisker for 90 %, a diamond for the mean."""
     height = 52.0 + 30.0 * len(groups)
     with canvas("distribution", width=760.0, height=height) as chart:
         axes = chart.axes
@@ -167,10 +167,10 @@ def mse_distribution(groups: Sequence[Distribution]) -> str:
 
 
 def draw_box(axes: Axes, y: float, values: NDArray[np.float64], colour: str) -> None:
-    """Draw one line of the distribution at height ``y``."""
+    """Draw one row of the distribution at height ``y``."""
     ordered = np.sort(values)
     dots = ordered[np.unique(np.linspace(0, len(ordered) - 1, min(DOTS, len(ordered))).round().astype(int))]
-    jitter = (np.arange(len(dots)) * 0.618034 % 1 - 0.5) * 0.46  # the golden ratio spreads without a random draw
+    jitter = (np.arange(len(dots)) * 0.618034 % 1 - 0.5) * 0.46  # the golden ratio spreads without random numbers
     axes.plot(
         dots,
         y + jitter,

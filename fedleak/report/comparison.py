@@ -10,12 +10,12 @@ from fedleak.report.pictures import Pair, ShownImage, make_pair
 from fedleak.results.schema import PICTURES, AttackSummary
 
 SHOWN = 6
-"""Images at most."""
+"""Maximum number of images."""
 
 
 @dataclass(frozen=True)
 class ComparedImage:
-    """One image: where it comes from, itself, and what each attack made of it; None where it made nothing."""
+    """One original and its reconstruction by each attack; None if an attack has none."""
 
     place: str
     original: ShownImage
@@ -31,7 +31,7 @@ class Comparison:
 
 
 def compare_attacks(run_directory: Path, summaries: tuple[AttackSummary, ...]) -> Comparison | None:
-    """What several attacks made of the same images; None where there are fewer than two attacks with pictures.
+    """Reconstructions of the same images by several attacks; None if fewer than two attacks have pictures.
 
     Raises:
         InputError: if a picture's name points outside the folder of pictures.

@@ -1,4 +1,4 @@
-"""What went wrong, grouped so that a hundred equal failures are one line."""
+"""Failures, grouped so that a hundred equal ones are one line."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from fedleak.results.schema import FederationRound, ResultRow
 
 CLIENTS_NAMED = 6
-"""Clients whose rounds are listed."""
+"""Maximum number of clients whose rounds are listed."""
 RUNS_NAMED = 8
-"""Runs of rounds listed for each."""
+"""Maximum number of ranges of rounds listed per client."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One reason, where it struck and how often."""
+    """One reason for failures, where it occurred and how often."""
 
     where: str
     reason: str
@@ -37,7 +37,7 @@ def failed_attacks(rows: tuple[ResultRow, ...]) -> tuple[Failure, ...]:
 
 
 def failed_clients(rounds: tuple[FederationRound, ...]) -> tuple[Failure, ...]:
-    """Failures of the federation by what the server recorded."""
+    """Failures of the federation as recorded by the server, by reason."""
     groups: dict[str, list[int]] = defaultdict(list)
     for record in rounds:
         for failure in record.failures:

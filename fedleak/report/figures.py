@@ -1,4 +1,4 @@
-"""Choosing what each chart shows."""
+"""Selection of the values that each chart shows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROUND_METRICS = {"psnr": "PSNR in dB", "mse": "MSE"}
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing, what it shows in words, and a heading where it needs one."""
+    """A chart with its label and an optional heading."""
 
     svg: Markup
     label: str
@@ -53,15 +53,15 @@ class Figures:
     rounds: tuple[Chart, ...]
     round_keys: tuple[Key, ...]
     bands: bool
-    """Whether the intervals of each round are drawn."""
+    """Whether the intervals by round are drawn."""
     baseline: str
-    """Name of the baseline that is drawn as a dashed line; empty without one."""
+    """Name of the baseline drawn as a dashed line; empty if there is none."""
     learning: tuple[Chart, ...]
     distribution: Chart | None
 
 
 def draw_figures(results: Results, marks: dict[str, Mark]) -> Figures:
-    """Draw everything that the results hold."""
+    """Draw all charts of the results."""
     attacks = [summary for summary in results.attacks if not summary.is_baseline]
     baseline = lowest_mse(s for s in results.attacks if s.is_baseline and not s.is_theory)
     keys = tuple(Key(s.attack, marks[s.attack]) for s in attacks if s.rounds)
@@ -111,7 +111,7 @@ def _curves(summary: AttackSummary) -> dict[str, list[float]]:
 
 
 def _learning_charts(attacks: list[AttackSummary], marks: dict[str, Mark]) -> tuple[Chart, ...]:
-    """One small chart for each trained attack, all on the same axes."""
+    """One small chart per trained attack, all with the same axes."""
     values = [max(v, TINY) for s in attacks for c in _curves(s).values() for v in c if math.isfinite(v)]
     epochs = max((len(c) for s in attacks for c in _curves(s).values()), default=0)
     return tuple(

@@ -1,4 +1,4 @@
-"""How attacks and baselines are called and drawn, the same in every table and chart."""
+"""Names and colours of attacks and baselines, the same in every table and chart."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BASELINES = {
 
 @dataclass(frozen=True)
 class Mark:
-    """Colour 1 to 8 and line of an attack; colour 0 is the grey of the baselines."""
+    """Colour (1 to 8) and line style of an attack; colour 0 is the grey of baselines."""
 
     colour: int
     dash: Dash = "solid"

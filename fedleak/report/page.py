@@ -1,4 +1,4 @@
-"""Everything that the template shows, put together from the results."""
+"""Values for the template of a run's report, assembled from the results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PROTOCOLS = {"fedsgd": "FedSGD", "fedavg": "FedAvg"}
 
 @dataclass(frozen=True)
 class Tile:
-    """A key fact."""
+    """A key fact with its title."""
 
     title: str
     value: str
@@ -34,7 +34,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Page:
-    """The template's only variable."""
+    """All values that the template shows."""
 
     name: str
     description: str
@@ -56,7 +56,7 @@ class Page:
 
 
 def make_page(results: Results, run_directory: Path) -> Page:
-    """Put the page together.
+    """Assemble the page.
 
     Raises:
         InputError: if a picture's name points outside the folder of pictures.
@@ -122,7 +122,7 @@ def _tiles(results: Results) -> tuple[Tile, ...]:
 
 
 def _kind(component: object) -> str:
-    """Name of a component: a mapping with ``kind``, or the bare name."""
+    """Kind of a component: a mapping with ``kind``, or just the name."""
     kind = component.get("kind") if isinstance(component, Mapping) else component
     return DASH if kind is None else str(kind)
 

@@ -1,4 +1,4 @@
-"""Originals beside their reconstructions, as data URIs."""
+"""Originals and their reconstructions as data URIs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fedleak.results.format import metric_title, metric_value
 from fedleak.results.schema import PICTURES, AttackSummary, Picture
 
 _LONG_SIDE = 96
-"""Pixels on screen that small images are enlarged to, about."""
+"""Approximate size in pixels to which small images are enlarged."""
 _LIMIT = 128
 """Larger images are shown at this many pixels."""
 _CAPTION_METRICS = ("mse", "psnr")
@@ -23,7 +23,7 @@ _CAPTION_METRICS = ("mse", "psnr")
 
 @dataclass(frozen=True)
 class ShownImage:
-    """A picture ready to be shown; ``problem`` says why there is none."""
+    """A picture ready to be shown; ``problem`` is the reason if there is none."""
 
     uri: str = ""
     width: int = 0
@@ -34,7 +34,7 @@ class ShownImage:
 
 @dataclass(frozen=True)
 class Pair:
-    """An original and what the attack made of it."""
+    """An original and its reconstruction."""
 
     place: str
     scores: tuple[str, ...]
@@ -52,7 +52,7 @@ class RankedPairs:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The pictures of one attack; without any, ``images`` tells how many it rebuilt."""
+    """The pictures of one attack, and the number of ``images`` that it rebuilt."""
 
     name: str
     images: int
@@ -122,12 +122,12 @@ def _inside(folder: Path, name: str) -> Path:
     except (ValueError, OSError) as error:  # a zero byte, or a loop of links
         raise InputError("results.json: picture", name, f"not a file name ({error})") from error
     if not path.is_relative_to(root):
-        raise InputError("results.json: picture", name, f"pictures lie below {PICTURES}/")
+        raise InputError("results.json: picture", name, f"pictures must be in {PICTURES}/")
     return path
 
 
 def _png_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height; None if it is no PNG that Pillow would open."""
+    """Width and height; None if it is not a PNG that Pillow can open."""
     try:
         with PIL.Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
             return picture.size

@@ -1,4 +1,4 @@
-"""Matplotlib figures as inline SVG that takes its colours and font from the page."""
+"""Matplotlib figures as inline SVG with the colours and the font of the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fedleak.results.format import TIMES, scientific, significant
 
 INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"
 SERIES = ("#020202", "#0a0101", "#0a0202", "#0a0303", "#0a0404", "#0a0505", "#0a0606", "#0a0707", "#0a0808")
-"""Stand-ins, indexed by the colour of a mark; ``to_svg`` puts the page's CSS variables in their place."""
+"""Placeholder colours, indexed by the colour of a mark; ``to_svg`` replaces them by CSS variables of the page."""
 _VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper"} | {
     colour: f"--s{i}" for i, colour in enumerate(SERIES) if i
 }
@@ -49,12 +49,12 @@ _LOG_STEPS = (
     (1.1, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)),
     (2.9, (1.0, 2.0, 5.0)),
 )
-"""Up to so many decades, ticks stand at these multiples of powers of ten."""
+"""(decades, multiples): axes with fewer decades have ticks at these multiples of powers of ten."""
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """An empty chart; what is drawn on ``axes`` comes out as ``to_svg(canvas)``."""
+    """An empty chart to draw on ``axes``; ``to_svg`` converts it."""
 
     figure: Figure
     axes: Axes
@@ -63,14 +63,14 @@ class Canvas:
 
 @contextmanager
 def canvas(name: str, *, width: float, height: float) -> Iterator[Canvas]:
-    """Axes of so many pixels in the report's style; ``name`` must be unique on the page."""
+    """Axes of ``width`` x ``height`` pixels in the report's style; ``name`` must be unique on the page."""
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(width / 72, height / 72), dpi=72)
         yield Canvas(figure, figure.add_subplot(), name)
 
 
 def to_svg(chart: Canvas) -> str:
-    """The ``<svg>`` element: no identifiers but those it refers to, no metadata, no fixed colours."""
+    """The ``<svg>`` element without unused identifiers, metadata or fixed colours."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     chart.figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
@@ -88,12 +88,12 @@ def to_svg(chart: Canvas) -> str:
 
 
 def whole_numbers(axes: Axes) -> None:
-    """Ticks of the x axis at integers."""
+    """Put the ticks of the x axis at integers."""
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, min_n_ticks=1))
 
 
 def logarithmic(axes: Axes, which: str, low: float, high: float) -> None:
-    """A log scale over ``low`` to ``high`` with ticks in plain digits, at 1, 2, 5 where decades are few."""
+    """Set a log scale from ``low`` to ``high`` with plain tick labels, at 1, 2, 5 if there are few decades."""
     axis = axes.yaxis if which == "y" else axes.xaxis
     (axes.set_yscale if which == "y" else axes.set_xscale)("log")
     low, high = low / 1.15, high * 1.15
@@ -119,7 +119,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def tick_label(value: float) -> str:
-    """``0.02`` rather than ``0.0200``; powers of ten below a thousandth."""
+    """``0.02`` instead of ``0.0200``; scientific notation below 0.001."""
     if value < 1e-3:
         return scientific(value).removeprefix(f"1.0 {TIMES} ").replace(".0 ", " ")
     text = significant(value)

@@ -26,7 +26,7 @@ _LABEL_SOURCES = {"inferred": "inferred", "true": "TRUE (oracle)", "attack": "by
 
 @dataclass(frozen=True)
 class TableCell:
-    """A value, what stands small beneath it, and whether it is the best of the attacks."""
+    """A value, small print below it, and whether it is the best of the attacks."""
 
     text: str
     small: str = ""
@@ -35,7 +35,7 @@ class TableCell:
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A heading; ``hint`` stands small beneath it."""
+    """A heading; ``hint`` is small print below it."""
 
     title: str
     hint: str = ""
@@ -43,7 +43,7 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class TableLine:
-    """One attack or baseline."""
+    """Row of one attack or baseline."""
 
     name: str
     kind: str
@@ -54,7 +54,7 @@ class TableLine:
 
 @dataclass(frozen=True)
 class ResultsTable:
-    """Ready for the template."""
+    """The table, ready for the template."""
 
     columns: tuple[TableColumn, ...]
     attacks: tuple[TableLine, ...]
@@ -78,7 +78,7 @@ _COSTS: tuple[tuple[TableColumn, CellOf], ...] = (
 
 
 def results_table(results: Results, marks: dict[str, Mark]) -> ResultsTable:
-    """Lay out every summary; columns that nobody has are left out."""
+    """Build the table from the summaries; empty columns are left out."""
     summaries = results.attacks
     metrics = [name for name in shown_metrics(summaries) if any(name in s.metrics for s in summaries)]
     costs = [(column, cell) for column, cell in _COSTS if any(cell(s).text != DASH for s in summaries)]
@@ -98,12 +98,12 @@ def results_table(results: Results, marks: dict[str, Mark]) -> ResultsTable:
 
 
 def shown_metrics(summaries: tuple[AttackSummary, ...]) -> list[str]:
-    """The core metrics, then further ones in order of appearance."""
+    """The core metrics, then others in order of appearance."""
     return list(dict.fromkeys([*CORE_METRICS, *(name for s in summaries for name in s.metrics)]))
 
 
 def _adaptivity_matters(results: Results) -> bool:
-    """Whether clients do anything to their updates that attacks may adapt to."""
+    """Whether clients post-process their updates, so that attacks may adapt."""
     federation = results.scenario.get("federation")
     client = federation.get("client") if isinstance(federation, Mapping) else None
     return isinstance(client, Mapping) and bool(client.get("postprocess"))
@@ -142,7 +142,7 @@ def _metric_cell(summary: AttackSummary, name: str, best: float | None) -> Table
 
 
 def _best_mean(name: str, results: Results) -> float | None:
-    """Best mean among the attacks; baselines do not compete."""
+    """Best mean of the attacks, without baselines."""
     means = [s.metrics[name].mean for s in results.attacks if not s.is_baseline and name in s.metrics]
     finite = [mean for mean in means if math.isfinite(mean)]
     if not finite:
@@ -159,7 +159,7 @@ def _worst_sample(summary: AttackSummary) -> str:
 
 
 def _label_accuracy(summary: AttackSummary) -> str:
-    """By image; by class beside it where that differs, as in batches."""
+    """Label accuracy by image, and by class if that differs, as in batches."""
     accuracies = (summary.label_accuracy, summary.label_accuracy_class)
     return ", ".join(dict.fromkeys(percent(value) for value in accuracies))
 
@@ -169,7 +169,7 @@ def _label_source(summary: AttackSummary) -> str:
 
 
 def _footnotes(results: Results, metrics: list[str]) -> tuple[str, ...]:
-    """Why a metric is absent, in the words of the run's notes where they name it."""
+    """Why metrics are absent, quoting the run's notes that name them."""
     footnotes = []
     for name in metrics:
         lacking = [display_name(s) for s in results.attacks if s.images and name not in s.metrics]

@@ -1,4 +1,4 @@
-"""The one sentence that a reader takes away."""
+"""The verdict of a run in one sentence."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fedleak.results.format import fixed, interval_range, metric_value, plural, 
 from fedleak.results.schema import AttackSummary, Interval
 
 FEW_IMAGES = 10
-"""Below this, the verdict warns of the small sample."""
+"""Number of images below which the verdict warns of the small sample."""
 
 
 @dataclass(frozen=True)
 class RunVerdict:
-    """``subject predicate.``, what qualifies it, and the attack that it is about."""
+    """A sentence ``subject predicate``, its caveats, and the attack that it is about."""
 
     tone: Literal["leaks", "unclear", "holds"]
     subject: str
@@ -27,7 +27,7 @@ class RunVerdict:
 
 
 def decide(summaries: tuple[AttackSummary, ...]) -> RunVerdict:
-    """Compare the attack with the lowest mean MSE to the best baseline."""
+    """Compare the attack of lowest mean MSE with the best baseline."""
     attack = lowest_mse(s for s in summaries if not s.is_baseline)
     baseline = lowest_mse(s for s in summaries if s.is_baseline and not s.is_theory)
     if attack is None:
@@ -41,7 +41,7 @@ def decide(summaries: tuple[AttackSummary, ...]) -> RunVerdict:
 
 
 def lowest_mse(summaries: Iterable[AttackSummary]) -> AttackSummary | None:
-    """The summary with the lowest mean MSE; None where no image was scored."""
+    """The summary with the lowest mean MSE; None if no image was scored."""
     scored = [s for s in summaries if s.images and "mse" in s.metrics and math.isfinite(s.metrics["mse"].mean)]
     return min(scored, key=lambda s: s.metrics["mse"].mean, default=None)
 

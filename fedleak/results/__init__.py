@@ -1,1 +1,1 @@
-"""Scores: the one place where reconstructions meet truth."""
+"""Result files of a run: ``results.json`` and ``results.csv``."""

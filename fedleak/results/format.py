@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them."""
+"""Formatting of numbers for reports and tables."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def metric_title(name: str) -> str:
-    """``mse`` -> ``MSE``; other names as they are, in words."""
+    """``mse`` -> ``MSE``; other names with spaces instead of underscores."""
     return name.upper() if name in _ACRONYMS else name.replace("_", " ")
 
 
 def fixed(value: float, decimals: int) -> str:
-    """So many decimals, with a true minus sign."""
+    """A number with ``decimals`` decimals and a true minus sign."""
     return f"{value:.{decimals}f}".replace("-", _MINUS)
 
 
@@ -31,7 +31,7 @@ def scientific(value: float) -> str:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """Three significant digits; a power of ten where plain digits would be too many."""
+    """``digits`` significant digits; scientific notation for very small or large values."""
     if not math.isfinite(value):
         return "not finite"
     if value == 0:
@@ -42,7 +42,7 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def decimals_for(value: float, digits: int = 3) -> int:
-    """Decimals that show so many significant digits of ``value``."""
+    """Decimals that show ``digits`` significant digits of ``value``."""
     return max(0, digits - 1 - math.floor(math.log10(abs(value))))
 
 
@@ -56,7 +56,7 @@ def metric_value(name: str, value: float | None) -> str:
 
 
 def interval_range(name: str, interval: Interval) -> str:
-    """``[low, high]`` with the decimals of the mean; empty where there is no interval."""
+    """``[low, high]`` with the decimals of the mean; empty if there is no interval."""
     if interval.low is None or interval.high is None:
         return ""
     ends = (interval.low, interval.high)
@@ -69,7 +69,7 @@ def interval_range(name: str, interval: Interval) -> str:
 
 
 def ratio(value: float) -> str:
-    """Two significant digits."""
+    """A ratio with one decimal below 10, else none."""
     return fixed(value, 0) if value >= 10 else fixed(value, 1)
 
 
@@ -81,12 +81,12 @@ def percent(value: float | None) -> str:
 
 
 def count(value: int | None) -> str:
-    """A whole number with thousands separated."""
+    """An integer with thousands separators."""
     return DASH if value is None else f"{value:,}"
 
 
 def magnitude(value: int | None) -> str:
-    """A large count in short: ``1.23 M``."""
+    """A large count in short form: ``1.23 M``."""
     if value is None:
         return DASH
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
@@ -96,7 +96,7 @@ def magnitude(value: int | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Time in the unit that suits it."""
+    """A time in ms, s, min or h."""
     if seconds is None:
         return DASH
     if not math.isfinite(seconds):
@@ -125,6 +125,6 @@ def plural(number: int, noun: str) -> str:
 
 
 def shorten_name(name: str, limit: int) -> str:
-    """At most ``limit`` characters; the end stays, for names that differ only there."""
+    """At most ``limit`` characters; the end is kept, since names may differ only there."""
     head = (limit - 1) // 2
     return name if len(name) <= limit else f"{name[:head]}…{name[head + 1 - limit :]}"

@@ -1,4 +1,4 @@
-"""Guessed labels against true ones."""
+"""Accuracy of inferred labels at class level."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from fedleak.results.schema import ResultRow
 
 
 def class_accuracies(rows: Sequence[ResultRow]) -> dict[tuple[int, int], float]:
-    """Class level, for each update whose labels were guessed.
+    """Accuracy at class level, for each update whose labels were inferred.
 
-    The classes that were rightly said to be in the batch, as a share of those that are in it or were said to be
-    (Jaccard index): how often a class occurs does not matter, and naming every class is no success.
+    Jaccard index of the classes in the batch and the inferred ones: how often a class occurs does not matter, and
+    naming every class scores low.
     """
     true: dict[tuple[int, int], set[int | None]] = {}
     guessed: dict[tuple[int, int], set[int | None]] = {}
@@ -23,5 +23,5 @@ def class_accuracies(rows: Sequence[ResultRow]) -> dict[tuple[int, int], float]:
 
 
 def jaccard(first: Set[object], second: Set[object]) -> float:
-    """What two sets share, as a share of what is in either of them; they are not both empty."""
+    """Jaccard index of two sets that are not both empty: size of the intersection over size of the union."""
     return len(first & second) / len(first | second)

@@ -1,4 +1,4 @@
-"""The SoK's worst-sample reconstruction rate: how surely the most vulnerable image of a batch leaks."""
+"""The SoK's worst-sample reconstruction rate: how reliably the most vulnerable image of a batch leaks."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Protocol
 from fedleak.results.schema import ResultRow
 
 UpdateKey = tuple[int, int]
-"""Client (of a sum: the first one) and round."""
+"""Client (for a sum: the first one) and round."""
 WSRR: Mapping[str, str] = {"leaked": "wsrr", "leaked_ssim": "wsrr_ssim"}
-"""Indicator -> name of the rate over it."""
+"""Indicator metric -> name of its worst-sample rate."""
 
 
 class ConfiguredAttack(Protocol):
-    """An attack and its settings, as its record and its summary hold them."""
+    """An attack and its settings, as in its record and its summary."""
 
     @property
     def attack(self) -> str:
-        """The id."""
+        """Id of the attack."""
 
     @property
     def kind(self) -> str:
-        """Which attack it is."""
+        """Kind of the attack."""
 
     @property
     def settings(self) -> dict[str, object]:
-        """All but the id."""
+        """All settings except the id."""
 
 
 def repeats(attacks: Iterable[ConfiguredAttack]) -> list[tuple[str, ...]]:
-    """Ids of the attacks that differ in nothing but their id: independent initialisations of one attack."""
+    """Groups of ids of attacks that differ only in their id: independent initialisations of one attack."""
     groups: dict[str, list[str]] = {}
     for attack in attacks:
         groups.setdefault(json.dumps([attack.kind, attack.settings], sort_keys=True), []).append(attack.attack)
@@ -39,12 +39,12 @@ def repeats(attacks: Iterable[ConfiguredAttack]) -> list[tuple[str, ...]]:
 
 
 def worst_sample_rates(repeated: Sequence[Sequence[ResultRow]], indicator: str) -> dict[UpdateKey, float]:
-    """For each update, the largest share of initialisations in which one and the same image of the batch leaks.
+    """For each update, the largest share of initialisations in which the same image of the batch leaks.
 
     WSRR of Du et al. 2025 (arXiv 2404.05403, Appendix C); which image is the most vulnerable is our reading.
 
     Args:
-        repeated: rows of each initialisation; an image that one of them failed on did not leak there.
+        repeated: rows of each initialisation; an image on which one of them failed did not leak there.
         indicator: name of a metric of zeros and ones.
     """
     leaks: dict[UpdateKey, dict[tuple[int, int], float]] = {}
@@ -60,7 +60,7 @@ def worst_sample_rates(repeated: Sequence[Sequence[ResultRow]], indicator: str) 
 def worst_samples(
     attacks: Iterable[ConfiguredAttack], rows: Mapping[str, Sequence[ResultRow]]
 ) -> dict[str, dict[str, dict[UpdateKey, float]]]:
-    """Attack -> ``wsrr`` (``wsrr_ssim``) -> update -> rate, for attacks with two initialisations or more."""
+    """Attack -> ``wsrr`` (``wsrr_ssim``) -> update -> rate, for attacks with at least two initialisations."""
     found: dict[str, dict[str, dict[UpdateKey, float]]] = {}
     for names in repeats(attacks):
         if len(names) < 2:

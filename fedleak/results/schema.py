@@ -1,4 +1,4 @@
-"""What ``results.json`` and ``results.csv`` hold."""
+"""Schema of ``results.json`` and ``results.csv``."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ RESULTS_JSON = "results.json"
 RESULTS_CSV = "results.csv"
 PICTURES = "pictures"
 WEIGHT_DISTANCE = "weight_distance"
-"""Curve of an attack that estimates the leaked weights: their relative distance over its training."""
+"""Curve of attacks that estimate the leaked weights: relative distance of the estimates over training."""
 THEORY_PREFIX = "theory_"
-"""What is predicted by a theorem stands among the attacks under a name that begins like this."""
+"""Prefix of the names of theoretical predictions in the list of attacks."""
 CORE_METRICS = ("mse", "psnr", "ssim", "lpips")
 
 
 class Interval(Record):
-    """A mean over images with its 95 % bootstrap interval; no interval for fewer than two images."""
+    """A mean over images with its 95 % bootstrap interval; without bounds for fewer than two images."""
 
     mean: float
     low: float | None = None
@@ -40,13 +40,13 @@ class ResultRow(Record):
     round: int
     image: int | None = None
     summed: tuple[int, ...] = ()
-    """Clients in the sum from which it was rebuilt; none where the adversary saw the victim's own update."""
+    """Clients in the sum from which it was rebuilt; empty if the adversary saw the victim's own update."""
     metrics: dict[str, float | None] = {}
     label_true: int | None = None
     label_guess: int | None = None
     seconds: float | None = None
     encoded_bytes: int | None = Field(default=None, validation_alias=ENCODED_BYTES)
-    """Size of the update behind the image in our shortest exact encoding; a real wire adds framing of its own."""
+    """Size of the image's update in fedleak's shortest lossless encoding, without network framing."""
     status: Literal["ok", "failed"] = "ok"
     reason: str = ""
 
@@ -78,7 +78,7 @@ class ResultRow(Record):
 
     @property
     def update(self) -> tuple[int, int]:
-        """The update behind it: the client that sent it, or the first one in a sum, and the round."""
+        """The update that it was rebuilt from: the client that sent it, or the first one in a sum, and the round."""
         return (self.summed or (self.victim,))[0], self.round
 
     @model_validator(mode="after")
@@ -96,7 +96,7 @@ class RoundSummary(Record):
 
 
 class Picture(Record):
-    """Files, below ``pictures/``, of an original and its reconstruction."""
+    """Files in ``pictures/`` of an original and its reconstruction."""
 
     rank: Literal["best", "median", "worst", "first"]
     victim: int
@@ -114,29 +114,29 @@ class AttackSummary(Record):
     kind: str
     is_baseline: bool
     is_theory: bool = False
-    """What a theorem predicts from the truth: no attack, and nothing that an attack has to beat."""
+    """Whether it is a theoretical prediction from the true images: neither an attack nor a baseline to beat."""
     description: str
     settings: dict[str, object] = {}
     capabilities: tuple[str, ...] = ()
-    """Names of what the attack was given."""
+    """Names of the capabilities that the attack was given."""
     images: int
     failures: int = 0
     metrics: dict[str, Interval]
     adaptive: bool | None = None
-    """Whether the attack took the clients' post-processing into account; None for baselines."""
+    """Whether the attack adapts to the clients' post-processing; None for baselines."""
     local_knowledge: str | None = None
-    """What the attack knew of local training behind weight deltas; None for gradients, and where it does not matter."""
+    """What the attack knew of the local training behind weight deltas; None for gradients or if irrelevant."""
     label_accuracy: float | None = None
-    """Instance level: share of images whose label was guessed right."""
+    """Instance level: share of images whose label was inferred correctly."""
     label_accuracy_class: float | None = None
-    """Class level: Jaccard index of the classes guessed and those in the batch, mean over updates."""
+    """Class level: Jaccard index of the inferred classes and those in the batch, mean over updates."""
     worst_sample: dict[str, float] = {}
     """``wsrr`` or ``wsrr_ssim``: the worst-sample reconstruction rate over initialisations, mean over updates."""
     label_source: Literal["inferred", "true", "attack", "none"] = "none"
-    """``true``: from an oracle, which no attacker has."""
+    """``true``: from an oracle, which no real attacker has."""
     training_seconds: float | None = None
     training_cached: bool = False
-    """The generator came from the cache; ``training_seconds`` is what it had cost."""
+    """Whether the generator came from the cache; ``training_seconds`` is then its original training time."""
     seconds_per_reconstruction: float | None = None
     peak_memory_bytes: int | None = None
     parameters: int | None = None
@@ -145,7 +145,7 @@ class AttackSummary(Record):
     rounds: tuple[RoundSummary, ...] = ()
     pictures: tuple[Picture, ...] = ()
     compared: tuple[Picture, ...] = ()
-    """Of the run's first images, whatever their scores; none of a baseline."""
+    """Pictures of the run's first images, not selected by score; empty for baselines."""
 
 
 class FederationRound(Record):
@@ -156,7 +156,7 @@ class FederationRound(Record):
     loss: float
     failures: tuple[str, ...] = ()
     broadcast_accuracy: float | None = None
-    """Of the model that the clients were sent in this round, before it: the one under attack."""
+    """Accuracy of the model that was broadcast in this round, the one under attack."""
     analyses: dict[str, Interval] = {}
     """Means over the victims' images of the round, by kind of analysis."""
 
@@ -171,7 +171,7 @@ class CapabilityNote(Record):
 
 
 class Results(Record):
-    """Everything that a run found out."""
+    """All results of a run."""
 
     format: Literal["fedleak-results"] = "fedleak-results"
     version: Literal[1] = 1
@@ -188,23 +188,23 @@ class Results(Record):
     attacks: tuple[AttackSummary, ...]
     """Attacks in the order of the scenario, then baselines."""
     higher_is_better: tuple[str, ...]
-    """Metrics of which more means a better reconstruction."""
+    """Metrics that are higher for better reconstructions."""
     epsilon: float | None = None
-    """Differential privacy of the least private client; None where clients are not private."""
+    """Epsilon of the least private client; None without differential privacy."""
     delta: float | None = None
     privacy_unit: Literal["example", "client"] | None = None
-    """What epsilon hides: one example, or all that one client does."""
+    """Unit of privacy: one example, or all data of one client."""
     encoded_bytes: float | None = Field(default=None, validation_alias=ENCODED_BYTES)
-    """Mean size of a recorded update in our shortest exact encoding."""
+    """Mean size of a recorded update in fedleak's shortest lossless encoding."""
     withheld: tuple[CapabilityNote, ...] = ()
-    """What the adversary was not granted."""
+    """Capabilities that the adversary was not granted."""
     notes: tuple[str, ...]
-    """Things a reader must know: absent metrics, skipped updates, failures."""
+    """Notes for the reader: absent metrics, skipped updates, failures."""
     rows: tuple[ResultRow, ...]
 
 
 def metric_names(rows: tuple[ResultRow, ...]) -> list[str]:
-    """The four core metrics, then further ones in order of appearance."""
+    """The four core metrics, then others in order of appearance."""
     names = list(CORE_METRICS)
     for row in rows:
         names += [name for name in row.metrics if name not in names]

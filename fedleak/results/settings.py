@@ -9,7 +9,7 @@ Setting: TypeAlias = str | int | float | bool | None
 
 
 def flat_settings(value: object, path: str = "") -> Iterator[tuple[str, Setting]]:
-    """``("attacks.lti.hidden", 300)`` for every setting of a resolved scenario; items of lists go by id or kind."""
+    """``("attacks.lti.hidden", 300)`` for every setting of a resolved scenario; list items are named by id or kind."""
     if isinstance(value, Mapping):
         for key, child in value.items():
             yield from flat_settings(child, f"{path}.{key}".lstrip("."))

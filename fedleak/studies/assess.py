@@ -1,4 +1,4 @@
-"""From finished cells to results: intervals, published numbers beside them, verdicts."""
+"""Evaluation of finished cells: intervals, published numbers, verdicts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fedleak.studies.study import Study, StudyCell, resolved_text
 
 
 def assess(study: Study, directory: StudyDirectory) -> StudyResults:
-    """Judge every claim on the cells that are done, and write ``study.json`` and ``study.csv``."""
+    """Judge every claim on the finished cells, and write ``study.json`` and ``study.csv``."""
     records = {key: directory.record(key) for key in study.keys}
     axes = tuple(axis.name for axis in study.axes)
     measured = Measurements(axes, study.resamples)
@@ -77,7 +77,7 @@ def _round_lines(study: Study, measured: Measurements, published: tuple[Publishe
 def measured_lines(
     measured: Measurements, *, published: tuple[PublishedNumber, ...], baselines: bool
 ) -> Iterable[StudyLine]:
-    """A line for each place that has values."""
+    """One line per place that has values."""
     for place in measured.places({}, baselines=baselines):
         yield _line(measured, place, published)
 
@@ -119,12 +119,12 @@ def _notes(study: Study, records: Iterable[CellRecord | None]) -> tuple[str, ...
     failed = sum(record is not None and record.status == "failed" for record in every)
     waiting = sum(record is None for record in every)
     if failed:
-        notes.append(f"{failed} of {len(every)} cells failed; what is measured leaves them out")
+        notes.append(f"{failed} of {len(every)} cells failed; the measurements leave them out")
     if waiting:
         notes.append(f"{waiting} of {len(every)} cells have not been run")
     if len({cell.seed for cell in study.cells}) == 1:
-        notes.append("one seed: intervals are over images only and do not show how federations differ")
+        notes.append("one seed: intervals are over images only and do not show the variation between federations")
     shared = len(study.cells) - len(every)
     if shared:
-        notes.append(f"{shared} cells are the same scenario as another and share its results")
+        notes.append(f"{shared} cells have the same scenario as another cell and share its results")
     return tuple(notes)

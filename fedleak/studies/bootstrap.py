@@ -21,10 +21,10 @@ class SeedSample:
     """The values of one metric under one seed.
 
     Attributes:
-        seed: of the scenario.
-        group: name of the set of victims' images. Samples of one group are values of the same images, resampled
-            together, so that a difference between two of them is a paired one.
-        values: one per image of the group, ``(n,)``; NaN where there is none.
+        seed: seed of the scenario.
+        group: name of the set of victims' images. Samples of one group are values of the same images and are
+            resampled together, so differences between them are paired.
+        values: one per image of the group, ``(n,)``; NaN where an image has no value.
     """
 
     seed: int
@@ -34,7 +34,7 @@ class SeedSample:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, and the means of the resamples ``(R,)``."""
+    """A mean, and its bootstrap means ``draws`` ``(R,)``."""
 
     mean: float
     draws: Floats
@@ -43,7 +43,7 @@ class Estimate:
 
     @property
     def interval(self) -> Interval:
-        """The 95 % percentile interval; none for fewer than two images."""
+        """The 95 % percentile interval; without bounds for fewer than two images."""
         if self.images < 2:
             return Interval(mean=self.mean)
         low, high = limits(self.draws)
@@ -51,7 +51,7 @@ class Estimate:
 
 
 def estimate(samples: Sequence[SeedSample], *, resamples: int) -> Estimate | None:
-    """The mean over seeds of the means over images; None without any value.
+    """The mean over seeds of the means over images; None if there are no values.
 
     Seeds are resampled first, then the images of each; with one seed the interval is over images only.
     """

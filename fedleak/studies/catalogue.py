@@ -1,4 +1,4 @@
-"""The studies that ship, and what they cost."""
+"""The shipped studies and their costs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fedleak.studies.study import Study, is_study, load_study
 
 @dataclass(frozen=True)
 class Budget:
-    """One budget of a study: how much there is to do, and what it cost when it was last measured."""
+    """One budget of a study: its cells and federations, and its last measured cost."""
 
     name: str
     cells: int
@@ -23,7 +23,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class ShippedStudy:
-    """A study file, with what each of its budgets costs."""
+    """A study file with the cost of each budget."""
 
     path: Path
     name: str
@@ -33,10 +33,10 @@ class ShippedStudy:
 
 
 def catalogue(folder: Path) -> Iterator[ShippedStudy]:
-    """Every study below ``folder``; plain scenarios are passed over.
+    """Every study below ``folder``; plain scenarios are skipped.
 
     Raises:
-        InputError: if the folder is missing, or a study in it is wrong.
+        InputError: if the folder is missing, or a study in it is invalid.
     """
     if not folder.is_dir():
         raise InputError("FOLDER", str(folder), "there is no such folder of studies")

@@ -1,4 +1,4 @@
-"""Any finished runs side by side, as if they were the cells of a study. Torch-free but for the fingerprints."""
+"""Comparison of finished runs as if they were cells of a study. Torch-free except for the fingerprints."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from fedleak.studies.results import CellLine, StudyResults
 
 IGNORED = ("name", "description", "seed", "budget", "federation.engine", "device", "bootstrap_resamples")
 MOST_AXES = 4
-"""Runs that differ in more are told apart by their names."""
+"""Runs that differ in more settings are identified by their names."""
 RUN = "run"
 RESAMPLES = 2000
 
 
 def compare_runs(roots: Sequence[Path]) -> StudyResults:
-    """Set runs beside each other. Runs that differ in their seed alone are pooled.
+    """Compare runs. Runs that differ only in their seed are pooled.
 
     Raises:
         InputError: if a directory holds no results, or is named twice.
@@ -72,7 +72,7 @@ def _record(root: Path, results: Results) -> CellRecord:
 
 
 def _federation(root: Path, results: Results) -> str:
-    """Runs of one federation rebuilt the same images, which are then compared in pairs."""
+    """Runs of one federation reconstruct the same images, so they are compared in pairs."""
     from pydantic import ValidationError
 
     from fedleak.run_directory import federation_fingerprint
@@ -90,7 +90,7 @@ def _seed(results: Results) -> int:
 
 
 def _points(roots: Sequence[Path], results: Sequence[Results]) -> list[Point]:
-    """What differs between the scenarios; the run's name where that tells too little or too much."""
+    """Settings that differ between the scenarios; the run's name if they are too few or too many."""
     settings = [dict(_compared(result.scenario)) for result in results]
     paths = list(dict.fromkeys(path for one in settings for path in one))
     differing = [p for p in paths if len({repr(one.get(p)) for one in settings}) > 1]

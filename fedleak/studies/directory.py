@@ -1,4 +1,4 @@
-"""Where a study keeps its files."""
+"""Files of a study."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ TAIL_LINES = 12
 
 @dataclass(frozen=True)
 class StudyDirectory:
-    """The files of one study. Federations and cells lie under their content hashes, so that other budgets, more seeds
-    or a longer axis in the same directory find what is already there.
+    """The files of one study. Federations and cells are named by content hash, so that other budgets, more seeds
+    or a longer axis reuse what the directory already holds.
     """
 
     root: Path
 
     def federation(self, key: str) -> RunDirectory:
-        """A federation that cells share."""
+        """Run directory of a federation that cells share."""
         return RunDirectory(self.root / "federations" / key)
 
     def cell(self, key: str) -> RunDirectory:
-        """A cell; a run directory whose transcript and truth are links to its federation's."""
+        """Run directory of a cell; its transcript and truth are links to those of its federation."""
         return RunDirectory(self.root / "cells" / key)
 
     def log(self, key: str) -> Path:
@@ -39,11 +39,11 @@ class StudyDirectory:
         return self.root / "logs" / f"{key}.log"
 
     def record(self, key: str) -> CellRecord | None:
-        """A finished cell's record."""
+        """The record of a cell; None if it is not finished."""
         return load_cell(self.cell(key).root)
 
     def lock_file(self, key: str) -> Path:
-        """Held by whoever works on a cell or federation."""
+        """Lock file of a cell or federation, held by the process that works on it."""
         return self.root / "locks" / key
 
     def tail(self, key: str) -> tuple[str, ...]:
@@ -56,10 +56,10 @@ class StudyDirectory:
 
     @contextmanager
     def claim(self, study_yaml: str) -> Iterator[None]:
-        """Make the directory and keep other drivers out of it while the block runs.
+        """Create the directory and lock it against other drivers while the block runs.
 
         Raises:
-            InputError: if it holds other files, or another process is at work there.
+            InputError: if it holds other files, or another process uses it.
         """
         if self.root.exists() and not self.root.is_dir():
             raise InputError("--out", str(self.root), "it is a file; expected a directory")

@@ -1,4 +1,4 @@
-"""Running a study: every cell that is not done yet, in parallel, whatever happens to some of them."""
+"""Running a study: all unfinished cells in parallel; a failed cell does not stop the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POLL_SECONDS = 0.2
 
 @dataclass
 class Tally:
-    """How far a study is; what the live table shows."""
+    """Progress of a study, as shown by the live table."""
 
     total: int
     reused: int
@@ -34,12 +34,12 @@ class Tally:
 
     @property
     def left(self) -> int:
-        """Cells not finished yet."""
+        """Number of unfinished cells."""
         return self.total - self.reused - self.done - self.failed
 
     @property
     def eta(self) -> float | None:
-        """Seconds to go, by the mean pace so far."""
+        """Remaining seconds, estimated from the mean pace so far."""
         finished = self.done + self.failed
         if not finished:
             return None
@@ -47,16 +47,16 @@ class Tally:
 
 
 class Watcher(Protocol):
-    """Whoever is told how it goes."""
+    """Receives progress events of a study."""
 
     def begun(self, unit: Unit) -> None:
-        """A unit was given to a worker."""
+        """A unit was submitted to a worker."""
 
     def ended(self, outcome: UnitOutcome, *, again: bool) -> None:
-        """A unit came back; ``again`` if it is tried once more."""
+        """A unit ended; ``again`` if it will be retried."""
 
     def refresh(self, tally: Tally) -> None:
-        """Some time has passed."""
+        """Called regularly with the current progress."""
 
 
 def execute(
@@ -69,14 +69,14 @@ def execute(
     serial: bool = False,
     retry_failed: bool = False,
 ) -> Tally:
-    """Run what is not done. Nobody else may be at work in the directory.
+    """Run the unfinished cells. No other process may use the directory.
 
     Args:
-        study, directory, watcher: what, where, and who is told.
-        jobs: workers; as many as fit unless given.
+        study, directory, watcher: the study, its files, and the receiver of progress events.
+        jobs: number of workers; as many as fit by default.
         address: of a Ray cluster to join.
-        serial: do it all in this process, without Ray.
-        retry_failed: forget earlier failures.
+        serial: run everything in this process, without Ray.
+        retry_failed: run failed cells again.
     """
     cells = distinct(_unit(cell) for cell in study.cells)
     records = {cell.key: directory.record(cell.key) for cell in cells}
@@ -123,7 +123,7 @@ class _Driver:
         self._since: dict[str, float] = {}
 
     def run(self) -> None:
-        """Until nothing is left."""
+        """Run until the queue is empty."""
         while not self._queue.finished:
             self._fill()
             for outcome in self._pool.wait(POLL_SECONDS):
@@ -157,5 +157,5 @@ class _Driver:
     def _note_failure(self, outcome: UnitOutcome, cell: str) -> None:
         try:
             record_failure(outcome, self._directory, cell)
-        except OSError as error:  # a full disk, say: without a record the cell is tried again next time
-            self._watcher.ended(UnitOutcome(outcome.unit, 0.0, f"its failure could not be noted: {error}"), again=True)
+        except OSError as error:  # such as a full disk: without a record the cell runs again next time
+            self._watcher.ended(UnitOutcome(outcome.unit, 0.0, f"failure could not be recorded: {error}"), again=True)

@@ -1,7 +1,7 @@
-"""What each setting of a study costs and saves: accuracy, leakage and bandwidth side by side. Torch-free.
+"""Trade-off of a study's settings between accuracy, leakage and bandwidth. Torch-free.
 
-A setting is better where the model is more accurate, the strongest attack rebuilds less and a round takes fewer bytes.
-One that another setting beats or equals in all three, and beats in one, is dominated; the rest are the frontier.
+A setting is better if the model is more accurate, the strongest attack rebuilds less and a round takes fewer bytes. It
+is dominated if another setting is at least as good in all three and better in one; the others form the Pareto frontier.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from fedleak.studies.results import StudyResults
 CLIENT = ("federation.client.",)
 ATTACKER = ("adversary.", "attacks.")
 LEAKAGE = ("lpips", "ssim", "psnr", "mse")
-"""The metric of leakage, unless one is chosen: the first of these that every setting has."""
+"""Default leakage metric: the first of these that every setting has."""
 ACCURACY_LOSS = 0.05
-"""Loss of accuracy that a defense may cost: the line drawn by the SoK (section 6)."""
+"""Accuracy loss that a defense may cost: the threshold of the SoK (section 6)."""
 RESAMPLES = 2000
 
 
 class SeedRange(Record):
-    """A mean over seeds, with the lowest and highest seed."""
+    """A mean over seeds, with the lowest and highest value."""
 
     mean: float
     low: float
@@ -38,12 +38,12 @@ class SeedRange(Record):
 
 
 class Leak(Record):
-    """How close the attack that came closest comes, on average over images and seeds."""
+    """Leakage by the strongest attack, averaged over images and seeds."""
 
     attack: str
     interval: Interval
     adaptive: bool | None = None
-    """Whether the attack takes the clients' post-processing into account; None where records do not say."""
+    """Whether the attack takes the clients' post-processing into account; None if the records do not say."""
 
 
 class Setting(Record):
@@ -56,14 +56,14 @@ class Setting(Record):
     accuracy: SeedRange | None
     bytes_per_round: float | None
     leaks: dict[str, Leak]
-    """Metric -> the strongest attack by it: the headline number."""
+    """Metric -> the strongest attack by it."""
     unaware: dict[str, Leak] = {}
-    """Metric -> the strongest by it of the attacks that do not adapt; empty where all do."""
+    """Metric -> the strongest non-adaptive attack by it; empty if all attacks adapt."""
     dominated_by: int | None = None
-    """Number of a setting that is at least as good in everything; None on the frontier, or where a value is absent."""
+    """Number of a setting that dominates it; None on the frontier, or if a value is absent."""
 
     def measures(self, metric: str) -> tuple[float, float, float] | None:
-        """Accuracy, leakage by ``metric`` and bytes; None where one was not measured."""
+        """Accuracy, leakage by ``metric`` and bytes; None if one was not measured."""
         leak = self.leaks.get(metric)
         if self.accuracy is None or leak is None or self.bytes_per_round is None:
             return None
@@ -71,27 +71,27 @@ class Setting(Record):
 
 
 class Case(Record):
-    """The settings under one model, data set or whatever else the study varies."""
+    """The settings for one model, data set or other point of the remaining axes."""
 
     name: str
     settings: tuple[Setting, ...]
     recommended: int | None = None
-    """Number of the setting that leaks least at an acceptable loss of accuracy."""
+    """Number of the setting that leaks least at an acceptable accuracy loss."""
     most_accurate: int | None = None
     missing: int = 0
-    """Settings of which something was not measured."""
+    """Number of settings with unmeasured values."""
 
 
 class Frontier(Record):
-    """``frontier.json``."""
+    """Content of ``frontier.json``."""
 
     format: str = "fedleak-frontier"
     version: int = 1
     study: str
     metric: str
-    """Of leakage."""
+    """The leakage metric."""
     metrics: tuple[str, ...]
-    """All that were measured, that of leakage first."""
+    """All measured metrics, the leakage metric first."""
     higher_leaks_more: tuple[str, ...]
     accuracy_loss: float
     cases: tuple[Case, ...]
@@ -107,9 +107,9 @@ def find_frontier(
     """Compare the settings of a finished study.
 
     Args:
-        results, directory: the study and where its cells lie.
-        metric: of leakage; LPIPS where every setting has it, else a stand-in.
-        accuracy_loss: what the recommended setting may lose against the most accurate one, in [0, 1].
+        results, directory: the study and its files.
+        metric: leakage metric; by default LPIPS if every setting has it, else another.
+        accuracy_loss: loss that the recommended setting may have against the most accurate one, in [0, 1].
 
     Raises:
         InputError: if the metric was not measured, or no cell holds accuracy and bytes.
@@ -136,7 +136,7 @@ def find_frontier(
 
 
 def _axes(results: StudyResults, within: tuple[str, ...]) -> tuple[str, ...]:
-    """Axes that change nothing but settings below the paths ``within``."""
+    """Axes that change only settings below the paths ``within``."""
     raw = yaml.safe_load(results.study) if results.study else None
     matrix = raw.get("matrix") if isinstance(raw, Mapping) else None
     axes = matrix if isinstance(matrix, Mapping) else {}
@@ -195,7 +195,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _candidates(measured: Measurements, points: Iterable[Mapping[str, Label]]) -> list[dict[str, Leak]]:
-    """For each attack at each of the points: metric -> its closeness; baselines are no attacks."""
+    """For each attack at each point: metric -> leakage; without baselines."""
     places = dict.fromkeys(place for point in points for place in measured.places(point))
     found = []
     for place in places:
@@ -206,7 +206,7 @@ def _candidates(measured: Measurements, points: Iterable[Mapping[str, Label]]) -
 
 
 def _strongest(candidates: Iterable[Mapping[str, Leak]], higher: Sequence[str]) -> dict[str, Leak]:
-    """For each metric the attack with the closest reconstructions."""
+    """For each metric, the attack that leaks most."""
     found: dict[str, Leak] = {}
     for leaks in candidates:
         for metric, leak in leaks.items():
@@ -238,7 +238,7 @@ def _in_order(chosen: str, measured: set[str]) -> tuple[str, ...]:
 
 def _judge(name: str, settings: list[Setting], metric: str, higher: Sequence[str], loss: float) -> Case:
     sign = 1.0 if metric in higher else -1.0
-    # As three numbers of which less is better.
+    # Three numbers each; lower is better.
     costs = {s.number: (-m[0], sign * m[1], m[2]) for s in settings if (m := s.measures(metric)) is not None}
     judged = tuple(s.model_copy(update={"dominated_by": _dominator(s.number, costs)}) for s in settings)
     if not costs:
@@ -256,7 +256,7 @@ def _judge(name: str, settings: list[Setting], metric: str, higher: Sequence[str
 
 
 def _dominator(number: int, costs: Mapping[int, tuple[float, float, float]]) -> int | None:
-    """The dominating setting that leaks least."""
+    """The dominating setting that leaks least; None if there is none."""
     own = costs.get(number)
     if own is None:
         return None

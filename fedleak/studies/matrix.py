@@ -1,4 +1,4 @@
-"""The matrix of a study: axes of settings, and the points that they span."""
+"""The matrix of a study: axes of settings and their points."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Level:
     label: Label
     settings: tuple[tuple[str, Any], ...]
     added: bool = False
-    """Known from ``include`` alone; the product leaves it out."""
+    """Only from ``include``; not part of the product."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +36,24 @@ class Axis:
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """Those of the product, in the order of the study file."""
+        """Labels of the product, in the order of the study file."""
         return tuple(level.label for level in self.levels if not level.added)
 
     def level(self, label: Label) -> Level | None:
-        """The level of that label."""
+        """The level with that label; None if there is none."""
         return next((level for level in self.levels if same(level.label, label)), None)
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Axes, and the points that are left out or added."""
+    """Axes, and the points that are excluded or added."""
 
     axes: tuple[Axis, ...] = ()
     exclude: tuple[Point, ...] = ()
     include: tuple[Point, ...] = ()
 
     def points(self) -> tuple[Point, ...]:
-        """The product of the axes (the last one runs fastest) without ``exclude``, then ``include``; none twice."""
+        """The product of the axes (the last varies fastest) without ``exclude``, then ``include``; no repeats."""
         names = [axis.name for axis in self.axes]
         product = (
             dict(zip(names, labels, strict=True)) for labels in itertools.product(*(a.labels for a in self.axes))
@@ -65,7 +65,7 @@ class Matrix:
         return tuple(points)
 
     def settings(self, point: Point) -> list[tuple[str, Any]]:
-        """What a point sets, in the order of the axes."""
+        """Settings of a point as ``(path, value)``, in the order of the axes."""
         return [
             setting
             for axis in self.axes
@@ -75,7 +75,7 @@ class Matrix:
 
 
 def same(left: Label, right: Label) -> bool:
-    """Equality in which 1 is 1.0 but not true."""
+    """Equality where 1 equals 1.0 but not True."""
     return left == right and isinstance(left, bool) == isinstance(right, bool)
 
 
@@ -85,7 +85,7 @@ def matches(point: Mapping[str, Label], where: Mapping[str, Label]) -> bool:
 
 
 def axis_name(name: str, known: Iterable[str]) -> str | None:
-    """The axis called ``name``, in full or by the last parts of its path where that names one only."""
+    """The axis called ``name``, in full or by the last parts of its path if that is unique."""
     names = list(known)
     if name in names:
         return name
@@ -94,7 +94,7 @@ def axis_name(name: str, known: Iterable[str]) -> str | None:
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """Each axis by as few last parts of its path as tell it apart."""
+    """Axis -> the fewest last parts of its path that identify it."""
     every = list(names)
     return {name: next(s for s in _endings(name) if axis_name(s, every) == name) for name in every}
 
@@ -111,7 +111,7 @@ def describe(point: Mapping[str, Label], names: Mapping[str, str] | None = None)
 
 
 def label_text(label: Label) -> str:
-    """A label as YAML would write it."""
+    """A label as in YAML."""
     return label if isinstance(label, str) else json.dumps(label)
 
 
@@ -119,7 +119,7 @@ def parse_matrix(raw: object) -> Matrix:
     """The ``matrix`` block of a study.
 
     Raises:
-        InputError: naming the YAML path.
+        InputError: with the YAML path.
     """
     if not isinstance(raw, dict):
         raise InputError("matrix", raw, "expected a mapping of scenario path: list of values")
@@ -151,7 +151,7 @@ def _axis(name: str, raw: object) -> Axis:
 
 
 def _with_added(axis: Axis, included: list[dict[Any, Any]], axes: tuple[Axis, ...]) -> Axis:
-    """The axis with the values that only ``include`` names; variants must be known."""
+    """The axis with the values that only ``include`` names; axes with variants get none."""
     names = [other.name for other in axes]
     levels = list(axis.levels)
     for item in included if not axis.has_variants else []:

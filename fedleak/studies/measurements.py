@@ -1,4 +1,4 @@
-"""The measured values of a study, by place. Torch-free."""
+"""The measured values of a study by attack and point. Torch-free."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fedleak.studies.records import CellRecord, ImageKey, Measured
 
 ATTACK = "attack"
 ROUND = "round"
-"""An axis that every study has beside those of its matrix: the round of the federation."""
+"""An axis that every study has in addition to its matrix: the round of the federation."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class AttackPlace:
         return dict(self.labels)
 
     def without(self, names: Iterable[str]) -> AttackPlace:
-        """The rest of the labels."""
+        """The place without the labels of these names."""
         left_out = set(names)
         return AttackPlace(tuple((name, label) for name, label in self.labels if name not in left_out))
 
@@ -51,8 +51,8 @@ class Measurements:
     """Values of every finished cell.
 
     Args:
-        axes: the axes' names.
-        resamples: of the bootstrap.
+        axes: names of the axes.
+        resamples: number of bootstrap resamples.
     """
 
     axes: tuple[str, ...]
@@ -63,7 +63,7 @@ class Measurements:
     _by_round: Measurements | None = None
 
     def add(self, point: Point, seed: int, record: CellRecord) -> None:
-        """Take in a finished cell, or the absence of one that failed."""
+        """Add a finished cell."""
         for measured in record.attacks:
             self._add(AttackPlace.of(point, measured.attack), _Part(seed, record.images or record.federation, measured))
 
@@ -75,7 +75,7 @@ class Measurements:
         self._by_round = None
 
     def by_round(self) -> Measurements:
-        """The same with ``round`` as a further axis."""
+        """The same measurements with ``round`` as an additional axis."""
         if self._by_round is None:
             self._by_round = Measurements((*self.axes, ROUND), self.resamples)
             for place, parts in self._parts.items():
@@ -87,7 +87,7 @@ class Measurements:
         return self._by_round
 
     def places(self, where: Mapping[str, Label], *, baselines: bool = False) -> list[AttackPlace]:
-        """Every place that ``where`` matches; baselines only if asked for, or named."""
+        """Every place that ``where`` matches; baselines only if requested or named."""
         wanted = self.resolved(where)
         named = ATTACK in wanted
         return [
@@ -97,7 +97,7 @@ class Measurements:
         ]
 
     def resolved(self, where: Mapping[str, Label]) -> dict[str, Label]:
-        """``where`` with the axes' full names."""
+        """``where`` with the full names of axes."""
         return {name if name == ATTACK else axis_name(name, self.axes) or name: label for name, label in where.items()}
 
     def describe(self, place: AttackPlace) -> str:
@@ -108,17 +108,17 @@ class Measurements:
         return " at ".join(text for text in (str(attack or ""), where) if text)
 
     def measured(self, place: AttackPlace) -> Sequence[Measured]:
-        """What was measured there, one for each seed."""
+        """The measurements there, one per seed."""
         return [part.measured for part in self._parts[place]]
 
     def estimate(self, place: AttackPlace, metric: str) -> Estimate | None:
-        """Mean and resamples of a metric, kept for further claims; None where there are no values."""
+        """Mean and resamples of a metric, cached for other claims; None if there are no values."""
         if (place, metric) not in self._estimates:
             self._estimates[place, metric] = self._estimate(place, metric)
         return self._estimates[place, metric]
 
     def intervals(self, place: AttackPlace) -> dict[str, Interval]:
-        """Mean and interval of every metric that has values; the resamples are not kept."""
+        """Mean and interval of every metric that has values; the resamples are not cached."""
         names = dict.fromkeys(name for part in self._parts[place] for name in part.measured.metrics)
         found = {name: self._estimate(place, name) for name in names}
         return {name: value.interval for name, value in found.items() if value is not None}

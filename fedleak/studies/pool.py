@@ -1,4 +1,4 @@
-"""Who does the work: long-lived Ray actors, or this process."""
+"""Pools of workers: long-lived Ray actors, or this process."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from fedleak.studies.schema import Resources
 from fedleak.studies.work import Unit, UnitOutcome, work
 
 OBJECT_STORE_BYTES = 128 * 2**20
-"""Only small messages go through Ray; everything else is files."""
+"""Only small messages go through Ray; everything else goes through files."""
 CONNECT_SECONDS = 10
 SHARED_ENVIRONMENT = ("FEDLEAK_CACHE", "FEDLEAK_TRUSTED_FACTORIES")
-"""What workers on other machines must know, too."""
+"""Environment variables that are passed to workers on other machines."""
 
 
 class Pool(Protocol):
-    """Workers that take one unit each."""
+    """Workers that run one unit each."""
 
     @property
     def idle(self) -> int:
-        """Workers without work."""
+        """Number of idle workers."""
 
     def submit(self, unit: Unit) -> None:
         """Give a unit to an idle worker."""
 
     def wait(self, timeout: float) -> list[UnitOutcome]:
-        """Outcomes that came in, at the latest after ``timeout`` seconds."""
+        """Outcomes that have arrived, after at most ``timeout`` seconds."""
 
 
 class SerialPool:
-    """One worker: this process. For debugging, and for machines without Ray."""
+    """A pool of one worker: this process. For debugging, and for machines without Ray."""
 
     def __init__(self, directory: StudyDirectory) -> None:
         self._directory = directory
@@ -50,15 +50,15 @@ class SerialPool:
 
     @property
     def idle(self) -> int:
-        """One, until it has a unit."""
+        """One, or zero while it has a unit."""
         return 0 if self._unit else 1
 
     def submit(self, unit: Unit) -> None:
-        """Keep it for ``wait``."""
+        """Store the unit for ``wait``."""
         self._unit = unit
 
     def wait(self, timeout: float) -> list[UnitOutcome]:
-        """Do the unit."""
+        """Run the stored unit."""
         unit, self._unit = self._unit, None
         return [work(unit, self._directory)] if unit else []
 
@@ -69,24 +69,24 @@ class _Worker:
     def __init__(self, root: str, threads: int) -> None:
         import torch
 
-        from fedleak.federation import runtime  # noqa: F401 - here, so that the first cell does not pay for imports
+        from fedleak.federation import runtime  # noqa: F401 - imported here, so that the first cell is not slowed down
         from fedleak.stages.score import score  # noqa: F401
 
         torch.set_num_threads(threads)
         self._directory = StudyDirectory(Path(root))
 
     def work(self, unit: Unit) -> UnitOutcome:
-        """Do a unit."""
+        """Run a unit."""
         return work(unit, self._directory)
 
 
 class RayPool:
-    """Ray actors, each with its share of the CPUs and GPUs.
+    """A pool of Ray actors, each with its share of the CPUs and GPUs.
 
     Args:
-        directory: of the study; on a cluster, every machine sees it.
-        jobs: actors.
-        resources: of each.
+        directory: of the study; on a cluster, every machine must see it.
+        jobs: number of actors.
+        resources: of each actor.
     """
 
     def __init__(self, directory: StudyDirectory, jobs: int, resources: Resources) -> None:
@@ -106,7 +106,7 @@ class RayPool:
 
     @property
     def idle(self) -> int:
-        """Actors without work; the first call may have to wait for its actor's imports."""
+        """Number of idle actors; an actor's first unit may wait for its imports."""
         return len(self._idle)
 
     def submit(self, unit: Unit) -> None:
@@ -115,7 +115,7 @@ class RayPool:
         self._busy[actor.work.remote(unit)] = (actor, unit)
 
     def wait(self, timeout: float) -> list[UnitOutcome]:
-        """Outcomes that came in; a dead actor is replaced."""
+        """Outcomes that have arrived; dead actors are replaced."""
         finished, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=timeout)
         return [self._collect(reference) for reference in finished]
 
@@ -124,7 +124,7 @@ class RayPool:
         try:
             outcome: UnitOutcome = self._ray.get(reference)
         except self._ray.exceptions.RayActorError as error:
-            self._ray.kill(actor)  # it may only be out of reach, and would keep its CPUs
+            self._ray.kill(actor)  # it may only be unreachable and would keep its CPUs
             self._idle.append(self._start())
             return UnitOutcome(unit, 0.0, f"its worker died ({_first_line(error)})", lost=True)
         except self._ray.exceptions.RayError as error:
@@ -142,13 +142,13 @@ def _first_line(error: BaseException) -> str:
 def ray_pool(
     directory: StudyDirectory, resources: Resources, *, jobs: int | None, units: int, address: str | None
 ) -> Iterator[RayPool]:
-    """Start or join Ray and fill it with as many workers as fit, are asked for and have something to do.
+    """Start or join Ray with as many workers as fit, are requested and have work.
 
     Raises:
-        InputError: if not even one fits.
+        InputError: if not even one worker fits.
         FederationError: if there is no Ray at ``address``.
     """
-    from fedleak.federation import runtime  # noqa: F401 - sets what Ray reads when it is imported
+    from fedleak.federation import runtime  # noqa: F401 - sets variables that Ray reads on import
 
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)  # workers import the same fedleak
     import ray
@@ -175,7 +175,7 @@ def ray_pool(
 
 @contextmanager
 def _kept_signal_handler() -> Iterator[None]:
-    """Ray handles SIGTERM by a handler of its own and, behind Python's back, by one that aborts the process."""
+    """Restore the SIGTERM handler: Ray installs its own, and a native one that aborts the process."""
     handler = signal.getsignal(signal.SIGTERM)
     yield
     if threading.current_thread() is threading.main_thread() and handler is not None:
@@ -183,10 +183,10 @@ def _kept_signal_handler() -> Iterator[None]:
 
 
 def check_address(address: str) -> None:
-    """Where nobody listens, Ray would end this process rather than raise an error.
+    """Check that a Ray cluster listens there: without one, Ray would end this process instead of raising an error.
 
     Raises:
-        InputError: if it is no address, or there is nobody.
+        InputError: if it is not an address, or nothing listens there.
     """
     if address == "auto":
         return
@@ -203,7 +203,7 @@ def capacity(offered: dict[str, float], resources: Resources) -> int:
     """How many workers fit, by CPUs, GPUs and memory.
 
     Raises:
-        InputError: if none does.
+        InputError: if not even one fits.
     """
     needs = {"CPU": resources.cpus, "GPU": resources.gpus, "memory": resources.memory_gib * 2**30}
     for name, need in needs.items():

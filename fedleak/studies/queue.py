@@ -1,4 +1,4 @@
-"""What is to be done next: federations first made, then attacked by the cells that share them. Pure bookkeeping."""
+"""Queue of a study's work: federations run before the cells that share them. Pure bookkeeping."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from fedleak.studies.work import Unit
 
 MAX_LOSSES = 2
-"""Times that a unit is tried again after its worker died."""
+"""Number of retries of a unit whose worker died."""
 
 
 @dataclass
 class Queue:
-    """Units that are waiting, at work, or settled.
+    """Units that are waiting or running, and federations that are ready.
 
     Args:
         cells: to run, in order.
@@ -27,24 +27,24 @@ class Queue:
 
     @property
     def finished(self) -> bool:
-        """Nothing waits and nothing is at work."""
+        """Whether nothing is waiting or running."""
         return not self.cells and not self._running
 
     @property
     def running(self) -> tuple[Unit, ...]:
-        """At work, longest first."""
+        """Running units, the longest running first."""
         return tuple(self._running.values())
 
     @property
     def federations_left(self) -> int:
-        """Federations that waiting cells still need."""
+        """Number of federations that waiting cells still need."""
         return len({cell.federation for cell in self.cells} - self.ready)
 
     def take(self) -> Unit | None:
-        """The next unit to start; None if everything that is left waits for what is at work.
+        """The next unit to start; None if all others wait for running units.
 
-        A cell whose federation nobody attacks at the moment comes first: two cells of one federation may need the same
-        trained generator, and the second would only wait for it. Then a federation, then any cell that can run.
+        First, a cell whose federation no running unit uses: two cells of one federation may need the same trained
+        generator, and the second would only wait for it. Then a federation, then any cell that can run.
         """
         busy = {unit.federation for unit in self._running.values()}
         ready = [cell for cell in self.cells if cell.federation in self.ready]
@@ -64,13 +64,13 @@ class Queue:
         return None
 
     def done(self, unit: Unit) -> None:
-        """It worked."""
+        """Mark a unit as done."""
         del self._running[unit.key]
         if unit.kind == "federation":
             self.ready.add(unit.key)
 
     def lost(self, unit: Unit) -> bool:
-        """Its worker died: put it back, unless that has happened too often; whether it was put back."""
+        """Requeue a unit whose worker died, at most ``MAX_LOSSES`` times; return whether it will be retried."""
         del self._running[unit.key]
         self._losses[unit.key] = self._losses.get(unit.key, 0) + 1
         if self._losses[unit.key] > MAX_LOSSES:
@@ -80,7 +80,7 @@ class Queue:
         return True
 
     def failed(self, unit: Unit) -> list[str]:
-        """It failed for good: keys of the cells that fail with it, which are dropped."""
+        """Mark a unit as failed; drop the cells that fail with it and return their keys."""
         self._running.pop(unit.key, None)
         if unit.kind == "cell":
             return [unit.key]
@@ -90,5 +90,5 @@ class Queue:
 
 
 def distinct(units: Iterable[Unit]) -> list[Unit]:
-    """Each key once, in order."""
+    """One unit per key, in order."""
     return list({unit.key: unit for unit in units}.values())

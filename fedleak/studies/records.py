@@ -1,4 +1,4 @@
-"""What a finished cell leaves behind: small JSON, so that a thousand cells can be read in seconds. Torch-free."""
+"""Records of finished cells: small JSON, so that a thousand cells can be read in seconds. Torch-free."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from fedleak.results.schema import WEIGHT_DISTANCE, AttackSummary, Picture, Resu
 
 CELL = "cell.json"
 LABEL_ACCURACY = "label_accuracy"
-"""A metric of the study beside those of the images: 1 where the label was guessed, else 0."""
+"""An additional metric of studies: 1 if the label was inferred correctly, else 0."""
 LABEL_ACCURACY_CLASS = "label_accuracy_class"
-"""And the same at class level: every image carries the value of its update."""
+"""The same at class level: every image has the value of its update."""
 ACCURACY = "accuracy"
-"""Test accuracy of the model that the clients were sent in the round of the image's update."""
+"""Test accuracy of the model that was broadcast in the round of the image's update."""
 FINAL_ACCURACY = "final_accuracy"
 """Test accuracy of the global model after the last round, on every image."""
 ACCURACIES = (LABEL_ACCURACY, LABEL_ACCURACY_CLASS, ACCURACY, FINAL_ACCURACY)
-"""Of which more is better, as of some metrics."""
+"""Additional metrics that are higher for better results."""
 PICTURES_KEPT = 6
 ImageKey = tuple[int, int, int]
 """Victim, round, image."""
 
 
 class Measured(Record):
-    """One attack or baseline in one cell; each list of ``metrics`` runs along ``images``."""
+    """One attack or baseline in one cell; each list of ``metrics`` has one value per image of ``images``."""
 
     attack: str
     kind: str
     is_baseline: bool
     adaptive: bool | None = None
-    """Whether it took the clients' post-processing into account."""
+    """Whether it adapts to the clients' post-processing."""
     images: tuple[ImageKey, ...]
     metrics: dict[str, list[float | None]]
     failures: int = 0
     training_seconds: float | None = None
     training_cached: bool = False
     pictures: tuple[Picture, ...] = ()
-    """Those of median rank, for the study's report; the files lie below ``pictures/`` of the cell."""
+    """Pictures of median rank, for the study's report; the files are in ``pictures/`` of the cell."""
 
     def by_round(self) -> dict[int, Measured]:
-        """The images of each round apart, known by victim and place alone: a client's rounds are compared in pairs."""
+        """Round -> its images, identified by victim and position only: a client's rounds are compared in pairs."""
         places: dict[int, list[int]] = {}
         for place, (_, number, _) in enumerate(self.images):
             places.setdefault(number, []).append(place)
@@ -59,29 +59,29 @@ class Measured(Record):
 
 
 class CellRecord(Record):
-    """A cell that is done, or has failed."""
+    """A cell that is finished or has failed."""
 
     key: str
     federation: str
     images: str = ""
-    """Content hash of the victims' images and which update they are behind: what can be compared image by image."""
+    """Content hash of the victims' images by update: cells with the same hash are compared image by image."""
     status: Literal["ok", "failed"]
     reason: str = ""
     log_tail: tuple[str, ...] = ()
     seconds: float
-    """Time of attacking, scoring and reporting; the federation's is its own."""
+    """Time of attacking, scoring and reporting, without the federation."""
     accuracy: float | None = None
-    """Of the global model after the last round."""
+    """Test accuracy of the global model after the last round."""
     encoded_bytes: float | None = Field(default=None, validation_alias=ENCODED_BYTES)
-    """Mean size of an update in our shortest exact encoding."""
+    """Mean size of an update in fedleak's shortest lossless encoding."""
     bytes_per_round: float | None = None
-    """Of all clients that take part in a round."""
+    """Total over the clients that take part in a round."""
     higher_is_better: tuple[str, ...] = ()
     attacks: tuple[Measured, ...] = ()
 
 
 def save_cell(folder: Path, record: CellRecord) -> None:
-    """Write the record, the last thing that happens to a cell."""
+    """Write the record, as the last step of a cell."""
     write_atomically(folder / CELL, record.model_dump_json())
 
 
@@ -94,7 +94,7 @@ def load_cell(folder: Path) -> CellRecord | None:
 
 
 def measure(results: Results) -> tuple[Measured, ...]:
-    """The rows of a run, by attack and in columns."""
+    """Results of a run by attack, as columns."""
     rows: dict[str, list[ResultRow]] = {summary.attack: [] for summary in results.attacks}
     for row in results.rows:
         if row.status == "ok" and row.image is not None:
@@ -141,7 +141,7 @@ def _columns(
 
 
 def _distance(summary: AttackSummary) -> float:
-    """Of the estimates that the attack used: those of the epoch with the least held-out error."""
+    """Weight distance of the epoch with the lowest held-out error, whose estimates the attack used."""
     distances, errors = summary.curves[WEIGHT_DISTANCE], summary.curves.get("held_out", [])
     best = min(range(len(errors)), key=errors.__getitem__) if len(errors) == len(distances) else -1
     return distances[best]

@@ -1,4 +1,4 @@
-"""Names that a study file uses in one place and defines in another: axes and attacks."""
+"""Checks of names that a study file defines in one place and uses in another: axes and attacks."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from fedleak.studies.measurements import ROUND
 from fedleak.studies.schema import StudySettings
 
 NO_ATTACKS = ("baseline_", THEORY_PREFIX)
-"""What begins like this stands among the attacks without being one."""
+"""Prefixes of entries in the list of attacks that are not attacks."""
 
 
 def check_references(settings: StudySettings, axes: tuple[Axis, ...], attacks: set[str]) -> None:
-    """Claims, published numbers and the figure must speak of axes (or ``round``), values and attacks that there are.
+    """Check that claims, published numbers and the figure name existing axes (or ``round``), values and attacks.
 
-    Published numbers may stand at values that this budget leaves out.
+    Published numbers may belong to values that this budget leaves out.
 
     Raises:
-        InputErrors: one line each.
+        InputErrors: one line per error.
     """
     errors: list[InputError] = []
     for i, claim in enumerate(settings.claims):

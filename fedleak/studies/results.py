@@ -1,4 +1,4 @@
-"""What a study found out: ``study.json`` and ``study.csv``. Torch-free, as whoever reports only reads."""
+"""Results of a study: ``study.json`` and ``study.csv``. Torch-free, so that reports load fast."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STUDY_CSV = "study.csv"
 
 
 class PublishedNumber(Record):
-    """A number of the paper, resolved to a place of the study."""
+    """A number of the paper and the place of the study that it belongs to."""
 
     metric: str
     value: float
@@ -36,7 +36,7 @@ class StudyLine(Record):
     attack: str
     is_baseline: bool
     adaptive: bool | None = None
-    """Whether it took the clients' post-processing into account."""
+    """Whether it adapts to the clients' post-processing."""
     images: int
     seeds: int
     failures: int
@@ -45,7 +45,7 @@ class StudyLine(Record):
 
 
 class CellLine(Record):
-    """One cell."""
+    """Status of one cell."""
 
     key: str
     point: Point
@@ -57,7 +57,7 @@ class CellLine(Record):
 
 
 class FigureChoice(Record):
-    """What the figure shows."""
+    """The metrics and the axis of the figure."""
 
     metric: str
     along: str
@@ -66,7 +66,7 @@ class FigureChoice(Record):
 
 
 class StudyResults(Record):
-    """Everything about a study but the values of single images."""
+    """All results of a study except the values of single images."""
 
     format: Literal["fedleak-study"] = "fedleak-study"
     version: Literal[1] = 1
@@ -78,7 +78,7 @@ class StudyResults(Record):
     federations: int
     higher_is_better: tuple[str, ...]
     metrics: tuple[str, ...]
-    """Those of the table."""
+    """Metrics of the table."""
     figure: FigureChoice | None
     source: str
     setting: str
@@ -86,7 +86,7 @@ class StudyResults(Record):
     verdicts: tuple[ClaimVerdict, ...]
     lines: tuple[StudyLine, ...]
     round_lines: tuple[StudyLine, ...] = ()
-    """The same with ``round`` as a further axis; only where the figure is along it."""
+    """Lines with ``round`` as an additional axis; only if the figure is along it."""
     cells: tuple[CellLine, ...]
     notes: tuple[str, ...]
     study: str
@@ -116,7 +116,7 @@ def load_study_results(root: Path) -> StudyResults:
 def save_rows(root: Path, axes: tuple[str, ...], cells: list[tuple[Point, int, CellRecord]]) -> None:
     """Write ``study.csv``: one line per image of every finished cell; absent values are empty cells.
 
-    Line by line, for there may be millions; readers see the old file or the new one.
+    Written line by line, since there may be millions, and moved into place at the end.
     """
     measured = [m for _, _, record in cells for m in record.attacks]
     names = list(dict.fromkeys(name for m in measured for name in m.metrics))

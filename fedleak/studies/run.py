@@ -1,4 +1,4 @@
-"""A study from its file to its report."""
+"""Running a study from its file to its report."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def run_study(
     serial: bool = False,
     retry_failed: bool = False,
 ) -> StudyResults:
-    """Run what is not done, judge the claims, write the report. The arguments are those of ``execute``.
+    """Run the unfinished cells, judge the claims, write the report. The arguments are those of ``execute``.
 
     Raises:
         InputError: if the directory holds something else.
-        FedleakError: if results cannot be written, say on a full disk; finished cells stay.
+        FedleakError: if results cannot be written, such as on a full disk; finished cells are kept.
     """
     from fedleak.studies.report.build import write_study_report
 
@@ -42,5 +42,5 @@ def run_study(
             results = assess(study, directory)
             write_study_report(directory.root)
     except OSError as error:
-        raise FedleakError(f"{directory.root}: {error}; finished cells stay, the same command continues") from error
+        raise FedleakError(f"{directory.root}: {error}; finished cells are kept; the same command continues") from error
     return results

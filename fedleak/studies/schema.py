@@ -1,4 +1,4 @@
-"""What a study file says beside its scenario."""
+"""Schema of the keys that a study file adds to its scenario."""
 
 from __future__ import annotations
 
@@ -22,53 +22,53 @@ class PublishedValue(Settings):
     metric: str
     value: float
     where: Where = {}
-    """Axes and ``attack``: what it is to be compared with."""
+    """Axes and ``attack`` that it is compared with."""
 
 
 class Published(Settings):
-    """The numbers that a study re-runs."""
+    """The published numbers that a study reproduces."""
 
     source: str = ""
     setting: str = ""
-    """In which setting they were measured, where that differs from the study's."""
+    """The setting in which they were measured, if it differs from the study's."""
     values: tuple[PublishedValue, ...] = ()
 
 
 class FigureSettings(Settings):
-    """One metric along one axis, a line for each attack and each point of the other axes."""
+    """One metric along one axis, with a line per attack and point of the other axes."""
 
     metric: str = "mse"
     beside: tuple[str, ...] = ()
-    """Further metrics, each in a chart of its own."""
+    """More metrics, each in a separate chart."""
     along: str
     """An axis, in full or by the last parts of its path, or ``round``."""
     logarithmic: bool = False
-    """The metric's axis."""
+    """Whether the metric's axis is logarithmic."""
 
 
 class TableSettings(Settings):
-    """Which metrics the table shows."""
+    """The metrics of the table."""
 
     metrics: tuple[str, ...] = Field(default=("mse", "psnr"), min_length=1)
     baselines: bool = True
 
 
 class Resources(Settings):
-    """What one cell may use; as many run at a time as fit."""
+    """Resources of one cell; as many cells run at once as fit."""
 
     cpus: float = Field(default=1, gt=0)
     gpus: float = Field(default=0, ge=0)
     memory_gib: float = Field(default=1.0, gt=0)
-    """Peak memory of a cell, for packing; nothing holds a cell to it."""
+    """Peak memory of a cell, for scheduling; it is not enforced."""
 
 
 class StudySettings(Settings):
-    """The part of a study file that is no scenario."""
+    """The part of a study file that is not the scenario."""
 
     matrix: dict[str, Any] = {}
     """Scenario path: list of values, or a name: {variant: {path: value}}; ``exclude`` and ``include`` list points."""
     seeds: tuple[int, ...] = ()
-    """The scenario's seed unless given."""
+    """The scenario's seed by default."""
     claims: tuple[ClaimChoice, ...] = ()
     published: Published = Published()
     figure: FigureSettings | None = None

@@ -1,4 +1,4 @@
-"""From a study file to checked cells."""
+"""Loading of a study file into checked cells."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fedleak.studies.schema import StudySettings
 KEY_LENGTH = 16
 MAX_ERRORS = 5
 SERIAL = {"kind": "serial"}
-"""Inside a cell the clients run one after the other: Flower's own engine would start a second Ray in the worker."""
+"""Engine of cells: clients run one after the other, since Flower's engine would start a second Ray in the worker."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class StudyCell:
 
     Attributes:
         point: axis -> label.
-        seed: of the scenario.
-        scenario: complete.
-        key: content hash of the scenario; cells that are the same scenario share it and their work.
-        federation: content hash of everything that the transcript depends on.
+        seed: seed of the scenario.
+        scenario: the complete scenario.
+        key: content hash of the scenario; cells with the same scenario share it and run once.
+        federation: content hash of all settings that the transcript depends on.
     """
 
     point: Point
@@ -56,29 +56,29 @@ class Study:
     axes: tuple[Axis, ...]
     cells: tuple[StudyCell, ...]
     raw: Raw
-    """The whole file, budget and overrides applied."""
+    """The whole file with budget and overrides applied."""
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Each distinct cell once."""
+        """Keys of the distinct cells."""
         return tuple(dict.fromkeys(cell.key for cell in self.cells))
 
     @property
     def resamples(self) -> int:
-        """Bootstrap resamples behind every interval."""
+        """Number of bootstrap resamples of every interval."""
         return self.cells[0].scenario.bootstrap_resamples
 
 
 def is_study(raw: Mapping[str, Any]) -> bool:
-    """Whether a YAML mapping is a study rather than a plain scenario."""
+    """Whether a YAML mapping is a study, not a plain scenario."""
     return any(key in raw for key in STUDY_KEYS)
 
 
 def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (), budget: str | None = None) -> Study:
-    """Read a study, apply budget and overrides, expand it, check every cell.
+    """Read a study, apply budget and overrides, expand the matrix and check every cell.
 
     Raises:
-        InputError: naming the YAML path, the value and what is allowed.
+        InputError: with the YAML path, the value and what is allowed.
     """
     raw = read_yaml(source) if isinstance(source, Path) else copy.deepcopy(dict(source))
     if isinstance(source, Path):
@@ -104,7 +104,7 @@ def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (
 
 
 def set_study_path(raw: Raw, path: str, value: Any) -> None:
-    """As ``set_path``; what follows ``matrix.`` is one key, for it is itself a path."""
+    """Like ``set_path``, but what follows ``matrix.`` is one key, since it is itself a path."""
     block, _, axis = path.partition(".")
     if block != "matrix" or not axis:
         set_path(raw, path, value)
@@ -150,7 +150,7 @@ def _settings(raw: Raw) -> StudySettings:
 
 
 def _claim(raw: object) -> object:
-    """``{less: {...}}`` is short for ``{kind: less, ...}``; ``says`` may stand beside it."""
+    """``{less: {...}}`` is short for ``{kind: less, ...}``; ``says`` may be next to it."""
     if not isinstance(raw, dict) or "kind" in raw:
         return raw
     rest = {key: value for key, value in raw.items() if key != "says"}
@@ -197,7 +197,7 @@ def _make_cell(base: Raw, matrix: Matrix, point: Point, seed: int | None, folder
 
 
 def _in_cell(error: InputError, point: Point) -> list[InputError]:
-    """The error, or errors, with the cell in which they stand."""
+    """The error, or errors, with the cell that they belong to."""
     if isinstance(error, InputErrors):
         return [found for each in error.errors for found in _in_cell(each, point)]
     if not point:
@@ -206,5 +206,5 @@ def _in_cell(error: InputError, point: Point) -> list[InputError]:
 
 
 def resolved_text(study: Study) -> str:
-    """The study as it was run, for the record."""
+    """The study as it was run, as YAML."""
     return yaml.safe_dump(study.raw, sort_keys=False, allow_unicode=True)

@@ -1,4 +1,4 @@
-"""The two kinds of work in a study, as functions that any process may call: one federation, one cell."""
+"""The two kinds of work in a study, one federation and one cell, as functions that any process can call."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Unit:
     """One piece of work.
 
     Attributes:
-        kind: run a federation, or attack, score and report a cell.
-        key: of the federation or cell.
-        federation: key of the federation that a cell attacks; its own for a federation.
-        scenario: complete, JSON-ready.
+        kind: ``federation`` to run one; ``cell`` to attack, score and report one.
+        key: key of the federation or cell.
+        federation: key of the federation that a cell attacks; for a federation, its key.
+        scenario: the complete scenario, JSON-ready.
     """
 
     kind: Literal["federation", "cell"]
@@ -45,36 +45,36 @@ class Unit:
 
 @dataclass(frozen=True)
 class UnitOutcome:
-    """What became of a unit; no ``reason`` means that it worked."""
+    """Outcome of a unit; an empty ``reason`` means success."""
 
     unit: Unit
     seconds: float
     reason: str = ""
     lost: bool = False
-    """The worker died; the unit may be tried again."""
+    """Whether the worker died; the unit may be retried."""
 
 
 class LogProgress(QuietProgress):
-    """Progress as lines of a log: what was begun, and what was said."""
+    """Progress as lines of a log: tasks that start, and messages."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def task(self, description: str, total: int) -> Any:
-        """Note that it began."""
+        """Log the start of a task."""
         self.say(description)
         return super().task(description, total)
 
     def say(self, message: str) -> None:
-        """A line with the time."""
+        """Log a message with the time."""
         self._stream.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {message}\n")
         self._stream.flush()
 
 
 def work(unit: Unit, directory: StudyDirectory) -> UnitOutcome:
-    """Do a unit; whatever goes wrong becomes the outcome's reason, and a cell's record.
+    """Run a unit; any exception becomes the reason of the outcome.
 
-    Another process that is still at it, such as a worker whose driver was killed, is waited for.
+    If another process still works on it, such as a worker whose driver was killed, wait for that process.
     """
     start = time.perf_counter()
     with waiting_lock(directory.lock_file(unit.key)), _log(directory.log(unit.key)) as log:
@@ -83,7 +83,7 @@ def work(unit: Unit, directory: StudyDirectory) -> UnitOutcome:
         log.say(f"{unit.kind} {unit.key}: start in process {os.getpid()}")
         try:
             (_federate if unit.kind == "federation" else _attack)(unit, directory, log)
-        except Exception as error:  # one cell's bug, or a full disk, must not stop the others
+        except Exception as error:  # a bug in one cell, or a full disk, must not stop the others
             reason = str(error) if isinstance(error, FedleakError) else f"{type(error).__name__}: {error}"
             log.say(traceback.format_exc().rstrip())
         else:
@@ -105,7 +105,7 @@ def _federate(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
     run = directory.federation(unit.key)
     plan = plan_federation(scenario, run)
     if plan is None:
-        log.say("federation: already done, transcript reused")
+        log.say("federation: already finished, transcript reused")
         return
     with run.lock():
         run.store(scenario)
@@ -122,7 +122,7 @@ def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
     run.store(Scenario.model_validate(unit.scenario))
     results = attack_run(run, progress=log)
     if results is None:
-        raise FedleakError(f"the truth of federation {unit.federation} is gone")
+        raise FedleakError(f"the truth of federation {unit.federation} is missing")
     save_cell(
         run.root,
         CellRecord(
@@ -141,14 +141,14 @@ def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
 
 
 def bytes_per_round(results: Results) -> float | None:
-    """Mean size of an update times the clients that share one in a round; None where no size is known."""
+    """Mean size of an update times the number of clients in a round; None if no size is known."""
     federation = Scenario.model_validate(results.scenario).federation
     clients = federation.clients_per_round or federation.clients
     return None if results.encoded_bytes is None else clients * results.encoded_bytes
 
 
 def truth_digest(federation: RunDirectory) -> str:
-    """Content hash of a federation's truth, kept beside it once it is known."""
+    """Content hash of a federation's truth, stored next to it once computed."""
     kept = federation.root / IMAGES_DIGEST
     if kept.is_file():
         return kept.read_text(encoding="utf-8")
@@ -159,14 +159,14 @@ def truth_digest(federation: RunDirectory) -> str:
 
 
 def _link(run: RunDirectory, federation: RunDirectory) -> None:
-    """Let the cell's transcript and truth be those of the federation."""
+    """Link the cell's transcript and truth to those of the federation."""
     for ours, theirs in ((run.transcript, federation.transcript), (run.truth, federation.truth)):
         if not ours.is_symlink():
             ours.symlink_to(os.path.relpath(theirs, ours.parent))
 
 
 def record_failure(outcome: UnitOutcome, directory: StudyDirectory, cell: str) -> CellRecord:
-    """Note that a cell failed, by its own fault or its federation's.
+    """Record that a cell failed, or that its federation failed.
 
     Raises:
         OSError: if it cannot be written; the cell then counts as not run.

@@ -1,1 +1,1 @@
-"""Where results can be logged beside the run directory: experiment trackers, one file each."""
+"""Experiment trackers that results can be logged to, one file each."""

@@ -1,4 +1,4 @@
-"""What every tracker is, and what it is given."""
+"""Base class of trackers, and the entries that they log."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from fedleak.results.settings import Setting
 
 @dataclass(frozen=True)
 class TrackedEntry:
-    """One finished run, cell or study, as it is logged.
+    """One finished run, cell or study to log.
 
     Attributes:
-        key: content hash of the results; whatever is there under it is not logged again.
-        group: of the entries that belong together: the study, or the scenario's name.
-        name: of the entry in its group.
+        key: content hash of the results; an entry is not logged again under the same key.
+        group: name of entries that belong together: the study's or the scenario's name.
+        name: name of the entry in its group.
         settings: path -> value.
         scores: ``attack/metric`` -> mean over images and its 95 % interval.
         curves: ``attack/curve`` -> one value per epoch or iteration.
         costs: ``attack/what`` -> seconds, bytes or a count, as the name says.
         pictures: name -> PNG files of an original and its reconstruction.
-        facts: further lines of text, such as verdicts.
+        facts: name -> text, such as verdicts.
         report: the HTML report.
     """
 
@@ -50,27 +50,27 @@ class TrackedEntry:
 
 
 class Tracker(Component):
-    """Logs what is finished; it reads results and can change none."""
+    """Base class of trackers: log finished entries; they read results and never change them."""
 
     needs: ClassVar[tuple[str, ...]] = ()
-    """Modules that are no dependency of fedleak but of its extra of the tracker's name."""
+    """Modules that the extra named like the tracker installs."""
 
     target: str = ""
-    """Where to: a folder or an address; the tracker's own default unless given."""
+    """Folder or address to log to; the tracker's default if empty."""
 
     @abstractmethod
     def log(self, entry: TrackedEntry) -> bool:
-        """Log an entry; False if it is there already.
+        """Log an entry; return False if it exists already.
 
         Raises:
             TrackingError: if the tracker cannot be written to.
         """
 
     def check(self) -> None:
-        """Make sure, before any work, that the tracker's library is there.
+        """Check, before any work, that the tracker's library is installed.
 
         Raises:
-            InputError: naming the extra that brings it.
+            InputError: naming the extra that installs it.
         """
         missing = [name for name in self.needs if find_spec(name) is None]
         if missing:

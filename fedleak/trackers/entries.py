@@ -1,4 +1,4 @@
-"""From directories of finished runs and studies to what is logged."""
+"""Entries to log, made from directories of finished runs and studies."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ COSTS = ("training_seconds", "seconds_per_reconstruction", "peak_memory_bytes", 
 
 
 def entries(root: Path) -> Iterator[TrackedEntry]:
-    """The run in ``root``; or the study, its finished cells first.
+    """The entry of the run in ``root``; for a study, those of its finished cells and then its own.
 
     Raises:
-        InputError: if neither is there.
+        InputError: if there is neither.
     """
     if not (root / STUDY_JSON).is_file():
         yield run_entry(root)
@@ -33,7 +33,7 @@ def entries(root: Path) -> Iterator[TrackedEntry]:
 
 
 def run_entry(root: Path, *, group: str = "", name: str = "") -> TrackedEntry:
-    """A finished run: every attack's and baseline's scores, curves, costs and median pictures.
+    """Entry of a finished run: scores of attacks and baselines, curves, costs and median pictures.
 
     Raises:
         InputError: if its results are missing or damaged.
@@ -55,7 +55,7 @@ def run_entry(root: Path, *, group: str = "", name: str = "") -> TrackedEntry:
 
 
 def study_entry(root: Path, study: StudyResults) -> TrackedEntry:
-    """A study: its verdicts, and the scores at every point."""
+    """Entry of a study: its verdicts, and the scores at every point."""
     scores: dict[str, Interval] = {}
     for line in study.lines:
         place = describe(line.point)
@@ -92,5 +92,5 @@ def _pictures(folder: Path, summaries: list[AttackSummary]) -> Iterator[tuple[st
 
 
 def _safe(folder: Path, files: tuple[Path, Path]) -> bool:
-    """Results can come from elsewhere: only files that lie directly in the folder are passed on."""
+    """Whether both files are directly in the folder; results may come from untrusted sources."""
     return all(file.is_file() and file.resolve().parent == folder.resolve() for file in files)

@@ -1,4 +1,4 @@
-"""MLflow."""
+"""The MLflow tracker."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ if TYPE_CHECKING:
 
 KEY = "fedleak.key"
 MOST_METRICS, MOST_SETTINGS, LONGEST = 1000, 100, 500
-"""What every store takes in one request, and the length of a setting's value."""
+"""Maximum numbers of metrics and settings in one request, and maximum length of a setting's value."""
 T = TypeVar("T")
 
 
 class Mlflow(Tracker):
     """MLflow: an experiment for each study or scenario, a run for each entry, with pictures and report as artefacts.
 
-    ``target`` is a tracking URI, such as a server's address or ``sqlite:///mlflow.db``; MLflow's own default unless
-    given.
+    ``target`` is a tracking URI, such as a server's address or ``sqlite:///mlflow.db``; MLflow's default if empty.
     """
 
     kind: Literal["mlflow"] = "mlflow"
     needs: ClassVar[tuple[str, ...]] = ("mlflow",)
 
     def log(self, entry: TrackedEntry) -> bool:
-        """Log an entry; a run that was broken off is deleted and logged anew.
+        """Log an entry; an unfinished run of the same key is deleted and logged again.
 
         Raises:
             TrackingError: if the store cannot be written to.
@@ -57,7 +56,7 @@ def _experiment(client: MlflowClient, name: str) -> str:
     if found is None:
         try:
             return str(client.create_experiment(name))
-        except MlflowException:  # somebody else was quicker
+        except MlflowException:  # another process created it first
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
@@ -93,12 +92,12 @@ def _log(client: MlflowClient, experiment: str, entry: TrackedEntry) -> None:
 
 
 def _metrics(entry: TrackedEntry) -> Iterator[Any]:
-    """Finite values only: not every store keeps others."""
+    """Finite metrics only, since not every store accepts others."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
     for name, interval in entry.scores.items():
-        # No name may be the folder of another: a file store keeps one file for each metric.
+        # No name may be a folder of another: a file store has one file per metric.
         for end, value in ((name, interval.mean), (f"{name}_low", interval.low), (f"{name}_high", interval.high)):
             if value is not None and math.isfinite(value):
                 yield Metric(end, value, now, 0)

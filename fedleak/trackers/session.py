@@ -1,4 +1,4 @@
-"""The trackers that a command was asked for: chosen, checked, and told what is finished."""
+"""Selection of trackers for a command, and logging of finished runs and studies."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from fedleak.trackers.entries import entries, run_entry
 
 
 def chosen_trackers(wanted: Sequence[str]) -> tuple[Tracker, ...]:
-    """Trackers by ``KIND`` or ``KIND=TARGET``, each with its library at hand.
+    """Trackers given as ``KIND`` or ``KIND=TARGET``, with their libraries checked.
 
     Raises:
-        InputError: if there is no such kind, or its library is missing.
+        InputError: if a kind does not exist, or its library is missing.
     """
     known: Mapping[str, type[Any]] = discover(Tracker, "fedleak.trackers")
     trackers: list[Tracker] = []
@@ -33,10 +33,10 @@ def chosen_trackers(wanted: Sequence[str]) -> tuple[Tracker, ...]:
 
 
 def log_finished(root: Path, trackers: Sequence[Tracker]) -> int:
-    """Log the run or study in ``root`` with every tracker; how many entries were new to one or more.
+    """Log the run or study in ``root`` to every tracker; return how many entries were new to at least one.
 
     Raises:
-        InputError: if nothing finished is there.
+        InputError: if it holds no finished run or study.
         TrackingError: if a tracker cannot be written to.
     """
     return _log(entries(root), trackers, root) if trackers else 0
@@ -50,13 +50,13 @@ def _log(found: Iterable[TrackedEntry], trackers: Sequence[Tracker], root: Path)
 
 
 class TrackingWatcher:
-    """Passes on what it is told about a study, and logs each cell that is done.
+    """A watcher that logs each finished cell and forwards all events to another watcher.
 
     Args:
-        inner: who is told, too.
-        trackers: may be none.
-        root: of the study.
-        group: the study's name.
+        inner: watcher that events are forwarded to.
+        trackers: trackers to log to; may be empty.
+        root: directory of the study.
+        group: name of the study.
         names: key -> name of a cell.
     """
 
@@ -67,11 +67,11 @@ class TrackingWatcher:
         self._root, self._group, self._names = root, group, names
 
     def begun(self, unit: Unit) -> None:
-        """Pass it on."""
+        """Forward the event."""
         self._inner.begun(unit)
 
     def ended(self, outcome: UnitOutcome, *, again: bool) -> None:
-        """Pass it on, and log the cell."""
+        """Forward the event, and log a finished cell."""
         self._inner.ended(outcome, again=again)
         if not self._trackers or outcome.unit.kind != "cell" or outcome.reason:
             return
@@ -79,9 +79,9 @@ class TrackingWatcher:
         entry = run_entry(self._root / "cells" / key, group=self._group, name=self._names.get(key, key))
         try:
             _log([entry], self._trackers, self._root)
-        except TrackingError:  # all cells are logged at the end, which then says so
+        except TrackingError:  # all cells are logged at the end, which then raises the error
             self._trackers = ()
 
     def refresh(self, tally: Tally) -> None:
-        """Pass it on."""
+        """Forward the event."""
         self._inner.refresh(tally)

@@ -1,4 +1,4 @@
-"""TensorBoard."""
+"""The TensorBoard tracker."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class TensorBoard(Tracker):
-    """TensorBoard: event files in a folder, ``runs/tensorboard`` unless given; one sub-folder for each entry."""
+    """TensorBoard: event files in a folder (default ``runs/tensorboard``), one sub-folder per entry."""
 
     kind: Literal["tensorboard"] = "tensorboard"
     needs: ClassVar[tuple[str, ...]] = ("tensorboard",)
     target: str = "runs/tensorboard"
 
     def log(self, entry: TrackedEntry) -> bool:
-        """Write ``TARGET/<group>/<name>-<key>``; it appears when it is complete.
+        """Write ``TARGET/<group>/<name>-<key>``, which appears once it is complete.
 
         Raises:
             TrackingError: if the folder cannot be written to.
@@ -89,7 +89,7 @@ def _cell(value: object) -> str:
 
 
 def _side_by_side(original: Path, reconstruction: Path) -> NDArray[np.uint8]:
-    """``(H, 2 W + 2, 3)``, a white line between them."""
+    """Both images with a white line between them, ``(H, 2 W + 2, 3)``."""
     from PIL import Image
 
     left, right = (np.asarray(Image.open(path).convert("RGB")) for path in (original, reconstruction))

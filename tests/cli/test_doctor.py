@@ -20,7 +20,7 @@ def test_warnings_do_not_fail_and_errors_do(tmp_path: Path, capsys: pytest.Captu
     assert command(capsys, "doctor", path).code == 0
     done = command(capsys, "doctor", path, "--set", "device=cuda:63")
     assert done.code == 1
-    assert done.out.startswith("error: device cuda:63 is not there")
+    assert done.out.startswith("error: device cuda:63 is not available")
     assert "do:  set device: auto or cpu" in done.out
 
 

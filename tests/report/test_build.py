@@ -183,7 +183,7 @@ def test_it_copes_with(edit: Callable[[Results], Results], make_results: Make, r
 def test_it_copes_with_many_attacks_and_rounds(make_results: Make, report_of: Report) -> None:
     names = [f"attack_with_a_very_long_name_of_{'x' * 60}_{i}" for i in range(11)]
     text = report_of(make_results(levels={name: 0.01 + i / 100 for i, name in enumerate(names)}, rounds=101))
-    assert "so many attacks are drawn without their intervals" in text
+    assert "intervals are left out because there are many attacks" in text
     assert Outline(text).unbalanced == []
 
 

@@ -57,5 +57,5 @@ def test_one_attack_alone_is_not_compared(tmp_path: Path) -> None:
 def test_a_picture_outside_the_folder_is_refused(tmp_path: Path) -> None:
     lti, git = rebuilt(tmp_path, "lti", [1]), rebuilt(tmp_path, "git", [1])
     outside = lti.compared[0].model_copy(update={"reconstruction": "../../secret.png"})
-    with pytest.raises(InputError, match="pictures lie below"):
+    with pytest.raises(InputError, match="pictures must be in"):
         compare_attacks(tmp_path, (lti.model_copy(update={"compared": (outside,)}), git))

@@ -1,1 +1,1 @@
-"""What is looked at, found by folder: every concrete ``DoctorCheck`` in these modules is run."""
+"""The checks: every concrete ``DoctorCheck`` in these modules is run."""

@@ -1,4 +1,4 @@
-"""Whether labels can be inferred, and local training replayed, as the scenario asks."""
+"""Checks whether labels can be inferred and local training replayed as configured."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ NO_REPEATS = {"min_rule", "row_sum"}
 
 
 class LastBias(DoctorCheck):
-    """The last layer has the bias that label inference reads."""
+    """The last layer must have the bias that the label inference uses."""
 
     kind: Literal["last_bias"] = "last_bias"
 
     def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
-        """One finding if it has none."""
+        """One finding if it has no bias."""
         inference = examined.scenario.adversary.label_inference
         if examined.last_bias is not False or inference is None or inference.kind not in NEED_BIAS | USE_BIAS:
             return
@@ -30,18 +30,18 @@ class LastBias(DoctorCheck):
             "error" if needed else "warning",
             f"the last layer has no bias, which label inference {inference.kind} "
             + ("divides by" if needed else "is most exact with"),
-            why="without it the gradient of the weight has to stand in, which mixes labels with features",
-            remedy="take label_inference: calibrated_counts, or a model with a bias in the last layer",
+            why="without it the gradient of the weight is used instead, which mixes labels with features",
+            remedy="use label_inference: calibrated_counts, or a model with a bias in the last layer",
         )
 
 
 class Repeats(DoctorCheck):
-    """Rules that find every class once need batches without repeats."""
+    """Label inferences that name every class at most once need batches without repeats."""
 
     kind: Literal["repeats"] = "repeats"
 
     def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
-        """One finding where a batch must, or probably will, repeat classes."""
+        """One finding if a batch must, or probably will, repeat classes."""
         inference, samples = examined.scenario.adversary.label_inference, examined.samples
         if inference is None or inference.kind not in NO_REPEATS or examined.facts is None or not samples:
             return
@@ -57,18 +57,18 @@ class Repeats(DoctorCheck):
         return self.found(
             severity,
             what,
-            why=f"label inference {kind} names every class once at most",
-            remedy="take label_inference: calibrated_counts, which counts",
+            why=f"label inference {kind} names every class at most once",
+            remedy="use label_inference: calibrated_counts, which counts repeats",
         )
 
 
 class LocalRate(DoctorCheck):
-    """Weight deltas need the local learning rate, or a distance that does not mind it."""
+    """Weight deltas need the local learning rate, or a scale-invariant distance."""
 
     kind: Literal["local_rate"] = "local_rate"
 
     def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
-        """One finding for each attack that lacks or mistakes it."""
+        """One finding for each attack whose local training is missing or wrong."""
         client = examined.scenario.federation.client
         if client.protocol != "fedavg":
             return
@@ -82,16 +82,16 @@ class LocalRate(DoctorCheck):
                 yield self.found(
                     "error",
                     f"attack {attack.name} does not know the local learning rate, and its distance "
-                    f"{attack.distance.kind} minds the size of an update",
-                    why="a weight delta is the gradient times an unknown number: nothing can be matched",
+                    f"{attack.distance.kind} depends on the scale of an update",
+                    why="a weight delta is the gradient times an unknown factor and cannot be matched",
                     remedy="give the attack local_training, or distance: {kind: cosine}",
                 )
             else:
                 yield self.found(
                     "warning",
-                    f"attack {attack.name} takes local training for one full-batch step",
+                    f"attack {attack.name} treats local training as one full-batch step",
                     why="with more steps the delta is a sum of gradients at different weights",
-                    remedy="give the attack local_training, such as known, with training_details granted",
+                    remedy="give the attack local_training, such as known, and grant training_details",
                 )
 
     def _compare(self, name: str, guess: LocalTrainingGuess, examined: ExaminedRun) -> Iterator[DoctorFinding]:
@@ -113,5 +113,5 @@ class LocalRate(DoctorCheck):
                 "warning",
                 f"attack {name} assumes {', '.join(wrong)}",
                 why="trial updates then differ from the shared one even for the true images",
-                remedy="correct local_training, unless the mistake is what you study",
+                remedy="correct local_training, unless wrong assumptions are what you study",
             )

@@ -1,4 +1,4 @@
-"""What this machine has: devices and weights."""
+"""Checks of this machine: devices and LPIPS weights."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fedleak.errors import InputError
 
 
 class Device(DoctorCheck):
-    """The devices that the scenario asks for are there."""
+    """The devices that the scenario requests must exist."""
 
     kind: Literal["device"] = "device"
 
     def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
-        """One finding for each that is not."""
+        """One finding for each that does not."""
         from fedleak.stages.attack.device import choose_device
 
         try:
@@ -26,7 +26,7 @@ class Device(DoctorCheck):
         except InputError as error:
             yield self.found(
                 "error",
-                f"device {examined.scenario.device} is not there: {error.allowed}",
+                f"device {examined.scenario.device} is not available: {error.allowed}",
                 why="the attack stage refuses to start",
                 remedy="set device: auto or cpu",
             )
@@ -34,26 +34,26 @@ class Device(DoctorCheck):
         if engine.client_gpus and engine.address is None and not is_cuda_there():
             yield self.found(
                 "error",
-                f"clients want {engine.client_gpus:g} of a GPU each, and there is none",
-                why="Ray waits for resources that never come",
+                f"clients request {engine.client_gpus:g} of a GPU each, and there is none",
+                why="Ray waits forever for missing resources",
                 remedy="set federation.engine.client_gpus: 0",
             )
 
 
 class LpipsWeights(DoctorCheck):
-    """The weights behind LPIPS are on this machine."""
+    """The weights of LPIPS should be on this machine."""
 
     kind: Literal["lpips_weights"] = "lpips_weights"
 
     def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
-        """One finding for each metric that lacks them; nothing is fetched."""
+        """One finding for each metric that lacks them; nothing is downloaded."""
         for metric in examined.scenario.metrics.enabled():
             backbone = getattr(metric, "backbone", None)
             if isinstance(backbone, str) and not _weights(backbone).is_file():
                 yield self.found(
                     "warning",
                     f"metric {metric.kind} finds no weights at {_weights(backbone)}",
-                    why="they are fetched on first use; without internet its values will be absent",
+                    why="they are downloaded on first use; without internet its values will be absent",
                     remedy=f"name a local file in metrics.{metric.kind}.backbone, or set metrics.{metric.kind}: null",
                 )
 

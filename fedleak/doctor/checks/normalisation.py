@@ -1,4 +1,4 @@
-"""Normalisation layers, dropout, buffers and the normalisation of pixels."""
+"""Checks of normalisation layers, dropout, buffers and pixel normalisation."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ class TrainMode(DoctorCheck):
                 yield self.found(
                     "warning",
                     f"attack {attack.name} replays batch normalisation in {own} mode, clients run it in {theirs} mode",
-                    why="the trial gradients are of another function than the shared ones and never match them",
+                    why="the trial gradients are those of another function and never match the shared ones",
                     remedy=f"set train_mode: {str(clients).lower()} in the attack, or federation.client.batch_norm",
                 )
         inference = examined.scenario.adversary.label_inference
         if getattr(inference, "train_mode", clients) != clients:
             yield self.found(
                 "warning",
-                f"label inference {getattr(inference, 'kind', '')} expects batch normalisation in the other mode than "
-                "clients run it in",
-                why="what it expects of the softmax is another network's, and numbers of images come out wrong",
+                f"label inference {getattr(inference, 'kind', '')} expects another mode of batch normalisation "
+                "than clients use",
+                why="its softmax estimates belong to another function, and the label counts will be wrong",
                 remedy=f"set adversary.label_inference.train_mode: {str(clients).lower()}",
             )
 
 
 class Dropout(DoctorCheck):
-    """Dropout that is on hides part of the network."""
+    """Active dropout in clients hides part of the network from attacks."""
 
     kind: Literal["dropout"] = "dropout"
 
@@ -52,26 +52,26 @@ class Dropout(DoctorCheck):
         if layers and examined.scenario.federation.client.batch_norm != "eval":
             yield self.found(
                 "warning",
-                f"clients train with dropout on ({', '.join(layers[:3])})",
-                why="its masks are the client's secret: attacks replay the network without it",
+                f"clients train with active dropout ({', '.join(layers[:3])})",
+                why="the adversary does not know the masks: attacks replay the network without dropout",
                 remedy="set federation.client.batch_norm: eval to switch training mode off, or expect less leakage",
             )
 
 
 class LocalBuffers(DoctorCheck):
-    """Running statistics that never leave the clients cannot be replayed."""
+    """Running statistics that clients do not share cannot be replayed."""
 
     kind: Literal["local_buffers"] = "local_buffers"
 
     def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
-        """Buffers that are kept, or that differ between network and transcript."""
+        """One finding for local buffers, one for buffers that differ between network and transcript."""
         client = examined.scenario.federation.client
         if client.batch_norm == "train_local" and examined.layers(nn.modules.batchnorm._BatchNorm):
             yield self.found(
                 "warning",
                 "running statistics stay with the clients (batch_norm: train_local)",
-                why="the broadcast ones, which attacks and their batch-norm prior use, stay as they were initialised",
-                remedy="batch_norm: train_shared shares them",
+                why="the broadcast ones, which attacks and their batch-norm prior use, keep their initial values",
+                remedy="set batch_norm: train_shared to share them",
             )
         yield from self._mismatch(examined)
 
@@ -87,18 +87,18 @@ class LocalBuffers(DoctorCheck):
                     "error",
                     f"model version {version} of the transcript does not fit the architecture: {differing[0]}",
                     why="parameters and buffers must have the names and shapes of the scenario's model",
-                    remedy="attack the transcript with the model that it was recorded with",
+                    remedy="attack the transcript with the model of its recording",
                 )
                 return
 
 
 class PixelNormalisation(DoctorCheck):
-    """Images are normalised to about zero mean and unit deviation."""
+    """Images should be normalised to about zero mean and unit deviation."""
 
     kind: Literal["pixel_normalisation"] = "pixel_normalisation"
 
     def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
-        """One finding if they are not, or cannot be."""
+        """One finding if they are not normalised, or cannot be."""
         facts = examined.facts
         if facts is None:
             return

@@ -1,4 +1,4 @@
-"""What a finished run says about itself."""
+"""Checks of the results of a finished run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from fedleak.results.schema import RESULTS_JSON, load_results
 
 
 class FailedAttacks(DoctorCheck):
-    """Attacks worked on the updates that they were given."""
+    """Attacks should succeed on the updates that they are given."""
 
     kind: Literal["failed_attacks"] = "failed_attacks"
 
     def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
-        """One finding for each attack that did not, with its most frequent reason."""
+        """One finding for each attack with failures, with its most frequent reason."""
         folder = examined.reader.folder.parent if examined.reader else None
         if folder is None or not (folder / RESULTS_JSON).is_file():
             return
@@ -32,5 +32,5 @@ class FailedAttacks(DoctorCheck):
                 "error" if everything else "warning",
                 f"attack {attack} failed on {total} of {examined.recorded_updates} updates: {reason}",
                 why="they have no reconstruction and no score",
-                remedy="mend what the reason names, then run the attack stage again",
+                remedy="fix the reason, then run the attack stage again",
             )

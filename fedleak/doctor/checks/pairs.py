@@ -1,4 +1,4 @@
-"""Whether there is enough to train generators on."""
+"""Check of the pairs that generators are trained on."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from fedleak.attacks.base import TrainedAttack
 from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun
 
 FEW = 500
-"""Below so many pairs generators hardly beat the mean image (``git-t7`` shows the curve)."""
+"""Number of pairs below which generators hardly beat the mean image (``git-t7`` shows the curve)."""
 
 
 class Pairs(DoctorCheck):
-    """Generators have pairs enough, of the model versions that they are used on."""
+    """Generators need enough pairs, of the model versions that they are used on."""
 
     kind: Literal["pairs"] = "pairs"
 
     def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
-        """Too few pairs, or pairs of other model versions than the victims'."""
+        """One finding for too few pairs, one for pairs of other model versions than the victims'."""
         adversary, federation = examined.scenario.adversary, examined.scenario.federation
         trained = [attack.name for attack in examined.scenario.attacks if isinstance(attack, TrainedAttack)]
         injection = adversary.injection
@@ -37,6 +37,6 @@ class Pairs(DoctorCheck):
             yield self.found(
                 "note",
                 f"pairs are of rounds {list(injection.rounds)}; victims of {len(strange)} other rounds are attacked",
-                why="gradients change with the model: a generator knows the versions that it was trained on best",
-                remedy="gather an equal share of the pairs in every attacked round (adversary.injection.rounds)",
+                why="gradients change with the model: a generator works best on the versions that it was trained on",
+                remedy="inject an equal share of the pairs in every attacked round (adversary.injection.rounds)",
             )

@@ -1,4 +1,4 @@
-"""What the transcript holds: values, their sign, failures."""
+"""Checks of recorded updates: values, sign, failures."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch
 from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun
 
 LOOKED_AT = 64
-"""Updates that are read, at most."""
+"""Maximum number of updates that are read."""
 
 
 class UpdateValues(DoctorCheck):
-    """Updates are finite and not zero."""
+    """Updates must be finite and not zero."""
 
     kind: Literal["update_values"] = "update_values"
 
     def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
-        """Zero and non-finite updates, and parameters that no update ever moves."""
+        """Findings for zero and non-finite updates, and for parameters that no update changes."""
         zero, infinite, moved, seen = [], [], set(), 0
         names: list[str] = []
         for row, _, tensors in examined.updates(LOOKED_AT):
@@ -35,26 +35,26 @@ class UpdateValues(DoctorCheck):
                 yield self.found(
                     "error",
                     f"{len(rows)} of {seen} updates are {what} (first: row {rows[0]})",
-                    why="there is nothing in them to attack",
+                    why="they contain no information to attack",
                     remedy="look at post-processing, clipping bounds and the local learning rate",
                 )
         idle = [name for name in names if name not in moved]
         if idle and len(zero) < seen:
             yield self.found(
                 "warning",
-                f"no update moves {', '.join(idle[:3])}",
-                why="a layer without gradient tells nothing, and neither do those behind it",
+                f"no update changes {', '.join(idle[:3])}",
+                why="a layer without gradient reveals nothing, and neither do those before it",
                 remedy="look for frozen layers, dead ReLUs and pruning rates",
             )
 
 
 class LostUpdates(DoctorCheck):
-    """Every expected update arrived."""
+    """Every expected update should have arrived."""
 
     kind: Literal["lost_updates"] = "lost_updates"
 
     def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
-        """Updates that did not, and clients that do not say how many images they used."""
+        """Findings for lost updates, and for clients that do not report how many images they used."""
         if examined.reader is None:
             return
         updates = examined.reader.manifest.updates
@@ -70,19 +70,19 @@ class LostUpdates(DoctorCheck):
         if any(update.samples is None for update in updates if update.status == "ok"):
             yield self.found(
                 "warning",
-                "some clients do not say how many images an update comes from",
+                "some clients do not report how many images an update comes from",
                 why="label inference and optimisation-based attacks need the number",
                 remedy="share the number of examples with the update",
             )
 
 
 class DeltaSign(DoctorCheck):
-    """Gradients point uphill, weight deltas downhill."""
+    """Updates must have the sign of their protocol: gradients uphill, weight deltas downhill."""
 
     kind: Literal["delta_sign"] = "delta_sign"
 
     def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
-        """One finding if most updates of few images look turned.
+        """One finding if most updates of few images have the wrong sign.
 
         ``dL/db = mean(softmax) - counts / B`` at the last layer is negative for classes of the batch only: at most B.
         """
@@ -105,7 +105,7 @@ class DeltaSign(DoctorCheck):
             yield self.found(
                 "error",
                 f"{turned} of {told} updates have the wrong sign for {protocol}",
-                why=f"the protocol promises {shape}; with the other sign every attack climbs away from the image",
+                why=f"the protocol defines updates as {shape}; with the other sign attacks move away from the image",
                 remedy="record w - w0 as fedavg and gradients as fedsgd, and check a transcript from elsewhere for its "
                 "convention",
             )

@@ -1,1 +1,1 @@
-"""Claims: findings in a form that can be checked against what was measured."""
+"""Claims: statements about results that can be checked against the measurements."""

@@ -1,4 +1,4 @@
-"""A mean reaches a value."""
+"""Claim that a mean is at least a value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fedleak.studies.measurements import AttackPlace, Measurements
 
 
 class AtLeast(Claim):
-    """Claims that the mean of a metric is at least a value, in every place that ``where`` names."""
+    """Claims that the mean of a metric is at least a value, at every attack and point that ``where`` selects."""
 
     kind: Literal["at_least"] = "at_least"
     metric: str
@@ -20,7 +20,7 @@ class AtLeast(Claim):
         return f"{self.metric} of {where_text(self.where) or 'every attack'} is at least {self.value:g}"
 
     def check(self, measured: Measurements) -> list[ClaimCheck]:
-        """One case for each place."""
+        """One check per place."""
         return [self._place(measured, place) for place in measured.places(self.where)]
 
     def _place(self, measured: Measurements, place: AttackPlace) -> ClaimCheck:

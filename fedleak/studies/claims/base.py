@@ -1,4 +1,4 @@
-"""What every claim is: a statement, and the checks by which it stands or falls."""
+"""Base class of claims: a statement, and the checks that decide it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ VerdictState = Literal["reproduced", "not_reproduced", "inconclusive"]
 
 
 class ClaimCheck(Record):
-    """One comparison: the claim says that ``value`` is above zero.
+    """One comparison: the claim holds if ``value`` is above zero.
 
     Attributes:
         label: what is compared.
         value: the estimate, with its 95 % interval.
-        hint: what would decide it, where the interval does not.
+        hint: what would decide it, if the interval does not.
     """
 
     label: str
@@ -36,7 +36,7 @@ class ClaimCheck(Record):
 
 
 class ClaimVerdict(Record):
-    """What became of a claim."""
+    """The outcome of a claim with its checks."""
 
     kind: str
     statement: str
@@ -45,42 +45,42 @@ class ClaimVerdict(Record):
 
     @property
     def hints(self) -> tuple[str, ...]:
-        """What would decide it, where it is open."""
+        """Hints what would decide an inconclusive claim."""
         if self.state != "inconclusive":
             return ()
         return tuple(dict.fromkeys(check.hint for check in self.checks if check.hint))
 
 
 class Claim(Component):
-    """A finding. It holds if it holds in every case: at every point of the axes that it does not name."""
+    """Base class of claims: a statement that must hold in every case, at every point of the axes it does not name."""
 
     says: str = ""
-    """The finding in words; made from the settings unless given."""
+    """The claim in words; derived from the settings by default."""
     where: Where = {}
     """Restricts the claim to these attacks and points."""
 
     @abstractmethod
     def check(self, measured: Measurements) -> list[ClaimCheck]:
-        """Every case, checked."""
+        """Check every case."""
 
     @abstractmethod
     def statement(self) -> str:
         """The claim in words."""
 
     def axis(self) -> str | None:
-        """The axis along which it looks, if it does."""
+        """The axis along which values are compared, if any."""
         return None
 
     def selections(self) -> Mapping[str, Where]:
-        """Its fields that name attacks and points."""
+        """The fields that select attacks and points."""
         return {"where": self.where}
 
     def speaks_of_rounds(self) -> bool:
-        """Whether it names the axis ``round``."""
+        """Whether it uses the axis ``round``."""
         return ROUND in {self.axis(), *(name for where in self.selections().values() for name in where)}
 
     def judge(self, measured: Measurements) -> ClaimVerdict:
-        """Reproduced if every check is; not reproduced if one is not; else inconclusive."""
+        """Reproduced if every check is; not reproduced if any check is not; else inconclusive."""
         seen = measured.by_round() if self.speaks_of_rounds() else measured
         checks = self.check(seen) or [missing("no finished cell matches", self.kind)]
         return ClaimVerdict(
@@ -97,12 +97,12 @@ def worst(checks: Iterable[ClaimCheck]) -> VerdictState:
 
 
 def missing(reason: str, label: str) -> ClaimCheck:
-    """A check for which there are no values."""
+    """A check without values, inconclusive for ``reason``."""
     return ClaimCheck(label=label, value=None, state="inconclusive", hint=reason)
 
 
 def above_zero(label: str, value: float, draws: Floats | None) -> ClaimCheck:
-    """Whether ``value`` is above zero by its interval; ``draws`` None where there are too few images for one."""
+    """Check that the interval of ``value`` is above zero; ``draws`` is None if there are too few images for one."""
     if draws is None:
         hint = "a second image or seed: a single one has no interval"
         return ClaimCheck(label=label, value=value, state="inconclusive", hint=hint)
@@ -116,7 +116,7 @@ def above_zero(label: str, value: float, draws: Floats | None) -> ClaimCheck:
 
 
 def _what_would_decide(value: float, low: float, high: float) -> str:
-    """An interval shrinks with the square root of the number of images or seeds."""
+    """A hint, given that intervals shrink with the square root of the number of images or seeds."""
     reach = value - low if value > 0 else high - value
     if value == 0 or reach <= 0:
         return "no difference was measured; a larger effect, by a wider range of the axis, would decide it"
@@ -125,7 +125,7 @@ def _what_would_decide(value: float, low: float, high: float) -> str:
     if times > 1000:
         return f"the difference is far inside its interval ({way} the claim); more images will hardly decide it"
     more = max(2, math.ceil(times))
-    return f"about {more} times as many images or seeds, if the difference stays (it speaks {way} the claim)"
+    return f"about {more} times as many images or seeds, if the difference stays; it is evidence {way} the claim"
 
 
 def where_text(where: Mapping[str, Label]) -> str:

@@ -1,4 +1,4 @@
-"""Two metrics go together."""
+"""Claim that two metrics correlate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEWEST = 3
 class Correlates(Claim):
     """Claims that two metrics have a rank correlation (Spearman), for every attack.
 
-    It is taken over all points of the matrix; or over an axis, for each point of the others apart.
+    It is computed over all points of the matrix, or over one axis, separately for each point of the other axes.
     """
 
     kind: Literal["correlates"] = "correlates"
@@ -27,9 +27,9 @@ class Correlates(Claim):
     y: str
     direction: Literal["positive", "negative"] = "positive"
     stronger_than: float = Field(default=0.0, ge=0, lt=1)
-    """Size that the correlation exceeds."""
+    """Magnitude that the correlation must exceed."""
     along: str | None = None
-    """The axis over which it is taken; all of them unless given."""
+    """The axis over which it is computed; all axes by default."""
 
     def statement(self) -> str:
         """The claim in words."""
@@ -38,11 +38,11 @@ class Correlates(Claim):
         return f"{self.x} and {self.y} correlate {self.direction}ly{beyond}{over}"
 
     def axis(self) -> str | None:
-        """The axis along which it looks, if it does."""
+        """The axis over which it is computed, if only one."""
         return self.along
 
     def check(self, measured: Measurements) -> list[ClaimCheck]:
-        """One case for each attack, or for each attack and point of the other axes."""
+        """One check per attack, or per attack and point of the other axes."""
         over = measured.axes if self.along is None else [axis_name(self.along, measured.axes) or self.along]
         lines: dict[AttackPlace, list[AttackPlace]] = {}
         for place in measured.places(self.where):

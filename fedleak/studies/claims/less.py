@@ -1,4 +1,4 @@
-"""One mean lies below another."""
+"""Claim that one mean is lower than another."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Less(Claim):
     kind: Literal["less"] = "less"
     metric: str
     left: Where
-    """Where it is lower."""
+    """Attack and point with the lower mean."""
     right: Where
-    """Where it is higher."""
+    """Attack and point with the higher mean; what it does not name is as on the left."""
     factor: float = Field(default=1.0, gt=0)
-    """``factor`` times the left mean is still lower."""
+    """``factor`` times the left mean must still be lower."""
 
     def statement(self) -> str:
         """The claim in words."""
@@ -29,11 +29,11 @@ class Less(Claim):
         return f"{times}{self.metric} of {where_text(self.left)} is lower than of {where_text(self.right)}"
 
     def selections(self) -> Mapping[str, Where]:
-        """Its fields that name attacks and points."""
+        """The fields that select attacks and points."""
         return {"where": self.where, "left": self.left, "right": self.right}
 
     def check(self, measured: Measurements) -> list[ClaimCheck]:
-        """One case for each place on the left; what the right does not name is as on the left."""
+        """One check per place on the left; what the right does not name is as on the left."""
         right = measured.resolved(self.right)
         return [
             self._compare(measured, place, measured.find(AttackPlace(tuple({**place.by_name, **right}.items()))))

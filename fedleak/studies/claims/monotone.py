@@ -1,4 +1,4 @@
-"""A metric rises or falls along an axis."""
+"""Claim that a metric rises or falls along an axis."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from fedleak.studies.measurements import AttackPlace, Measurements
 class Monotone(Claim):
     """Claims that the mean of a metric rises or falls along an axis, for every attack and point of the other axes.
 
-    It is reproduced if the two ends differ as claimed and no step goes the other way, both by their intervals;
-    ``strict`` asks every single step to be established.
+    It is reproduced if, by their intervals, the two ends differ as claimed and no step goes the other way;
+    ``strict`` requires every step to be significant.
     """
 
     kind: Literal["monotone"] = "monotone"
     metric: str
     along: str
-    """An axis; its values in rising order if they are numbers, else as listed."""
+    """An axis; its values are in ascending order if they are numbers, else as listed."""
     direction: Literal["increasing", "decreasing"]
     strict: bool = False
     values: tuple[Label, ...] = ()
-    """Only these values of the axis, in this order; all unless given."""
+    """Only these values of the axis, in this order; all by default."""
 
     def statement(self) -> str:
         """The claim in words."""
@@ -36,11 +36,11 @@ class Monotone(Claim):
         return f"{self.metric}{of} {verb}{' at every step' if self.strict else ''} along {self.along}{over}"
 
     def axis(self) -> str | None:
-        """The axis along which it looks."""
+        """The axis along which values are compared."""
         return self.along
 
     def check(self, measured: Measurements) -> list[ClaimCheck]:
-        """The ends of each line, and of its steps those that count."""
+        """One check per line for its two ends, plus its steps that count."""
         axis = axis_name(self.along, measured.axes) or self.along
         lines: dict[AttackPlace, list[AttackPlace]] = {}
         for place in measured.places(self.where):
@@ -82,7 +82,7 @@ class Monotone(Claim):
 
 
 def ascending(places: Sequence[AttackPlace], axis: str) -> list[AttackPlace]:
-    """In order of the axis: by number where all labels are numbers, else as they are."""
+    """Places in order of the axis: ascending if all labels are numbers, else unchanged."""
     labels = [place.by_name[axis] for place in places]
     if all(isinstance(label, int | float) for label in labels):
         return sorted(places, key=lambda place: float(place.by_name[axis] or 0))

@@ -1,4 +1,4 @@
-"""A mean lies between two values."""
+"""Claim that a mean lies between two values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fedleak.studies.measurements import AttackPlace, Measurements
 
 
 class Within(Claim):
-    """Claims that the mean of a metric lies between two bounds, such as a published value give or take."""
+    """Claims that the mean of a metric lies between two bounds, such as a published value with a tolerance."""
 
     kind: Literal["within"] = "within"
     metric: str
@@ -22,7 +22,7 @@ class Within(Claim):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.low >= self.high:
-            raise ValueError(f"low = {self.low:g} must lie below high = {self.high:g}")
+            raise ValueError(f"low = {self.low:g} must be below high = {self.high:g}")
         return self
 
     def statement(self) -> str:
@@ -32,7 +32,7 @@ class Within(Claim):
         )
 
     def check(self, measured: Measurements) -> list[ClaimCheck]:
-        """One case for each place: the distance to the nearer bound, negative outside."""
+        """One check per place: the distance to the nearer bound, negative outside."""
         return [self._place(measured, place) for place in measured.places(self.where)]
 
     def _place(self, measured: Measurements, place: AttackPlace) -> ClaimCheck:

@@ -1,1 +1,1 @@
-"""Pages of a study: its claims, its table, its figure, its frontier of defenses."""
+"""HTML reports of a study: claims, table, figure, and the frontier of defenses."""

@@ -14,7 +14,7 @@ def write_study_report(root: Path) -> Path:
     """Write the report of a study from its ``study.json`` and pictures, and return its path.
 
     Raises:
-        InputError: if there is no readable study.
+        InputError: if there is no readable ``study.json``.
     """
     path = root / REPORT_HTML
     write_atomically(path, render_study(load_study_results(root), root))
@@ -22,6 +22,6 @@ def write_study_report(root: Path) -> Path:
 
 
 def render_study(results: StudyResults, root: Path) -> str:
-    """One HTML document that needs no other file, though it links to the cells' reports."""
+    """The self-contained HTML document; it links to the cells' reports."""
     page: StudyPage = make_study_page(results, root)
     return render_template("study.html", page, package=__package__)

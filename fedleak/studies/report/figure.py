@@ -1,4 +1,4 @@
-"""The figure of a study: one metric along one axis."""
+"""The figure of a study: metrics along one axis."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from fedleak.studies.results import FigureChoice, StudyLine, StudyResults
 
 WIDTH, HEIGHT = 760.0, 380.0
 MOST_LINES = 16
-"""More would be a tangle; the table has them all."""
+"""Maximum number of lines; the table has all of them."""
 WIDE_RATIO = 20
-"""Numbers on the axis that span more than this stand on a log scale."""
+"""Ratio of largest to smallest number above which the axis is logarithmic."""
 
 
 @dataclass(frozen=True)
 class StudyFigure:
-    """A chart for each metric, with their legend; ``left_out`` lines were too many to draw."""
+    """One chart per metric, with a legend; ``left_out`` lines are not drawn."""
 
     charts: tuple[Chart, ...]
     keys: tuple[Key, ...]
@@ -44,7 +44,7 @@ class _FigureLine:
 
 
 def draw_study(results: StudyResults) -> StudyFigure | None:
-    """The figure that the study asks for; None if it asks for none, or nothing was measured."""
+    """The figure of the study; None if it has none, or nothing was measured."""
     choice = results.figure
     if choice is None:
         return None
@@ -71,7 +71,7 @@ def _chart(results: StudyResults, choice: FigureChoice) -> Chart:
 
 
 def _labels(results: StudyResults, choice: FigureChoice) -> list[Label]:
-    """Every value of the axis: numbers in order, else as they come."""
+    """All values of the axis: numbers in ascending order, others in order of appearance."""
     labels: list[Label] = []
     for line in results.lines:
         if line.point[choice.along] not in labels:

@@ -1,4 +1,4 @@
-"""The report of a frontier: a sentence, a picture and a table for each case."""
+"""The report of a frontier: a sentence, a chart and a table for each case."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ FRONTIER_HTML = "frontier.html"
 FRONTIER_JSON = "frontier.json"
 WIDTH, HEIGHT = 760.0, 420.0
 SMALLEST, LARGEST = 5.0, 16.0
-"""Diameters of dots, for the fewest and the most bytes of a case."""
+"""Diameters of dots for the smallest and the largest number of bytes of a case."""
 
 
 @dataclass(frozen=True)
 class SettingRow:
-    """One setting."""
+    """Table row of one setting."""
 
     number: int
     name: str
@@ -35,7 +35,7 @@ class SettingRow:
     accuracy: Number
     leaks: tuple[Number, ...]
     unaware: Number
-    """By the first metric, of the strongest attack that does not adapt."""
+    """First metric of the strongest non-adaptive attack."""
     size: str
     state: str
     tone: str
@@ -43,7 +43,7 @@ class SettingRow:
 
 @dataclass(frozen=True)
 class CasePage:
-    """One case."""
+    """Section of one case."""
 
     name: str
     sentence: str
@@ -54,13 +54,13 @@ class CasePage:
 
 @dataclass(frozen=True)
 class FrontierPage:
-    """The template's only variable."""
+    """All values that the template shows."""
 
     name: str
     metric: str
     metrics: tuple[str, ...]
     compares_unaware: bool
-    """Some setting has attacks of both sorts."""
+    """Whether some setting has adaptive and non-adaptive attacks."""
     loss: str
     stands_in: bool
     cases: tuple[CasePage, ...]
@@ -68,7 +68,7 @@ class FrontierPage:
 
 
 def write_frontier(root: Path, frontier: Frontier) -> Path:
-    """Write ``frontier.json`` and ``frontier.html``, one file that loads nothing, and return the latter's path."""
+    """Write ``frontier.json`` and the self-contained ``frontier.html``, and return the path of the latter."""
     write_atomically(root / FRONTIER_JSON, frontier.model_dump_json(indent=1))
     path = root / FRONTIER_HTML
     write_atomically(path, render_template("frontier.html", make_page(frontier), package=__package__))
@@ -76,7 +76,7 @@ def write_frontier(root: Path, frontier: Frontier) -> Path:
 
 
 def make_page(frontier: Frontier) -> FrontierPage:
-    """Put the page together."""
+    """Assemble the page."""
     arrows = {name: "↑" if name in frontier.higher_leaks_more else "↓" for name in frontier.metrics}
     return FrontierPage(
         name=frontier.study,
@@ -96,7 +96,7 @@ def _both_sorts(setting: Setting, metric: str) -> bool:
 
 
 def recommendation(case: Case, frontier: Frontier) -> str:
-    """What to use, and on which evidence, in one sentence."""
+    """The recommended setting and the evidence for it, in one sentence."""
     by_number = {setting.number: setting for setting in case.settings}
     if case.recommended is None or case.most_accurate is None:
         return "No setting was measured in full."
@@ -136,7 +136,7 @@ def _case(case: Case, frontier: Frontier, index: int) -> CasePage:
     chart = None
     if measured:
         axis = f"{metric_title(frontier.metric)} of the strongest attack"
-        label = f"Accuracy over {axis} for {plural(len(measured), 'setting')}, the dots as large as their updates"
+        label = f"Accuracy over {axis} for {plural(len(measured), 'setting')}, with dots sized by the bytes of a round"
         chart = Chart(Markup(_draw(measured, case, frontier, f"frontier-{index}")), label)  # noqa: S704 our own drawing
     return CasePage(
         name=case.name,
@@ -213,7 +213,7 @@ def _dot(axes: Axes, setting: Setting, metric: str, diameter: float) -> None:
 
 
 def _diameter(size: float, sizes: list[float]) -> float:
-    """From the logarithm of the bytes, for they may span orders of magnitude."""
+    """Diameter on a log scale, since bytes may span orders of magnitude."""
     low, high = min(sizes), max(sizes)
     if low <= 0 or high <= low:
         return (SMALLEST + LARGEST) / 2

@@ -1,4 +1,4 @@
-"""Everything that the template of a study shows."""
+"""Values for the template of a study's report."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ TONES: dict[VerdictState, str] = {"reproduced": "holds", "not_reproduced": "leak
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """A verdict in words."""
+    """Verdict on one claim, formatted."""
 
     statement: str
     state: str
     tone: str
     hints: tuple[str, ...]
     checks: tuple[tuple[str, Number, str], ...]
-    """What is compared, by how much it is above zero, and its state."""
+    """Label, margin above zero and state of each check."""
     more: int
 
 
@@ -51,7 +51,7 @@ class PictureRow:
 
 @dataclass(frozen=True)
 class CellRow:
-    """One cell; ``report`` is empty where it has none."""
+    """One cell; ``report`` is empty if there is none."""
 
     labels: tuple[str, ...]
     seed: int
@@ -64,7 +64,7 @@ class CellRow:
 
 @dataclass(frozen=True)
 class StudyPage:
-    """The template's only variable."""
+    """All values that the template shows."""
 
     name: str
     description: str
@@ -85,7 +85,7 @@ class StudyPage:
 
 
 def make_study_page(results: StudyResults, root: Path) -> StudyPage:
-    """Put the page together.
+    """Assemble the page.
 
     Raises:
         InputError: if a picture's name points outside the folder of pictures.
@@ -175,7 +175,7 @@ def _cell(cell: CellLine, axes: tuple[str, ...], root: Path) -> CellRow:
 
 
 def _pictures(results: StudyResults, root: Path) -> tuple[tuple[PictureRow, ...], int]:
-    """Rows of the first seed, one for each cell and attack, and how many there was no room for."""
+    """Picture rows of the first seed, one per cell and attack, and the number of rows left out."""
     rows: list[PictureRow] = []
     first = [cell for cell in results.cells if cell.status == "ok" and cell.seed == results.seeds[0]]
     attacks = {line.attack for line in results.lines if not line.is_baseline}

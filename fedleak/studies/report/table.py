@@ -14,7 +14,7 @@ ANY = "any"
 
 @dataclass(frozen=True)
 class Number:
-    """A value, and what stands small beneath it, in up to two lines."""
+    """A value with up to two lines of small print below it."""
 
     text: str
     small: str = ""
@@ -23,7 +23,7 @@ class Number:
 
 @dataclass(frozen=True)
 class MetricColumn:
-    """A metric; ``published`` if there are numbers to set beside the measured ones."""
+    """A metric; ``published`` if there are published numbers to compare with."""
 
     title: str
     published: bool
@@ -31,19 +31,19 @@ class MetricColumn:
 
 @dataclass(frozen=True)
 class AttackRow:
-    """One attack at one point: its labels, and for each metric what was published and measured."""
+    """One attack at one point: its labels, and the published and measured value of each metric."""
 
     labels: tuple[str, ...]
     attack: str
     adaptive: bool
-    """Set apart where the study has attacks of both sorts."""
+    """Marked only if the study has adaptive and non-adaptive attacks."""
     sample: Number
     numbers: tuple[tuple[Number, Number], ...]
 
 
 @dataclass(frozen=True)
 class StudyTable:
-    """Ready for the template."""
+    """The table, ready for the template."""
 
     axes: tuple[str, ...]
     columns: tuple[MetricColumn, ...]
@@ -52,17 +52,17 @@ class StudyTable:
 
     @property
     def has_published(self) -> bool:
-        """Whether any published number stands at a value that was measured."""
+        """Whether any published number belongs to a measured point."""
         return any(column.published for column in self.columns)
 
     @property
     def width(self) -> int:
-        """Columns of the HTML table."""
+        """Number of columns of the HTML table."""
         return len(self.axes) + 2 + sum(1 + column.published for column in self.columns)
 
 
 def study_table(results: StudyResults) -> StudyTable:
-    """Lay out every line."""
+    """Build the table from the lines of the results."""
     short = short_names(results.axes)
     published = {metric for line in results.lines for metric in line.published}
     return StudyTable(
@@ -77,7 +77,7 @@ def study_table(results: StudyResults) -> StudyTable:
 
 
 def _baselines(results: StudyResults) -> tuple[AttackRow, ...]:
-    """A baseline that has the same numbers at every point is one row."""
+    """Rows of baselines; one with the same numbers at every point gets a single row."""
     rows: dict[str, list[AttackRow]] = {}
     for line in results.lines:
         if line.is_baseline:

@@ -24,7 +24,7 @@ def test_the_margin_is_the_distance_to_the_nearer_bound() -> None:
 
 
 def test_bounds_in_the_wrong_order_are_refused() -> None:
-    with pytest.raises(ValidationError, match="must lie below"):
+    with pytest.raises(ValidationError, match="must be below"):
         Within(metric="mse", low=2, high=1)
 
 
