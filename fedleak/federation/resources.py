@@ -1,4 +1,4 @@
-"""Whether the machine has what a scenario's engine asks for; Flower and Ray would wait for ever, or just die."""
+"""Check that the machine has the resources that the engine asks for; Flower and Ray would hang or abort instead."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONNECT_SECONDS = 5.0
 
 
 def check_resources(engine: SimulationEngine) -> None:
-    """Refuse a scenario whose clients could never be scheduled; Flower would wait for ever.
+    """Reject an engine whose clients could never be scheduled; Flower would wait forever.
 
     Raises:
         InputError: naming the setting.
@@ -34,7 +34,7 @@ def check_resources(engine: SimulationEngine) -> None:
 
 
 def _check_address(address: str) -> None:
-    """Ray itself ends the whole process when nobody answers."""
+    """Check that a Ray cluster answers at the address; Ray itself would end the whole process if none does."""
     host, separator, port = address.rpartition(":")
     if address == "auto":
         return

@@ -132,7 +132,7 @@ def test_a_client_that_drops_out_is_left_out_of_the_sum(tmp_path: Path) -> None:
 def test_with_too_few_left_the_run_can_be_resumed(tmp_path: Path) -> None:
     broken = scenario(**IN_SUM, federation__faults=faults("raise", (2, 0), (2, 1), (2, 2)))
     for _ in range(2):
-        with pytest.raises(FederationError, match=r"round 2: secure aggregation was given up.*fault provoked"):
+        with pytest.raises(FederationError, match=r"round 2: secure aggregation failed.*fault provoked"):
             run_federation(tmp_path, broken)
 
 
