@@ -27,7 +27,7 @@ def check_resources(engine: SimulationEngine) -> None:
 
     cpus = engine.cpus or psutil.cpu_count() or 1
     if engine.client_cpus > cpus:
-        raise InputError("federation.engine.client_cpus", engine.client_cpus, f"this machine offers {cpus} CPUs")
+        raise InputError("federation.engine.client_cpus", engine.client_cpus, f"this machine has {cpus} CPUs")
     gpus = torch.cuda.device_count()
     if engine.client_gpus > gpus:
         raise InputError("federation.engine.client_gpus", engine.client_gpus, f"this machine has {gpus} GPUs")

@@ -140,7 +140,7 @@ MISPLACED: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("client", MISPLACED, ids=["fedavg", "train", "second"])
 def test_where_it_cannot_stand_it_is_refused(client: dict[str, Any]) -> None:
-    with pytest.raises(InputErrors, match="soteria looks at the batch: it comes first"):
+    with pytest.raises(InputErrors, match="soteria needs the batch: it must come first"):
         scenario(federation__client=client)
 
 
