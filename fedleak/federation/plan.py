@@ -86,7 +86,7 @@ def make_plan(scenario: Scenario) -> Plan:
         raise InputError(
             "federation.clients",
             scenario.federation.clients,
-            f"there are only {len(private)} private images",
+            f"at most {len(private)}, the number of private images",
         )
     parts = scenario.federation.partition.split(
         private.labels, clients=scenario.federation.clients, seed=seeds.derive(scenario.seed, "partition")
