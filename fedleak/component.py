@@ -1,8 +1,8 @@
-"""Components: the exchangeable parts of a scenario, found by the folder they lie in.
+"""Components: the exchangeable parts of a scenario, discovered by package.
 
-A family (attacks, models, datasets ...) is a package. Every module in it is imported, every concrete subclass of
-the family's base is a *kind*; there is no list to edit. In YAML a component is a mapping with a ``kind``, or
-just the kind's name when its defaults will do.
+A family (attacks, models, datasets ...) is a package. Every module in it is imported, and every concrete subclass of
+the family's base class is a *kind*; there is no list to edit. In YAML a component is a mapping with a ``kind``, or
+just the name of the kind to use its defaults.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Settings(BaseModel):
 
 
 class Component(Settings):
-    """A part chosen by ``kind``; its fields are its hyper-parameters.
+    """Base class of a part chosen by ``kind``; its fields are its hyper-parameters.
 
     A concrete component narrows ``kind`` to a literal with a default: ``kind: Literal["lti"] = "lti"``.
     """
@@ -77,7 +77,7 @@ def _expand_name(value: Any) -> Any:
 
 
 def choice(base: type[Component], package: str) -> Any:
-    """The annotation of a scenario field that holds one component of the family."""
+    """Type annotation of a scenario field that holds one component of the family."""
     kinds = list(discover(base, package).values())
     union = kinds[0] if len(kinds) == 1 else Annotated[reduce(or_, kinds), Field(discriminator="kind")]
     return Annotated[union, BeforeValidator(_expand_name, json_schema_input_type=str | union)]

@@ -1,4 +1,4 @@
-"""On what a run was made: versions and machine, without names or addresses."""
+"""Description of the software versions and the machine of a run, without names or addresses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = ("torch", "torchvision", "flwr", "ray", "numpy", "lpips", "torchmetri
 
 
 def describe_environment() -> dict[str, object]:
-    """JSON-ready facts."""
+    """Versions and hardware as JSON-ready values."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "fedleak": __version__,

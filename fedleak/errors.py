@@ -13,12 +13,12 @@ class FedleakError(Exception):
 
 
 class InputError(FedleakError):
-    """Something the user wrote is wrong; nothing has been run or written (exit code 2).
+    """An invalid input of the user; nothing has been run or written (exit code 2).
 
     Args:
-        path: the YAML path or command-line option at fault, e.g. ``federation.clients``.
-        value: what was found there.
-        allowed: what would have been accepted, in words.
+        path: the YAML path or command-line option that is wrong, e.g. ``federation.clients``.
+        value: the value found there.
+        allowed: description of the accepted values.
     """
 
     exit_code = 2
@@ -28,7 +28,7 @@ class InputError(FedleakError):
         super().__init__(f"{path}: got {shorten(value)}; {allowed}")
 
 
-class InputErrors(InputError):  # noqa: N818 - several of them
+class InputErrors(InputError):  # noqa: N818 - the plural is deliberate
     """Several input errors found in one pass, one line each."""
 
     def __init__(self, errors: list[InputError]) -> None:
@@ -37,11 +37,11 @@ class InputErrors(InputError):  # noqa: N818 - several of them
 
 
 class FederationError(FedleakError):
-    """The federation could not go on (no replies, no resources, no engine)."""
+    """The federation could not continue (no replies, no resources, no engine)."""
 
 
 class TrackingError(FedleakError):
-    """A tracker could not be written to; what it was to log is safe in the run directory."""
+    """Writing to an experiment tracker failed; the results are still in the run directory."""
 
 
 class AttackFailedError(FedleakError):
@@ -49,13 +49,13 @@ class AttackFailedError(FedleakError):
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """``did you mean 'x'? ``, or nothing where no known word is similar."""
+    """``did you mean 'x'? ``, or an empty string if no known word is similar."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f"did you mean {near[0]!r}? " if near else ""
 
 
 def shorten(value: object, limit: int = 80) -> str:
-    """``repr(value)``, cut to ``limit`` characters in its middle: a path is known by its end."""
+    """``repr(value)``, cut to ``limit`` characters in the middle, because the end of a path matters."""
     text = repr(value)
     if len(text) <= limit:
         return text

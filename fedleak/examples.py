@@ -1,8 +1,8 @@
-"""What one example is: an image, how it is stored, how networks take it, and how a person is shown it.
+"""Image conventions: the stored form, the network input, and the displayed form.
 
-Shapes are ``(C, H, W)``. Stored and transmitted images are uint8 in [0, 255]; everything that is compared or shown is
-float32 in [0, 1]; networks take normalised images, ``(x - mean) / std`` for each channel. A data set of another kind
-would change this file, the networks and the image metrics.
+Shapes are ``(C, H, W)``. Stored and transmitted images are uint8 in [0, 255]; compared and displayed images are
+float32 in [0, 1]; networks take normalised images, ``(x - mean) / std`` for each channel. To support another kind of
+data, change this file, the networks and the image metrics.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ InputShape = tuple[int, int, int]
 """``(C, H, W)`` of one image."""
 
 LARGEST = 255
-"""The brightest stored pixel."""
+"""Largest stored pixel value."""
 
 
 @dataclass(frozen=True)
 class Normalisation:
     """Per-channel mean and standard deviation, for images in [0, 1].
 
-    Fixed constants that everyone in the federation agrees on; never computed from a client's own data.
+    Fixed constants shared by all parties of the federation; never computed from a client's data.
     """
 
     mean: tuple[float, ...]
@@ -37,7 +37,7 @@ class Normalisation:
         return mean, std
 
     def apply(self, images: Tensor) -> Tensor:
-        """Images ``(..., C, H, W)`` in [0, 1] -> as networks take them."""
+        """Images ``(..., C, H, W)`` in [0, 1] -> normalised network input."""
         mean, std = self.constants(images)
         return (images - mean) / std
 
@@ -54,6 +54,6 @@ def to_unit(stored: Tensor | NDArray[np.uint8], device: torch.device | None = No
 
 
 def to_picture(image: Tensor) -> NDArray[np.uint8]:
-    """One image ``(C, H, W)`` in [0, 1] -> what an image file holds, ``(H, W)`` or ``(H, W, C)`` uint8."""
+    """One image ``(C, H, W)`` in [0, 1] -> array for an image file, ``(H, W)`` or ``(H, W, C)`` uint8."""
     pixels: NDArray[np.uint8] = (image.clamp(0, 1) * LARGEST).round().byte().permute(1, 2, 0).numpy()
     return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels

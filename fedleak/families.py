@@ -1,4 +1,4 @@
-"""The families of components that a scenario may name: base class, and the package in which the kinds lie."""
+"""The families of components that a scenario may name: the base class and package of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locks between processes. The kernel holds them, so that they are released however their holder ends."""
+"""Locks between processes, held by the kernel, so that they are released even if the holder is killed."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from fedleak.errors import InputError
 
 
 def waiting_lock(path: Path) -> FileLock:
-    """A context manager that holds the lock of a file; one process, or thread, at a time, the others wait.
+    """A context manager that holds the lock of a file; other processes and threads wait for it.
 
-    A lock that is only a file would outlive a killed holder; where the file system has no others, this is an OSError.
+    There is no fallback to plain lock files, which would outlive a killed holder: a file system without kernel locks
+    raises an OSError.
     """
     return FileLock(path, fallback_to_soft=False, preserve_lock_file=True)
 
 
 @contextmanager
 def sole_lock(path: Path, *, option: str) -> Iterator[None]:
-    """Hold the lock of a file while the block runs, without waiting for it.
+    """Hold the lock of a file inside the block, without waiting for it.
 
     Args:
-        path: the file; it lies in the directory that it protects.
-        option: what the user chose that directory with.
+        path: the lock file, in the directory that it protects.
+        option: the command-line option or argument that names the directory, for the error message.
 
     Raises:
         InputError: if another process holds the lock.

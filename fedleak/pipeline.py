@@ -1,4 +1,4 @@
-"""The stages in a row, readable top to bottom."""
+"""The stages of a run in order: federate, attack, score, report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def open_run(scenario: Scenario, out: Path | None) -> RunDirectory:
 def run_scenario(
     scenario: Scenario, *, out: Path | None, force: bool, progress: Progress
 ) -> tuple[RunDirectory, Results]:
-    """Federate, attack, score, report. Finished work is reused; a killed run goes on where it stopped."""
+    """Federate, attack, score, report. Finished work is reused; an interrupted run continues where it stopped."""
     from fedleak.stages.attack.device import choose_device
 
     choose_device(scenario.device)
@@ -32,14 +32,14 @@ def run_scenario(
     federate_scenario(scenario, run, force=force, progress=progress)
     results = attack_run(run, progress=progress)
     if results is None:
-        raise FedleakError(f"{run.truth} is gone")
+        raise FedleakError(f"{run.truth} is missing")
     return run, results
 
 
 def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, progress: Progress) -> None:
-    """The first stage alone, in a new or matching run directory.
+    """Run the first stage alone, in a new or matching run directory.
 
-    Scenario, data and machine are checked against each other before anything is written.
+    Scenario, data and machine are checked before anything is written.
     """
     from fedleak.stages.federate import federate, plan_federation
 
@@ -57,13 +57,13 @@ def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str
 
     Args:
         run: its directory; a transcript without ``truth/`` is attacked but not scored.
-        overrides: ``path=value``, for attacks, metrics and device; the federation cannot be changed any more.
+        overrides: ``path=value``, for attacks, metrics and device; the federation can no longer be changed.
 
     Returns:
         The results, or None without truth.
 
     Raises:
-        InputError: if the run directory holds no sound transcript, or an override changes the federation.
+        InputError: if the run directory has no valid transcript, or an override changes the federation.
     """
     from fedleak.stages.attack.session import attack
     from fedleak.stages.score.score import score
@@ -74,13 +74,13 @@ def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str
         raise InputError(
             "RUN_DIR",
             str(run.root),
-            "its transcript is of another federation than the scenario; what the federation did cannot be overridden",
+            "its transcript was recorded with other federation settings; these cannot be overridden after recording",
         )
     with run.lock():
         run.store(scenario)
         attack(scenario, run, progress)
         if not run.truth.is_dir():
-            progress.say(f"there is no truth to score with; the reconstructions are in {run.attacks}")
+            progress.say(f"no ground truth to score against; the reconstructions are in {run.attacks}")
             return None
         results = score(scenario, run, progress)
     write_report(run)
@@ -88,7 +88,7 @@ def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str
 
 
 def write_report(run: RunDirectory) -> Path:
-    """``report.html`` from the results of a run."""
+    """Write ``report.html`` from the results of a run."""
     from fedleak.report.build import write_report as build
 
     return build(run.root)
@@ -108,10 +108,10 @@ def run(
     """Run a scenario from Python; the same as ``fedleak run``.
 
     Args:
-        scenario: a YAML file, the name of a scenario that ships, the content of one as a mapping, or a checked one.
+        scenario: a YAML file, the name of a bundled scenario, a mapping with its content, or a ``Scenario``.
         overrides: ``path=value`` strings, as for ``--set``.
         budget, seed, device, out, force: as on the command line.
-        progress: where to report; silent unless given.
+        progress: where to report progress (default: nowhere).
 
     Raises:
         InputError: if the scenario is wrong; nothing has been written.

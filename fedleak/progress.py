@@ -1,4 +1,4 @@
-"""Progress on the terminal, behind a small interface so that the stages know nothing of terminals."""
+"""Progress bars, behind a small interface so that the stages do not depend on a terminal."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as RichProgress
 
 LINE_SECONDS = 10.0
-"""Between two lines of one piece of work in a log."""
+"""Seconds between two log lines of one task."""
 
 
 class Task(Protocol):
-    """One bar."""
+    """One progress bar."""
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:
-        """Move on; ``note`` replaces the text behind the bar."""
+        """Advance by ``steps``; ``note`` replaces the text after the bar."""
 
 
 class Progress(Protocol):
-    """Where long work reports to."""
+    """Interface to which long-running work reports its progress."""
 
     def task(self, description: str, total: int) -> Task:
         """A new bar of ``total`` steps."""
 
     def say(self, message: str) -> None:
-        """One line that stays."""
+        """Print one line."""
 
 
 class _Quiet:
@@ -38,7 +38,7 @@ class _Quiet:
 
 
 class QuietProgress:
-    """Reports nothing."""
+    """Progress that shows nothing."""
 
     def task(self, description: str, total: int) -> Task:
         """A bar that shows nothing."""
@@ -54,14 +54,14 @@ class _Bar:
         self._id = bars.add_task(description, total=total, note="")
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:
-        """Move the bar on."""
+        """Advance the bar."""
         if note:
             self._bars.update(self._id, note=note)
         self._bars.advance(self._id, steps)
 
 
 class _Lines:
-    """A bar for logs: a line at the start, one every ``LINE_SECONDS``, one at the end."""
+    """Progress as log lines: one at the start, one every ``LINE_SECONDS``, one at the end."""
 
     def __init__(self, say: Callable[[str], None], description: str, total: int) -> None:
         self._say, self._description, self._total = say, description, total
@@ -69,7 +69,7 @@ class _Lines:
         say(description)
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:
-        """Count, and say so now and then."""
+        """Count the steps; print a line from time to time."""
         self._done += steps
         ended = steps > 0 and self._done == self._total
         if ended or time.monotonic() - self._said > LINE_SECONDS:
@@ -78,7 +78,7 @@ class _Lines:
 
 
 class TerminalProgress:
-    """Bars drawn by rich; on a stream that is no terminal, lines."""
+    """Bars drawn by rich; log lines if the stream is not a terminal."""
 
     def __init__(self, bars: RichProgress) -> None:
         self._bars = bars

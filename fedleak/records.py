@@ -1,4 +1,4 @@
-"""JSON records and how files are written; light, so that whoever only reads results loads no torch."""
+"""JSON records and atomic writes; imports no torch, so that reading results is fast."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import AliasChoices, BaseModel, ConfigDict
 
 ENCODED_BYTES = AliasChoices("encoded_bytes", "bytes_per_update")
-"""Names under which the encoded size of an update is read: results before 0.2 have the second one."""
+"""Accepted keys for the encoded size of an update; results written before 0.2 use the second one."""
 
 
 class Record(BaseModel):
@@ -18,7 +18,7 @@ class Record(BaseModel):
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace ``path`` with ``text`` (UTF-8); readers see the old file or the new one."""
+    """Replace the content of ``path`` with ``text`` (UTF-8); readers see either the old file or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8", errors="replace") as file:
         file.write(text)

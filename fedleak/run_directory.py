@@ -1,4 +1,4 @@
-"""Where a run keeps its files, who may write there, and the content hashes by which finished work is found."""
+"""The run directory: its files, its lock, and the content hashes that identify finished work."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class RunDirectory:
 
     @property
     def transcript(self) -> Path:
-        """What the adversary observed."""
+        """Folder of what the adversary observed."""
         return self.root / "transcript"
 
     @property
     def truth(self) -> Path:
-        """What it may never see."""
+        """Folder of the ground truth, which the adversary never sees."""
         return self.root / "truth"
 
     @property
@@ -48,15 +48,15 @@ class RunDirectory:
         """The resolved scenario of the run, with ``path=value`` overrides.
 
         Raises:
-            InputError: if this is no run directory, or an override is wrong.
+            InputError: if this is not a run directory, or an override is wrong.
         """
         path = self.root / SCENARIO
         if not path.is_file():
-            raise InputError("RUN_DIR", str(self.root), "no fedleak run is there (scenario.yaml is missing)")
+            raise InputError("RUN_DIR", str(self.root), "not a fedleak run directory (scenario.yaml is missing)")
         return load_scenario(path, overrides=overrides)
 
     def check(self, scenario: Scenario, *, force: bool) -> None:
-        """Make sure that ``scenario`` may be run here; write nothing.
+        """Check that ``scenario`` may be run here; write nothing.
 
         Raises:
             InputError: if the directory holds another run, or files that are not fedleak's.
@@ -68,11 +68,11 @@ class RunDirectory:
         if foreign and SCENARIO not in present:
             raise InputError("--out", str(self.root), f"it holds other files ({foreign[0]}); choose another")
         if SCENARIO in present and not force and not self._same(scenario):
-            raise InputError("--out", str(self.root), "it holds the run of another scenario; --force replaces it")
+            raise InputError("--out", str(self.root), "it holds a run of another scenario; --force replaces it")
 
     @contextmanager
     def claim(self, scenario: Scenario, *, force: bool) -> Iterator[None]:
-        """Lock the directory for ``scenario`` while the block runs; ``force`` removes what an earlier run left.
+        """Lock the directory for ``scenario`` inside the block; ``force`` removes the files of an earlier run.
 
         Raises:
             InputError: as ``check`` and ``lock``.
@@ -95,7 +95,7 @@ class RunDirectory:
             return False
 
     def clear(self) -> None:
-        """Remove what fedleak wrote, and nothing else; the scenario, by which a run is known, goes last."""
+        """Remove the files that fedleak wrote and no others; the scenario, which marks a run, is removed last."""
         for name in OWN_FOLDERS:
             shutil.rmtree(self.root / name, ignore_errors=True)
         for name in (*OWN_FILES, SCENARIO):
@@ -103,10 +103,10 @@ class RunDirectory:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other fedleak processes out of the directory while the block runs.
+        """Keep other fedleak processes out of the directory inside the block.
 
         Raises:
-            InputError: if one is already at work there.
+            InputError: if another process is already working there.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with sole_lock(self.root / LOCK, option="RUN_DIR"):
@@ -114,31 +114,31 @@ class RunDirectory:
 
 
 def _harmless(name: str) -> bool:
-    """Whether a file may lie in a directory in which no run has begun: the lock, or an unfinished scenario."""
+    """Whether a file may exist in a directory without a run: the lock, or a half-written scenario."""
     return name == LOCK or name.startswith(f".{SCENARIO}.")
 
 
 def federation_fingerprint(scenario: Scenario) -> str:
     """Content hash of everything that a transcript depends on."""
     raw = scenario.model_dump(mode="json", include={"seed", "dataset", "model", "federation", "adversary"})
-    if scenario.task != CLASSIFICATION:  # what came before there was a choice keeps its fingerprint
+    if scenario.task != CLASSIFICATION:  # runs recorded before tasks existed keep their fingerprint
         raw["task"] = scenario.task.model_dump(mode="json")
     raw["federation"].pop("engine")
     for key in ("level", "grants", "label_inference"):
         raw["adversary"].pop(key)
     recorded = sorted(name for name in scenario.adversary.granted if CAPABILITIES[name].by_name)
-    extra = {"recorded": recorded} if recorded else {}  # nothing else that is granted changes a transcript
+    extra = {"recorded": recorded} if recorded else {}  # other grants do not change a transcript
     return digest_of({"transcript": VERSION, **extra, **raw})
 
 
 def scenario_fingerprint(scenario: Scenario) -> str:
     """Content hash of a whole scenario, without the engine."""
     raw = scenario.model_dump(mode="json", exclude={"budgets", "budget", "description"})
-    if scenario.task != CLASSIFICATION:  # what came before there was a choice keeps its fingerprint
+    if scenario.task != CLASSIFICATION:  # runs recorded before tasks existed keep their fingerprint
         raw["task"] = scenario.task.model_dump(mode="json")
     raw["federation"].pop("engine")
     raw["metrics"] = {n: value for n, value in raw["metrics"].items() if type(scenario.metrics).leaves_trace(n, value)}
-    for name in ("analyses", "theory"):  # as for metrics: what is not asked for leaves no trace
+    for name in ("analyses", "theory"):  # as for metrics: unused settings do not change the hash
         if not raw[name]:
             raw.pop(name)
     return digest_of(raw)

@@ -1,7 +1,7 @@
-"""Independent random generators, each derived by name from the one seed of a scenario.
+"""Independent random generators, each derived by name from the scenario's seed.
 
-A name such as ``("client", round, partition)`` always gives the same stream, whatever was drawn before it, so
-the order in which clients reply, the number of workers and a resumed run change nothing.
+A name such as ``("client", round, partition)`` always gives the same stream, whatever was drawn before. Results
+therefore do not depend on the order in which clients reply, on the number of workers, or on whether a run was resumed.
 """
 
 from __future__ import annotations

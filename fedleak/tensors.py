@@ -7,6 +7,6 @@ from collections.abc import Mapping
 from torch import Tensor
 
 Tensors = dict[str, Tensor]
-"""Of one's own."""
+"""Mutable mapping, owned by the holder."""
 NamedTensors = Mapping[str, Tensor]
-"""To read only."""
+"""Read-only mapping."""

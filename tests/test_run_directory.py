@@ -29,7 +29,7 @@ def test_the_same_scenario_may_go_on(tmp_path: Path) -> None:
 def test_another_scenario_needs_force(tmp_path: Path) -> None:
     run = run_federation(tmp_path / "run", scenario())
     before = tree(run.root)
-    with pytest.raises(InputError, match=r"it holds the run of another scenario; --force replaces it"):
+    with pytest.raises(InputError, match=r"it holds a run of another scenario; --force replaces it"):
         run.check(scenario(seed=1), force=False)
     assert tree(run.root) == before
     with run.claim(scenario(seed=1), force=True):

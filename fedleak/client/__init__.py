@@ -1,1 +1,1 @@
-"""What a client does: train, keep private, augment, guard itself, and what it does to an update before sharing it."""
+"""The client: local training, differential privacy, augmentation, guards, and post-processing of updates."""

@@ -13,21 +13,21 @@ from fedleak.component import Settings
 
 
 class ClientLevelDp(Settings):
-    """DP-FedAvg: whether a client took part is hidden (McMahan et al. 2018, arXiv 1710.06963)."""
+    """DP-FedAvg: hides whether a client took part (McMahan et al. 2018, arXiv 1710.06963)."""
 
     noise: Literal["central", "local"] = "central"
-    """``central``: the server, which sees clipped updates and must be trusted, adds noise to their mean (Flower's
-    strategy). ``local``: every client adds noise to its own update, so that the server need not be trusted."""
+    """``central``: a trusted server, which sees the clipped updates, adds noise to their mean (Flower's strategy).
+    ``local``: every client adds noise to its own update, so that the server need not be trusted."""
     max_norm: float = Field(gt=0)
     """Euclidean norm to which each client clips its update, after any other post-processing."""
     noise_multiplier: float = Field(ge=0)
     """Standard deviation of the noise in units of ``max_norm``: on the sum of updates (central), or on each (local)."""
     delta: float = Field(default=1e-5, gt=0, lt=1)
-    """At which epsilon is stated."""
+    """Delta at which epsilon is reported."""
 
     @property
     def steps(self) -> tuple[PostProcess, ...]:
-        """What a client does to its update for it, last of all."""
+        """Post-processing steps that every client appends to its own."""
         clipping = L2Clipping(max_norm=self.max_norm)
         if self.noise == "central":
             return (clipping,)

@@ -15,4 +15,4 @@ class DpSgd(Settings):
     noise_multiplier: float = Field(ge=0)
     """Standard deviation of the noise on the sum of gradients, in units of ``max_norm`` (the paper's sigma)."""
     delta: float = Field(default=1e-5, gt=0, lt=1)
-    """At which epsilon is stated."""
+    """Delta at which epsilon is reported."""

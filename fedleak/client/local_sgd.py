@@ -1,4 +1,4 @@
-"""Local SGD as clients do it and as attacks replay it: one rule, differentiable, on named tensors."""
+"""Local SGD, shared by clients and by attacks that replay it: one differentiable step on named tensors."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ else:
 
 
 class LocalSgd(Settings):
-    """What stochastic gradient descent does beside following the gradient; plain SGD unless told.
+    """Options of local SGD: momentum, weight decay and schedule; the default is plain SGD.
 
-    Momentum starts from nothing in every round.
+    Momentum starts from zero in every round.
     """
 
     momentum: float = Field(default=0.0, ge=0, lt=1)
     nesterov: bool = False
     weight_decay: float = Field(default=0.0, ge=0)
-    """Of all parameters, added to the gradient."""
+    """L2 weight decay of all parameters, added to the gradient."""
     schedule: ScheduleChoice = Field(default={"kind": "constant"}, validate_default=True)
 
     @model_validator(mode="after")
@@ -39,7 +39,7 @@ class LocalSgd(Settings):
         return [learning_rate * self.schedule.factor(step, steps=steps) for step in range(steps)]
 
     def reach(self, steps: int) -> float:
-        """How far ``steps`` steps of learning rate one go against a gradient that stays one, without decay."""
+        """Distance covered by ``steps`` steps of learning rate one with a constant gradient of one, without decay."""
         velocity = distance = 0.0
         for rate in self.rates(1.0, steps):
             velocity = self.momentum * velocity + 1
@@ -53,12 +53,12 @@ PLAIN_SGD = LocalSgd()
 def sgd_step(
     parameters: Tensors, gradient: Tensors, velocity: Tensors, *, rate: float, settings: LocalSgd
 ) -> tuple[Tensors, Tensors]:
-    """New parameters and velocity after one step, as ``torch.optim.SGD`` takes it.
+    """New parameters and velocity after one step, equal to ``torch.optim.SGD``.
 
     Args:
         parameters, gradient: name -> tensor.
-        velocity: from the step before; empty before the first one, and without momentum.
-        rate: of this step.
+        velocity: velocity after the previous step; empty before the first step, and without momentum.
+        rate: learning rate of this step.
     """
     momentum, decay = settings.momentum, settings.weight_decay
     if decay:

@@ -1,7 +1,7 @@
-"""What a client computes: gradients (FedSGD) and local training (FedAvg), for many batches at once.
+"""Client computation: gradients (FedSGD) and local training (FedAvg), for many batches at once.
 
-``torch.func.vmap`` runs independent batches side by side: the compromised client answers thousands of injected
-batches with the very code that answers one.
+``torch.func.vmap`` runs independent batches in parallel: the compromised client computes thousands of injected batches
+with the same code as a single one.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class LocalTraining:
 
     Attributes:
         protocol: ``fedsgd`` shares the gradient of the mean loss, ``fedavg`` the new weights minus the old ones.
-        batch_size, epochs, learning_rate: of local SGD (``fedavg`` only).
+        batch_size, epochs, learning_rate: settings of local SGD (``fedavg`` only).
         train_mode: run normalisation and dropout layers in training mode.
         sgd: momentum, weight decay and schedule of local SGD.
-        frozen: patterns of the parameters that local SGD leaves as they are.
-        task: what is learnt.
+        frozen: patterns of the parameters that local SGD does not train.
+        task: the learning task.
     """
 
     protocol: str
@@ -70,11 +70,11 @@ def compute_updates(
     """Updates of ``n`` independent clients' batches from one common model.
 
     Args:
-        model: architecture, parameters and buffers; left unchanged.
+        model: architecture, parameters and buffers; not changed.
         images: normalised, ``(n, M, C, H, W)``.
-        targets: of the images, ``(n, M, ...)``, as the loss of the task takes them.
-        training: what to compute.
-        seed: of mini-batch order and dropout.
+        targets: targets of the images, ``(n, M, ...)``, as the loss of the task takes them.
+        training: settings of the local training.
+        seed: seed of mini-batch order and dropout.
     """
     parameters = {name: p.detach() for name, p in model.named_parameters()}
     buffers = {name: b.detach() for name, b in model.named_buffers()}
@@ -99,11 +99,11 @@ def compute_updates(
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts)  # one group is spared the copy
+    return parts[0] if len(parts) == 1 else torch.cat(parts)  # a single group needs no copy
 
 
 def mini_batches(samples: int, training: LocalTraining, seed: int) -> list[Tensor]:
-    """Positions of the images that each local step takes: every epoch another permutation."""
+    """Indices of the images in each local step; every epoch uses a new permutation."""
     if training.protocol == "fedsgd":
         return [torch.arange(samples)]
     generator = seeds.torch_generator(seed, "order")
@@ -115,7 +115,7 @@ def mini_batches(samples: int, training: LocalTraining, seed: int) -> list[Tenso
 
 @dataclass(frozen=True)
 class _Work:
-    """What all batches of a call have in common: where they start, and the places of each local step's images."""
+    """Data shared by all batches of a call: initial parameters, and image indices of each local step."""
 
     model: nn.Module
     parameters: Tensors
@@ -141,7 +141,7 @@ class _Work:
         return {name: p for name, p in self.parameters.items() if not fits(name, self.training.frozen)}
 
     def _loss(self, trained: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
-        # Normalisation layers write into the buffers they are given: these are this batch's own.
+        # Normalisation layers write into the buffers; these belong to this batch only.
         outputs = functional_call(self.model, (self.parameters | trained, buffers), (x,))
         return self.training.task.loss(outputs, y), buffers
 
@@ -154,7 +154,7 @@ def _group(work: _Work, buffers: Tensors, images: Tensor, targets: Tensor) -> Sh
         if quick is not None:
             return quick[0], {}, quick[1]
 
-    if len(images) == 1:  # autograd is quicker than functional gradients, where there is nothing to run side by side
+    if len(images) == 1:  # for a single batch autograd is faster than functional gradients
         own = {name: b.clone() for name, b in buffers.items()}
         update = work.update(_autograd, own, images[0], targets[0])
         return _stacked(update[0]), _stacked(update[1]), update[2][None]
@@ -175,7 +175,7 @@ def _functional(loss: Loss, trained: Tensors, buffers: Tensors, x: Tensor, y: Te
 
 
 def _autograd(loss: Loss, trained: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> Gradients:
-    """The same for one batch."""
+    """Gradient, loss and new buffers of one batch, by autograd."""
     leaves = {name: weight.detach().requires_grad_() for name, weight in trained.items()}
     value, new = loss(leaves, buffers, x, y)
     gradients = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)  # zero where unused

@@ -1,8 +1,8 @@
 """Gradients of many independent batches from one common model, layer by layer.
 
-One forward and one backward pass serve all batches; then each layer's weight gradients follow from its inputs and the
-gradients of its outputs, kept apart by batch (Goodfellow 2015, arXiv 1510.01799; for convolutions as one grouped
-convolution, Rochette et al. 2019, arXiv 1912.06015). Faster than ``torch.func.vmap`` for small networks on CPUs.
+One forward and one backward pass cover all batches. Each layer's weight gradients per batch are then computed from its
+inputs and its output gradients (Goodfellow 2015, arXiv 1510.01799; for convolutions as one grouped convolution,
+Rochette et al. 2019, arXiv 1912.06015). Faster than ``torch.func.vmap`` for small networks on CPUs.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from fedleak.tensors import Tensors
 
 @dataclass(frozen=True)
 class _Call:
-    """What went into a layer, ``(n * B, ...)``, and where in the graph its output was made.
+    """Input of a layer call, ``(n * B, ...)``, and the gradient edge of its output.
 
-    The edge stands for the output even where an activation behind overwrites it in place.
+    The edge identifies the output even if a later activation overwrites it in place.
     """
 
     name: str
@@ -32,7 +32,7 @@ class _Call:
 
 
 def weighted_layers(model: nn.Module) -> dict[str, nn.Linear | nn.Conv2d] | None:
-    """Layers by name, if linear and plain convolutional layers hold all of the model's parameters; else None."""
+    """Layers by name if all parameters of the model are in linear or plain convolutional layers; else None."""
     layers = {}
     for name, module in model.named_modules():
         if not list(module.parameters(recurse=False)):
@@ -55,15 +55,15 @@ def per_batch_gradients(
     """Gradients of each batch's mean loss.
 
     Args:
-        model: in evaluation mode; left unchanged.
-        layers: from ``weighted_layers``.
+        model: the model in evaluation mode; not changed.
+        layers: result of ``weighted_layers``.
         images: ``(n, B, C, H, W)``.
         targets: ``(n, B, ...)``, as the loss of the task takes them.
-        task: what is learnt.
+        task: the learning task.
 
     Returns:
-        Name -> ``(n, *shape)``, and the losses ``(n,)``; None if the model calls a layer not exactly once, or on
-        something other than plain feature vectors and maps.
+        Name -> ``(n, *shape)``, and the losses ``(n,)``; None if the model does not call every layer exactly once, or
+        calls one on inputs other than plain feature vectors and maps.
     """
     count = len(images)
     calls, outputs = _forward(model, layers, images.flatten(0, 1))
@@ -98,7 +98,7 @@ def _forward(model: nn.Module, layers: dict[str, nn.Linear | nn.Conv2d], images:
 
 
 def _weight(call: _Call, d: Tensor, count: int) -> Tensor:
-    """``(n, *weight shape)`` from the gradient of the outputs ``(n * B, ...)``."""
+    """Weight gradients ``(n, *weight shape)`` from the output gradients ``(n * B, ...)``."""
     layer, inputs = call.layer, call.inputs
     d, inputs = (t.reshape(count, -1, *t.shape[1:]) for t in (d, inputs))
     if isinstance(layer, nn.Linear):

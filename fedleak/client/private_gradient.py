@@ -1,4 +1,4 @@
-"""Example-level differential privacy: clipped per-example gradients under Gaussian noise."""
+"""Example-level differential privacy: clipped per-example gradients plus Gaussian noise."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def private_gradient(
     """The noisy mean of clipped per-example gradients (Abadi et al. 2016, arXiv 1607.00133, algorithm 1).
 
     Args:
-        model: in which nothing mixes examples, such as batch statistics; left unchanged.
+        model: a model without layers that mix examples, such as batch statistics; not changed.
         images: normalised, ``(M, C, H, W)``.
-        targets: of the images, ``(M, ...)``, as the loss of the task takes them.
-        settings: bound and noise.
-        generator: of the noise.
-        task: what is learnt.
+        targets: targets of the images, ``(M, ...)``, as the loss of the task takes them.
+        settings: clipping bound and noise.
+        generator: random generator of the noise.
+        task: the learning task.
 
     Returns:
         Name -> ``(sum of clipped gradients + N(0, (noise_multiplier * max_norm)^2)) / M``, and the mean loss.

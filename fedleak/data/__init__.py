@@ -1,1 +1,1 @@
-"""Images: where they come from, how they are dealt to clients, how clients' images differ from public ones."""
+"""Image data: sources, partitions among clients, and shifts between private and public images."""

@@ -1,4 +1,4 @@
-"""How private a federation is, by Opacus' accountant."""
+"""Privacy accounting of a federation with Opacus' RDP accountant."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_accountant(federation: Federation) -> None:
-    """Fail before a federation runs that could not be accounted for.
+    """Check that the accountant is installed if the federation needs it, before anything runs.
 
     Raises:
         InputError: if one of its settings needs Opacus, which is not installed.
@@ -32,17 +32,17 @@ def check_accountant(federation: Federation) -> None:
             import opacus  # noqa: F401
         except ImportError as error:
             raise InputError(
-                path, settings.model_dump(), f"its accountant is Opacus': pip install 'fedleak[dp]' ({error})"
+                path, settings.model_dump(), f"privacy accounting needs Opacus: pip install 'fedleak[dp]' ({error})"
             ) from error
 
 
 def epsilon(*, noise_multiplier: float, sample_rate: float, steps: int, delta: float) -> float:
-    """Epsilon at ``delta`` of so many steps of the sampled Gaussian mechanism (Mironov et al. 2019, arXiv 1908.10530).
+    """Epsilon at ``delta`` after ``steps`` of the sampled Gaussian mechanism (Mironov et al. 2019, arXiv 1908.10530).
 
     Args:
-        noise_multiplier: noise in units of the clipping bound; 0 gives infinity.
-        sample_rate: share of the examples (or clients) that go into a step, in (0, 1].
-        steps: in which one may take part; 0 gives 0.
+        noise_multiplier: standard deviation of the noise in units of the clipping bound; 0 gives infinity.
+        sample_rate: share of the examples (or clients) that take part in a step, in (0, 1].
+        steps: number of steps; 0 gives 0.
         delta: probability of failure.
     """
     if steps == 0:
@@ -57,13 +57,13 @@ def epsilon(*, noise_multiplier: float, sample_rate: float, steps: int, delta: f
 
 
 def account(settings: DpSgd, *, held: Sequence[int], batch_size: int, rounds: Sequence[Sequence[int]]) -> PrivacyRecord:
-    """The least private client of a federation.
+    """Example-level privacy of the client with the largest epsilon.
 
-    Batches are drawn without replacement; as is common, they are accounted for as Poisson samples of the same rate.
+    Batches are drawn without replacement; as is common, they are accounted for as Poisson samples with the same rate.
 
     Args:
-        settings: bound and noise.
-        held: examples of each client.
+        settings: clipping bound and noise.
+        held: number of examples of each client.
         batch_size: examples in an update.
         rounds: the clients that take part in each round.
     """
@@ -86,15 +86,16 @@ def account(settings: DpSgd, *, held: Sequence[int], batch_size: int, rounds: Se
 
 
 def account_clients(settings: ClientLevelDp, *, clients: int, rounds: Sequence[Sequence[int]]) -> PrivacyRecord:
-    """The least private client of a federation, as a whole.
+    """Client-level privacy of the client with the largest epsilon.
 
-    Central noise hides whether a client is there: one update of norm ``max_norm`` more or less, and nobody outside
-    knows who was sampled (accounted for as Poisson samples of the same rate). Local noise hides which update a client
-    sent from one who sees that it sent one: two of them may be ``2 max_norm`` apart, and sampling helps nobody.
+    Central noise hides whether a client takes part: neighbouring sums differ by one update of norm ``max_norm``, and
+    the sampled clients are secret (accounted for as Poisson samples with the same rate). Local noise hides which
+    update a client sent from an observer who sees that it sent one: two updates may be ``2 max_norm`` apart, and
+    sampling gives no amplification.
 
     Args:
-        settings: bound and noise.
-        clients: of the federation.
+        settings: clipping bound and noise.
+        clients: number of clients of the federation.
         rounds: the clients that take part in each round.
     """
     central = settings.noise == "central"

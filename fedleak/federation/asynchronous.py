@@ -1,4 +1,4 @@
-"""The asynchronous server: late updates aggregated one by one, as the scenario's rule says."""
+"""The asynchronous server: aggregates late updates by the scenario's aggregation rule."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from fedleak.tensors import NamedTensors
 
 
 class AsynchronousServer(UpdateAveraging):
-    """Aggregates by a rule of ``fedleak.server.aggregation`` instead of by the mean.
+    """Aggregates by a rule of ``fedleak.server.aggregation`` instead of the mean.
 
     Args:
         rule: the rule.
-        memory: what it kept from the last round; brought up to date by every aggregation.
+        memory: state of the rule after the last round; updated by every aggregation.
         settings: as ``UpdateAveraging``.
     """
 

@@ -1,4 +1,4 @@
-"""The adversary's tap: a strategy around the honest one that sees every reply first and records the victims'."""
+"""The adversary's tap: a strategy that wraps the honest one, sees every reply first and records the victims'."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fedleak.transcript.manifest import Status, UpdateRecord
 
 @dataclass(frozen=True)
 class ExpectedUpdate:
-    """One update that is to be recorded: its row in the transcript, who sends it when, on which model version."""
+    """One update to be recorded: its transcript row, round, client and model version."""
 
     row: int
     round: int
@@ -30,31 +30,31 @@ class ExpectedUpdate:
 
 RecordUpdate = Callable[[ExpectedUpdate, Reply], None]
 Craft = Callable[[int, int, NamedTensors], NamedTensors | None]
-"""(round, client, the model that it would be sent) -> what it is sent instead; None to leave it alone."""
+"""(round, client, broadcast model) -> the model sent to the client instead; None to leave it unchanged."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one client's update in a round."""
+    """Outcome of one client's update in a round."""
 
     client: int
     status: Status
     reason: str = ""
     samples: int | None = None
     lost: bool = False
-    """The engine lost the worker, or never heard from it again."""
+    """Whether the worker died or never replied."""
 
 
 class ChannelTap(Strategy):
-    """Wraps the server's strategy and stays outermost.
+    """Strategy that wraps the server's own; always the outermost one.
 
     Args:
         inner: the honest server's strategy.
         clients: Flower node id -> partition id.
         expected: round -> updates to record.
         record: stores one victim's update.
-        craft: changes what a client is sent.
-        record_sent: stores what a client was sent instead of the broadcast model: (round, client, model).
+        craft: changes the model sent to a client.
+        record_sent: stores the model that a client got instead of the broadcast one: (round, client, model).
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ChannelTap(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Pass the server's messages on, crafted where the adversary crafts, and remember who was asked."""
+        """Pass the server's messages on, with crafted models if there are any, and remember the addressed clients."""
         messages = list(self._inner.configure_train(server_round, arrays, config, grid))
         self._asked = [self._clients[message.metadata.dst_node_id] for message in messages]
         for client, message in zip(self._asked, messages, strict=True):
@@ -94,10 +94,10 @@ class ChannelTap(Strategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Record, drop what is unusable, and hand the rest to the server in the order of the partitions.
+        """Record the victims' updates, drop unusable replies, and pass the rest to the server in partition order.
 
         Raises:
-            WorkerLostError: if no reply is usable and a worker is gone.
+            WorkerLostError: if no reply is usable and a worker died.
             FederationError: if no reply is usable.
         """
         by_client = {self._clients[reply.metadata.src_node_id]: reply for reply in replies}
@@ -117,7 +117,7 @@ class ChannelTap(Strategy):
         return self._inner.aggregate_train(server_round, usable)
 
     def update_records(self, server_round: int) -> tuple[UpdateRecord, ...]:
-        """The transcript's entries for the round that was aggregated last."""
+        """Transcript entries of the last aggregated round."""
         by_client = {delivery.client: delivery for delivery in self.deliveries}
         return tuple(
             UpdateRecord(
@@ -136,7 +136,7 @@ class ChannelTap(Strategy):
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Evaluation is the server's own; clients are not asked."""
+        """No messages: the server evaluates, not the clients."""
         return []
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:

@@ -49,10 +49,10 @@ def _module(factory: NetworkFactory) -> nn.Module:
 
 
 def _prepare(message: Message, context: Context) -> tuple[Instruction, nn.Module]:
-    """What to do, and the model with the broadcast weights (and the client's own buffers, where it keeps them).
+    """The instruction, and the model with the broadcast weights (and the client's local buffers, if it keeps any).
 
     Raises:
-        CraftedModelError: if one of the client's guards finds the model crafted.
+        CraftedModelError: if one of the client's guards detects a crafted model.
     """
     told = instruction_of(message)
     device = torch.device("cuda" if told.gpu else "cpu")
@@ -68,7 +68,7 @@ def _prepare(message: Message, context: Context) -> tuple[Instruction, nn.Module
 
 
 def _augment(told: Instruction, images: Tensor, labels: Tensor, *, origin: str, client: int) -> tuple[Tensor, Tensor]:
-    """What the client trains on: images ``(n, M, C, H, W)`` in [0, 1] and their targets, of labels ``(n, M)``."""
+    """Training images ``(n, M, C, H, W)`` in [0, 1] after augmentation, and targets for labels ``(n, M)``."""
     steps, task = told.client.augment, told.task
     if not steps:
         return images, task.targets(labels, told.classes)
@@ -96,7 +96,8 @@ def _compute(
     """Updates for raw images ``(n, M, C, H, W)`` uint8 and labels ``(n, M)``.
 
     Args:
-        training: other local training than the instruction's; without what clients do to their updates at the source.
+        training: local training to use instead of the instruction's; then the batch-dependent post-processing is
+            skipped.
     """
     device = next(model.parameters()).device
     pixels = to_unit(np.ascontiguousarray(images))
@@ -117,7 +118,7 @@ def _compute(
 def _at_source(
     steps: Sequence[PostProcess], model: nn.Module, images: Tensor, tensors: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Updates of batches ``(n, M, C, H, W)`` after those steps that look at the batch."""
+    """Updates of batches ``(n, M, C, H, W)`` after the post-processing steps that need the batch."""
     for step in (step for step in steps if step.needs_batch):
         single = [{name: tensor[i] for name, tensor in tensors.items()} for i in range(len(images))]
         processed = [step.at_source(u, model=model, images=batch) for u, batch in zip(single, images, strict=True)]
@@ -133,7 +134,7 @@ def _private(
     settings: DpSgd,
     generators: list[torch.Generator],
 ) -> Updates:
-    """Private gradients of batches ``(n, M, C, H, W)``, each with a generator of its own."""
+    """Private gradients of batches ``(n, M, C, H, W)``, each with its own generator."""
     private = [
         private_gradient(model, x, y, settings=settings, generator=generator, task=told.task)
         for x, y, generator in zip(images, targets, generators, strict=True)
@@ -145,7 +146,7 @@ def _private(
 def _drift(
     told: Instruction, model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64], client: int
 ) -> None:
-    """Train the model on the client's own images, where the scenario says so; normalisation statistics stay."""
+    """Train the model on the client's images if the scenario has drift; normalisation statistics do not change."""
     drift = told.client.drift
     if drift is None or drift.epochs == 0:
         return
@@ -168,7 +169,7 @@ def _drift(
 
 
 def _batch_statistics(told: Instruction, model: nn.Module, images: NDArray[np.uint8]) -> dict[str, Tensor]:
-    """What normalisation layers see of all images ``(M, C, H, W)`` before any local step."""
+    """Input statistics of the normalisation layers for images ``(M, C, H, W)``, before any local step."""
     device = next(model.parameters()).device
     pixels = to_unit(np.ascontiguousarray(images), device)
     was_training = model.training
@@ -185,12 +186,12 @@ def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _the_one(stacked: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The only one of stacked updates ``(1, *shape)``."""
+    """The single update in a stack ``(1, *shape)``."""
     return {name: tensor[0] for name, tensor in _on_cpu(stacked).items()}
 
 
 def postprocess_mod(message: Message, context: Context, call_next: Callable[[Message, Context], Message]) -> Message:
-    """Flower mod: post-process every update in the reply, the one of a round or the many of an injection."""
+    """Flower mod: post-process every update in the reply, one in a round or several in an injection."""
     reply = call_next(message, context)
     told = instruction_of(message)
     if not told.client.postprocess:
@@ -210,7 +211,7 @@ def postprocess_mod(message: Message, context: Context, call_next: Callable[[Mes
 def _processed(
     told: Instruction, context: Context, update: dict[str, Tensor], origin: str, number: int
 ) -> dict[str, Tensor]:
-    """One update as it is shared, with draws of its own."""
+    """One update after post-processing, with its own random stream."""
     generator = seeds.torch_generator(
         told.seed, "postprocess", origin, context_id(context), told.round, told.first_pair + number
     )
@@ -222,7 +223,7 @@ def _processed(
 def _share_with_feedback(
     told: Instruction, context: Context, update: dict[str, Tensor], generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """The compressed update; what it leaves out stays with the node, unless the update is not finite."""
+    """The compressed update; the residual is kept on the node, unless it is not finite."""
     held = context.state.array_records.get(RESIDUAL)
     residual = held.to_torch_state_dict() if held is not None else {}
     shared, left_over = share_with_feedback(told.client.postprocess, update, residual, generator=generator)
@@ -232,7 +233,7 @@ def _share_with_feedback(
 
 
 def context_id(context: Context) -> int:
-    """The partition that this node holds."""
+    """Partition id of this node."""
     return int(context.node_config["partition-id"])
 
 
@@ -247,14 +248,14 @@ def _provoke_fault(told: Instruction) -> None:
 
 @app.query("whoami")
 def whoami(message: Message, context: Context) -> Message:
-    """Tell which partition this node holds; Flower's node ids are random."""
+    """Reply with the partition id of this node; Flower's node ids are random."""
     identity = ConfigRecord({"partition-id": context_id(context)})
     return Message(RecordDict({"identity": identity}), reply_to=message)
 
 
 @app.train(mods=[secure_aggregation_mod, postprocess_mod])  # the last one is the innermost
 def train(message: Message, context: Context) -> Message:
-    """Compute this round's update from the client's own images."""
+    """Compute the update of this round from the client's images."""
     told, model = _prepare(message, context)
     _provoke_fault(told)
     client = context_id(context)
@@ -282,7 +283,7 @@ def train(message: Message, context: Context) -> Message:
 
 @app.query("inject", mods=[postprocess_mod])
 def inject(message: Message, context: Context) -> Message:
-    """Answer the adversary's batches, fed in through this client's channel, as if they were its own data."""
+    """Compute updates for the adversary's injected batches as if they were the client's own data."""
     told, model = _prepare(message, context)
     images, labels = injected_batches(message)
     seed = seeds.derive(told.seed, "inject", told.round, told.first_pair)

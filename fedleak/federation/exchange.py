@@ -1,4 +1,4 @@
-"""Sending messages over a Flower grid and waiting for the replies, interruptibly."""
+"""Sending messages over a Flower grid and waiting for the replies, with support for interruption."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StoppedError(FederationError):
 def exchange(grid: Grid, messages: Iterable[Message], *, timeout: float, stop: threading.Event) -> list[Message]:
     """Replies that arrive within ``timeout`` seconds; late ones are missing from the result.
 
-    A serial grid has all replies when the push returns, however long that took: look before giving up.
+    A serial grid has all replies when the push returns, however long that took, so replies are pulled at least once.
 
     Raises:
         StoppedError: as soon as ``stop`` is set.
@@ -46,7 +46,7 @@ def wait_for_nodes(grid: Grid, count: int, *, timeout: float, stop: threading.Ev
     """Node ids, once ``count`` of them have registered.
 
     Raises:
-        FederationError: if they do not within ``timeout`` seconds.
+        FederationError: if fewer registered within ``timeout`` seconds.
     """
     deadline = time.monotonic() + timeout
     while True:

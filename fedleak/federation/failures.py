@@ -1,4 +1,4 @@
-"""What Flower's error replies mean."""
+"""Interpretation of Flower's error replies."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ WRAPPED = "The above exception was the direct cause of the following exception"
 
 
 class WorkerLostError(FederationError):
-    """A Ray worker died and took the work with it; Flower never replaces one, a new engine has it back."""
+    """A Ray worker died and its work is lost; Flower does not replace workers, so the engine must be restarted."""
 
 
 def is_lost_worker(reason: str) -> bool:
-    """Whether a failure means that a Ray worker is gone."""
+    """Whether a failure means that a Ray worker died."""
     return any(name in reason for name in LOST_WORKER)
 
 
 def client_failure(reason: str, limit: int = 300) -> str:
-    """One line for an error reply: Flower and Ray wrap the client's traceback in theirs."""
+    """One-line reason of an error reply, without the tracebacks that Flower and Ray put around the client's."""
     if is_lost_worker(reason):
         return "the worker process died"
     inner = reason.replace("\\n", "\n").split(WRAPPED)[0]

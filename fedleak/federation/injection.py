@@ -19,9 +19,9 @@ from fedleak.transcript.layout import Layout
 from fedleak.transcript.writer import TranscriptWriter
 
 MESSAGE_BYTES = 16 * 2**20
-"""Aimed size of a reply."""
+"""Target size of a reply in bytes."""
 IN_FLIGHT = 4
-"""Messages at a time, so that several workers are busy and the driver holds few replies."""
+"""Messages in flight: enough to keep several workers busy, few enough to limit the driver's memory."""
 
 
 def gather_pairs(
@@ -40,11 +40,11 @@ def gather_pairs(
     """Feed the public images of ``pairs`` to the compromised client; append its answers to the transcript.
 
     Args:
-        grid, node: where the compromised client is.
-        plan: holds the public images and which go into each pair.
-        pairs: pairs to gather; those already in the transcript are skipped.
+        grid, node: the grid, and the node of the compromised client.
+        plan: holds the public images and the index of those in each pair.
+        pairs: pairs to gather; pairs already in the transcript are skipped.
         arrays: the global model of the round.
-        instruct: number of the first pair in a message -> what the client is to do.
+        instruct: number of the first pair in a message -> instruction for the client.
 
     Raises:
         WorkerLostError: if its worker died.

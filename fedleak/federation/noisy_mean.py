@@ -1,4 +1,4 @@
-"""The mean of a round's updates under the noise of central client-level privacy, by Flower's own strategy."""
+"""Mean of a round's updates with central client-level DP noise, added by Flower's own strategy."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class NoisyMean(FedAvg):
     """Flower's mean of clipped updates, plus N(0, (noise_multiplier * max_norm / n)^2) for ``n`` clients.
 
     Args:
-        settings: bound, noise; the clients clip.
-        seed: of the noise, which Flower draws from numpy's global stream.
+        settings: clipping bound and noise; the clients clip.
+        seed: seed of the noise, which Flower draws from numpy's global stream.
     """
 
     def __init__(self, settings: ClientLevelDp, *, seed: int) -> None:
@@ -27,7 +27,7 @@ class NoisyMean(FedAvg):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """For as many clients as have replied: with fewer of them each counts for more."""
+        """Aggregate with noise scaled to the number of clients that replied."""
         messages = list(replies)
         counts = [Reply.of(message).clients for message in messages]
         settings = self._settings

@@ -1,4 +1,4 @@
-"""What the transcript says of an update only because the scenario grants it by name."""
+"""Facts about an update that are recorded only if the scenario grants them by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fedleak.transcript.manifest import UpdateRecord
 
 
 def with_oracles(records: tuple[UpdateRecord, ...], plan: Plan, planned: PlannedRound) -> tuple[UpdateRecord, ...]:
-    """The records with true labels and the order of mini-batches, each where it is granted."""
+    """The records with true labels and mini-batch order added, each only if granted."""
     granted = plan.scenario.adversary.granted
     own = {update.client: plan.clients[update.client].labels[update.images] for update in planned.updates}
     extended = []
@@ -31,7 +31,7 @@ def with_oracles(records: tuple[UpdateRecord, ...], plan: Plan, planned: Planned
 
 
 def _by_class(record: UpdateRecord, labels: NDArray[np.int64], plan: Plan) -> tuple[tuple[int, ...], ...]:
-    """The client's mini-batches, its images numbered in the order of their classes."""
+    """The client's mini-batches, with its images numbered in class order."""
     scenario = plan.scenario
     rank = np.argsort(np.argsort(labels, kind="stable"), kind="stable")
     order = mini_batches(

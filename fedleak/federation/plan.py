@@ -1,4 +1,4 @@
-"""Everything about a federation that can be known, and checked, before it runs."""
+"""The plan of a federation: everything that is known and checked before it runs."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PlannedUpdate(ExpectedUpdate):
-    """One victim's update that will be recorded; ``images`` are places in the client's data.
+    """One victim's update to be recorded; ``images`` are indices into the client's data.
 
-    Behind secure aggregation all updates of a round are one sum, in one row.
+    Under secure aggregation all updates of a round form one sum, in one row.
     """
 
     images: Indices
@@ -36,40 +36,40 @@ class PlannedUpdate(ExpectedUpdate):
 
 @dataclass(frozen=True)
 class PlannedRound:
-    """Who takes part in a round, whose updates are recorded, and which pairs are gathered first."""
+    """Participants of a round, the updates to be recorded, and the pairs gathered before it."""
 
     number: int
     versions: Mapping[int, int]
-    """Those who take part, in order, each with the model version that its update is computed on."""
+    """Participating clients, in order, each with the model version that its update is computed on."""
     updates: tuple[PlannedUpdate, ...]
     pairs: range
 
     @property
     def clients(self) -> tuple[int, ...]:
-        """Who takes part."""
+        """Participating clients, in order."""
         return tuple(self.versions)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The dealt data and the schedule of a federation."""
+    """The partitioned data and the schedule of a federation."""
 
     scenario: Scenario
     splits: DatasetSplits
     public: LabelledImages
     clients: tuple[LabelledImages, ...]
     pair_index: Indices | None
-    """Public images in each pair, ``(P, B)``."""
+    """Indices of the public images in each pair, ``(P, B)``."""
     rounds: tuple[PlannedRound, ...]
 
     @property
     def recorded_updates(self) -> int:
-        """Rows that the transcript needs."""
+        """Number of update rows in the transcript."""
         return len({update.row for planned in self.rounds for update in planned.updates})
 
 
 def make_plan(scenario: Scenario) -> Plan:
-    """Load the data, deal it, and lay out every round.
+    """Load the data, partition it, and plan every round.
 
     Raises:
         InputError: if the scenario and its data do not fit together; nothing has been written.
@@ -84,7 +84,9 @@ def make_plan(scenario: Scenario) -> Plan:
     )
     if scenario.federation.clients > len(private):
         raise InputError(
-            "federation.clients", scenario.federation.clients, f"there are {len(private)} images for them; at most that"
+            "federation.clients",
+            scenario.federation.clients,
+            f"at most {len(private)}, the number of private images",
         )
     parts = scenario.federation.partition.split(
         private.labels, clients=scenario.federation.clients, seed=seeds.derive(scenario.seed, "partition")
@@ -112,13 +114,13 @@ def make_plan(scenario: Scenario) -> Plan:
 
 
 def initial_model(scenario: Scenario, splits: DatasetSplits) -> nn.Module:
-    """What the server broadcasts in the first round."""
+    """The model that the server broadcasts in the first round."""
     seed = seeds.derive(scenario.seed, "model")
     return network_factory(scenario, splits)(seed)
 
 
 def network_factory(scenario: Scenario, splits: DatasetSplits) -> NetworkFactory:
-    """Builds the network that the clients train."""
+    """Factory of the network that the clients train."""
     return scenario.model.factory(splits.input_shape, scenario.task.outputs(len(splits.class_names)))
 
 
@@ -135,7 +137,7 @@ def _check_model(scenario: Scenario, splits: DatasetSplits) -> None:
 
 
 def _check_steps(scenario: Scenario, model: nn.Module, splits: DatasetSplits) -> None:
-    """Post-processing that names layers must find them."""
+    """Check that the model has every layer that a post-processing step names."""
     for i, step in enumerate(scenario.federation.client.postprocess):
         try:
             step.check_model(model, torch.zeros(1, *splits.input_shape))
@@ -171,7 +173,7 @@ def _check_client_data(scenario: Scenario, client: int, held: int) -> None:
 
 
 def _pair_index(scenario: Scenario, public: int, held: int) -> Indices | None:
-    """Batches of public images: permutations end to end, every image used before any is used twice."""
+    """Batches of public images from consecutive permutations; each permutation draws an image at most once."""
     injection = scenario.adversary.injection
     if injection is None:
         return None
@@ -183,7 +185,7 @@ def _pair_index(scenario: Scenario, public: int, held: int) -> Indices | None:
         raise InputError(
             "adversary.injection.pairs",
             injection.pairs,
-            f"with one image a pair, {public} public images give at most {distinct} distinct pairs",
+            f"with one image per pair, {public} public images give at most {distinct} distinct pairs",
         )
     generator = seeds.numpy_generator(scenario.seed, "pairs")
     batches = public // per_pair

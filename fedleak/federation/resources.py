@@ -1,4 +1,4 @@
-"""Whether the machine has what a scenario's engine asks for; Flower and Ray would wait for ever, or just die."""
+"""Check that the machine has the resources that the engine asks for; Flower and Ray would hang or abort instead."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONNECT_SECONDS = 5.0
 
 
 def check_resources(engine: SimulationEngine) -> None:
-    """Refuse a scenario whose clients could never be scheduled; Flower would wait for ever.
+    """Reject an engine whose clients could never be scheduled; Flower would wait forever.
 
     Raises:
         InputError: naming the setting.
@@ -27,14 +27,14 @@ def check_resources(engine: SimulationEngine) -> None:
 
     cpus = engine.cpus or psutil.cpu_count() or 1
     if engine.client_cpus > cpus:
-        raise InputError("federation.engine.client_cpus", engine.client_cpus, f"this machine offers {cpus} CPUs")
+        raise InputError("federation.engine.client_cpus", engine.client_cpus, f"this machine has {cpus} CPUs")
     gpus = torch.cuda.device_count()
     if engine.client_gpus > gpus:
         raise InputError("federation.engine.client_gpus", engine.client_gpus, f"this machine has {gpus} GPUs")
 
 
 def _check_address(address: str) -> None:
-    """Ray itself ends the whole process when nobody answers."""
+    """Check that a Ray cluster answers at the address; Ray itself would end the whole process if none does."""
     host, separator, port = address.rpartition(":")
     if address == "auto":
         return

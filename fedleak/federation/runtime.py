@@ -1,7 +1,7 @@
 """Starting Flower: on Ray through its simulation engine, or serially in this process.
 
-This is the one file that knows how Flower is started; ``flwr.simulation.run_simulation`` is deprecated in favour of a
-command-line tool and has no successor in Python yet.
+This is the only file that starts Flower; ``flwr.simulation.run_simulation`` is deprecated in favour of a command-line
+tool and has no successor in Python yet.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OBJECT_STORE_BYTES = 512 * 2**20
 POLL_SECONDS = 0.2
 SHUTDOWN_SECONDS = 10.0
 ORPHAN_SECONDS = 15
-"""How long the helpers of a local Ray look for a head that was killed before they end themselves (its default: 60)."""
+"""Seconds after which the helper processes of a local Ray exit if the head was killed (Ray's default: 60)."""
 
 # Flower and Ray read these when they are imported.
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
@@ -42,12 +42,12 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
 def run_server(server: Server, engine: SimulationEngine) -> None:
-    """Run the federation to its end, with a new engine whenever a worker was lost.
+    """Run the federation to its end; restart the engine whenever a worker was lost.
 
     Raises:
-        FederationError: if it cannot be finished; what is done is in the transcript's journal.
+        FederationError: if it cannot be finished; finished work is in the transcript's journal.
     """
-    logging.getLogger("flwr").setLevel(logging.CRITICAL)  # failures are told once, by fedleak
+    logging.getLogger("flwr").setLevel(logging.CRITICAL)  # fedleak reports failures itself, once
     start = _run_serial if engine.kind == "serial" else _run_ray
     losses = 0
     while losses <= MAX_RESTARTS:
@@ -78,11 +78,11 @@ def _run_serial(server: Server, engine: SimulationEngine) -> None:
     try:
         server.run(SerialGrid(app, server.plan.scenario.federation.clients))
     finally:
-        torch.set_num_threads(threads)  # the clients, in this very process, change it
+        torch.set_num_threads(threads)  # the clients run in this process and change it
 
 
 def _run_ray(server: Server, engine: SimulationEngine) -> None:
-    """Flower's engine runs in a thread of its own, so that a signal reaches this one and can stop it."""
+    """Run Flower's engine in a separate thread, so that the main thread receives signals and can stop it."""
     if engine.address is None:
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(ORPHAN_SECONDS))
     server.stop.clear()
@@ -102,8 +102,8 @@ class _Simulation(threading.Thread):
     """One run of Flower's simulation engine.
 
     Attributes:
-        server_done: set when the server will do nothing more; the engine may still be shutting down.
-        error: why the server or the engine failed.
+        server_done: set when the server has finished; the engine may still be shutting down.
+        error: the error of the server or the engine, if it failed.
     """
 
     def __init__(self, server: Server, engine: SimulationEngine) -> None:
@@ -113,7 +113,7 @@ class _Simulation(threading.Thread):
         self.error: Exception | None = None
 
     def run(self) -> None:
-        """Run the engine; failures are kept in ``error``."""
+        """Run the engine; a failure is stored in ``error``."""
         from flwr.simulation import run_simulation
 
         from fedleak.federation.client import app
@@ -127,7 +127,7 @@ class _Simulation(threading.Thread):
                 backend_config=_backend_config(self._engine),
             )
         except Exception as error:
-            if self.error is None:  # the server's own reason comes first
+            if self.error is None:  # the server's own error takes precedence
                 self.error = FederationError(f"the simulation engine failed: {_root_cause(error)}")
             self._server.stop.set()
 
@@ -151,7 +151,7 @@ class _Simulation(threading.Thread):
         return server_app
 
     def shut_down(self) -> None:
-        """Wait for the engine to end; after a while end the workers, whose clients may be stuck."""
+        """Wait for the engine to end; after ``SHUTDOWN_SECONDS`` end the workers, whose clients may be stuck."""
         self.join(SHUTDOWN_SECONDS)
         if not self.is_alive():
             return
@@ -165,13 +165,13 @@ class _Simulation(threading.Thread):
 
 
 def _keep_signal_handler() -> None:
-    """Ray's core replaces Python's handler of SIGTERM behind its back, by one that aborts the process."""
+    """Restore Python's SIGTERM handler, which Ray's core silently replaces by one that aborts the process."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def _kill_workers() -> None:
-    """End the Ray workers below this process; the engine waits for each client's answer and cannot give up on one."""
+    """Kill the Ray workers of this process; the engine waits for every client's reply and has no way to cancel one."""
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             if process.cmdline()[0].startswith("ray::ClientAppActor"):
@@ -189,7 +189,7 @@ def _backend_config(engine: SimulationEngine) -> dict[str, Any]:
     if engine.address is not None:
         init["address"] = engine.address
     else:
-        # "local" keeps Ray from joining some cluster it finds on the machine.
+        # "local" keeps Ray from joining a cluster that already runs on the machine.
         init |= {"address": "local", "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
         init["num_cpus"] = engine.cpus or psutil.cpu_count() or 1
     return {

@@ -1,4 +1,4 @@
-"""Which images a client uses in a round, and by which draws."""
+"""Sampling of the images that a client uses in a round, and the seed of its local training."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fedleak.scenario.schema import ClientSettings
 
 
 def draw_images(settings: ClientSettings, *, seed: int, round_number: int, client: int, held: int) -> NDArray[np.int64]:
-    """Places of the images, among the ``held`` of the client, that it uses in a round; no repeats.
+    """Indices, without repeats, of the images that a client uses in a round, out of the ``held`` ones.
 
-    Where gradients decide, the client's images lie in the order in which it takes them.
+    With ``largest_gradients`` the client's images are already sorted, and the first ones are taken.
     """
     count = settings.images_per_update(held)
     if settings.selection == "largest_gradients":
@@ -22,5 +22,5 @@ def draw_images(settings: ClientSettings, *, seed: int, round_number: int, clien
 
 
 def training_seed(seed: int, round_number: int, client: int) -> int:
-    """Of the mini-batch order and the dropout of a client in a round."""
+    """Seed of the mini-batch order and the dropout of a client in a round."""
     return seeds.derive(seed, "client", round_number, client)

@@ -1,4 +1,4 @@
-"""The server's part in secure aggregation: Flower's own SecAgg+ workflow over our grid."""
+"""The server side of secure aggregation: Flower's SecAgg+ workflow over fedleak's grid."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ NO_REPLY = "no reply in time"
 
 @dataclass(frozen=True)
 class SecureSum:
-    """What the server learns in a round: the mean of the clients' updates, weighted by their images.
+    """All that the server learns in a round: the mean of the clients' updates, weighted by number of images.
 
     Attributes:
-        arrays: in the order in which a client sends them, as it shapes them; float32.
-        samples: images behind it, of all clients together.
-        nodes: whose updates are in it.
-        failures: node -> why its update is not.
-        lost: those of them whose worker is gone, or who were never heard from again.
-        bytes: of one client's masked values, which nothing encodes in fewer.
+        arrays: the mean, float32, in the order and shapes in which a client sends its arrays.
+        samples: number of images of all included clients together.
+        nodes: nodes whose updates are included.
+        failures: node -> reason why its update is not included.
+        lost: failed nodes whose worker died or that never replied.
+        bytes: size of one client's masked values, which cannot be compressed further.
     """
 
     arrays: tuple[torch.Tensor, ...]
@@ -67,18 +67,18 @@ def aggregate_securely(
 ) -> SecureSum:
     """Run the four stages of SecAgg+: exchange keys, share secrets, collect masked updates, unmask their sum.
 
-    A client that is lost after it has shared its secrets is left out of the sum; one that is lost before ends the
-    round, as Flower's workflow has it.
+    A client that is lost after it has shared its secrets is left out of the sum. If one is lost before, the round
+    ends, as in Flower's workflow.
 
     Args:
-        messages: what each client of the round is to do, in the order of the partitions.
-        most_images: of any client in an update; it has the weight one before rounding.
-        seed: of the neighbourhoods.
+        messages: the instruction of each client of the round, in partition order.
+        most_images: largest number of images behind one client's update; that client has weight one before rounding.
+        seed: seed of the neighbourhoods.
         timeout: seconds for each stage.
 
     Raises:
-        WorkerLostError: if too few are left and a worker is gone.
-        FederationError: if too few are left.
+        WorkerLostError: if too few clients are left and a worker died.
+        FederationError: if too few clients are left.
     """
     wire, strategy = _Wire(grid, timeout, stop), _Sum(grid, [m.metadata.dst_node_id for m in messages])
     workflow = SecAggPlusWorkflow(
@@ -90,7 +90,7 @@ def aggregate_securely(
         modulus_range=2**MODULUS_BITS,
         timeout=timeout,
     )
-    flower = cast(Grid, wire)  # the workflow sends and receives, no more
+    flower = cast(Grid, wire)  # the workflow only sends and receives
     context, state = _context(round_number, strategy), WorkflowState()
     with seeds.global_seeds(seed):  # Flower shuffles the ring of neighbours
         begun = workflow.setup_stage(flower, context, state)
@@ -104,12 +104,12 @@ def aggregate_securely(
     if not (collected and workflow.unmask_stage(flower, context, state)):
         reasons = "; ".join(sorted(set(wire.failures.values()))[:5])
         kind = WorkerLostError if wire.lost else FederationError
-        raise kind(f"round {round_number}: secure aggregation was given up, too few clients are left ({reasons})")
+        raise kind(f"round {round_number}: secure aggregation failed, too few clients are left ({reasons})")
     return SecureSum(strategy.arrays, strategy.samples, nodes, wire.failures, frozenset(wire.lost), wire.masked_bytes)
 
 
 def _context(round_number: int, strategy: FedAvg) -> LegacyContext:
-    """What Flower's workflow reads: the round, no parameters, and a strategy."""
+    """The context that Flower's workflow reads: the round, no parameters, and a strategy."""
     state = RecordDict(
         {
             MAIN_CONFIGS_RECORD: ConfigRecord({WorkflowKey.CURRENT_ROUND: round_number}),
@@ -121,12 +121,12 @@ def _context(round_number: int, strategy: FedAvg) -> LegacyContext:
 
 
 class _Wire:
-    """The grid as the workflow uses it: it waits interruptibly, and remembers who failed why.
+    """The grid as the workflow uses it, with interruptible waiting; records which node failed and why.
 
     Attributes:
         failures: node -> reason, in one line.
-        lost: nodes whose worker is gone, or who did not answer in time.
-        masked_bytes: of one client's masked values.
+        lost: nodes whose worker died, or that did not answer in time.
+        masked_bytes: size of one client's masked values.
     """
 
     def __init__(self, grid: Grid, timeout: float, stop: threading.Event) -> None:
@@ -160,7 +160,7 @@ class _Wire:
 
 
 class _Sum(FedAvg):
-    """The strategy that Flower's workflow reports to: names the clients, keeps what was unmasked.
+    """The strategy that Flower's workflow calls: lists the clients and stores the unmasked mean.
 
     Attributes:
         arrays, samples: as of ``SecureSum``.
@@ -175,7 +175,7 @@ class _Sum(FedAvg):
     def configure_fit(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
     ) -> list[tuple[ClientProxy, FitIns]]:
-        """Every client of the round; what it is told comes later."""
+        """Every client of the round; the instructions are set later."""
         nothing = FitIns(Parameters([], ""), {})
         return [(GridClientProxy(node, self._grid, run_id=0), nothing) for node in self._nodes]
 
@@ -185,7 +185,7 @@ class _Sum(FedAvg):
         results: list[tuple[ClientProxy, FitRes]],
         failures: list[tuple[ClientProxy, FitRes] | BaseException],
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
-        """Every result carries the same mean."""
+        """Store the mean, which every result carries, and the number of images."""
         mean = parameters_to_ndarrays(results[0][1].parameters)
         self.arrays = tuple(torch.from_numpy(array).to(torch.float32) for array in mean)
         self.samples = sum(result.num_examples for _, result in results)

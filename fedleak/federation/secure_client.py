@@ -1,4 +1,4 @@
-"""The client's part in secure aggregation: Flower's own SecAgg+ mod around our messages."""
+"""The client side of secure aggregation: Flower's SecAgg+ mod around fedleak's messages."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from fedleak.federation.wire import Reply, has_instruction, instruction_of
 def secure_aggregation_mod(
     message: Message, context: Context, call_next: Callable[[Message, Context], Message]
 ) -> Message:
-    """Flower mod: take part in SecAgg+ where the server asks for it; the update then leaves under masks only.
+    """Flower mod: take part in SecAgg+ if the server asks for it; the update is then sent only in masked form.
 
-    How many images it comes from stays in clear. Values are rounded by draws from numpy's global stream, which is
-    seeded for the purpose; keys and masks are drawn from the system and cancel out.
+    The number of images is sent in the clear. Stochastic rounding draws from numpy's global stream, which is seeded
+    here; keys and masks come from the system's random source and cancel out.
 
     Raises:
-        ValueError: if the update is not finite; nobody could tell from the sum whose fault it was.
+        ValueError: if the update is not finite; the sum would not show which client caused it.
     """
     records = message.content.config_records
     if RECORD_KEY_CONFIGS not in records:

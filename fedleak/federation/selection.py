@@ -1,4 +1,4 @@
-"""Which of its images a client uses first, if it looks at their gradients."""
+"""Order in which a client uses its images when it selects them by gradient norm."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from fedleak.examples import Normalisation, to_unit
 from fedleak.tasks.base import LearningTask
 
 AT_ONCE = 64
-"""Images whose gradients are held at a time."""
+"""Number of images whose gradients are in memory at a time."""
 
 
 def largest_gradients_first(
     model: nn.Module, data: LabelledImages, normalisation: Normalisation, *, task: LearningTask, classes: int
 ) -> NDArray[np.int64]:
-    """Places in ``data``: of each class the image of the largest gradient, then of each class the second, and so on.
+    """Indices into ``data``: the image with the largest gradient of each class, then the second of each, and so on.
 
-    The vulnerable population of GradInversion is the first of every class (Yin et al. 2021, arXiv 2104.07586, section
-    4.3). Within a turn the largest gradient comes first.
+    The first image of every class is the vulnerable population of GradInversion (Yin et al. 2021, arXiv 2104.07586,
+    section 4.3). Images of equal rank are sorted by gradient norm, largest first.
     """
     norms = gradient_norms(model, data, normalisation, task=task, classes=classes)
     turns = np.empty(len(data), dtype=np.int64)

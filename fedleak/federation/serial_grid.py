@@ -26,7 +26,7 @@ class SerialGrid(Grid):
     """
 
     def __init__(self, client_app: ClientApp, nodes: int) -> None:
-        # Every Message asks for the identity of the task that makes it.
+        # The constructor of Message reads the identity of the current task.
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SUPERLINK_NODE_ID
         self._app = client_app
         self._replies: dict[str, Message] = {}
@@ -42,12 +42,12 @@ class SerialGrid(Grid):
         }
 
     def set_run(self, run: Run) -> None:
-        """Refused: there is no run behind this grid."""
+        """Not supported: a serial grid has no run."""
         raise NotImplementedError("a serial grid has no run")
 
     @property
     def run(self) -> Run:
-        """Refused: there is no run behind this grid."""
+        """Not supported: a serial grid has no run."""
         raise NotImplementedError("a serial grid has no run")
 
     def create_message(
@@ -66,7 +66,7 @@ class SerialGrid(Grid):
         return list(self._contexts)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Let each client answer at once; an exception becomes an error reply, as in Flower's own engine."""
+        """Run each client immediately; an exception becomes an error reply, as in Flower's own engine."""
         identifiers = []
         for message in messages:
             identifier = str(uuid.uuid4())
@@ -81,7 +81,7 @@ class SerialGrid(Grid):
         return identifiers
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Replies to ``message_ids``, each handed out once."""
+        """Replies to ``message_ids``; each is returned once."""
         return [self._replies.pop(i) for i in list(message_ids) if i in self._replies]
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
@@ -90,5 +90,5 @@ class SerialGrid(Grid):
 
 
 def _own_settings(content: RecordDict) -> RecordDict:
-    """The same arrays, and settings of the client's own: over a wire nobody changes what others received."""
+    """The content with shared arrays and copied settings, so that a client cannot change what others receive."""
     return RecordDict({n: copy.deepcopy(r) if isinstance(r, ConfigRecord) else r for n, r in content.items()})

@@ -1,4 +1,4 @@
-"""The server's side of a federation, round by round."""
+"""The server side of a federation, round by round."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ EVALUATION_BATCH = 500
 
 
 class Server:
-    """Trains the global model and lets the adversary record; continues after the last finished round.
+    """Trains the global model while the adversary records; continues after the last finished round.
 
     Args:
         plan: data and schedule.
-        writer: the transcript, possibly half written by an earlier process.
+        writer: writer of the transcript, which an earlier process may have begun.
         data: folder with one sub-folder of private images per client.
-        progress: where rounds and pairs are counted.
-        crafting: how an adversary's server changes what single clients are sent; not at all unless given.
+        progress: where the rounds and pairs are reported.
+        crafting: how a malicious server changes the models of single clients (default: it changes none).
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class Server:
         return len(self.writer.rounds) == len(self.plan.rounds)
 
     def run(self, grid: Grid) -> None:
-        """Run rounds until all are done, or until a worker was lost and the engine wants a restart.
+        """Run rounds until all are done, or until a worker was lost and the engine must be restarted.
 
         Raises:
-            FederationError: if it cannot go on.
+            FederationError: if it cannot continue.
         """
         scenario = self.plan.scenario
         nodes = wait_for_nodes(grid, scenario.federation.clients, timeout=START_SECONDS, stop=self.stop)
@@ -125,7 +125,7 @@ class Server:
         )
 
     def _craft(self, number: int, client: int, state: NamedTensors) -> NamedTensors | None:
-        """What the adversary's server sends a client of a round instead of ``state``."""
+        """The model that a malicious server sends a client in a round instead of ``state``, or None."""
         if self.crafting is None:
             return None
         model = network_factory(self.plan.scenario, self.plan.splits)(0)
@@ -175,7 +175,7 @@ class Server:
         return evaluate(self.model, splits.test, splits.normalisation, task=task, classes=classes)
 
     def _updated(self, grid: Grid, tap: ChannelTap, number: int, messages: list[Message]) -> ArrayRecord | None:
-        """The new global model: from the clients' replies, or from their sum alone."""
+        """The new global model, from the clients' replies or from their secure sum."""
         scenario, timeout = self.plan.scenario, self.plan.scenario.federation.engine.timeout
         settings = scenario.federation.secure_aggregation
         if settings is None or not isinstance(tap, SumTap):
@@ -246,7 +246,7 @@ class Server:
 def evaluate(
     model: nn.Module, data: LabelledImages, normalisation: Normalisation, *, task: LearningTask, classes: int
 ) -> tuple[float, float]:
-    """Accuracy in [0, 1] and mean loss of ``model`` on ``data``, in evaluation mode, as the task judges them."""
+    """Accuracy in [0, 1] and mean loss of ``model`` on ``data``, in evaluation mode, as the task defines them."""
     model.eval()
     correct, loss = 0.0, 0.0
     for start in range(0, len(data), EVALUATION_BATCH):

@@ -1,4 +1,4 @@
-"""The honest server: Flower's FedAvg over updates instead of weights, with sampling of our own."""
+"""The honest server: Flower's FedAvg over updates instead of weights, with planned client sampling."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class UpdateAveraging(FedAvg):
 
     Args:
         nodes: partition id -> Flower node id.
-        versions: round -> partition ids that take part, each with the model version that it computes on.
+        versions: round -> participating partition ids, each with the model version that it computes on.
         load: version -> the global model.
-        instruct: (round, partition id) -> what the client is to do.
-        step: factor of the mean update: minus the learning rate for gradients, plus it for deltas.
-        mean: how replies become one; weighted by their images unless given.
+        instruct: (round, partition id) -> instruction for the client.
+        step: factor of the mean update: minus the learning rate for gradients, plus the learning rate for deltas.
+        mean: strategy that averages the replies (default: mean weighted by number of images).
 
     Attributes:
-        memory: what the server keeps from round to round beside the model; a mean keeps nothing.
+        memory: server state kept between rounds besides the model; empty for a mean.
     """
 
     memory: NamedTensors = {}
@@ -47,7 +47,7 @@ class UpdateAveraging(FedAvg):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """One message for each sampled client; those of one model version share its record."""
+        """One message for each sampled client; messages with the same model version share its record."""
         current = server_round - 1
         self._states, records = {current: arrays.to_torch_state_dict()}, {current: arrays}
         messages = []

@@ -1,4 +1,4 @@
-"""The adversary's tap behind secure aggregation: it sees the mean over a round's clients, and no client's own."""
+"""The adversary's tap under secure aggregation: it sees the mean over a round's clients, not single updates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fedleak.transcript.manifest import UpdateRecord
 
 
 class SumTap(ChannelTap):
-    """Records a round's sum in place of updates; the server goes on as if one client had replied with it."""
+    """Records a round's sum instead of updates; the server continues as if one client had sent the sum."""
 
     _first: Message
     _sum: SecureSum
@@ -22,7 +22,7 @@ class SumTap(ChannelTap):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Pass the server's messages on and remember who was asked."""
+        """Pass the server's messages on and remember the addressed clients."""
         messages = list(super().configure_train(server_round, arrays, config, grid))
         self._first = messages[0]
         return messages
@@ -30,11 +30,11 @@ class SumTap(ChannelTap):
     def aggregate_sum(
         self, server_round: int, secure: SecureSum, *, names: Sequence[str]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Record the sum if it is planned to be, and hand it to the server.
+        """Record the sum if the plan says so, and pass it to the server.
 
         Args:
-            secure: what the protocol gave.
-            names: of its arrays.
+            secure: the result of the protocol.
+            names: names of its arrays.
         """
         self._sum = secure
         included = {self._clients[node] for node in secure.nodes}
@@ -52,7 +52,7 @@ class SumTap(ChannelTap):
         return self._inner.aggregate_train(server_round, [Message(reply.content(), reply_to=self._first)])
 
     def update_records(self, server_round: int) -> tuple[UpdateRecord, ...]:
-        """The transcript's one entry for the round that was aggregated last; none if it is not planned to be seen."""
+        """The single transcript entry of the last aggregated round; empty if the round is not to be recorded."""
         included = tuple(sorted(self._clients[node] for node in self._sum.nodes))
         return tuple(
             UpdateRecord(

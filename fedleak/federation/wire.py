@@ -1,8 +1,8 @@
-"""What passes between server and clients: message types, instructions, injected batches, replies.
+"""Messages between server and clients: message types, instructions, injected batches, replies.
 
-Everything that knows how these lie in Flower's records is in this file. A reply carries exactly one ``ArrayRecord``, so
-that buffers and batch statistics travel beside the update under prefixed names. An update has the shapes of the model's
-parameters; the many updates that answer injected batches are stacked along a first dimension.
+Only this file knows how they are stored in Flower's records. A reply carries exactly one ``ArrayRecord``, so buffers
+and batch statistics are stored in it next to the update, under prefixed names. An update has the shapes of the model's
+parameters; the updates of injected batches are stacked along a first dimension.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SAMPLES, _LOSS, _CLIENTS = "num-examples", "loss", "clients"
 
 
 class Instruction(Settings):
-    """What the server tells a client to do: its settings and its part of the simulation, sent with every message."""
+    """Instruction to a client: its settings and its part of the simulation, sent with every message."""
 
     seed: int
     round: int
@@ -45,39 +45,39 @@ class Instruction(Settings):
     std: tuple[float, ...]
     client: ClientSettings
     batch_statistics: bool = False
-    """Tell the server what the normalisation layers saw, because the scenario grants the adversary to know."""
+    """Send the statistics of the normalisation layers, because the scenario grants them to the adversary."""
     data: str
     """Folder with one sub-folder of private images per client."""
     public: str = ""
-    """Folder with the public images, ``images.npy`` and ``labels.npy``; read where ``client.augment`` asks for them."""
+    """Folder with the public images, ``images.npy`` and ``labels.npy``; read only if ``client.augment`` is set."""
     gpu: bool = False
-    """Compute on the GPU that the engine has given to this client."""
+    """Compute on the GPU that the engine assigned to this client."""
     threads: int = Field(default=1, ge=1)
     timeout: float
     fault: Literal["raise", "silent", "exit", "nan"] | None = None
 
     @property
     def normalisation(self) -> Normalisation:
-        """Of the images."""
+        """Normalisation of the images."""
         return Normalisation(self.mean, self.std)
 
     @property
     def outputs(self) -> int:
-        """Outputs of the network."""
+        """Number of outputs of the network."""
         return self.task.outputs(self.classes)
 
     def record(self) -> ConfigRecord:
-        """As it is sent."""
+        """The Flower record in which the instruction is sent."""
         return ConfigRecord({"instruction": self.model_dump_json()})
 
 
 def has_instruction(message: Message) -> bool:
-    """Whether the message is one of our own; the stages of secure aggregation send others."""
+    """Whether the message carries an instruction; some messages of secure aggregation do not."""
     return "config" in message.content.config_records
 
 
 def instruction_of(message: Message) -> Instruction:
-    """What the message tells the client to do."""
+    """The instruction in a message."""
     return Instruction.model_validate_json(str(message.content.config_records["config"]["instruction"]))
 
 
@@ -89,7 +89,7 @@ def broadcast(arrays: ArrayRecord, instruction: Instruction) -> RecordDict:
 def inject(
     arrays: ArrayRecord, instruction: Instruction, images: NDArray[np.uint8], labels: NDArray[np.int64]
 ) -> RecordDict:
-    """The same with batches ``(n, B, C, H, W)`` and their labels ``(n, B)`` that the client is to answer."""
+    """Content as of ``broadcast``, plus batches ``(n, B, C, H, W)`` and labels ``(n, B)`` to compute updates for."""
     content = broadcast(arrays, instruction)
     content["injected"] = ArrayRecord({"images": Array(images), "labels": Array(labels)})
     return content
@@ -108,22 +108,22 @@ def model_of(message: Message) -> dict[str, Tensor]:
 
 
 def with_model(content: RecordDict, state: NamedTensors) -> RecordDict:
-    """The same message content with another model; the argument, which messages may share, is left as it was."""
+    """A copy of the message content with another model; the argument, which messages may share, is not changed."""
     arrays = ArrayRecord(torch_state_dict=dict(state))
     return RecordDict({name: arrays if name == "arrays" else record for name, record in content.items()})
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a client answers.
+    """Reply of a client.
 
     Attributes:
         update: parameter name -> gradient or weight delta; stacked, ``(n, *shape)``, for injected batches.
-        buffers: new buffers, where they are shared.
-        statistics: ``LAYER.mean`` and ``LAYER.var`` of the batch, where they are told.
-        samples: images behind the update; None for injected batches.
-        loss: mean loss on them.
-        clients: how many clients' updates it is the mean of.
+        buffers: new buffers, if they are shared.
+        statistics: ``LAYER.mean`` and ``LAYER.var`` of the batch, if the instruction asks for them.
+        samples: number of images behind the update; None for injected batches.
+        loss: mean loss on these images.
+        clients: number of clients whose updates were averaged.
     """
 
     update: NamedTensors
@@ -135,11 +135,11 @@ class Reply:
 
     @property
     def shared(self) -> dict[str, Tensor]:
-        """What the client shares for training: update and buffers, each under a name of its own."""
+        """What the client shares for training: update and buffers, under distinct names."""
         return {**self.update, **_prefixed(_BUFFERS, self.buffers)}
 
     def content(self) -> RecordDict:
-        """As it is sent."""
+        """The message content in which the reply is sent."""
         arrays = self.shared | _prefixed(_STATISTICS, self.statistics)
         metrics: dict[str, int | float] = {}
         if self.samples is not None:
@@ -155,7 +155,7 @@ class Reply:
 
     @classmethod
     def of(cls, message: Message) -> Reply:
-        """What a message carries."""
+        """The reply in a message."""
         update, buffers, statistics = split(message.content.array_records["arrays"])
         metrics: Mapping[str, object] = message.content.metric_records.get("metrics") or {}
         samples, loss = cast(int | None, metrics.get(_SAMPLES)), cast(float | None, metrics.get(_LOSS))

@@ -1,1 +1,1 @@
-"""Scenarios: what a user writes, read and checked before anything runs."""
+"""Scenarios: the user's YAML files, read and checked before anything runs."""

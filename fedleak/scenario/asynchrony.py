@@ -1,4 +1,4 @@
-"""What asynchronous federations rule out."""
+"""Checks for asynchronous federations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fedleak.server.staleness.trace import Trace
 
 
 def check_asynchrony(scenario: Scenario) -> Iterator[InputError]:
-    """Contradictions with ``federation.staleness`` and ``federation.server.aggregation``."""
+    """Conflicts with ``federation.staleness`` and ``federation.server.aggregation``."""
     federation = scenario.federation
     staleness, rule = federation.staleness, federation.server.aggregation
     if isinstance(staleness, Trace) and len(staleness.lags) != federation.clients:

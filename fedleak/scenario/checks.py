@@ -1,4 +1,4 @@
-"""Combinations of settings that can be refused without looking at any data."""
+"""Checks for invalid combinations of settings that need no data."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ DEVICE = re.compile(r"^(auto|cpu|cuda(:\d+)?|mps)$")
 
 
 def check_scenario(scenario: Scenario) -> None:
-    """Collect every contradiction.
+    """Check a scenario and collect all conflicts.
 
     Raises:
-        InputErrors: one line each.
+        InputErrors: with one line for each conflict, if there are any.
     """
     errors = [
         *_check_federation(scenario),
@@ -48,7 +48,7 @@ def _check_theory(scenario: Scenario) -> Iterator[InputError]:
         yield InputError(
             "federation.client.drift",
             drift.model_dump(),
-            "theories speak of updates of the broadcast model: leave it out",
+            "theories need updates computed on the broadcast model: remove drift",
         )
 
 
@@ -67,7 +67,7 @@ def _check_federation(scenario: Scenario) -> Iterator[InputError]:
             yield InputError(
                 f"federation.faults.{i}.mode",
                 fault.mode,
-                "a serial engine has no worker process to end, and waits for every client",
+                "a serial engine has no worker processes and waits for every client",
             )
 
 
@@ -110,11 +110,11 @@ def _check_attacks(scenario: Scenario) -> Iterator[InputError]:
         if attack.name in names[:i]:
             yield InputError(f"{path}.id", attack.name, "another attack has this id; give each its own")
         if attack.name.startswith(("baseline_", THEORY_PREFIX)):
-            yield InputError(f"{path}.id", attack.name, "ids that start with baseline_ or theory_ are taken")
+            yield InputError(f"{path}.id", attack.name, "ids that start with baseline_ or theory_ are reserved")
         yield from _check_grants(scenario, path, attack.name, attack.wanted())
         yield from _check_start(scenario, path, attack)
         if InjectedPairs in attack.wanted() and adversary.injection is None:
-            yield InputError("adversary.injection", None, f"{attack.name} needs injected pairs; say how many")
+            yield InputError("adversary.injection", None, f"{attack.name} needs injected pairs; set injection.pairs")
         if InferredLabels in attack.wanted() and adversary.label_inference is None:
             which = "name a kind" if scenario.task.kind == "classification" else "only oracle is made for this task"
             yield InputError("adversary.label_inference", None, f"{attack.name} needs inferred labels; {which}")
@@ -125,15 +125,15 @@ def _check_attacks(scenario: Scenario) -> Iterator[InputError]:
 
 
 def _check_task(scenario: Scenario) -> Iterator[InputError]:
-    """What is made for classification alone is refused for other tasks."""
+    """Refuse attacks and label inferences that do not support the task."""
     task, labels = scenario.task.kind, scenario.adversary.label_inference
     for i, attack in enumerate(scenario.attacks):
         if attack.tasks is not None and task not in attack.tasks:
             yield InputError(
-                f"attacks.{i}", attack.name, f"it is made for {', '.join(attack.tasks)}; the task is {task}"
+                f"attacks.{i}", attack.name, f"it supports only {', '.join(attack.tasks)}; the task is {task}"
             )
     if labels is not None and not labels.is_oracle and task != "classification":
-        allowed = f"it infers the labels of a classification; the task is {task}: give oracle or null"
+        allowed = f"it infers labels of classification only; the task is {task}: use oracle or null"
         yield InputError("adversary.label_inference", labels.kind, allowed)
 
 

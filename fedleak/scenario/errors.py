@@ -1,4 +1,4 @@
-"""Pydantic's validation errors in the user's words: the YAML path, the value and what is allowed."""
+"""Translation of pydantic's validation errors: the YAML path, the value and what is allowed."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ WORDS = {
 
 
 def translate(details: list[ErrorDetails], raw: Mapping[str, Any], *, root: type[BaseModel] = Scenario) -> InputErrors:
-    """All errors of one validation of ``raw`` as a ``root``, one for each place."""
+    """All errors of one validation of ``raw`` as a ``root``, one for each YAML path."""
     merged: dict[str, InputError] = {}
     for detail in _innermost(details):
         error = _translate(detail, raw, root)
         known = merged.get(error.path)
-        if known is not None:  # the branches of a union, each with its own complaint
+        if known is not None:  # each branch of a union reports its own error
             other = error.allowed.removeprefix("expected ")
             error = InputError(error.path, known.value, f"{known.allowed}, or {other}")
         merged[error.path] = error
@@ -40,7 +40,7 @@ def translate(details: list[ErrorDetails], raw: Mapping[str, Any], *, root: type
 
 
 def _innermost(details: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Leave out errors of a list or mapping that only follow from an error inside it."""
+    """Drop errors of a list or mapping that only follow from an error inside it."""
     places = [detail["loc"] for detail in details]
     return [d for d in details if not any(len(p) > len(d["loc"]) and p[: len(d["loc"])] == d["loc"] for p in places)]
 
@@ -61,7 +61,7 @@ def _translate(detail: ErrorDetails, raw: Mapping[str, Any], root: type[BaseMode
         keys = _allowed_keys(location, root)
         return InputError(".".join(path), value, f"unknown key; {nearest(path[-1], keys)}known: {', '.join(keys)}")
     if detail["type"] == "too_short":
-        return InputError(".".join(path), value, f"expected at least {context['min_length']} of them")
+        return InputError(".".join(path), value, f"expected at least {context['min_length']} items")
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
     return InputError(".".join(path), value, WORDS.get(detail["type"], message))
 
@@ -76,7 +76,7 @@ def _quoted(text: str) -> list[str]:
 
 
 def _yaml_path(location: Location, raw: Any, *, keep_last: bool) -> list[str]:
-    """Pydantic puts kinds and branches of unions between the keys; what is not in the YAML is none of its keys."""
+    """The YAML keys of a location, without the kinds and union branches that pydantic inserts between them."""
     path: list[str] = []
     node = raw
     for depth, part in enumerate(location):
@@ -90,13 +90,13 @@ def _yaml_path(location: Location, raw: Any, *, keep_last: bool) -> list[str]:
 
 
 def _allowed_keys(location: Location, root: type[BaseModel]) -> list[str]:
-    """Keys of the mapping in which the last part of ``location`` stands."""
+    """Allowed keys of the mapping that contains the last part of ``location``."""
     classes: set[type[BaseModel]] = {root}
     for part in location[:-1]:
         fields = [c.model_fields[part].annotation for c in classes if part in c.model_fields]
         if fields:
             classes = {model for annotation in fields for model in _models(annotation)}
-        else:  # the kind of a component, or nothing of ours
+        else:  # the kind of a component, or a part inserted by pydantic
             classes = {c for c in classes if issubclass(c, Component) and c.kind_name() == part} or classes
     return sorted({name for c in classes for name in c.model_fields})
 

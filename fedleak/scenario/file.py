@@ -1,4 +1,4 @@
-"""From a YAML file and command-line overrides to a checked scenario, with errors that name the YAML path."""
+"""Loading a scenario from a YAML file with command-line overrides; errors name the YAML path."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from fedleak.server.staleness.trace import FOLDER
 Raw = dict[str, Any]
 
 STUDY_KEYS = ("matrix", "seeds", "claims", "published", "figure", "table", "resources", "costs")
-"""What a study file says beside its scenario: the fields of ``studies.schema.StudySettings``."""
+"""Keys of a study file in addition to its scenario: the fields of ``studies.schema.StudySettings``."""
 
 NOT_YAML = (yaml.YAMLError, ValueError, AttributeError, RecursionError)
-"""What the safe loader raises; its constructors of numbers and dates let Python's own errors through."""
+"""Errors of the safe loader, including Python errors from its constructors of numbers and dates."""
 
 
 def load_scenario(
@@ -41,11 +41,11 @@ def load_scenario(
         source: a YAML file, or its content.
         overrides: ``path=value`` with dots between keys and YAML for the value; list items by number or ``id``.
         budget: name of one of the scenario's ``budgets``, applied before ``overrides``.
-        seed, device: shorthands for overriding those.
-        folder: where files lie that the scenario names; its own folder unless given.
+        seed, device: shorthands for overriding these settings.
+        folder: folder of the files that the scenario names (default: the folder of the scenario).
 
     Raises:
-        InputError: naming the YAML path, the value and what is allowed.
+        InputError: with the YAML path, the value and what is allowed.
     """
     raw = read_yaml(source) if isinstance(source, Path) else copy.deepcopy(dict(source))
     _refuse_study(raw, source)
@@ -86,7 +86,7 @@ def read_yaml(path: Path) -> Raw:
     """A YAML mapping, by the safe loader.
 
     Raises:
-        InputError: if the file is missing, no YAML, or no mapping.
+        InputError: if the file is missing, not YAML, or not a mapping.
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -102,7 +102,7 @@ def read_yaml(path: Path) -> Raw:
 
 
 def to_yaml(scenario: Scenario) -> str:
-    """The resolved scenario, every default written out; budgets are already applied."""
+    """The resolved scenario with every default written out; the budget is already applied."""
     raw = scenario.model_dump(mode="json", exclude={"budgets"})
     return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)
 
@@ -111,7 +111,7 @@ def parse_override(override: str) -> tuple[str, Any]:
     """The two sides of ``path=value``, the value read as YAML.
 
     Raises:
-        InputError: if it is no such thing.
+        InputError: if it has another form, or the value is not valid YAML.
     """
     path, separator, text = override.partition("=")
     if not separator or not path.strip():
@@ -120,10 +120,10 @@ def parse_override(override: str) -> tuple[str, Any]:
 
 
 def set_path(raw: Raw, path: str, value: Any) -> None:
-    """Set ``raw``'s value at a dotted path, in place; missing mappings are made on the way.
+    """Set the value at a dotted path of ``raw`` in place; missing mappings are created.
 
     Raises:
-        InputError: if the path runs through something that is neither mapping nor list, or names no list item.
+        InputError: if the path leads through something that is neither mapping nor list, or to no list item.
     """
     *parents, last = path.split(".")
     if not all((*parents, last)):
@@ -135,13 +135,13 @@ def set_path(raw: Raw, path: str, value: Any) -> None:
         if child is None or isinstance(child, str):
             child = {} if child is None else {"kind": child}  # a component given by its name alone
         if not isinstance(child, dict | list):
-            raise InputError(path, child, f"{'.'.join(parents[: depth + 1])} is no mapping")
+            raise InputError(path, child, f"{'.'.join(parents[: depth + 1])} is not a mapping")
         node[place] = child
         node = child
     if isinstance(node, list):
         node[_list_index(node, last, path)] = value
     elif last == "kind" and isinstance(node.get(last), str) and node[last] != value:
-        node.clear()  # another kind has other settings
+        node.clear()  # the settings of the old kind do not apply
         node[last] = value
     else:
         node[last] = value

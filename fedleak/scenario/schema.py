@@ -1,4 +1,4 @@
-"""The whole scenario schema: everything that a YAML file may say."""
+"""The scenario schema: all settings of a YAML file."""
 
 from __future__ import annotations
 
@@ -60,53 +60,56 @@ RoundNumber = Annotated[int, Field(ge=1)]
 
 
 class Drift(Settings):
-    """Local training of every client on its own images before it computes what it shares.
+    """Local training of every client on its own images before it computes the shared update.
 
-    Its parameters then differ from those of the compromised client, which answers injected batches undrifted (parameter
-    discrepancy; Chen & Liu 2025, arXiv 2505.20026, section 5.2.3). It starts anew from the global model every round.
+    Its parameters then differ from those with which the compromised client computes injected batches, without drift
+    (parameter discrepancy; Chen & Liu 2025, arXiv 2505.20026, section 5.2.3). It restarts from the global model in
+    every round.
     """
 
     images: int = Field(ge=1)
-    """Of the client's own, the same in every round."""
+    """Number of the client's images to train on, the same images in every round."""
     epochs: int = Field(ge=0)
     learning_rate: float = Field(default=0.01, gt=0)
     batch_size: int = Field(default=32, ge=1)
 
 
 class ClientSettings(Settings):
-    """What a client does with the global model before it shares its update."""
+    """Settings of the clients: local training, defenses and post-processing."""
 
     protocol: Literal["fedsgd", "fedavg"] = "fedsgd"
     """``fedsgd``: share one gradient; ``fedavg``: train locally, share the weight delta."""
     batch_size: int = Field(default=1, ge=1)
     """Images in a gradient (fedsgd) or a local mini-batch (fedavg)."""
     samples: int | None = Field(default=None, ge=1)
-    """fedavg: images of a client used in a round; all of its partition unless given."""
+    """fedavg: number of images that a client uses in a round (default: its whole partition)."""
     selection: Literal["random", "largest_gradients"] = "random"
-    """Images of an update: other ones each round; or always those whose gradients under the first model are largest,
-    one of every class in turn (GradInversion's vulnerable population, arXiv 2104.07586, section 4.3)."""
+    """``random``: new images in every round; ``largest_gradients``: always the images with the largest gradients under
+    the initial model, taken from every class in turn (GradInversion's vulnerable population, arXiv 2104.07586,
+    section 4.3)."""
     local_epochs: int = Field(default=1, ge=1)
     local_learning_rate: float = Field(default=0.01, gt=0)
     local_sgd: LocalSgd = PLAIN_SGD
-    """fedavg: momentum, weight decay, learning-rate schedule; plain SGD unless given."""
+    """fedavg: momentum, weight decay, learning-rate schedule (default: plain SGD)."""
     batch_norm: Literal["eval", "train_shared", "train_local"] = "eval"
-    """Use the broadcast running statistics; or batch statistics, whose running averages are shared or kept."""
+    """``eval``: broadcast running statistics; ``train_shared``, ``train_local``: batch statistics, whose running
+    averages are shared or kept."""
     augment: tuple[AugmentationChoice, ...] = ()
-    """Done to a client's images, once per update, before it trains on them; injected batches are treated alike."""
+    """Applied to a client's images before training, once per update; injected batches are treated in the same way."""
     dp_sgd: DpSgd | None = None
-    """fedsgd: clip each example's gradient and add noise; epsilon is accounted for (needs ``fedleak[dp]``)."""
+    """fedsgd: clip each example's gradient and add noise; epsilon is reported (needs ``fedleak[dp]``)."""
     guards: tuple[GuardChoice, ...] = ()
-    """Checks of the broadcast model; a client that finds it crafted trains nothing and says so."""
+    """Checks of the broadcast model; a client that finds it crafted does not train and reports the reason."""
     drift: Drift | None = None
-    """Train locally first; no unless given."""
+    """Train locally before computing the update (default: off)."""
     postprocess: tuple[PostProcessChoice, ...] = ()
     """Applied to every update before it leaves the client, in this order."""
     error_feedback: bool = False
     """Each client adds what the compressors of ``postprocess`` left out of its last update to its next one. Injected
-    batches are answered without it and leave it alone: a pair depends on its images, not on the client's past."""
+    batches neither use nor change this residual: a pair depends only on its images, not on earlier rounds."""
 
     def training(self, task: LearningTask) -> LocalTraining:
-        """How a client with these settings turns a batch into an update."""
+        """The local training of a client with these settings."""
         return LocalTraining(
             protocol=self.protocol,
             batch_size=self.batch_size,
@@ -119,7 +122,7 @@ class ClientSettings(Settings):
         )
 
     def images_per_update(self, held: int) -> int:
-        """How many images of a client that holds ``held`` go into one update."""
+        """Number of images in one update of a client that holds ``held`` images."""
         if self.protocol == "fedsgd":
             return self.batch_size
         return self.samples if self.samples is not None else held
@@ -148,7 +151,7 @@ class ClientSettings(Settings):
             or (self.protocol, self.batch_norm, self.dp_sgd) != ("fedsgd", "eval", None)
         ):
             kind = self.postprocess[looking.index(True)].kind
-            raise ValueError(f"{kind} looks at the batch: it comes first, with fedsgd, batch_norm eval and no dp_sgd")
+            raise ValueError(f"{kind} needs the batch: it must come first, with fedsgd, batch_norm eval and no dp_sgd")
         return self
 
     @model_validator(mode="after")
@@ -156,42 +159,42 @@ class ClientSettings(Settings):
         others = [step.kind for step in self.postprocess if not step.compresses]
         if self.error_feedback and (others or not self.postprocess):
             found = ", ".join(others) or "nothing"
-            raise ValueError(f"error_feedback corrects what compressors leave out; postprocess holds {found}")
+            raise ValueError(f"error_feedback works only with compressors; postprocess holds {found}")
         return self
 
 
 class ServerSettings(Settings):
-    """How the server aggregates."""
+    """Settings of the server's aggregation."""
 
     learning_rate: float | None = Field(default=None, gt=0)
-    """By which every update is multiplied; 0.1 for fedsgd and 1.0 for fedavg unless given."""
+    """Factor of every update (default: 0.1 for fedsgd, 1.0 for fedavg)."""
     aggregation: AggregationChoice | None = None
-    """What becomes of the updates of a round: their mean, weighted by images, unless given."""
+    """Aggregation rule for the updates of a round (default: their mean, weighted by number of images)."""
 
 
 class Fault(Settings):
-    """A failure to provoke, for studying and testing how a federation survives it."""
+    """An injected failure, to study and test how a federation handles it."""
 
     round: RoundNumber
     client: ClientIndex
     mode: Literal["raise", "silent", "exit", "nan"]
-    """Raise an error; answer nothing; end the worker process; share an update that is not a number."""
+    """``raise`` an error; ``silent``: do not reply; ``exit``: end the worker process; ``nan``: share NaN values."""
 
 
 class SimulationEngine(Settings):
-    """Where and how the clients run; nothing here changes a result."""
+    """Where and how the clients run; these settings do not change results."""
 
     kind: Literal["ray", "serial"] = "ray"
     """Ray actors, or one client after the other in this process (for debugging, and for machines without Ray)."""
     cpus: int | None = Field(default=None, ge=1)
-    """CPUs of a local Ray; all unless given."""
+    """CPUs of a local Ray (default: all)."""
     client_cpus: float = Field(default=1, gt=0)
     client_gpus: float = Field(default=0, ge=0)
     """Share of a GPU for each client actor, such as 0.25."""
     address: str | None = None
     """Join this Ray cluster (``auto``, ``host:port``) instead of starting one."""
     timeout: float = Field(default=300, gt=0)
-    """Seconds that a round may take before missing replies count as failures."""
+    """Seconds after which missing replies of a round count as failures."""
 
 
 class Federation(Settings):
@@ -200,22 +203,22 @@ class Federation(Settings):
     clients: int = Field(default=4, ge=2)
     rounds: int = Field(default=5, ge=1)
     clients_per_round: int | None = Field(default=None, ge=1)
-    """Clients sampled in each round; all unless given."""
+    """Number of clients sampled in each round (default: all)."""
     partition: PartitionChoice = Field(default={"kind": "iid"}, validate_default=True)
     client: ClientSettings = ClientSettings()
     staleness: StalenessChoice = Field(default={"kind": "fixed", "lag": 0}, validate_default=True)
-    """How old the models are that clients compute on; the current one unless given."""
+    """How old the models are that clients compute on (default: current, synchronous)."""
     server: ServerSettings = ServerSettings()
     client_level_dp: ClientLevelDp | None = None
-    """Clip each client's update as a whole and add noise; epsilon is accounted for (needs ``fedleak[dp]``)."""
+    """Clip each client's update as a whole and add noise; epsilon is reported (needs ``fedleak[dp]``)."""
     secure_aggregation: SecureAggregation | None = None
-    """The server, and with it the adversary, sees the sum of a round's updates only."""
+    """The server, and so the adversary, sees only the sum of a round's updates."""
     engine: SimulationEngine = SimulationEngine()
     faults: tuple[Fault, ...] = ()
 
     @property
     def sharing_client(self) -> ClientSettings:
-        """The client's settings, with what client-level privacy does to an update at the end of ``postprocess``."""
+        """The client's settings, with the steps of client-level privacy appended to ``postprocess``."""
         if self.client_level_dp is None:
             return self.client
         steps = (*self.client.postprocess, *self.client_level_dp.steps)
@@ -223,7 +226,7 @@ class Federation(Settings):
 
     @property
     def server_learning_rate(self) -> float:
-        """The server's step, with its default by protocol."""
+        """The server's learning rate, or its default for the protocol."""
         if self.server.learning_rate is not None:
             return self.server.learning_rate
         return 0.1 if self.client.protocol == "fedsgd" else 1.0
@@ -238,12 +241,12 @@ class Injection(Settings):
     dtype: Literal["float32", "float16"] = "float32"
     """Precision on disk."""
     postprocessed: bool = True
-    """Pairs pass through the clients' post-processing, so that generators trained on them adapt to it; ``false``: they
-    were gathered without, by an adversary who does not know of it."""
+    """Whether pairs pass through the clients' post-processing, so that generators trained on them adapt to it;
+    ``false``: pairs without it, for an adversary who does not know of it."""
 
 
 class Victims(Settings):
-    """Whose updates the adversary records and attacks."""
+    """The updates that the adversary records and attacks."""
 
     clients: Literal["others"] | tuple[ClientIndex, ...] = "others"
     """``others``: every client but the compromised one."""
@@ -251,26 +254,26 @@ class Victims(Settings):
 
 
 class Adversary(Settings):
-    """What the adversary knows and does."""
+    """The adversary: capabilities, data, victims and injection."""
 
     level: int | None = Field(default=None, ge=0, le=5)
-    """Grant everything up to this threat level of the SoK."""
+    """Grant all capabilities up to this threat level of the SoK."""
     grants: tuple[str, ...] = ()
-    """Or grant capabilities by name."""
+    """Grant capabilities by name."""
     compromised: ClientIndex = 0
     """The client whose channel is controlled."""
     public_images: int | None = Field(default=None, ge=1)
-    """Images of the adversary's own; enough for the pairs, at most half of the data, unless given."""
+    """Number of the adversary's own images (default: enough for the pairs, at most half of the data)."""
     shift: ShiftChoice = Field(default={"kind": "none"}, validate_default=True)
     injection: Injection | None = None
     victims: Victims = Victims()
     label_inference: LabelChoice | None = Field(default={"kind": "calibrated_counts"}, validate_default=True)
-    """``calibrated_counts`` unless given; ``greedy_bias`` where the model is not granted."""
+    """Label inference (default: ``calibrated_counts``; ``greedy_bias`` if the model is not granted)."""
 
     @model_validator(mode="before")
     @classmethod
     def _infers_labels_by_what_is_granted(cls, given: Any) -> Any:
-        """Before checking, so that the schema states the usual default."""
+        """Set the default by grants before validation, so that the schema shows the usual default."""
         if not isinstance(given, dict) or "label_inference" in given or given.get("level") is not None:
             return given
         grants = given.get("grants")
@@ -303,30 +306,30 @@ class Scenario(Settings):
     dataset: DatasetChoice
     model: ModelChoice
     task: TaskChoice = Field(default={"kind": "classification"}, validate_default=True)
-    """What clients learn."""
+    """The learning task."""
     federation: Federation = Federation()
     adversary: Adversary = Adversary()
     attacks: tuple[AttackChoice, ...] = Field(min_length=1)
     metrics: MetricsChoice = MetricsChoice()
     analyses: tuple[AnalysisChoice, ...] = ()
-    """What else scoring measures of the leaked model, at the victims' images; nothing unless named."""
+    """Analyses of the leaked model at the victims' images (default: none)."""
     theory: tuple[TheoryChoice, ...] = ()
-    """Theorems whose predictions are scored beside the attacks; none unless named."""
+    """Theorems whose predictions are scored together with the attacks (default: none)."""
     bootstrap_resamples: int = Field(default=2000, ge=100)
-    """Resamples behind every 95 % interval."""
+    """Bootstrap resamples of every 95 % interval."""
     device: str = "auto"
     """Device of the attack stage: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ..."""
     threads: int | None = Field(default=None, ge=1)
-    """CPU threads of the attack stage; all cores unless given. Small generators train fastest on one."""
+    """CPU threads of the attack stage (default: all cores). Small generators train fastest on one."""
     budgets: dict[str, dict[str, Any]] = {}
     """Named sets of overrides, ``path: value``, chosen with ``--budget``."""
     budget: str | None = None
-    """The chosen one; set by the command line."""
+    """The chosen budget; set by the command line."""
 
     @model_validator(mode="before")
     @classmethod
     def _infers_labels_of_classifications(cls, given: Any) -> Any:
-        """Other tasks have no label inference unless one is named."""
+        """Set the default for tasks other than classification: no label inference."""
         task = given.get("task", "classification") if isinstance(given, dict) else "classification"
         adversary = given.get("adversary", {}) if isinstance(given, dict) else None
         kind = task.get("kind") if isinstance(task, dict) else task
@@ -341,5 +344,5 @@ def json_schema() -> dict[str, Any]:
 
 
 def default_run_directory(scenario: Scenario, fingerprint: str) -> Path:
-    """``runs/<name>-<hash>``."""
+    """The default run directory, ``runs/<name>-<hash>``."""
     return Path("runs") / f"{scenario.name}-{fingerprint[:10]}"

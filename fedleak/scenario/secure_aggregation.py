@@ -1,4 +1,4 @@
-"""What secure aggregation rules out: settings and attacks that need one client's own update."""
+"""Checks for secure aggregation, which excludes settings and attacks that need a single client's update."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATH = "federation.secure_aggregation"
 
 
 def check_secure_aggregation(scenario: Scenario) -> Iterator[InputError]:
-    """Contradictions with ``federation.secure_aggregation``, where the scenario asks for it."""
+    """Conflicts with ``federation.secure_aggregation``, if the scenario sets it."""
     settings = scenario.federation.secure_aggregation
     if settings is None:
         return
@@ -48,17 +48,17 @@ def _check_adversary(scenario: Scenario) -> Iterator[InputError]:
     adversary, sees = scenario.adversary, f"with {PATH} the adversary sees"
     if adversary.victims.clients != "others":
         chosen = list(adversary.victims.clients)
-        yield InputError("adversary.victims.clients", chosen, f"{sees} the sum over all clients of a round: others")
+        yield InputError("adversary.victims.clients", chosen, f"{sees} only the sum of a round: expected others")
     if adversary.injection is not None:
         pairs = adversary.injection.pairs
-        yield InputError("adversary.injection.pairs", pairs, f"{sees} no client's own answer, so there are no pairs")
+        yield InputError("adversary.injection.pairs", pairs, f"{sees} no single client's update, so there are no pairs")
     for name in (BatchStatistics.capability_name(), MiniBatchOrder.capability_name()):
         if name in adversary.granted:
-            yield InputError("adversary.grants", name, f"{sees} nothing of single batches")
+            yield InputError("adversary.grants", name, f"{sees} nothing about single batches")
     for i, attack in enumerate(scenario.attacks):
         if attack.adapts and scenario.federation.sharing_client.postprocess:
             yield InputError(
                 f"attacks.{i}.adaptive",
                 attack.name,
-                f"{sees} a sum of post-processed updates; what is done to each cannot be replayed on the sum",
+                f"{sees} a sum of post-processed updates; the post-processing cannot be replayed on the sum",
             )

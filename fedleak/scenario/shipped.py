@@ -1,4 +1,4 @@
-"""The scenarios and studies that come with fedleak, by name."""
+"""The scenarios and studies bundled with fedleak, by name."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ def shipped_folder() -> Path:
 
 
 def shipped_scenarios() -> dict[str, Path]:
-    """Name -> file of every scenario and study that ships."""
+    """Name -> file of every bundled scenario and study."""
     return {path.stem: path for path in sorted(shipped_folder().rglob("*.yaml"))}
 
 
 def find_scenario(given: Path, *, option: str = "SCENARIO") -> Path:
-    """A scenario or study by its file, or else by the name of one that ships.
+    """Find a scenario or study by its file, or else by the name of a bundled one.
 
     Args:
-        given: what the user wrote. What exists, and whatever looks like a path (it has a folder or an extension), is
-            taken as it is.
-        option: the argument at fault where there is neither.
+        given: the user's argument. An existing file, or anything that looks like a path (with a folder or an
+            extension), is returned unchanged.
+        option: name of the argument for the error message.
 
     Raises:
-        InputError: if there is no such file and no scenario of that name ships; with the nearest name.
+        InputError: if there is neither such a file nor a bundled scenario of that name; suggests the nearest name.
     """
     if given.exists() or given.suffix or len(given.parts) > 1:
         return given
     known = shipped_scenarios()
     if given.name not in known:
         hint = nearest(given.name, known)
-        raise InputError(option, str(given), f"{hint}there is no such file, and no shipped scenario of that name")
+        raise InputError(option, str(given), f"{hint}there is no such file, and no bundled scenario of that name")
     return known[given.name]

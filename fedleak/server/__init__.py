@@ -1,1 +1,1 @@
-"""What a server does: aggregate updates, wait for late ones, or learn only their sum."""
+"""The server: aggregation of updates, staleness, secure aggregation and model crafting."""

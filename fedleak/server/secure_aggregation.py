@@ -9,21 +9,22 @@ from pydantic import Field, model_validator
 from fedleak.component import Settings
 
 MODULUS_BITS = 32
-"""Masked values are whole numbers modulo ``2^32``, Flower's default."""
+"""Masked values are integers modulo ``2^32``, Flower's default."""
 
 
 class SecureAggregation(Settings):
-    """SecAgg+ (Bell et al. 2020, doi 10.1145/3372297.3417885) as Flower does it: the server learns a weighted mean."""
+    """SecAgg+ (Bell et al. 2020, doi 10.1145/3372297.3417885) as in Flower: the server learns only a weighted mean."""
 
     num_shares: int = Field(ge=3)
-    """Shares of each client's secrets, one for each neighbour in the protocol and one for itself: odd, or as many as
-    there are clients in a round."""
+    """Number of shares of each client's secrets, one for each neighbour in the protocol and one for itself: odd, or the
+    number of clients in a round."""
     reconstruction_threshold: int = Field(ge=2)
-    """Shares that open a secret: fewer than ``num_shares``, the difference is how many neighbours may drop out."""
+    """Shares needed to reconstruct a secret, less than ``num_shares``; the difference is the number of neighbours that
+    may drop out."""
     clipping_range: float = Field(default=8.0, gt=0)
-    """Values beyond plus or minus this, in the update's own unit, are cut off before they are rounded."""
+    """Values are clipped to plus or minus this, in the units of the update, before rounding."""
     quantization_range: int = Field(default=2**22, ge=2, le=2**31)
-    """Whole numbers to which values are rounded by chance, without bias."""
+    """Number of integer levels to which values are rounded stochastically, without bias."""
 
     @model_validator(mode="after")
     def _some_may_drop_out(self) -> Self:

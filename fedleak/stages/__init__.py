@@ -1,1 +1,1 @@
-"""The three stages of a run, joined only by files: federate, attack, score."""
+"""The three stages of a run, connected only through files: federate, attack, score."""

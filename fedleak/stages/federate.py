@@ -1,4 +1,4 @@
-"""First stage: run the federation, write transcript and truth."""
+"""First stage: run the federation, write transcript and ground truth."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = Fals
     """Load and check the data; None if the run directory holds this federation's finished transcript.
 
     Args:
-        scenario, run: what to run, and where.
-        again: plan even so.
+        scenario, run: the scenario and its run directory.
+        again: plan even if there is a finished transcript.
 
     Raises:
         InputError: if scenario, data and machine do not fit together; nothing has been written.
@@ -45,18 +45,18 @@ def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = Fals
 
 
 def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Crafting | None = None) -> None:
-    """Run a planned federation to its end, or continue where a killed one stopped.
+    """Run a planned federation to its end, or continue where an interrupted one stopped.
 
     Args:
-        plan, run: what to run, and where.
-        progress: where rounds are counted.
-        crafting: how an adversary's server changes what single clients are sent. The scenario does not name it: plan
-            with ``again=True`` where an honest record of the scenario may be there already.
+        plan, run: the plan and its run directory.
+        progress: where rounds are reported.
+        crafting: how a malicious server changes the models of single clients (default: it changes none). It is not part
+            of the scenario: plan with ``again=True`` where an honest record may exist.
 
     Raises:
-        FederationError: if it cannot be finished; running it again goes on with the next round.
+        FederationError: if it cannot be finished; running it again continues with the next round.
     """
-    from fedleak.federation import runtime  # first: it sets what Flower reads when it is imported
+    from fedleak.federation import runtime  # first: it sets variables that Flower reads on import
     from fedleak.federation.server import Server
 
     scenario = plan.scenario
@@ -85,7 +85,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
 
 
 def write_planned_truth(folder: Path, plan: Plan) -> None:
-    """Store the clients' images, and which of them go into each planned update, for scoring."""
+    """Store the clients' images, and the indices of those behind each planned update, for scoring."""
     rows: dict[int, dict[int, list[int]]] = {}
     for update in (update for planned in plan.rounds for update in planned.updates):
         rows.setdefault(update.row, {})[update.client] = update.images.tolist()
@@ -133,7 +133,7 @@ def _federation_record(plan: Plan) -> FederationRecord:
 
 
 def is_finished(run: RunDirectory, fingerprint: str) -> bool:
-    """Whether the run directory holds the finished transcript of this very federation."""
+    """Whether the run directory has a finished transcript with this fingerprint."""
     if not (run.transcript / MANIFEST).is_file():
         return False
     try:
@@ -143,6 +143,6 @@ def is_finished(run: RunDirectory, fingerprint: str) -> bool:
 
 
 def _keeps_client_state(scenario: Scenario) -> bool:
-    """Clients that keep something from round to round lose it with their process: such a run starts over."""
+    """Whether clients keep state between rounds; it is lost with their process, so such a run starts over."""
     client = scenario.federation.client
     return client.batch_norm == "train_local" or client.error_feedback

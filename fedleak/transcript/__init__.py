@@ -1,1 +1,1 @@
-"""The on-disk record of everything that an adversary could observe. It knows nothing of truth."""
+"""The transcript: the on-disk record of everything that an adversary could observe, without ground truth."""

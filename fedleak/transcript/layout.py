@@ -1,4 +1,4 @@
-"""How the named tensors of an update lie in one flat row."""
+"""Layout of the named tensors of an update in one flat row."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Layout(BaseModel):
 
     @classmethod
     def of(cls, tensors: Iterable[tuple[str, torch.Tensor]]) -> Layout:
-        """The layout of ``(name, tensor)`` pairs laid end to end."""
+        """The layout of concatenated ``(name, tensor)`` pairs."""
         slots: list[Slot] = []
         start = 0
         for name, tensor in tensors:
@@ -46,7 +46,7 @@ class Layout(BaseModel):
 
     @property
     def size(self) -> int:
-        """Values in a row."""
+        """Number of values in a row."""
         return self.slots[-1].stop if self.slots else 0
 
     def flatten(self, tensors: Mapping[str, torch.Tensor], *, batch_dims: int = 0) -> torch.Tensor:

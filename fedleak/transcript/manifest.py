@@ -25,34 +25,34 @@ Status = Literal["ok", "failed", "missing", "non_finite"]
 
 
 class UpdateRecord(Record):
-    """One update, or sum of updates, that was expected; ``row`` is its place in ``updates.npy``."""
+    """One expected update, or sum of updates; ``row`` is its row in ``updates.npy``."""
 
     row: NonNegativeInt
     round: NonNegativeInt
     client: NonNegativeInt
-    """Who sent it; the first of those in a sum."""
+    """The client that sent it; for a sum, the first client."""
     summed: tuple[NonNegativeInt, ...] = ()
-    """Clients whose updates are in the sum, which is their mean weighted by images; none for a client's own."""
+    """Clients in the sum, which is their mean weighted by number of images; empty for a single client's update."""
     model_version: NonNegativeInt
-    """Rounds that had been aggregated into the model it was computed on; attacks know it only where it is granted."""
+    """Rounds that had been aggregated into the model it was computed on; attacks know it only if it is granted."""
     samples: NonNegativeInt | None = None
     bytes: NonNegativeInt | None = None
-    """Its size in our shortest exact encoding, shared buffers included; unknown for updates recorded elsewhere."""
+    """Its size in the shortest lossless encoding, including shared buffers; unknown for updates from other sources."""
     status: Status
     reason: str = ""
     true_labels: tuple[int, ...] | None = None
-    """Of its images; recorded only where the scenario grants ``true_labels`` by name."""
+    """Labels of its images; recorded only if the scenario grants ``true_labels`` by name."""
     mini_batches: tuple[tuple[NonNegativeInt, ...], ...] | None = None
-    """Images of each local step, numbered in the order of their classes; only where ``mini_batch_order`` is granted."""
+    """Images of each local step, numbered in class order; recorded only if ``mini_batch_order`` is granted by name."""
 
     @property
     def clients(self) -> tuple[int, ...]:
-        """Whose images are behind it."""
+        """Clients whose images are behind it."""
         return self.summed or (self.client,)
 
     @property
     def current_version(self) -> int:
-        """Of the model that the server broadcast in the round of the update."""
+        """Version of the model that the server broadcast in the round of the update."""
         return max(0, self.round - 1)
 
 
@@ -63,30 +63,30 @@ class RoundRecord(Record):
     accuracy: float
     loss: float
     broadcast_accuracy: float | None = None
-    """Of the model that the clients were sent in this round; unknown for older transcripts."""
+    """Accuracy of the model broadcast in this round; unknown for older transcripts."""
     replies: NonNegativeInt
     failures: tuple[str, ...] = ()
     updates: tuple[UpdateRecord, ...] = ()
 
 
 class PairsRecord(Record):
-    """The injected pairs: row ``i`` of ``pairs/updates.npy`` answers the public images ``pairs/index.npy[i]``."""
+    """The injected pairs: row ``i`` of ``pairs/updates.npy`` is the update for images ``pairs/index.npy[i]``."""
 
     count: NonNegativeInt
     images_per_pair: NonNegativeInt
     model_versions: tuple[NonNegativeInt, ...]
     """Model version of each equal share of the pairs, in order."""
     postprocessed: bool = True
-    """They went through the clients' post-processing."""
+    """Whether the pairs passed through the clients' post-processing."""
 
 
 class PrivacyRecord(Record):
-    """The differential privacy of the least private client, by the accountant of Renyi divergences."""
+    """Differential privacy of the client with the largest epsilon, by the RDP accountant."""
 
     unit: Literal["example", "client"] = "example"
-    """What is hidden: whether one example, or one client, took part."""
+    """Unit of privacy: hides whether one example, or one client, took part."""
     noise: Literal["client", "server"] = "client"
-    """Who adds the noise: before the server sees an update, or after."""
+    """Party that adds the noise: the client before the server sees an update, or the server after."""
     epsilon: float
     """Infinite without noise."""
     delta: float
@@ -95,7 +95,7 @@ class PrivacyRecord(Record):
 
 
 class TrainingRecord(Record):
-    """How clients train locally."""
+    """Local training settings of the clients."""
 
     local_learning_rate: float
     local_epochs: int
@@ -111,11 +111,11 @@ class TrainingRecord(Record):
 
 
 class FederationRecord(Record):
-    """What a transcript says of a federation as a whole."""
+    """Facts about a federation as a whole."""
 
     protocol: Protocol
     model: dict[str, Any]
-    """Settings of a kind of model, by which attacks build the network."""
+    """Settings of the model, from which attacks build the network."""
     task: dict[str, Any] = CLASSIFICATION
     input_shape: InputShape
     classes: int
@@ -135,7 +135,7 @@ class Manifest(Record):
     protocol: Protocol
     model: dict[str, Any]
     task: dict[str, Any] = CLASSIFICATION
-    """What clients learn; written only where it is not classification."""
+    """The learning task; written only if it is not classification."""
     input_shape: InputShape
     classes: int
     class_names: tuple[str, ...]
@@ -178,13 +178,13 @@ def load_manifest(folder: Path) -> Manifest:
     """Read ``folder/manifest.json``.
 
     Raises:
-        InputError: if it is missing, damaged, of another format or of a newer version.
+        InputError: if it is missing, damaged, or of another format or version.
     """
     path = folder / MANIFEST
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError("transcript", str(folder), "no finished transcript is there (run the federation)") from None
+        raise InputError("transcript", str(folder), "it contains no finished transcript (run the federation)") from None
     except (OSError, ValueError) as error:
         raise InputError("transcript", str(path), f"not a readable manifest ({error})") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT or raw.get("version") != VERSION:

@@ -18,11 +18,11 @@ from fedleak.transcript.writer import model_file, sent_file, statistics_file
 
 
 class TranscriptReader:
-    """A finished transcript whose checksums held when it was opened.
+    """A finished transcript, verified when it is opened.
 
     Args:
         folder: ``transcript/`` of a run.
-        verify: recompute every checksum first.
+        verify: recompute and compare every checksum.
 
     Raises:
         InputError: if the transcript is missing, foreign or damaged, or names a file outside its folder.
@@ -40,7 +40,7 @@ class TranscriptReader:
         self._check_arrays()
 
     def _check_arrays(self) -> None:
-        """The arrays must be as long and as wide as the manifest says, or an attack would read nonsense."""
+        """Check the shapes and types of the arrays against the manifest."""
         manifest, values = self.manifest, self.manifest.parameters.size
         rows = max((update.row + 1 for update in manifest.updates), default=0)
         self._expect("updates.npy", (rows, values), "float32")
@@ -52,7 +52,7 @@ class TranscriptReader:
             self._expect("pairs/index.npy", (manifest.pairs.count, manifest.pairs.images_per_pair), "int64")
             public, index = self._rows("public/images.npy"), self.pair_index()
             if index.size and not 0 <= index.min() <= index.max() < len(public):
-                raise InputError("transcript", "pairs/index.npy", f"there are {len(public)} public images")
+                raise InputError("transcript", "pairs/index.npy", f"there are only {len(public)} public images")
         if self.has_public_images:
             count = len(self._rows("public/images.npy"))
             self._expect("public/images.npy", (count, *manifest.input_shape), "uint8")
@@ -77,12 +77,12 @@ class TranscriptReader:
     def _inside(self, name: str) -> Path:
         path = (self.folder / name).resolve()
         if not path.is_relative_to(self.folder.resolve()):
-            raise InputError("transcript", name, "a file must lie inside the transcript")
+            raise InputError("transcript", name, "a file must be inside the transcript")
         return path
 
     def _checked(self, name: str) -> Path:
         if name not in self.manifest.checksums:
-            raise InputError("transcript", name, "the transcript does not hold it")
+            raise InputError("transcript", name, "the file is not part of the transcript")
         return self._inside(name)
 
     @cached_property
@@ -90,7 +90,7 @@ class TranscriptReader:
         return self._rows("updates.npy")
 
     def update(self, row: int) -> torch.Tensor:
-        """One shared update, flat ``(D,)`` float32, freshly read."""
+        """Read one shared update, flat ``(D,)`` float32."""
         return torch.from_numpy(self._updates.read(np.array([row])).astype(np.float32)[0])
 
     def model(self, version: int) -> dict[str, torch.Tensor]:
@@ -101,7 +101,7 @@ class TranscriptReader:
             raise InputError("transcript", model_file(version), f"not a safetensors file ({error})") from error
 
     def sent(self, round_number: int, client: int) -> dict[str, torch.Tensor] | None:
-        """What a client was sent in a round; None where it was the broadcast model."""
+        """The model sent to a client in a round; None if it was the broadcast model."""
         name = sent_file(round_number, client)
         if name not in self.manifest.checksums:
             return None
@@ -111,7 +111,7 @@ class TranscriptReader:
             raise InputError("transcript", name, f"not a safetensors file ({error})") from error
 
     def statistics(self, row: int) -> dict[str, torch.Tensor]:
-        """``LAYER.mean`` and ``LAYER.var`` of an update's batch; empty where none were recorded."""
+        """``LAYER.mean`` and ``LAYER.var`` of an update's batch; empty if none were recorded."""
         name = statistics_file(row)
         if name not in self.manifest.checksums:
             return {}
@@ -122,11 +122,11 @@ class TranscriptReader:
 
     @property
     def has_public_images(self) -> bool:
-        """Whether the adversary brought images of its own."""
+        """Whether the adversary has public images."""
         return "public/images.npy" in self.manifest.checksums
 
     def public(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """The adversary's images ``(N, C, H, W)`` and labels ``(N,)``."""
+        """The adversary's public images ``(N, C, H, W)`` and labels ``(N,)``."""
         images = np.load(self._checked("public/images.npy"), allow_pickle=False)
         labels = np.load(self._checked("public/labels.npy"), allow_pickle=False)
         return images, labels
@@ -136,6 +136,6 @@ class TranscriptReader:
         return self._rows("pairs/updates.npy")
 
     def pair_index(self) -> NDArray[np.int64]:
-        """Which public images went into each pair, ``(P, B)``."""
+        """Indices of the public images in each pair, ``(P, B)``."""
         index: NDArray[np.int64] = np.load(self._checked("pairs/index.npy"), allow_pickle=False)
         return index

@@ -1,7 +1,7 @@
-"""Big arrays on disk, written and read a few rows at a time: plain ``.npy`` files, never whole in memory.
+"""Large ``.npy`` arrays on disk, written and read a few rows at a time, never loaded as a whole.
 
-Rows are read with positioned reads instead of a memory map, so that resident memory stays that of the rows asked
-for; and a reader keeps no path, only an open descriptor, so it leads nowhere else in the run directory.
+Rows are read with positioned reads instead of a memory map, so that resident memory is limited to the requested rows.
+A reader keeps only an open file descriptor and no path, so an attack cannot reach other files of the run through it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def create_rows(path: Path, shape: tuple[int, ...], dtype: str) -> None:
 
 
 def _header(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> bytes:
-    """What stands before the values; numpy leaves room in it for the first dimension to grow."""
+    """The ``.npy`` header; numpy leaves room in it for the first dimension to grow."""
     buffer = io.BytesIO()
     npy.write_array_header_2_0(buffer, {"descr": dtype.str, "fortran_order": False, "shape": shape})
     return buffer.getvalue()
@@ -37,10 +37,10 @@ class RowFile:
 
     Args:
         path: the file.
-        writable: open for writing too.
+        writable: open for reading and writing.
 
     Raises:
-        InputError: if the file is not a C-ordered ``.npy`` array of plain numbers, or is cut short.
+        InputError: if the file is not a C-ordered ``.npy`` array of plain numbers, or is truncated.
     """
 
     def __init__(self, path: Path, *, writable: bool = False) -> None:
@@ -59,7 +59,7 @@ class RowFile:
             os.close(self._descriptor)
 
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.generic]:
-        """Rows ``indices`` ``(n,)`` in that order, ``(n, *row shape)``."""
+        """Read rows ``indices`` ``(n,)`` in that order: ``(n, *row shape)``."""
         out = np.empty((len(indices), *self.shape[1:]), dtype=self.dtype)
         if len(indices) and not 0 <= indices.min() <= indices.max() < len(self):
             raise IndexError(f"rows {indices.min()}..{indices.max()} of {len(self)}")
@@ -70,7 +70,7 @@ class RowFile:
         return out
 
     def write(self, start: int, rows: NDArray[np.generic]) -> None:
-        """Overwrite the rows from ``start`` on."""
+        """Overwrite the rows from ``start``."""
         if rows.shape[1:] != self.shape[1:] or start + len(rows) > len(self):
             raise ValueError(f"rows {rows.shape} at {start} do not fit {self.shape}")
         data = np.ascontiguousarray(rows, dtype=self.dtype).reshape(-1).view(np.uint8).data
@@ -80,10 +80,10 @@ class RowFile:
             data, position = data[written:], position + written
 
     def grow(self, rows: int) -> None:
-        """Make room for ``rows`` rows in all, new ones being zeros; never shrinks.
+        """Extend the file to ``rows`` rows, filled with zeros; it never shrinks.
 
         Raises:
-            ValueError: if the file was written by something that leaves no room in its header.
+            ValueError: if the header of the file has no room for a larger shape.
         """
         if rows <= len(self):
             return
@@ -96,7 +96,7 @@ class RowFile:
         self.shape = shape
 
     def sync(self) -> None:
-        """Wait until everything written is on disk."""
+        """Flush all writes to disk."""
         os.fsync(self._descriptor)
 
     def _read_into(self, out: NDArray[np.generic], start: int) -> None:

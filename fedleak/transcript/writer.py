@@ -1,7 +1,7 @@
-"""Writing a transcript while the federation runs, so that a killed run can go on where it stopped.
+"""Writing a transcript while the federation runs, so that an interrupted run can be resumed.
 
-Arrays are laid out in full before the first round; every finished piece of work is one line in a journal, written
-after its data. The manifest, written last, turns the journal into a finished transcript.
+Arrays are allocated before the first round. Every finished piece of work is one line in a journal, written after its
+data. The manifest is written last and replaces the journal.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from fedleak.version import __version__
 
 JOURNAL = "journal.jsonl"
 MEMORY = "memory"
+"""Folder of the server state kept between rounds while the federation runs."""
 SENT = "sent/"
-"""Folder of models that single clients were sent instead of the broadcast one."""
-"""Folder of what the server keeps in mind while the federation runs."""
+"""Folder of the models sent to single clients instead of the broadcast one."""
 
 
 def model_file(version: int) -> str:
@@ -46,12 +46,12 @@ def model_file(version: int) -> str:
 
 
 def memory_file(version: int) -> str:
-    """Relative name of what the server's aggregation keeps in mind after ``version`` rounds, while the run lasts."""
+    """Relative name of the state that the server's aggregation keeps after ``version`` rounds, during the run."""
     return f"{MEMORY}/version-{version:05d}.safetensors"
 
 
 def sent_file(round_number: int, client: int) -> str:
-    """Relative name of the model that a client was sent in a round, where it differs from the broadcast one."""
+    """Relative name of the model sent to a client in a round, if it differs from the broadcast one."""
     return f"{SENT}round-{round_number:05d}-client-{client:05d}.safetensors"
 
 
@@ -61,7 +61,7 @@ def statistics_file(row: int) -> str:
 
 
 def _read_journal(path: Path) -> list[dict[str, Any]]:
-    """The events up to the first line that a kill or a full disk left unfinished."""
+    """The events up to the first line that is incomplete because of a kill or a full disk."""
     events: list[dict[str, Any]] = []
     if not path.is_file():
         return events
@@ -77,13 +77,13 @@ def _read_journal(path: Path) -> list[dict[str, Any]]:
 
 
 class TranscriptWriter:
-    """An unfinished transcript.
+    """Writer of an unfinished transcript.
 
     Args:
-        folder: ``transcript/`` of the run; made if absent, continued if it holds a journal of the same fingerprint.
-        fingerprint: content hash of what the federation depends on.
-        restart: begin anew even if there is a journal.
-        crafting: settings by which the server crafts models; a run that was begun with others starts over.
+        folder: ``transcript/`` of the run; created if absent, continued if its journal has the same fingerprint.
+        fingerprint: content hash of the scenario parts that the federation depends on.
+        restart: start over even if there is a journal.
+        crafting: settings of a malicious server; a run begun with other settings starts over.
     """
 
     def __init__(
@@ -117,12 +117,12 @@ class TranscriptWriter:
 
     @property
     def _head(self) -> dict[str, Any]:
-        """The journal's first line; a run begun by another version of fedleak starts over."""
+        """First line of the journal; a run begun by another version of fedleak starts over."""
         crafting = {} if self._crafting is None else {"crafting": dict(self._crafting)}
         return {"fingerprint": self.fingerprint, "fedleak": __version__, **crafting}
 
     def _files_present(self, events: list[dict[str, Any]]) -> bool:
-        """Whether the data that the journal speaks of is there; a run without it starts over."""
+        """Whether all files that the journal refers to exist; otherwise the run starts over."""
         needed: set[str] = set()
         remembered = None
         for event in events[1:]:
@@ -142,11 +142,11 @@ class TranscriptWriter:
             os.fsync(file.fileno())
 
     def allocate(self, *, updates: int = 0, values: int) -> None:
-        """Make room for ``updates`` rows of ``values`` float32 values; later rows are added as they are written."""
+        """Allocate ``updates`` rows of ``values`` float32 values; further rows are added when they are written."""
         self._updates = self._open("updates.npy", (updates, values), "float32")
 
     def allocate_pairs(self, index: NDArray[np.int64], *, values: int, dtype: str) -> None:
-        """Make room for one pair per row of ``index`` ``(P, B)``, which names the public images fed in."""
+        """Allocate one pair per row of ``index`` ``(P, B)``, the indices of the injected public images."""
         (self.folder / "pairs").mkdir(exist_ok=True)
         np.save(self.folder / "pairs/index.npy", index)
         self._pairs = self._open("pairs/updates.npy", (len(index), values), dtype)
@@ -158,7 +158,7 @@ class TranscriptWriter:
         return RowFile(path, writable=True)
 
     def save_public(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-        """Store the adversary's own images ``(N, C, H, W)`` and labels ``(N,)``."""
+        """Store the adversary's public images ``(N, C, H, W)`` and labels ``(N,)``."""
         (self.folder / "public").mkdir(exist_ok=True)
         np.save(self.folder / "public/images.npy", images)
         np.save(self.folder / "public/labels.npy", labels)
@@ -175,11 +175,11 @@ class TranscriptWriter:
         temporary.replace(path)
 
     def load_model(self, version: int) -> NamedTensors:
-        """Read a stored global model back."""
+        """Load a stored global model."""
         return load_file(self.folder / model_file(version))
 
     def load_memory(self, version: int) -> NamedTensors:
-        """What the server's aggregation kept in mind after ``version`` rounds; empty if nothing."""
+        """State of the server's aggregation after ``version`` rounds; empty if there is none."""
         path = self.folder / memory_file(version)
         return load_file(path) if path.is_file() else {}
 
@@ -195,7 +195,7 @@ class TranscriptWriter:
         self._log({"pairs_done": self.pairs_done})
 
     def write_update(self, row: int, values: NDArray[np.float32]) -> None:
-        """Store one update; it counts once its round is finished."""
+        """Store one update; it becomes valid when its round is finished."""
         if self._updates is None:
             raise RuntimeError("allocate comes first")
         self._updates.grow(row + 1)
@@ -206,11 +206,11 @@ class TranscriptWriter:
         self._save(statistics_file(row), statistics)
 
     def save_sent(self, round_number: int, client: int, state: NamedTensors) -> None:
-        """Store the model that a client was sent in a round instead of the broadcast one."""
+        """Store the model sent to a client in a round instead of the broadcast one."""
         self._save(sent_file(round_number, client), state)
 
     def finish_round(self, record: RoundRecord, memory: NamedTensors | None = None) -> None:
-        """Mark a round as done, with what the server's aggregation keeps in mind for the next one."""
+        """Mark a round as done, and store the state that the server's aggregation keeps for the next one."""
         if self._updates is not None:
             self._updates.sync()
         if memory:
@@ -228,7 +228,7 @@ class TranscriptWriter:
         training: TrainingRecord,
         federation: FederationRecord,
     ) -> Manifest:
-        """Checksum every array, write the manifest, drop the journal."""
+        """Compute the checksum of every array, write the manifest and delete the journal."""
         files = sorted(
             path.relative_to(self.folder).as_posix()
             for path in self.folder.rglob("*")

@@ -55,7 +55,7 @@ BAD_RUNS: list[tuple[list[str], str, str, str]] = [
      "auto or host:port"),
     (["federation.engine={kind: ray, address: '127.0.0.1:1'}"], "federation.engine.address", "'127.0.0.1:1'",
      "no Ray cluster answers there"),
-    (["device=cuda:63"], "device", "'cuda:63'", "this machine offers"),
+    (["device=cuda:63"], "device", "'cuda:63'", "this machine has"),
     (["rounds"], "--set", "'rounds'", "expected path=value"),
 ]  # fmt: skip
 

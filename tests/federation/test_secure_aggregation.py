@@ -132,7 +132,7 @@ def test_a_client_that_drops_out_is_left_out_of_the_sum(tmp_path: Path) -> None:
 def test_with_too_few_left_the_run_can_be_resumed(tmp_path: Path) -> None:
     broken = scenario(**IN_SUM, federation__faults=faults("raise", (2, 0), (2, 1), (2, 2)))
     for _ in range(2):
-        with pytest.raises(FederationError, match=r"round 2: secure aggregation was given up.*fault provoked"):
+        with pytest.raises(FederationError, match=r"round 2: secure aggregation failed.*fault provoked"):
             run_federation(tmp_path, broken)
 
 
@@ -175,7 +175,7 @@ def test_attacks_run_on_the_sum_or_say_why_not(tmp_path: Path) -> None:
     assert {"dlg", "inverting_gradients", "gradinversion", "fedleak_attack", "sapag"} <= worked
     places = {(row.victim, row.image) for row in results.rows if row.attack == "inverting_gradients"}
     assert places == {(client, image) for client in range(5) for image in range(2)}
-    assert "the adversary saw sums over 5 clients, and no client's own update" in results.notes
+    assert "the adversary saw sums over 5 clients, and no single client's update" in results.notes
 
 
 def _needs(cls: Any) -> set[str]:
@@ -213,10 +213,10 @@ def test_a_protocol_that_could_not_work_is_refused(settings: dict[str, Any], pat
 
 
 HIDDEN: list[tuple[dict[str, Any], str, str]] = [
-    (EVERYONE, "adversary.victims.clients", "the sum over all clients"),
-    ({"adversary__injection": {"pairs": 9}}, "adversary.injection.pairs", "no client's own answer"),
+    (EVERYONE, "adversary.victims.clients", "only the sum of a round"),
+    ({"adversary__injection": {"pairs": 9}}, "adversary.injection.pairs", "no single client's update"),
     ({"federation__client__batch_norm": "train_shared"}, "federation.client.batch_norm", "running statistics"),
-    ({"adversary__grants": ["batch_statistics"]}, "adversary.grants", "nothing of single batches"),
+    ({"adversary__grants": ["batch_statistics"]}, "adversary.grants", "nothing about single batches"),
     (
         {
             "federation__client__postprocess": ["sign_sgd"],

@@ -24,7 +24,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str, str]] = [
     ({"adversary__injection": None, "attacks": ["lti"]}, "adversary.injection", "needs injected pairs"),
     ({"adversary__level": 4, "attacks": ["lti"]}, "attacks.0", "needs injected_pairs (level 5)"),
     ({"attacks": ["lti", "lti"]}, "attacks.1.id", "give each its own"),
-    ({"attacks": [{"kind": "lti", "id": "baseline_x"}]}, "attacks.0.id", "are taken"),
+    ({"attacks": [{"kind": "lti", "id": "baseline_x"}]}, "attacks.0.id", "are reserved"),
     ({"device": "tpu"}, "device", "expected auto, cpu"),
 ]
 
@@ -78,6 +78,6 @@ def test_the_tiny_scenario_is_valid() -> None:
 def test_a_theory_of_drifted_clients_is_refused() -> None:
     """Theorems speak of updates of the broadcast model."""
     drift = {"drift": {"images": 2, "epochs": 1}}
-    with pytest.raises(InputErrors, match=r"federation\.client\.drift.*theories speak of"):
+    with pytest.raises(InputErrors, match=r"federation\.client\.drift.*theories need updates"):
         scenario(theory=["same_gradient"], federation__client=drift)
     scenario(theory=["same_gradient"])

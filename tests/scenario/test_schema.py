@@ -21,7 +21,7 @@ from tests.scenarios import scenario
         ({"samples": 4}, "belong to protocol fedavg"),
         ({"local_epochs": 2}, "belong to protocol fedavg"),
         ({"dp_sgd": {"max_norm": 1, "noise_multiplier": 1}, "batch_norm": "train_local"}, "dp_sgd clips each example"),
-        ({"postprocess": ["sign_sgd", "soteria"]}, "soteria looks at the batch: it comes first"),
+        ({"postprocess": ["sign_sgd", "soteria"]}, "soteria needs the batch: it must come first"),
         ({"error_feedback": True}, "postprocess holds nothing"),
         ({"error_feedback": True, "postprocess": [{"kind": "gaussian_noise", "std": 1}]}, "holds gaussian_noise"),
     ],

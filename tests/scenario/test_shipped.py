@@ -68,7 +68,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as caught:
         find_scenario(Path("quikstart"), option="STUDY")
-    expected = "STUDY: got 'quikstart'; did you mean 'quickstart'? there is no such file, and no shipped scenario of"
+    expected = "STUDY: got 'quikstart'; did you mean 'quickstart'? there is no such file, and no bundled scenario of"
     assert str(caught.value) == f"{expected} that name"
 
 

@@ -63,7 +63,7 @@ def test_whether_a_transcript_is_that_of_the_federation(finished: RunDirectory, 
 
 def test_what_the_machine_does_not_have_is_refused_before_data_are_read(tmp_path: Path) -> None:
     engine = {"kind": "ray", "cpus": 1, "client_cpus": 2}
-    with pytest.raises(InputError, match="this machine offers 1 CPUs"):
+    with pytest.raises(InputError, match="this machine has 1 CPUs"):
         plan_federation(scenario(federation__engine=engine), RunDirectory(tmp_path))
     assert list(tmp_path.iterdir()) == []
 

@@ -92,7 +92,7 @@ def test_a_manifest_cannot_point_outside(copied_run: CopiedRun, capsys: Capsys, 
     run = copied_run()
     raw = json.loads((run.transcript / "manifest.json").read_text())
     change_manifest(run, checksums={**raw["checksums"], escape: "0" * 64})
-    check_refused(run, capsys, words="a file must lie inside the transcript")
+    check_refused(run, capsys, words="a file must be inside the transcript")
 
 
 def test_a_link_cannot_point_outside(copied_run: CopiedRun, capsys: Capsys) -> None:
@@ -101,7 +101,7 @@ def test_a_link_cannot_point_outside(copied_run: CopiedRun, capsys: Capsys) -> N
     path.unlink()
     path.symlink_to(run.truth / "00001/images.npy")
     change_manifest(run)
-    check_refused(run, capsys, words="a file must lie inside the transcript")
+    check_refused(run, capsys, words="a file must be inside the transcript")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_an_unknown_model(copied_run: CopiedRun, capsys: Capsys) -> None:
 def test_a_transcript_of_another_federation(copied_run: CopiedRun, capsys: Capsys) -> None:
     run = copied_run()
     change_manifest(run, fingerprint="0" * 64)
-    check_refused(run, capsys, words="another federation")
+    check_refused(run, capsys, words="other federation settings")
 
 
 def test_the_federation_cannot_be_overridden_afterwards(copied_run: CopiedRun, capsys: Capsys) -> None:

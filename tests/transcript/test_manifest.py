@@ -118,5 +118,5 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_no_manifest_is_no_finished_transcript(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no finished transcript is there"):
+    with pytest.raises(InputError, match="it contains no finished transcript"):
         load_manifest(tmp_path)

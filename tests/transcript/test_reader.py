@@ -84,7 +84,7 @@ def test_tensors_that_cannot_be_read_are_named(tmp_path: Path, name: str) -> Non
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"version-00009.safetensors'; the transcript does not hold it"):
+    with pytest.raises(InputError, match=r"version-00009.safetensors'; the file is not part of the transcript"):
         TranscriptReader(transcript(tmp_path)).model(9)
 
 
@@ -95,7 +95,7 @@ def test_without_public_images(tmp_path: Path) -> None:
 
     reader = TranscriptReader(transcript(tmp_path, fewer, pairs=None))
     assert not reader.has_public_images
-    with pytest.raises(InputError, match="the transcript does not hold it"):
+    with pytest.raises(InputError, match="the file is not part of the transcript"):
         reader.public()
 
 
@@ -121,11 +121,11 @@ DAMAGES: list[tuple[Change, str, str]] = [
     (saving("updates.npy", UPDATES.astype(np.float64)), "updates.npy", "found float64"),
     (saving("pairs/updates.npy", np.ones((3, 9), np.float32)), "pairs/updates.npy", "float32 or float16"),
     (saving("pairs/index.npy", np.zeros((3, 1), np.int64)), "pairs/index.npy", r"expected int64 of shape \(3, 2\)"),
-    (saving("pairs/index.npy", np.full((3, 2), 4)), "pairs/index.npy", "there are 4 public images"),
-    (saving("pairs/index.npy", np.full((3, 2), -1)), "pairs/index.npy", "there are 4 public images"),
+    (saving("pairs/index.npy", np.full((3, 2), 4)), "pairs/index.npy", "there are only 4 public images"),
+    (saving("pairs/index.npy", np.full((3, 2), -1)), "pairs/index.npy", "there are only 4 public images"),
     (saving("public/labels.npy", np.zeros(3, np.int64)), "public/labels.npy", r"expected int64 of shape \(4,\)"),
     (saving("public/images.npy", np.zeros((4, 2, 2), np.uint8)), "public/images.npy", "expected uint8"),
-    (lambda folder: (folder / model_file(1)).unlink(), model_file(1), "the transcript does not hold it"),
+    (lambda folder: (folder / model_file(1)).unlink(), model_file(1), "the file is not part of the transcript"),
 ]
 
 
@@ -147,5 +147,5 @@ def test_a_file_outside_is_refused(tmp_path: Path) -> None:
     (tmp_path / "inside").mkdir()
     (tmp_path / "secret").write_text("x")
     folder = transcript(tmp_path / "inside", checksums={"../secret": file_digest(tmp_path / "secret")})
-    with pytest.raises(InputError, match="must lie inside the transcript"):
+    with pytest.raises(InputError, match="must be inside the transcript"):
         TranscriptReader(folder)

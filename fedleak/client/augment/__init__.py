@@ -1,1 +1,1 @@
-"""What a client does to its images before it trains on them, one file each."""
+"""Data-side defenses: changes to a client's batch before training, one file per kind."""

@@ -1,4 +1,4 @@
-"""What every data-side defense is, and how several make a chain."""
+"""Base class of data-side defenses, and how they are chained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fedleak.component import Component
 
 @dataclass(frozen=True)
 class Batch:
-    """What a client trains on.
+    """A training batch of a client.
 
     Attributes:
         images: float32 ``(M, C, H, W)`` in [0, 1].
@@ -34,16 +34,16 @@ class Batch:
 
 
 class Augmentation(Component):
-    """A change of a client's batch, drawn anew for every update."""
+    """Base class of data-side defenses: a change of a client's batch, drawn anew for every update."""
 
     @abstractmethod
     def apply(self, batch: Batch, public: Batch, *, generator: np.random.Generator) -> Batch:
-        """The batch to train on; the argument stays as it was.
+        """The batch to train on; the argument is not changed.
 
         Args:
             batch: the client's own images.
-            public: images that anyone has, the adversary included; may be empty.
-            generator: of every random choice.
+            public: public images, which the adversary also has; may be empty.
+            generator: random generator of every draw.
         """
 
 
@@ -57,10 +57,10 @@ def apply_augmentations(
 
 
 def draw(batch: Batch, count: int, generator: np.random.Generator) -> Batch:
-    """``count`` images at random, none twice as long as there are enough.
+    """Draw ``count`` random images, without repeats if there are enough.
 
     Raises:
-        ValueError: if there are none to draw from.
+        ValueError: if there are no images to draw from.
     """
     if not len(batch):
         raise ValueError("there are no public images to draw from")

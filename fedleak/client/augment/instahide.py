@@ -15,21 +15,21 @@ from fedleak.client.augment.base import Augmentation, Batch, draw
 class InstaHide(Augmentation):
     """Blend each image with others and flip the sign of random pixels (Huang et al. 2020, arXiv 2010.02772).
 
-    It is no longer held to be secure (Carlini et al. 2021, arXiv 2011.05315); here it is a defense to be measured.
+    It is broken (Carlini et al. 2021, arXiv 2011.05315) and is included for measurement.
     """
 
     kind: Literal["instahide"] = "instahide"
     images: int = Field(default=4, ge=2)
-    """How many make one, the client's own included (the paper's k)."""
+    """Number of images mixed into one, including the client's own (the paper's k)."""
     partners: Literal["batch", "public"] = "batch"
-    """Where the others come from: the client's own batch, with their labels, or public images, which have no say in
-    the label (the paper's inside-dataset and cross-dataset versions)."""
+    """Source of the other images: the client's batch, with labels mixed too, or public images, whose labels are
+    ignored (the paper's inside-dataset and cross-dataset versions)."""
     largest: float = Field(default=0.65, gt=0, le=1)
-    """Bound of a single coefficient (the paper's c1); at least one image in ``images``."""
+    """Upper bound of a single coefficient (the paper's c1); raised to just above 1 / ``images`` if it is lower."""
     flip: bool = True
 
     def apply(self, batch: Batch, public: Batch, *, generator: np.random.Generator) -> Batch:
-        """Pixels are flipped about the middle of their range: ``x -> 1 - x`` in [0, 1] is ``x -> -x`` in [-1, 1]."""
+        """Mix the images; a flip ``x -> 1 - x`` in [0, 1] is the paper's ``x -> -x`` in [-1, 1]."""
         shares = self._coefficients(len(batch), generator)
         images = _scaled(batch.images, shares[0])
         targets = _scaled(batch.targets, shares[0])
@@ -48,7 +48,8 @@ class InstaHide(Augmentation):
         return Batch(images.clamp(0, 1), targets)
 
     def _coefficients(self, count: int, generator: np.random.Generator) -> Tensor:
-        """Uniform on the simplex, redrawn while one is above the bound: ``(images, count)``, columns sum to one."""
+        """Coefficients ``(images, count)``, uniform on the simplex, redrawn while one exceeds the bound; columns sum
+        to one."""
         bound = max(self.largest, 1 / self.images + 1e-3)
         rows = generator.dirichlet(np.ones(self.images), size=count)
         for _ in range(10_000):

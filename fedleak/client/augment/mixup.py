@@ -1,4 +1,4 @@
-"""MixUp."""
+"""MixUp augmentation of a batch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fedleak.client.augment.base import Augmentation, Batch
 class Mixup(Augmentation):
     """Blend each image and its label with another of the batch (Zhang et al. 2018, arXiv 1710.09412).
 
-    A batch of one image has no other to blend with and stays as it is.
+    A batch of one image is not changed.
     """
 
     kind: Literal["mixup"] = "mixup"
     alpha: float = Field(default=1.0, gt=0)
-    """Of the share's Beta(alpha, alpha) distribution; one share for the whole batch, as in the paper's code."""
+    """Parameter of the mixing share's Beta(alpha, alpha); one share for the whole batch, as in the paper's code."""
 
     def apply(self, batch: Batch, public: Batch, *, generator: np.random.Generator) -> Batch:
         """``share * x_i + (1 - share) * x_j`` with ``j`` from a random permutation; labels likewise (Eq. 1)."""

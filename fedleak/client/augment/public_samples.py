@@ -1,4 +1,4 @@
-"""Public images in the batch."""
+"""Public images added to the batch."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from fedleak.client.augment.base import Augmentation, Batch, draw
 
 
 class PublicSamples(Augmentation):
-    """Train on public images beside the client's own, so that the gradient is a mean over more of them.
+    """Train on public images in addition to the client's own, so that the gradient is a mean over more images.
 
-    A larger batch leaks less of each image (SoK on gradient leakage, section 5.1), here without more private data.
+    A larger batch leaks less about each image (SoK on gradient leakage, section 5.1); this needs no more private data.
     """
 
     kind: Literal["public_samples"] = "public_samples"
     count: int = Field(ge=1)
-    """Added to every update's images; the number of samples that the client reports remains that of its own."""
+    """Public images added for every update; the client still reports only the number of its own images."""
 
     def apply(self, batch: Batch, public: Batch, *, generator: np.random.Generator) -> Batch:
-        """The client's own images first.
+        """Append public images to the client's own.
 
         Raises:
             ValueError: if there are no public images.

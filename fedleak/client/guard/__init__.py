@@ -1,1 +1,1 @@
-"""What an honest client can check before it trains a model that it was sent: signs of crafted weights."""
+"""Guards: checks for crafted weights that a client runs on a received model before training."""

@@ -1,4 +1,4 @@
-"""What every guard is, and the matrices that guards look at."""
+"""Base class of guards, and the weight matrices that they inspect."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Finding:
 
 
 class CraftedModelError(Exception):
-    """A client refuses to train a model that looks crafted."""
+    """A client rejects a model that looks crafted."""
 
 
 class Guard(Component):
-    """A check of a model's weights that needs no data, runs once per broadcast and leaves the model alone."""
+    """Base class of checks of a model's weights; they need no data, run once per broadcast and change nothing."""
 
     @abstractmethod
     def inspect(self, model: nn.Module) -> list[Finding]:
@@ -38,7 +38,7 @@ class Guard(Component):
 def weight_matrices(model: nn.Module, *, smallest: int) -> Iterator[tuple[str, nn.Module, Tensor]]:
     """Linear and convolutional layers: name, layer, weights as ``(outputs, inputs)`` in double precision.
 
-    Layers with fewer than ``smallest`` outputs or inputs are passed over: in so small a matrix chance makes patterns.
+    Layers with fewer than ``smallest`` outputs or inputs are skipped, because small matrices show patterns by chance.
     """
     for name, layer in model.named_modules():
         if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
@@ -48,10 +48,10 @@ def weight_matrices(model: nn.Module, *, smallest: int) -> Iterator[tuple[str, n
 
 
 def check_model(guards: Sequence[Guard], model: nn.Module) -> None:
-    """Let every guard look at the model.
+    """Run every guard on the model.
 
     Raises:
-        CraftedModelError: naming all findings.
+        CraftedModelError: with all findings, if there are any.
     """
     findings = [str(finding) for guard in guards for finding in guard.inspect(model)]
     if findings:

@@ -1,4 +1,4 @@
-"""Imprint modules."""
+"""Guard against imprint modules."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from fedleak.client.guard.base import Finding, Guard, weight_matrices
 
 
 class Imprint(Guard):
-    """Finds layers whose rows all measure the same thing (Fowl et al. 2022, arXiv 2110.13057).
+    """Finds layers whose rows are multiples of one vector (Fowl et al. 2022, arXiv 2110.13057).
 
-    The rows of an imprint layer are copies or multiples of one vector (its bins differ in the bias alone), so its
-    weights have rank one: their largest singular value holds nearly all of their energy.
+    The bins of an imprint layer differ only in the bias, so its weight matrix has rank one: the largest singular value
+    holds nearly all of the energy.
     """
 
     kind: Literal["imprint"] = "imprint"
     energy: float = Field(default=0.95, gt=0, le=1)
-    """Share of the squared singular values from which on a layer counts as crafted."""
+    """Smallest share of the largest squared singular value at which a layer counts as crafted."""
 
     def inspect(self, model: nn.Module) -> list[Finding]:
-        """Every layer with at least four outputs and inputs."""
+        """Inspect every layer with at least four outputs and inputs."""
         findings = []
         for name, _, matrix in weight_matrices(model, smallest=4):
             gram = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix

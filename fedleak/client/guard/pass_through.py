@@ -1,4 +1,4 @@
-"""Layers that only hand their input on."""
+"""Guard against layers that only copy their input."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from fedleak.client.guard.base import Finding, Guard, weight_matrices
 
 
 class PassThrough(Guard):
-    """Finds layers that copy their input, to feed a crafted layer behind them (Boenisch et al. 2021, arXiv 2112.02918).
+    """Finds layers that copy their input to a crafted layer behind them (Boenisch et al. 2021, arXiv 2112.02918).
 
-    A filter that copies has one weight that is not zero. Trained weights are never exactly zero, and a client that
-    prunes its update prunes no weights.
+    A copying filter has exactly one non-zero weight. Trained weights are never exactly zero, and pruning an update does
+    not set weights to zero.
     """
 
     kind: Literal["pass_through"] = "pass_through"
     rows: float = Field(default=0.25, gt=0, le=1)
-    """Share of such filters from which on a layer counts as crafted."""
+    """Smallest share of copying filters at which a layer counts as crafted."""
 
     def inspect(self, model: nn.Module) -> list[Finding]:
-        """Every layer with at least four outputs and inputs."""
+        """Inspect every layer with at least four outputs and inputs."""
         findings = []
         for name, _, matrix in weight_matrices(model, smallest=4):
             share = float(((matrix != 0).sum(dim=1) == 1).double().mean())

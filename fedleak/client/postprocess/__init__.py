@@ -1,1 +1,1 @@
-"""What a client does to its update before sharing it, one pure function per file."""
+"""Post-processing of an update before it is shared, one file per kind."""

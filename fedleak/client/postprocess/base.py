@@ -1,4 +1,4 @@
-"""What every post-processing step is, and how steps make a chain."""
+"""Base class of post-processing steps, and how they are chained."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class UnfitSettingError(ValueError):
     """A setting of a step does not fit the model.
 
     Attributes:
-        setting, value: which one.
-        reason: why, and what would fit.
+        setting, value: the setting and its value.
+        reason: why it does not fit, and what would.
     """
 
     def __init__(self, setting: str, value: object, reason: str) -> None:
@@ -29,19 +29,19 @@ class UnfitSettingError(ValueError):
 
 
 class PostProcess(Component):
-    """A transformation of one update: name -> tensor, gradients or weight deltas, never buffers."""
+    """Base class of transformations of one update: name -> tensor, gradients or weight deltas, never buffers."""
 
     compresses: ClassVar[bool] = False
-    """It loses part of the update to save bandwidth, and error feedback may send the lost part later."""
+    """Whether it drops part of the update to save bandwidth; error feedback may send the dropped part later."""
 
     needs_size: ClassVar[bool] = False
-    """What it does to a direction depends on the length, so that no surrogate exists for trials of unknown size."""
+    """Whether its effect depends on the update's norm; then there is no surrogate for trial updates of unknown norm."""
 
     needs_batch: ClassVar[bool] = False
-    """It reads the images behind the update: what it does is done by ``at_source``, before every other step."""
+    """Whether it needs the images behind the update; it then works in ``at_source``, before every other step."""
 
     def check_model(self, model: nn.Module, example: torch.Tensor) -> None:
-        """Whether the step fits the model whose updates it will process; every model does unless the kind says no.
+        """Check that the step fits the model whose updates it will process (default: every model fits).
 
         Args:
             example: one normalised image, ``(1, C, H, W)``.
@@ -53,33 +53,33 @@ class PostProcess(Component):
 
     @abstractmethod
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """The update as shared; the argument is left as it was. Random steps draw from ``generator`` only."""
+        """The update as shared; the argument is not changed. Random steps draw only from ``generator``."""
 
     def at_source(self, update: Update, *, model: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What the step does where the client still holds its batch; nothing unless it ``needs_batch``.
+        """Apply the part of the step that needs the client's batch; only for steps with ``needs_batch``.
 
         Args:
             update: the gradient of the batch.
-            model: that it was computed with.
+            model: the model that it was computed with.
             images: normalised, ``(B, C, H, W)``.
         """
         return dict(update)
 
     def surrogate(self, update: Update, *, shared: Update) -> dict[str, torch.Tensor]:
-        """What an attacker who knows this step makes of a trial update: differentiable, without random draws.
+        """Differentiable, deterministic form of the step that an adaptive attack applies to a trial update.
 
-        The trial update as it is, unless the kind knows better.
+        Default: the trial update itself.
 
         Args:
             update: a trial update, name -> tensor.
-            shared: the update that was really shared, of the same shapes.
+            shared: the update that the client shared, with the same shapes.
         """
         return dict(update)
 
     def noise_variance(self, shared: Update) -> dict[str, torch.Tensor]:
-        """Variance of what chance adds to a value, a scalar for each tensor, as an attacker reads it off ``shared``.
+        """Variance of a value's random part, a scalar for each tensor, as an attacker estimates it from ``shared``.
 
-        Empty unless the kind draws and knows.
+        Empty for kinds that add no randomness or do not know its variance.
         """
         return {}
 
@@ -93,6 +93,6 @@ def apply_steps(steps: Sequence[PostProcess], update: Update, *, generator: torc
 
 
 def global_norm(update: Update) -> torch.Tensor:
-    """Euclidean norm over all tensors together, a scalar; infinite only where the norm itself is out of range."""
+    """Euclidean norm over all tensors together, a scalar; infinite only if the norm itself is out of range."""
     largest, relative = scaled_norm(update.values())
     return largest * relative

@@ -1,4 +1,4 @@
-"""Layers that are left out of the update."""
+"""Omission of layers from the update."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from fedleak.client.postprocess.base import PostProcess, UnfitSettingError, Upda
 
 
 class GradientMasking(PostProcess):
-    """Omit chosen layers: their part of the update is not shared, and the server leaves them as they are.
+    """Omit chosen layers: their part of the update is not shared, and the server does not change them.
 
-    Sharing a part of the layers only is the oldest of these defenses (Shokri & Shmatikov 2015, doi
-    10.1145/2810103.2813687); which part matters (SoK on gradient leakage, table 3).
+    Sharing only some of the layers is the oldest of these defenses (Shokri & Shmatikov 2015, doi
+    10.1145/2810103.2813687); its effect depends on which layers are shared (SoK on gradient leakage, table 3).
     """
 
     kind: Literal["gradient_masking"] = "gradient_masking"
-    compresses: ClassVar[bool] = False  # error feedback would pile a masked layer up and never send it
+    compresses: ClassVar[bool] = False  # error feedback would accumulate a masked layer and never send it
     layers: tuple[str, ...] = Field(min_length=1)
-    """Patterns of parameters' names, such as ``layers.0.*`` or ``*.bias``."""
+    """Patterns of parameter names, such as ``layers.0.*`` or ``*.bias``."""
     mode: Literal["omit", "keep", "freeze"] = "omit"
-    """Whether the layers that match are left out, or are the only ones shared; ``freeze``: left out, and clients that
-    take local steps do not train them either."""
+    """``omit``: matching layers are omitted; ``keep``: only they are shared; ``freeze``: they are omitted, and clients
+    that take local steps do not train them either."""
 
     def check_model(self, model: nn.Module, example: torch.Tensor) -> None:
-        """Every pattern must fit a parameter."""
+        """Check that every pattern matches a parameter."""
         names = [name for name, _ in model.named_parameters()]
         for pattern in self.layers:
             if not any(fits(name, [pattern]) for name in names):
-                raise UnfitSettingError("layers", pattern, f"it fits no parameter of the model: {', '.join(names)}")
+                raise UnfitSettingError("layers", pattern, f"it matches no parameter of the model: {', '.join(names)}")
 
     def matches(self, name: str) -> bool:
-        """Whether a parameter's name fits one of the patterns."""
+        """Whether a parameter's name matches one of the patterns."""
         return fits(name, self.layers)
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """What is left out is zero."""
+        """Set the omitted layers to zero."""
         return {
             name: torch.zeros_like(tensor) if self.matches(name) != (self.mode == "keep") else tensor.clone()
             for name, tensor in update.items()
         }
 
     def surrogate(self, update: Update, *, shared: Update) -> dict[str, torch.Tensor]:
-        """The same."""
+        """The same masking, differentiable."""
         return {
             name: tensor * 0 if self.matches(name) != (self.mode == "keep") else tensor
             for name, tensor in update.items()
@@ -55,7 +55,7 @@ class GradientMasking(PostProcess):
 
 
 def fits(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a parameter's name fits one of ``patterns``."""
+    """Whether a parameter's name matches one of ``patterns``."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 

@@ -18,7 +18,7 @@ class L2Clipping(PostProcess):
     max_norm: float = Field(gt=0)
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """A short update stays as it is; a long one is scaled without overflow, however large its values are."""
+        """Scale down an update above the bound, without overflow for large values; others do not change."""
         largest, relative = scaled_norm(update.values())
         short = largest * relative <= self.max_norm
         factor = self.max_norm / relative.clamp(min=1.0)

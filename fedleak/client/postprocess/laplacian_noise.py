@@ -16,14 +16,14 @@ class LaplacianNoise(PostProcess):
 
     kind: Literal["laplacian_noise"] = "laplacian_noise"
     std: float = Field(ge=0)
-    """Standard deviation, in the update's own unit unless ``relative_to`` says otherwise."""
+    """Standard deviation, in the unit that ``relative_to`` selects."""
     relative_to: Literal["nothing", "tensor", "update"] = "nothing"
     """``std`` is absolute, or a multiple of the root mean square of each tensor, or of the whole update."""
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Every tensor gets its own draw, in the order of the mapping."""
+        """Add independent noise to every tensor, in the order of the mapping."""
         return add_noise(update, lambda t: laplace_like(t, generator), std=self.std, relative_to=self.relative_to)
 
     def noise_variance(self, shared: Update) -> dict[str, torch.Tensor]:
-        """The variance; where it is relative, to what the shared update tells of the scale."""
+        """Variance of the noise; relative noise takes its scale from the shared update."""
         return added_variance(shared, std=self.std, relative_to=self.relative_to)

@@ -20,11 +20,11 @@ class MagnitudePruning(PostProcess):
     rate: float = Field(ge=0, lt=1)
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Exactly ``floor(rate * n)`` values of each tensor become zero."""
+        """Set exactly ``floor(rate * n)`` values of each tensor to zero."""
         return each_floating(update, self._prune)
 
     def surrogate(self, update: Update, *, shared: Update) -> dict[str, torch.Tensor]:
-        """Trial values count only where the shared update was not pruned."""
+        """Trial values where the shared update was not pruned, zero elsewhere."""
         return on_support(update, shared)
 
     def _prune(self, tensor: torch.Tensor) -> torch.Tensor:

@@ -23,20 +23,20 @@ class Qsgd(PostProcess):
     kind: Literal["qsgd"] = "qsgd"
     compresses: ClassVar[bool] = True
     bits: Literal[1, 2, 3, 4, 8] = 4
-    """Of a value's magnitude; its sign is one more."""
+    """Bits of a value's magnitude; the sign takes one more."""
     scale: Literal["l2", "max"] = "l2"
-    """What the highest level stands for in each tensor: its Euclidean norm, as in the paper, or its largest magnitude,
-    which makes less noise and is still unbiased (the paper's section 4 on practice)."""
+    """Value of the highest level in each tensor: its Euclidean norm, as in the paper, or its largest magnitude, which
+    adds less noise and is still unbiased (the paper's section 4 on practice)."""
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, Tensor]:
         """``norm * sign(g) * xi / s`` per tensor, ``xi`` the stochastic rounding of ``s |g| / norm`` (Eq. 3).
 
-        Unbiased: its mean over the draws is the update. Values beyond the type's range are cut off at its ends.
+        Unbiased: the mean over the draws is the update. Values are clamped to the range of the data type.
         """
         return each_floating(update, lambda tensor: self._quantise(tensor, generator))
 
     def noise_variance(self, shared: Update) -> dict[str, Tensor]:
-        """Of the stochastic rounding; being unbiased, it is matched as noise: trial updates are not rounded."""
+        """Variance of the stochastic rounding, which is treated as unbiased noise: trial updates are not rounded."""
         return rounding_variances(shared)
 
     def _quantise(self, tensor: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Sparsification by chance."""
+"""Random sparsification."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class RandomK(PostProcess):
     kind: Literal["random_k"] = "random_k"
     compresses: ClassVar[bool] = True
     share: float = Field(gt=0, le=1)
-    """Share of the values that is kept, rounded up: at least one."""
+    """Share of the values that is kept, rounded up, at least one value."""
     scope: Literal["tensor", "global"] = "tensor"
-    """Whether each tensor keeps its share, or the update as a whole does."""
+    """Whether the share applies to each tensor or to the whole update."""
     rescale: bool = False
-    """Multiply what is kept by ``n / k``, which makes it unbiased (Wangni et al. 2018, arXiv 1710.09854)."""
+    """Multiply the kept values by ``n / k``, which makes the result unbiased (Wangni et al. 2018, arXiv 1710.09854)."""
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, Tensor]:
-        """Exactly ``ceil(share * n)`` places are kept, of each tensor or of all."""
+        """Keep exactly ``ceil(share * n)`` values, of each tensor or of the whole update."""
         return select(update, lambda flat: self._keep(flat, generator), scope=self.scope)
 
     def surrogate(self, update: Update, *, shared: Update) -> dict[str, Tensor]:
-        """Trial values count only at the places that were drawn, which the shared update shows."""
+        """Trial values at the places that were drawn, which the shared update reveals; zero elsewhere."""
         kept = on_support(update, shared)
         if not self.rescale:
             return kept

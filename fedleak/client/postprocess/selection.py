@@ -1,4 +1,4 @@
-"""What sparsifiers share: one selection per tensor, or one over the whole update."""
+"""Helpers of sparsifiers: selection of values per tensor or over the whole update."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from torch import Tensor
 from fedleak.client.postprocess.tensors import each_floating
 
 SAMPLED = 2**16
-"""Values in a sample, about."""
+"""Approximate number of values in a sample."""
 
 
 def kept_count(share: float, values: int) -> int:
-    """``ceil(share * values)``, unmoved by rounding errors such as ``0.29 * 100 > 29``."""
+    """``ceil(share * values)``, robust against rounding errors such as ``0.29 * 100 > 29``."""
     return min(values, max(1, math.ceil(share * values - 1e-9)))
 
 
 def largest(flat: Tensor, count: int) -> Tensor:
-    """Places ``(count,)`` of the values of largest magnitude in a flat tensor, in no order.
+    """Indices ``(count,)`` of the values of largest magnitude in a flat tensor, unordered.
 
-    Among many values a sample says from which magnitude on the few are that need sorting: several times as fast as
-    ``torch.topk``, and exact, for a sample that misleads is not followed. NaN counts as the largest.
+    For many values, a threshold from a sample selects the few candidates to sort. This is several times as fast as
+    ``torch.topk`` and exact: if the threshold leaves too few candidates, all values are sorted. NaN counts as the
+    largest.
     """
     magnitudes = flat.abs()
     if len(flat) < 2 * SAMPLED or 4 * count > len(flat):
@@ -39,9 +40,9 @@ def largest(flat: Tensor, count: int) -> Tensor:
 
 
 def random_places(values: int, count: int, generator: torch.Generator) -> Tensor:
-    """``count`` of the places below ``values`` in rising order, every set of so many with the same chance.
+    """``count`` distinct indices below ``values`` in increasing order; every subset is equally likely.
 
-    Places are drawn until so many differ, or, if those left out are fewer, until so many of those do.
+    Indices are drawn until enough of them differ; if fewer are left out than kept, the indices to leave out are drawn.
     """
     few = min(count, values - count)
     drawn = torch.zeros(values, dtype=torch.bool, device=generator.device)
@@ -51,7 +52,7 @@ def random_places(values: int, count: int, generator: torch.Generator) -> Tensor
 
 
 def on_support(update: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Trial values where the shared update is not zero, and zeros elsewhere.
+    """Trial values where the shared update is not zero, zero elsewhere.
 
     A later step that fills zeros, such as noise, hides the support.
     """
@@ -61,9 +62,9 @@ def on_support(update: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> di
 def select(
     update: Mapping[str, Tensor], keep: Callable[[Tensor], Tensor], *, scope: Literal["tensor", "global"]
 ) -> dict[str, Tensor]:
-    """Apply ``keep``, which zeroes part of a flat tensor ``(n,)``, to each tensor or to all laid end to end.
+    """Apply ``keep``, which zeroes part of a flat tensor ``(n,)``, to each tensor or to all tensors concatenated.
 
-    Integer and empty tensors are copied. Over the whole update, tensors of different types are compared in the widest.
+    Integer and empty tensors are copied. Concatenated tensors of different types are compared in the widest type.
     """
     if scope == "tensor":
         return each_floating(update, lambda tensor: keep(tensor.flatten()).reshape(tensor.shape))

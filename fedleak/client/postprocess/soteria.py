@@ -1,4 +1,4 @@
-"""Soteria: pruning of what a representation gives away most cheaply."""
+"""Soteria: pruning of the most revealing features of a representation."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from torch import Tensor, nn
 from fedleak.client.postprocess.base import PostProcess, UnfitSettingError, Update
 
 FEATURES_AT_ONCE = 64
-"""Rows of the Jacobian that are computed together."""
+"""Number of Jacobian rows computed at a time."""
 
 
 class Soteria(PostProcess):
-    """Zero the features of a linear layer's input that tell most about the images (Sun et al. 2021, arXiv 2012.06043).
+    """Prune the input features of a linear layer that reveal most about the images (Sun et al. 2021, arXiv 2012.06043).
 
-    Pruned are the features of the largest ``|r_f| / ||dr_f/dx||`` (their algorithm 1), which leaves zero columns in
-    the gradient of the layer's weight; nothing else changes. In a batch the ratios of its images are summed (our
-    reading; the paper has one image).
+    The features with the largest ``|r_f| / ||dr_f/dx||`` are pruned (their algorithm 1): their columns in the gradient
+    of the layer's weight become zero, and nothing else changes. For a batch, the ratios of its images are summed (our
+    interpretation; the paper has one image).
     """
 
     kind: Literal["soteria"] = "soteria"
     needs_batch: ClassVar[bool] = True
     layer: str | None = None
-    """Name of the weight of the guarded layer, such as ``7.weight``; the model's last matrix unless given."""
+    """Name of the weight of the defended layer, such as ``7.weight`` (default: the model's last matrix)."""
     rate: float = Field(default=0.8, ge=0, lt=1)
     """Share of the features that is pruned, rounded down."""
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, Tensor]:
-        """The update as it is: the work is done ``at_source``, where the images are."""
+        """The update unchanged: the pruning is done by ``at_source``, which has the images."""
         return {name: tensor.clone() for name, tensor in update.items()}
 
     def at_source(self, update: Update, *, model: nn.Module, images: Tensor) -> dict[str, Tensor]:
-        """Whole columns of the layer's gradient become zero."""
+        """Set the pruned columns of the layer's gradient to zero."""
         name = self._weight(model, images[:1])
         values, slopes = representation(model, name, images)
         tells = torch.where(values == 0, values, values.abs() / slopes).sum(dim=0)
@@ -42,26 +42,26 @@ class Soteria(PostProcess):
         return {n: t.index_fill(1, pruned, 0.0) if n == name else t.clone() for n, t in update.items()}
 
     def surrogate(self, update: Update, *, shared: Update) -> dict[str, Tensor]:
-        """Columns count only where the shared ones were not pruned.
+        """Set the columns to zero that were pruned in the shared update.
 
-        Balunović et al. 2022 (arXiv 2111.04706) break the defense by leaving the layer out; the columns that are left
-        are as they were, so they may stay.
+        Balunović et al. 2022 (arXiv 2111.04706) break the defense by ignoring the layer; the columns that were not
+        pruned are unchanged, so they can be kept.
         """
         name = self._guarded(update)
         return {n: t * (shared[n] != 0).any(dim=0) if n == name else t for n, t in update.items()}
 
     def check_model(self, model: nn.Module, example: Tensor) -> None:
-        """The guarded layer must be a linear one that reads one vector per image."""
+        """Check that the defended layer is linear and takes one vector per image."""
         try:
             self._weight(model, example)
         except ValueError as error:
             raise UnfitSettingError("layer", self.layer, str(error)) from error
 
     def _weight(self, model: nn.Module, images: Tensor) -> str:
-        """The name of the guarded weight.
+        """The name of the defended weight.
 
         Raises:
-            ValueError: if it is none of a linear layer that reads one vector per image.
+            ValueError: if it is not the weight of a linear layer that takes one vector per image.
         """
         parameters = dict(model.named_parameters())
         name = self._guarded(parameters)
@@ -69,7 +69,7 @@ class Soteria(PostProcess):
         if name is None or not isinstance(layer, nn.Linear) or not name.endswith(".weight"):
             raise ValueError(f"{name} is not the weight of a linear layer; parameters: {', '.join(parameters)}")
         if len(features := _inputs(model, layer, images)) != 1 or features[0].ndim != 2:
-            raise ValueError(f"{name}: the layer does not read one vector per image, once")
+            raise ValueError(f"{name}: the layer must be called once, with one vector per image")
         return name
 
     def _guarded(self, update: Update) -> str | None:
@@ -78,11 +78,11 @@ class Soteria(PostProcess):
 
 
 def representation(model: nn.Module, name: str, images: Tensor) -> tuple[Tensor, Tensor]:
-    """The input of a linear layer, and how strongly each of its features moves with the image.
+    """The input features of a linear layer, and the norm of each feature's derivative by the image.
 
     Args:
-        model: evaluated with its running statistics; left unchanged.
-        name: of the layer's weight.
+        model: evaluated with its running statistics; not changed.
+        name: name of the layer's weight.
         images: normalised, ``(B, C, H, W)``.
 
     Returns:
@@ -100,7 +100,7 @@ def representation(model: nn.Module, name: str, images: Tensor) -> tuple[Tensor,
 
 
 def _inputs(model: nn.Module, layer: nn.Module, images: Tensor) -> list[Tensor]:
-    """What goes into ``layer``, call by call."""
+    """Input of ``layer`` in each of its calls."""
     seen: list[Tensor] = []
 
     def note(module: nn.Module, arguments: tuple[Any, ...]) -> None:

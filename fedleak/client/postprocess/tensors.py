@@ -1,4 +1,4 @@
-"""Pieces that several steps share: norms that neither overflow nor vanish, draws on the generator's device."""
+"""Helpers shared by several steps: norms without overflow or underflow, random draws on the generator's device."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 def scaled_norm(tensors: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Euclidean norm over all values as two factors that stay in range where their product or its square would not.
+    """Euclidean norm over all values as two factors that stay in range even if their product or its square does not.
 
     Returns:
         The largest magnitude ``m`` (the smallest normal number if all values are zero), and the norm of the values
-        divided by ``m``: at least 1, or 0 if all values are zero. Integer and empty tensors count as absent.
+        divided by ``m``: at least 1, or 0 if all values are zero. Integer and empty tensors are ignored.
     """
     values = [t for t in tensors if t.is_floating_point() and t.numel()]
     if not values:
@@ -35,7 +35,7 @@ def root_mean_square(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def each_floating(update: Mapping[str, Tensor], change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-    """Apply ``change`` to every floating-point tensor that holds values; counters and empty tensors are copied."""
+    """Apply ``change`` to every non-empty floating-point tensor; counters and empty tensors are copied."""
     return {
         name: change(tensor) if tensor.is_floating_point() and tensor.numel() else tensor.clone()
         for name, tensor in update.items()
@@ -43,7 +43,7 @@ def each_floating(update: Mapping[str, Tensor], change: Callable[[Tensor], Tenso
 
 
 def within_range(tensor: Tensor) -> Tensor:
-    """Cut infinities off at the ends of the type's range, in place."""
+    """Clamp infinities to the range of the data type, in place."""
     limit = torch.finfo(tensor.dtype).max
     return tensor.clamp_(-limit, limit)
 
@@ -54,10 +54,10 @@ def straight_through(value: Tensor, rounded: Tensor) -> Tensor:
 
 
 def rounding_variances(update: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Mean variance of stochastic rounding, a scalar for each tensor, from its result: multiples of a step.
+    """Mean variance of stochastic rounding, a scalar for each tensor, estimated from its result, multiples of a step.
 
-    A value at ``p`` steps, ``k <= p <= k + 1``, has ``(p - k)(k + 1 - p)`` square steps: about the share of values that
-    are not zero where most are far below a step, and a sixth where they spread over many.
+    A value at ``p`` steps, ``k <= p <= k + 1``, has variance ``(p - k)(k + 1 - p)`` square steps. The mean is about the
+    share of non-zero values if most values are far below one step, and 1/6 if they spread over many steps.
     """
     return {name: _rounding_variance(t) for name, t in update.items() if t.is_floating_point() and t.numel()}
 
@@ -70,9 +70,9 @@ def _rounding_variance(tensor: Tensor) -> Tensor:
 
 
 def added_variance(update: Mapping[str, Tensor], *, std: float, relative_to: str) -> dict[str, Tensor]:
-    """Variance of what ``add_noise`` adds, a scalar for each tensor, from its result ``x'``.
+    """Variance of the noise of ``add_noise``, a scalar for each tensor, from its result ``x'``.
 
-    Where it is relative: a share ``std^2 / (1 + std^2)`` of the mean square of ``x'``.
+    Relative noise: a share ``std^2 / (1 + std^2)`` of the mean square of ``x'``.
     """
     values = {name: tensor for name, tensor in update.items() if tensor.is_floating_point() and tensor.numel()}
     if relative_to == "nothing":
@@ -85,13 +85,13 @@ def added_variance(update: Mapping[str, Tensor], *, std: float, relative_to: str
 
 
 def uniform_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
-    """Draws from U[0, 1) of the tensor's shape and type, made on the generator's device."""
+    """Draws from U[0, 1) with the tensor's shape and type, made on the generator's device."""
     draws = torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype, device=generator.device)
     return draws.to(tensor.device)
 
 
 def normal_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
-    """Draws from N(0, 1) of the tensor's shape and type, made on the generator's device."""
+    """Draws from N(0, 1) with the tensor's shape and type, made on the generator's device."""
     draws = torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype, device=generator.device)
     return draws.to(tensor.device)
 
@@ -109,14 +109,14 @@ def add_noise(
 ) -> dict[str, Tensor]:
     """Add ``draw(tensor)`` times a standard deviation to every tensor, in the order of the mapping.
 
-    Noise, and then its sum with the value, is cut off at the ends of the type's range.
+    The noise, and then its sum with the value, is clamped to the range of the data type.
 
     Args:
         update: name -> tensor.
         draw: fresh noise of unit variance in the shape of its argument.
         std: the standard deviation.
-        relative_to: what it is a multiple of. ``nothing``: one; ``tensor``: the root mean square of each tensor;
-            ``update``: that of all values together.
+        relative_to: unit of ``std``. ``nothing``: one; ``tensor``: the root mean square of each tensor; ``update``:
+            the root mean square of all values together.
     """
     common = root_mean_square(update.values()) if relative_to == "update" else 1.0
 

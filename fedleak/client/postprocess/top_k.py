@@ -18,16 +18,16 @@ class TopK(PostProcess):
     kind: Literal["top_k"] = "top_k"
     compresses: ClassVar[bool] = True
     share: float = Field(gt=0, le=1)
-    """Share of the values that is kept, rounded up: at least one."""
+    """Share of the values that is kept, rounded up, at least one value."""
     scope: Literal["tensor", "global"] = "tensor"
-    """Whether each tensor keeps its share, or the update as a whole does."""
+    """Whether the share applies to each tensor or to the whole update."""
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, Tensor]:
-        """Exactly ``ceil(share * n)`` places are kept, of each tensor or of all."""
+        """Keep exactly ``ceil(share * n)`` values, of each tensor or of the whole update."""
         return select(update, self._keep, scope=self.scope)
 
     def surrogate(self, update: Update, *, shared: Update) -> dict[str, Tensor]:
-        """Trial values count only where the shared update kept something."""
+        """Trial values at the places that the shared update kept, zero elsewhere."""
         return on_support(update, shared)
 
     def _keep(self, flat: Tensor) -> Tensor:

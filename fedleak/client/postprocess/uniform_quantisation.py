@@ -27,22 +27,22 @@ class UniformQuantisation(PostProcess):
     kind: Literal["uniform_quantisation"] = "uniform_quantisation"
     compresses: ClassVar[bool] = True
     bits: int = Field(default=8, ge=2, le=16)
-    """Of a whole value, its sign included."""
+    """Bits of a value, including its sign."""
     rounding: Literal["nearest", "stochastic"] = "nearest"
     """``stochastic`` is unbiased."""
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, Tensor]:
-        """Each value becomes ``k * max|g| / (2^(bits-1) - 1)`` with a whole number ``k``."""
+        """Each value becomes ``k * max|g| / (2^(bits-1) - 1)`` with an integer ``k``."""
         return each_floating(update, lambda tensor: self._quantise(tensor, generator))
 
     def surrogate(self, update: Update, *, shared: Update) -> dict[str, Tensor]:
-        """The trial's own rounding with a straight-through derivative; stochastic rounding is matched as noise."""
+        """Rounding with a straight-through derivative; stochastic rounding is treated as noise instead."""
         if self.rounding == "stochastic":
             return dict(update)
         return each_floating(update, lambda tensor: straight_through(tensor, self._nearest(tensor.detach())))
 
     def noise_variance(self, shared: Update) -> dict[str, Tensor]:
-        """Of stochastic rounding."""
+        """Variance of stochastic rounding; empty for rounding to the nearest."""
         if self.rounding == "nearest":
             return {}
         return rounding_variances(shared)

@@ -1,1 +1,1 @@
-"""How a client's learning rate changes in the course of its local steps."""
+"""Learning-rate schedules over a client's local steps."""

@@ -1,4 +1,4 @@
-"""What every learning-rate schedule is."""
+"""Base class of learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from fedleak.component import Component
 
 
 class Schedule(Component):
-    """The course of a learning rate over the local steps of one round; every round begins anew."""
+    """Base class of schedules of the learning rate over the local steps of one round; restarts every round."""
 
     @abstractmethod
     def factor(self, step: int, *, steps: int) -> float:
-        """By what the learning rate is multiplied in ``step``, counted from zero, of ``steps``."""
+        """Factor of the learning rate in ``step``, counted from zero, of ``steps`` steps."""

@@ -1,4 +1,4 @@
-"""The same learning rate throughout."""
+"""A constant learning rate."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from fedleak.client.schedule.base import Schedule
 
 
 class Constant(Schedule):
-    """Constant: every local step takes the full learning rate."""
+    """Constant: every local step uses the full learning rate."""
 
     kind: Literal["constant"] = "constant"
 
     def factor(self, step: int, *, steps: int) -> float:
-        """One."""
+        """Always one."""
         return 1.0

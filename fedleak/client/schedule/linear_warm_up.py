@@ -1,4 +1,4 @@
-"""A learning rate that rises to its full size."""
+"""A learning rate that rises linearly to its full value."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from fedleak.client.schedule.base import Schedule
 
 
 class LinearWarmUp(Schedule):
-    """Linear warm-up: equal increments up to the full rate, which then stays (Goyal et al. 2017, arXiv 1706.02677)."""
+    """Linear warm-up: equal increments up to the full rate, then constant (Goyal et al. 2017, arXiv 1706.02677)."""
 
     kind: Literal["linear_warm_up"] = "linear_warm_up"
     warm_up: int = Field(ge=1)
-    """The local step, counted from one, that first takes the full rate."""
+    """First local step, counted from one, with the full rate."""
 
     def factor(self, step: int, *, steps: int) -> float:
         """``(step + 1) / warm_up``, at most one."""

@@ -1,4 +1,4 @@
-"""A learning rate that drops now and then."""
+"""A learning rate that drops at regular intervals."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from fedleak.client.schedule.base import Schedule
 
 
 class Step(Schedule):
-    """Step: the learning rate drops by a factor after every so many local steps."""
+    """Step: the learning rate is multiplied by ``gamma`` after every ``every`` local steps."""
 
     kind: Literal["step"] = "step"
     every: int = Field(ge=1)
-    """Local steps from one drop to the next."""
+    """Number of local steps between drops."""
     gamma: float = Field(default=0.1, gt=0, le=1)
 
     def factor(self, step: int, *, steps: int) -> float:

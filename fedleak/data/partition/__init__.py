@@ -1,1 +1,1 @@
-"""How the private training data is dealt to the clients, one file per scheme."""
+"""Partition schemes of the private training data among clients, one file per scheme."""

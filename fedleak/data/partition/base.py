@@ -1,4 +1,4 @@
-"""What every partition scheme is, and the bridge to the partitioners of flwr-datasets."""
+"""Base class of partition schemes, with an adapter for the partitioners of flwr-datasets."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Indices = NDArray[np.int64]
 
 
 class Partition(Component):
-    """Labels -> one sorted index list per client."""
+    """Base class of partitions: labels -> one sorted index list per client."""
 
     @abstractmethod
     def partitioner(self, *, clients: int, seed: int) -> Any:
         """The flwr-datasets partitioner that does the work."""
 
     def split(self, labels: Indices, *, clients: int, seed: int) -> tuple[Indices, ...]:
-        """Deal ``labels`` ``(N,)`` to ``clients`` clients; disjoint, together at most all N.
+        """Partition ``labels`` ``(N,)`` among ``clients`` clients; parts are disjoint and need not cover all N.
 
         Raises:
-            InputError: if the scheme cannot deal so few images, or leaves a client with none.
+            InputError: if there are too few images for the scheme, or a client would get none.
         """
         from datasets import Dataset
 
         if clients > len(labels):
-            raise InputError("federation.clients", clients, f"there are only {len(labels)} private images to deal")
+            raise InputError("federation.clients", clients, f"there are only {len(labels)} private images")
         partitioner = self.partitioner(clients=clients, seed=seed)
         partitioner.dataset = Dataset.from_dict({"index": np.arange(len(labels)), "label": labels})
         try:

@@ -10,13 +10,13 @@ from fedleak.data.partition.base import Partition
 
 
 class ByClass(Partition):
-    """Every client holds images of ``classes_per_client`` classes only."""
+    """Every client holds images of only ``classes_per_client`` classes."""
 
     kind: Literal["by_class"] = "by_class"
     classes_per_client: int = Field(default=2, ge=1)
 
     def partitioner(self, *, clients: int, seed: int) -> Any:
-        """flwr-datasets' PathologicalPartitioner, classes assigned in turn."""
+        """flwr-datasets' PathologicalPartitioner with deterministic class assignment."""
         from flwr_datasets.partitioner import PathologicalPartitioner
 
         return PathologicalPartitioner(

@@ -10,12 +10,12 @@ from fedleak.data.partition.base import Partition
 
 
 class Dirichlet(Partition):
-    """Class shares per client from Dirichlet(alpha); small alpha, strong skew (Hsu et al. 2019, arXiv 1909.06335)."""
+    """Class shares per client from Dirichlet(alpha); small alpha: strong skew (Hsu et al. 2019, arXiv 1909.06335)."""
 
     kind: Literal["dirichlet"] = "dirichlet"
     alpha: float = Field(default=0.5, gt=0)
     min_partition_size: int = Field(default=1, ge=1)
-    """Draw again until every client holds this many images."""
+    """Redraw until every client holds at least this many images."""
 
     def partitioner(self, *, clients: int, seed: int) -> Any:
         """flwr-datasets' DirichletPartitioner."""

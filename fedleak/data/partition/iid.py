@@ -21,7 +21,7 @@ class Iid(Partition):
         return IidPartitioner(num_partitions=clients)
 
     def split(self, labels: Indices, *, clients: int, seed: int) -> tuple[Indices, ...]:
-        """Shuffle first: the library's partitioner deals in file order, which may be sorted by class."""
+        """Shuffle before partitioning, because the library's partitioner keeps file order, often sorted by class."""
         order = np.random.default_rng(seed).permutation(len(labels))
         parts = super().split(labels[order], clients=clients, seed=seed)
         return tuple(np.sort(order[part]) for part in parts)

@@ -10,7 +10,7 @@ from fedleak.data.partition.base import Partition
 
 
 class Shards(Partition):
-    """Data sorted by label, cut into shards, a few shards a client (McMahan et al. 2017, arXiv 1602.05629)."""
+    """Data sorted by label and cut into shards, a few shards per client (McMahan et al. 2017, arXiv 1602.05629)."""
 
     kind: Literal["shards"] = "shards"
     shards_per_client: int = Field(default=2, ge=1)

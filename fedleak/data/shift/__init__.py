@@ -1,1 +1,1 @@
-"""How the adversary's public data differs from the clients' private data, one file per kind of shift."""
+"""Distribution shifts between the adversary's public and the clients' private data, one file per kind."""

@@ -1,4 +1,4 @@
-"""What every distribution shift is: a rule by which images become public or private."""
+"""Base class of distribution shifts: rules that split images into public and private ones."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from fedleak.errors import InputError
 
 
 class Shift(Component):
-    """Deals the training images to a public and a private pool."""
+    """Base class of shifts: splits the training images into a public and a private pool."""
 
     @abstractmethod
     def eligible(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """For labels ``(N,)``: which images may become public, which private; an image may be both."""
+        """For labels ``(N,)``: masks of the images that may be public and that may be private; they may overlap."""
 
     def private_source(self, own: Dataset) -> Dataset:
-        """The data set that clients hold images of, where ``own`` is the scenario's."""
+        """The data set of the clients' images; ``own`` is the scenario's data set."""
         return own
 
     def deal(
         self, splits: DatasetSplits, *, public: int, generator: np.random.Generator
     ) -> tuple[LabelledImages, LabelledImages]:
-        """Public images, ``public`` of them, and private ones for the clients.
+        """Draw ``public`` public images for the adversary, and the private images of the clients.
 
         Raises:
-            InputError: if there are not enough images, or they do not fit.
+            InputError: if there are not enough images, or their shapes or classes do not fit.
         """
         chosen, private = self.pools(splits.train.labels, public=public, generator=generator)
         return splits.train.take(chosen), splits.train.take(private)
@@ -52,10 +52,10 @@ class Shift(Component):
 
 
 def draw_public(eligible: NDArray[np.bool_], public: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Places of ``public`` images, drawn from those that may be public; sorted.
+    """Sorted indices of ``public`` images, drawn from those that may be public.
 
     Raises:
-        InputError: if there are not enough.
+        InputError: if there are not enough eligible images.
     """
     candidates = np.flatnonzero(eligible)
     if public > len(candidates):

@@ -21,5 +21,5 @@ class ClassOverlap(Shift):
     private_classes: tuple[ClassIndex, ...] = (2, 3, 4, 5, 6, 7, 8, 9)
 
     def eligible(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """By class; images of a shared class may be either."""
+        """Select by class; images of a shared class may be public or private."""
         return np.isin(labels, self.public_classes), np.isin(labels, self.private_classes)

@@ -1,6 +1,6 @@
 """Common corruptions of images, in five severities (Hendrycks & Dietterich 2019, arXiv 1903.12261).
 
-Formulas and constants are those of the authors' published benchmarks CIFAR-10-C, Tiny-ImageNet-C and ImageNet-C.
+Formulas and constants are those of the authors' benchmarks CIFAR-10-C, Tiny-ImageNet-C and ImageNet-C.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CorruptionName = Literal[
     "gaussian_noise", "shot_noise", "gaussian_blur", "brightness", "contrast", "jpeg_compression", "pixelate"
 ]
 SIDES = (64, 128)
-"""Constants are CIFAR-10-C's below the first, Tiny-ImageNet-C's below the second, else ImageNet-C's."""
+"""Smaller side: constants of CIFAR-10-C below the first, of Tiny-ImageNet-C below the second, else of ImageNet-C."""
 CONSTANTS: Mapping[CorruptionName, tuple[tuple[float, ...], ...]] = {
     "gaussian_noise": ((0.04, 0.06, 0.08, 0.09, 0.1), (0.04, 0.08, 0.12, 0.15, 0.18), (0.08, 0.12, 0.18, 0.26, 0.38)),
     "shot_noise": ((500, 250, 100, 75, 50), (250, 100, 50, 30, 15), (60, 25, 12, 5, 3)),
@@ -40,7 +40,7 @@ def corrupted(images: Images, name: CorruptionName, severity: int, generator: np
 
     Args:
         severity: 1 to 5.
-        generator: of the noise.
+        generator: random generator of the noise.
     """
     side = min(images.shape[-2:])
     constants = CONSTANTS[name][sum(side >= limit for limit in SIDES)]
@@ -48,22 +48,22 @@ def corrupted(images: Images, name: CorruptionName, severity: int, generator: np
 
 
 def gaussian_noise(image: Images, std: float, generator: np.random.Generator) -> Images:
-    """``x + N(0, std^2)``, pixels in [0, 1]."""
+    """Gaussian noise: ``x + N(0, std^2)``, pixels in [0, 1]."""
     return _to_bytes(image / 255 + generator.normal(scale=std, size=image.shape))
 
 
 def shot_noise(image: Images, photons: float, generator: np.random.Generator) -> Images:
-    """``Poisson(photons x) / photons``."""
+    """Shot noise: ``Poisson(photons x) / photons``."""
     return _to_bytes(generator.poisson(image / 255 * photons) / photons)
 
 
 def gaussian_blur(image: Images, sigma: float, generator: np.random.Generator) -> Images:
-    """A Gaussian filter of ``sigma`` pixels; the edge is repeated outwards."""
+    """Gaussian filter of ``sigma`` pixels; edge pixels are repeated."""
     return _to_bytes(gaussian_filter(image / 255, sigma=(0, sigma, sigma), mode="nearest"))
 
 
 def brightness(image: Images, amount: float, generator: np.random.Generator) -> Images:
-    """Adds to the value of HSV, which is the largest channel; hue and saturation stay."""
+    """Increase the HSV value, which is the largest channel; hue and saturation do not change."""
     pixels: Floats = image / 255
     value = pixels.max(axis=0, keepdims=True)
     raised = np.minimum(value + amount, 1)
@@ -71,14 +71,14 @@ def brightness(image: Images, amount: float, generator: np.random.Generator) -> 
 
 
 def contrast(image: Images, factor: float, generator: np.random.Generator) -> Images:
-    """Distances to each channel's mean, times ``factor``."""
+    """Scale the differences from each channel's mean by ``factor``."""
     pixels: Floats = image / 255
     mean = pixels.mean(axis=(1, 2), keepdims=True)
     return _to_bytes((pixels - mean) * factor + mean)
 
 
 def jpeg_compression(image: Images, quality: float, generator: np.random.Generator) -> Images:
-    """Saved as JPEG of that quality and read again."""
+    """Compress as JPEG with the given quality and decode."""
     file = io.BytesIO()
     to_picture(image).save(file, "JPEG", quality=int(quality))
     with Image.open(file) as saved:
@@ -86,14 +86,14 @@ def jpeg_compression(image: Images, quality: float, generator: np.random.Generat
 
 
 def pixelate(image: Images, share: float, generator: np.random.Generator) -> Images:
-    """Made smaller by averaging boxes, and enlarged again."""
+    """Downscale by box averaging and upscale again."""
     picture = to_picture(image)
     small = picture.resize((int(picture.width * share), int(picture.height * share)), Image.Resampling.BOX)
     return to_array(small.resize(picture.size, Image.Resampling.BOX))
 
 
 def _to_bytes(pixels: Floats) -> Images:
-    """As the authors do it: clipped, and rounded down."""
+    """Clip and round down, as the authors do."""
     return (pixels.clip(0, 1) * 255).astype(np.uint8)
 
 

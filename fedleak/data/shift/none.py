@@ -1,4 +1,4 @@
-"""No shift."""
+"""No distribution shift."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ class NoShift(Shift):
     kind: Literal["none"] = "none"
 
     def eligible(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Every image may be either."""
+        """Every image may be public or private."""
         return np.ones(len(labels), dtype=bool), np.ones(len(labels), dtype=bool)

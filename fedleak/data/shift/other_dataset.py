@@ -21,30 +21,30 @@ else:
 class OtherDataset(Shift):
     """Clients hold the training images of another data set (Chen & Liu 2025, arXiv 2505.20026, section 5.2.2).
 
-    The scenario's own data set is the public one, whose test split also measures the global model. As in the
-    out-of-distribution attacks of Du et al. 2024 (arXiv 2404.05403, section 4.2.2) images are of one shape, and the
+    The scenario's own data set is the public one; the global model is evaluated on its test split. As in the
+    out-of-distribution attacks of Du et al. 2024 (arXiv 2404.05403, section 4.2.2), all images have one shape, and the
     private labels are classes of the model.
     """
 
     kind: Literal["other_dataset"] = "other_dataset"
     dataset: DatasetChoice
-    """Where the private images come from."""
+    """Data set of the private images."""
 
     def eligible(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """All images of the scenario's data set may be public, none private."""
+        """All images of the scenario's data set may be public, none may be private."""
         return np.ones(len(labels), dtype=bool), np.zeros(len(labels), dtype=bool)
 
     def private_source(self, own: Dataset) -> Dataset:
-        """The other one."""
+        """The other data set."""
         return self.dataset
 
     def deal(
         self, splits: DatasetSplits, *, public: int, generator: np.random.Generator
     ) -> tuple[LabelledImages, LabelledImages]:
-        """Some of the one, all of the other data set.
+        """Public images of the scenario's data set, and all training images of the other one.
 
         Raises:
-            InputError: if they differ in shape, or the other one has more classes.
+            InputError: if their image shapes differ, or the other data set has more classes.
         """
         try:
             other = self.dataset.load()

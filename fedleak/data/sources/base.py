@@ -1,4 +1,4 @@
-"""What every data set is: labelled uint8 images, a training and a test split, one fixed normalisation."""
+"""Base class of data sets: labelled uint8 images, a training and a test split, one fixed normalisation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class DatasetSplits:
-    """A data set as the simulator sees it: ``train`` is dealt to clients and adversary, ``test`` to the server."""
+    """A loaded data set: ``train`` is divided between clients and adversary, ``test`` is used by the server."""
 
     train: LabelledImages
     test: LabelledImages
@@ -53,7 +53,7 @@ class DatasetSplits:
 
 
 class Dataset(Component):
-    """A source of labelled images."""
+    """Base class of sources of labelled images."""
 
     @abstractmethod
     def load(self) -> DatasetSplits:

@@ -1,4 +1,4 @@
-"""CIFAR-10."""
+"""The CIFAR-10 data set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Cifar10(TorchvisionDataset):
     kind: Literal["cifar10"] = "cifar10"
 
     def read(self, folder: str, *, train: bool) -> tuple[LabelledImages, tuple[str, ...]]:
-        """``cifar-10-batches-py`` below ``folder``."""
+        """Read one split from ``cifar-10-batches-py`` below ``folder``."""
         from torchvision.datasets import CIFAR10
 
         return from_cifar(CIFAR10(folder, train=train, download=self.download))

@@ -1,4 +1,4 @@
-"""CIFAR-100."""
+"""The CIFAR-100 data set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Cifar100(TorchvisionDataset):
     kind: Literal["cifar100"] = "cifar100"
 
     def read(self, folder: str, *, train: bool) -> tuple[LabelledImages, tuple[str, ...]]:
-        """``cifar-100-python`` below ``folder``."""
+        """Read one split from ``cifar-100-python`` below ``folder``."""
         from torchvision.datasets import CIFAR100
 
         return from_cifar(CIFAR100(folder, train=train, download=self.download))

@@ -1,4 +1,4 @@
-"""The handwritten digits that come with scikit-learn: no download."""
+"""The handwritten digits bundled with scikit-learn; no download."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Digits(ResizedDataset):
 
     kind: Literal["digits"] = "digits"
     classes: int | None = Field(default=None, ge=2, le=10)
-    """Only the first so many digits."""
+    """Use only the first ``classes`` digits (default: all ten)."""
 
     def load(self) -> DatasetSplits:
-        """Every fifth image is the test split."""
+        """Load the images; every fifth one is in the test split."""
         from sklearn.datasets import load_digits
 
         raw = load_digits()

@@ -1,4 +1,4 @@
-"""Clocks, numbers and words as masks: what is to be read, and where the ink is."""
+"""Drawing of clocks, numbers and words as masks of plate and ink."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 DIGITS = tuple("0123456789")
 HOURS = ("12", *(str(hour) for hour in range(1, 12)))
 OVERSAMPLING = 4
-"""Masks are drawn so many times larger, and averaged: PIL draws no smooth edges."""
+"""Factor by which masks are drawn larger and then averaged, because PIL does not draw smooth edges."""
 WIDTH = 0.9
-"""Share of the side that a row of characters takes."""
+"""Width of a row of characters as a share of the plate."""
 Mask = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where something is drawn: its centre, and half its size, in pixels of the mask."""
+    """Position of a drawing: its centre and half its size, in pixels of the mask."""
 
     x: float
     y: float
@@ -34,13 +34,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Content:
-    """A kind of detail: a row of symbols, of which the first ones decide the class.
+    """A kind of content: a row of symbols that determine the class.
 
     Attributes:
-        symbols: how many values each symbol has, for a given length.
-        draw: symbols and place -> masks of plate and ink.
-        label: symbols ``(N, K)`` -> class.
-        class_names: of the labels.
+        symbols: length -> number of values of each symbol.
+        draw: symbols, place and side -> masks of plate and ink.
+        label: symbols ``(N, K)`` -> classes ``(N,)``.
+        class_names: names of the classes.
     """
 
     symbols: Callable[[int], tuple[int, ...]]
@@ -50,7 +50,7 @@ class Content:
 
 
 def masks(content: ContentName, symbols: Sequence[int], *, side: int, at: tuple[float, float, float]) -> list[Mask]:
-    """Plate and ink of one picture, ``(side, side)`` each, 0 to 1.
+    """Masks of plate and ink of one picture, ``(side, side)`` each, in [0, 1].
 
     Args:
         at: centre x and y, and radius, as shares of the side.
@@ -62,7 +62,7 @@ def masks(content: ContentName, symbols: Sequence[int], *, side: int, at: tuple[
 
 
 def draw_clock(symbols: Sequence[int], place: Place, side: int) -> tuple[Image.Image, Image.Image]:
-    """Hour 0 to 11 and minute 0 to 55 in steps of five; the hour hand moves on with the minutes."""
+    """A clock with hour 0 to 11 and minute 0 to 55 in steps of five; the hour hand moves with the minutes."""
     hour, fifth = symbols
     plate, ink = Image.new("L", (side, side)), Image.new("L", (side, side))
     box = (place.x - place.radius, place.y - place.radius, place.x + place.radius, place.y + place.radius)
@@ -77,24 +77,24 @@ def draw_clock(symbols: Sequence[int], place: Place, side: int) -> tuple[Image.I
 
 
 def _hand(pen: ImageDraw.ImageDraw, place: Place, turn: float, *, start: float, end: float, width: float) -> None:
-    """A line along a radius, clockwise from the top; lengths are shares of the radius."""
+    """Draw a line along a radius, clockwise from the top; lengths are shares of the radius."""
     x, y = math.sin(2 * math.pi * turn), -math.cos(2 * math.pi * turn)
     ends = [(place.x + share * place.radius * x, place.y + share * place.radius * y) for share in (start, end)]
     pen.line(ends, fill=255, width=max(1, round(width * place.radius)))
 
 
 def draw_number(symbols: Sequence[int], place: Place, side: int) -> tuple[Image.Image, Image.Image]:
-    """Digits in a row."""
+    """A row of digits."""
     return _row([DIGITS[symbol] for symbol in symbols], place, side)
 
 
 def draw_text(symbols: Sequence[int], place: Place, side: int) -> tuple[Image.Image, Image.Image]:
-    """Capital letters in a row."""
+    """A row of capital letters."""
     return _row([LETTERS[symbol] for symbol in symbols], place, side)
 
 
 def _row(characters: Sequence[str], place: Place, side: int) -> tuple[Image.Image, Image.Image]:
-    """Each in the middle of a slot of its own, on a plate."""
+    """Characters on a plate, each centred in its slot."""
     slot = 2 * WIDTH * place.radius / len(characters)
     height = min(1.3 * slot, 1.4 * place.radius)
     plate, ink = Image.new("L", (side, side)), Image.new("L", (side, side))
@@ -109,7 +109,7 @@ def _row(characters: Sequence[str], place: Place, side: int) -> tuple[Image.Imag
 
 @lru_cache(maxsize=64)
 def _font(height: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font that comes with PIL."""
+    """PIL's default font."""
     return ImageFont.load_default(height)
 
 

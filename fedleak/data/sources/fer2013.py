@@ -1,4 +1,4 @@
-"""FER2013, as a folder of images or in its csv files."""
+"""The FER2013 data set, as a folder of images or as CSV files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from fedleak.errors import InputError
 from fedleak.examples import Normalisation
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-"""In the order of FER2013's labels 0 to 6."""
+"""Class names in the order of FER2013's labels 0 to 6."""
 
 
 class Fer2013(ResizedDataset):
     """FER2013, 28,709 + 7,178 grey faces of 48x48 showing seven emotions (Goodfellow et al. 2013, arXiv 1307.0414).
 
-    Either ROOT/train/EMOTION/* and ROOT/test/EMOTION/*, or the competition's csv in ROOT/fer2013, which torchvision
-    reads after it has compared its MD5 sum.
+    Either ROOT/train/EMOTION/* and ROOT/test/EMOTION/*, or the competition's CSV in ROOT/fer2013, which torchvision
+    reads after checking its MD5 sum.
     """
 
     kind: Literal["fer2013"] = "fer2013"
@@ -29,7 +29,7 @@ class Fer2013(ResizedDataset):
     """The folder; ``~`` is expanded."""
 
     def load(self) -> DatasetSplits:
-        """Labels are the competition's: angry, disgust, fear, happy, sad, surprise, neutral."""
+        """Read both splits; labels are the competition's: angry, disgust, fear, happy, sad, surprise, neutral."""
         root = existing_folder(self.root)
         from_csv = any((root / "fer2013").glob("*.csv"))
         train, test = (
@@ -50,7 +50,7 @@ class Fer2013(ResizedDataset):
 
 
 def _torchvision_samples(root: Path, split: str) -> list[tuple[Any, int | None]]:
-    """Pairs of pixels ``(48, 48)`` and label."""
+    """Pairs of pixels ``(48, 48)`` and label, read by torchvision."""
     from torchvision.datasets import FER2013
 
     try:

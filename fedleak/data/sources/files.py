@@ -1,4 +1,4 @@
-"""Reading image files that lie in class folders."""
+"""Reading image files from class folders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fedleak.errors import InputError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".gif", ".tif", ".tiff"})
 MEMORY_SHARE = 0.5
-"""Of the free memory, which the images may fill; dealing them to clients takes as much again."""
+"""Share of the free memory that the images may fill; partitioning them among clients takes as much again."""
 Channels = Literal[1, 3]
 Fit = Callable[[Image.Image], Image.Image]
 LabelledFile = tuple[Path, int]
@@ -39,7 +39,7 @@ def class_names(folder: Path, *, limit: int | None = None) -> tuple[str, ...]:
     """Names of the class folders below ``folder``, sorted, the first ``limit`` of them.
 
     Raises:
-        InputError: if there are fewer than two.
+        InputError: if there are fewer than two class folders.
     """
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if len(names) < 2:
@@ -48,28 +48,28 @@ def class_names(folder: Path, *, limit: int | None = None) -> tuple[str, ...]:
 
 
 def pictures(folder: Path) -> list[Path]:
-    """The images in a folder, in the order of their names."""
+    """Image files in a folder, sorted by name."""
     return sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
 
 
 def labelled_files(folder: Path, names: Sequence[str], *, limit: int | None = None) -> list[LabelledFile]:
-    """The first ``limit`` images of each class folder; a label is a place in ``names``."""
+    """The first ``limit`` images of each class folder; a label is an index into ``names``."""
     return [(path, label) for label, name in enumerate(names) for path in pictures(folder / name)[:limit]]
 
 
 def read_files(files: Sequence[LabelledFile], *, folder: Path, channels: Channels, fit: Fit) -> LabelledImages:
-    """Decode, convert to grey or colour, crop and resize.
+    """Decode images, convert them to grey or colour, crop and resize.
 
     Args:
         files: images with their labels.
-        folder: named in the message where there are none.
-        fit: brings one picture to its size.
+        folder: folder named in the error message if there are no files.
+        fit: crops and resizes one image.
 
     Raises:
-        InputError: if there are none, one is damaged, they differ in size, or memory does not hold them.
+        InputError: if there are no files, one is damaged, they differ in size, or they do not fit into memory.
     """
     if not files:
-        raise InputError("dataset.root", str(folder), "it holds no images below its class folders")
+        raise InputError("dataset.root", str(folder), "its class folders contain no images")
 
     def decode(path: Path) -> Images:
         return _decode(path, channels, fit)
@@ -89,7 +89,7 @@ def _of_one_size(images: Iterator[Images], first: Images) -> Iterator[Images]:
     for image in images:
         if image.shape != first.shape:
             sizes = f"{_size(first)} and {_size(image)}"
-            raise InputError("dataset.size", None, f"the images differ in size ({sizes}); give one to resize to")
+            raise InputError("dataset.size", None, f"the images differ in size ({sizes}); give a size to resize to")
         yield image
 
 
@@ -107,7 +107,7 @@ def _decode(path: Path, channels: Channels, fit: Fit) -> Images:
 
 
 def hold_out(data: LabelledImages, share: float) -> tuple[LabelledImages, LabelledImages]:
-    """The data without, and only with, the last ``share`` of every class."""
+    """Split off the last ``share`` of every class: the remaining data, and the held-out data."""
     is_test = np.zeros(len(data), dtype=bool)
     for label in np.unique(data.labels):
         members = np.flatnonzero(data.labels == label)

@@ -21,28 +21,27 @@ SEED = 0
 class HuggingFace(ResizedDataset):
     """Any labelled image data set of the Hugging Face Hub, or a local folder that its library can read.
 
-    Fetched by Flower Datasets, but dealt by fedleak's own partitions. The library runs no code that comes with a data
-    set.
+    Loaded by Flower Datasets, but partitioned by fedleak. The library runs no code that comes with a data set.
     """
 
     kind: Literal["hugging_face"] = "hugging_face"
     name: str = Field(min_length=1)
-    """Such as ``uoft-cs/cifar10``, or a folder."""
+    """Name such as ``uoft-cs/cifar10``, or a folder."""
     subset: str | None = None
-    """Configuration of the data set, where it has several."""
+    """Configuration of the data set, if it has several."""
     revision: str | None = None
-    """Commit of the data set on the Hub; the newest unless given, and that may change."""
+    """Commit of the data set on the Hub (default: the newest, which may change)."""
     train_split: str = "train"
     test_split: str | None = None
-    """The one called ``test`` or ``validation``, else a share of the training split, unless given."""
+    """Test split (default: the split named ``test`` or ``validation``, else a share of the training split)."""
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
-    """That share."""
+    """Share of the training split used for testing if there is no test split."""
     image: str | None = None
-    """Column of the images; the one of that type unless given."""
+    """Column of the images (default: the only image column)."""
     label: str | None = None
-    """Column of the labels; the one with class names unless given."""
+    """Column of the labels (default: the only column with class names)."""
     images: int | None = Field(default=None, ge=2)
-    """At most so many of each split, drawn from a fixed seed."""
+    """Maximum number of images of each split, drawn with a fixed seed (default: all)."""
     channels: Channels = 3
 
     def load(self) -> DatasetSplits:
@@ -71,7 +70,7 @@ class HuggingFace(ResizedDataset):
         )
 
     def _resplit(self, splits: Any) -> Any:
-        """A ``DatasetDict`` of whatever splits -> one of ``train`` and ``test``."""
+        """Convert a ``DatasetDict`` with any splits into one with ``train`` and ``test``."""
         for path, name in (("train_split", self.train_split), ("test_split", self.test_split)):
             if name is not None and name not in splits:
                 raise InputError(f"dataset.{path}", name, f"the splits are {', '.join(splits)}")
@@ -82,13 +81,13 @@ class HuggingFace(ResizedDataset):
         return type(splits)(train=train, test=splits[test])
 
     def _column(self, split: Any, setting: Literal["image", "label"], of_type: str) -> str:
-        """Name of a column, as given or by its type."""
+        """Name of a column, as given or found by its type."""
         given = self.image if setting == "image" else self.label
         fitting = [name for name, feature in split.features.items() if type(feature).__name__ == of_type]
         if given is None and len(fitting) == 1:
             return str(fitting[0])
         if given is None or given not in split.features:
-            raise InputError(f"dataset.{setting}", given, f"name a column; there are {', '.join(split.features)}")
+            raise InputError(f"dataset.{setting}", given, f"name a column; the columns are {', '.join(split.features)}")
         return given
 
     def _read(self, split: Any, label: str, names: tuple[str, ...]) -> LabelledImages:
@@ -101,7 +100,7 @@ class HuggingFace(ResizedDataset):
         images = [to_array(self.fit(picture.convert(mode))) for picture in some[column]]
         shapes = {image.shape for image in images}
         if len(shapes) > 1:
-            raise InputError("dataset.size", None, f"the images differ in size ({len(shapes)} sizes); give one")
+            raise InputError("dataset.size", None, f"the images differ in size ({len(shapes)} sizes); give a size")
         return LabelledImages(np.stack(images), labels)
 
 
@@ -110,12 +109,12 @@ def _has_names(split: Any, label: str) -> bool:
 
 
 def _class_names(train: Any, label: str) -> tuple[str, ...]:
-    """The column's own names, or its distinct values in order."""
+    """The class names of the column, or its distinct values, sorted."""
     if _has_names(train, label):
         return tuple(train.features[label].names)
     return tuple(str(value) for value in sorted(set(train[label])))
 
 
 def _place(names: tuple[str, ...], value: object) -> int:
-    """The label of a value; -1 for one that training images do not have."""
+    """The label of a value; -1 if no training image has it."""
     return names.index(str(value)) if str(value) in names else -1

@@ -1,4 +1,4 @@
-"""Any folder of images, one sub-folder per class."""
+"""A folder of images with one sub-folder per class."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from fedleak.examples import Normalisation
 class ImageFolder(ResizedDataset):
     """A folder of images: ROOT/train/CLASS/*.jpg and ROOT/test/CLASS/* (or val), or ROOT/CLASS/* alone.
 
-    ImageNet's folders are such a folder: ``size: 224, crop: 0.875, classes: 100, per_class: 200``.
+    For ImageNet use ``size: 224, crop: 0.875, classes: 100, per_class: 200``.
     """
 
     kind: Literal["image_folder"] = "image_folder"
     root: Path
-    """The folder; ``~`` is expanded, a relative path starts at the working directory."""
+    """The folder; ``~`` is expanded, and a relative path starts at the working directory."""
     channels: Channels = 3
     classes: int | None = Field(default=None, ge=2)
-    """Only the first so many classes, by name."""
+    """Use only the first ``classes`` classes, sorted by name (default: all)."""
     per_class: int | None = Field(default=None, ge=1)
-    """Only the first so many images of a class, in each split."""
+    """Use only the first ``per_class`` images of each class in each split (default: all)."""
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
-    """Share of every class kept as the test split where the folder has no ``test`` or ``val``."""
+    """Share of every class used as the test split if the folder has no ``test`` or ``val``."""
 
     def load(self) -> DatasetSplits:
-        """Read every image; files are taken in the order of their names."""
+        """Read every image; files are sorted by name."""
         root = existing_folder(self.root)
         train_folder = root / "train" if (root / "train").is_dir() else root
         test_folder = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)

@@ -1,4 +1,4 @@
-"""The Japanese Female Facial Expression images."""
+"""The Japanese Female Facial Expression (JAFFE) data set."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from fedleak.examples import Normalisation
 
 CODES = {"AN": "angry", "DI": "disgust", "FE": "fear", "HA": "happy", "SA": "sad", "SU": "surprise", "NE": "neutral"}
 NAME = re.compile(rf"[A-Z]{{2}}\.({'|'.join(CODES)})\d*\.\d+")
-"""Such as ``KA.AN1.39``: who, which expression, number."""
+"""File name such as ``KA.AN1.39``: person, expression, number."""
 
 
 class Jaffe(ResizedDataset):
     """JAFFE, 213 grey faces of 256x256, ten women and seven expressions (Lyons et al. 1998).
 
-    One folder of files such as KA.AN1.39.tiff, whose names carry the expression. Labels are those of FER2013, so that
-    either can be public where the other one is private.
+    One folder of files such as KA.AN1.39.tiff, whose names encode the expression. Labels are those of FER2013, so that
+    one data set can be public and the other private.
     """
 
     kind: Literal["jaffe"] = "jaffe"
     root: Path
     """The folder; ``~`` is expanded."""
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
-    """Share of every expression kept as the test split."""
+    """Share of every expression used as the test split."""
 
     def load(self) -> DatasetSplits:
-        """Files are taken in the order of their names, by person."""
+        """Read all files, sorted by name and so by person."""
         root = existing_folder(self.root)
         files = [(path, EMOTIONS.index(CODES[_expression(path)])) for path in pictures(root)]
         train, test = hold_out(read_files(files, folder=root, channels=1, fit=self.fit), self.test_fraction)
@@ -44,5 +44,5 @@ class Jaffe(ResizedDataset):
 def _expression(path: Path) -> str:
     found = NAME.fullmatch(path.stem)
     if found is None:
-        raise InputError("dataset.root", str(path), "expected a name like KA.AN1.39.tiff, which says the expression")
+        raise InputError("dataset.root", str(path), "expected a name like KA.AN1.39.tiff, which encodes the expression")
     return found[1]

@@ -1,4 +1,4 @@
-"""Images with fine detail that can be read: clocks, numbers, words."""
+"""Generated images with readable fine detail: clocks, numbers, words."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from fedleak.data.sources.files import Channels
 from fedleak.examples import Normalisation
 
 CONTRAST = 0.5
-"""Between plate and ink, in every channel."""
+"""Minimum contrast between plate and ink, in every channel."""
 
 
 class Rendered(Dataset):
-    """Clocks, numbers or words on smooth backgrounds, drawn from a seed; the metric ``readout`` reads them.
+    """Clocks, numbers or words on smooth backgrounds, generated from a seed; the metric ``readout`` reads them.
 
-    After the images with semantic details of Du et al. 2024 (arXiv 2404.05403, section 4.2.2). The class is the hour of
-    a clock, the sum of a number's digits modulo ten, or the first letter of a word.
+    Modelled on the images with semantic details of Du et al. 2024 (arXiv 2404.05403, section 4.2.2). The class is the
+    hour of a clock, the sum of a number's digits modulo ten, or the first letter of a word.
     """
 
     kind: Literal["rendered"] = "rendered"
     content: ContentName = "clock"
     length: int = Field(default=3, ge=1, le=6)
-    """Digits of a number, letters of a word."""
+    """Number of digits or letters."""
     size: int = Field(default=32, ge=16, le=256)
-    """Height and width."""
+    """Height and width in pixels."""
     channels: Channels = 3
     images: int = Field(default=2000, ge=10)
-    """Training images; a fifth as many are added as the test split."""
+    """Number of training images; the test split has a fifth as many in addition."""
     seed: int = Field(default=0, ge=0)
 
     def load(self) -> DatasetSplits:
-        """Symbols, colours, place, size and background are random."""
+        """Generate both splits: symbols, colours, position, size and background are random."""
         images, symbols = self.draw(self.images + self.images // 5, np.random.default_rng(self.seed))
         content = CONTENTS[self.content]
         everything = LabelledImages(images, content.label(symbols))
@@ -50,7 +50,7 @@ class Rendered(Dataset):
         )
 
     def draw(self, count: int, generator: np.random.Generator) -> tuple[Images, NDArray[np.int64]]:
-        """``count`` images, and the symbols ``(count, K)`` that are to be read in them."""
+        """``count`` images, and the symbols ``(count, K)`` that they show."""
         values = CONTENTS[self.content].symbols(self.length)
         symbols = generator.integers(values, size=(count, len(values)))
         places = generator.uniform((0.45, 0.45, 0.4), (0.55, 0.55, 0.46), size=(count, 3))
@@ -64,7 +64,7 @@ class Rendered(Dataset):
         return images, symbols
 
     def _backgrounds(self, count: int, generator: np.random.Generator) -> NDArray[np.float64]:
-        """Colours that change evenly across the image."""
+        """Linear colour gradients across the image."""
         axis = (np.arange(self.size) + 0.5) / self.size - 0.5
         colour, down, right = generator.uniform((0.2, -0.4, -0.4), (0.8, 0.4, 0.4), (count, self.channels, 3)).T
         slopes = down.T[..., None, None] * axis[:, None] + right.T[..., None, None] * axis
@@ -73,7 +73,7 @@ class Rendered(Dataset):
 
 
 def _colours(count: int, channels: int, generator: np.random.Generator) -> tuple[NDArray[np.float64], ...]:
-    """Of plates and of ink, ``(count, channels, 1, 1)``: dark on light, or light on dark."""
+    """Colours of plates and of ink, ``(count, channels, 1, 1)``: dark on light, or light on dark."""
     size = (count, channels, 1, 1)
     light = generator.uniform(0.5 + CONTRAST / 2, 1, size)
     dark = generator.uniform(0, 0.5 - CONTRAST / 2, size)

@@ -1,4 +1,4 @@
-"""Street View House Numbers."""
+"""The Street View House Numbers data set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Svhn(TorchvisionDataset):
     kind: Literal["svhn"] = "svhn"
 
     def read(self, folder: str, *, train: bool) -> tuple[LabelledImages, tuple[str, ...]]:
-        """``train_32x32.mat`` and ``test_32x32.mat`` in ``folder``."""
+        """Read one split from ``train_32x32.mat`` or ``test_32x32.mat`` in ``folder``."""
         from torchvision.datasets import SVHN
 
         split = SVHN(folder, split="train" if train else "test", download=self.download)

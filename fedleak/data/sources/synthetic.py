@@ -1,4 +1,4 @@
-"""Images made on the spot: coloured shapes on smooth backgrounds."""
+"""Generated images: coloured shapes on smooth backgrounds."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ SHAPES = ("disc", "square", "ring", "cross", "stripes")
 
 
 class Synthetic(Dataset):
-    """Coloured shapes on smooth backgrounds, drawn from a seed; for trying things out where no data is at hand."""
+    """Coloured shapes on smooth backgrounds, generated from a seed; for experiments without data files."""
 
     kind: Literal["synthetic"] = "synthetic"
     size: int = Field(default=32, ge=8, le=256)
-    """Height and width."""
+    """Height and width in pixels."""
     images: int = Field(default=2000, ge=10)
-    """Training images; a fifth as many are added as the test split."""
+    """Number of training images; the test split has a fifth as many in addition."""
     seed: int = Field(default=0, ge=0)
 
     def load(self) -> DatasetSplits:
-        """The class is the shape; colour, place, size and background are random."""
+        """Generate both splits: the class is the shape; colour, position, size and background are random."""
         generator = np.random.default_rng(self.seed)
         everything = self._draw(self.images + self.images // 5, generator)
         index = np.arange(len(everything))
@@ -51,7 +51,7 @@ class Synthetic(Dataset):
 
 
 def _mask(labels: NDArray[np.int64], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Where each shape is, in coordinates in which its radius is one."""
+    """Mask of each shape, in coordinates in which its radius is one."""
     distance = np.hypot(x, y)
     inside = np.maximum(np.abs(x), np.abs(y)) < 1
     shapes = [

@@ -1,4 +1,4 @@
-"""Tiny ImageNet, as it is distributed or rearranged as a folder of classes."""
+"""The Tiny ImageNet data set, as distributed or rearranged into class folders."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ ANNOTATIONS = "val_annotations.txt"
 class TinyImageNet(ResizedDataset):
     """Tiny ImageNet, 200 classes of 500 + 50 colour images of 64x64 (Le & Yang 2015); classes are WordNet ids.
 
-    Training images lie in ROOT/train/WNID/images, those for testing in ROOT/val/images, their classes in
-    ROOT/val/val_annotations.txt. ROOT/train/WNID and ROOT/val/WNID will do, too.
+    Training images are in ROOT/train/WNID/images, test images in ROOT/val/images, and the classes of the latter in
+    ROOT/val/val_annotations.txt. ROOT/train/WNID and ROOT/val/WNID are also accepted.
     """
 
     kind: Literal["tiny_imagenet"] = "tiny_imagenet"
     root: Path
     """The folder ``tiny-imagenet-200``; ``~`` is expanded."""
     classes: int | None = Field(default=None, ge=2)
-    """Only the first so many classes, by WordNet id."""
+    """Use only the first ``classes`` classes, sorted by WordNet id (default: all)."""
     per_class: int | None = Field(default=None, ge=1)
-    """Only the first so many images of a class, in each split."""
+    """Use only the first ``per_class`` images of each class in each split (default: all)."""
 
     def load(self) -> DatasetSplits:
-        """Read both splits; ``val`` is the test split, for ``test`` has no labels."""
+        """Read both splits; ``val`` is the test split, because ``test`` has no labels."""
         root = existing_folder(self.root)
         train, val = existing_folder(root / "train"), existing_folder(root / "val")
         names = class_names(train, limit=self.classes)
@@ -59,10 +59,10 @@ def _in_folders(folder: Path, names: tuple[str, ...]) -> dict[str, list[Path]]:
 
 
 def _annotated(val: Path) -> dict[str, list[Path]]:
-    """WordNet id -> files, by the lines ``FILE WNID X0 Y0 X1 Y1`` of the annotations.
+    """WordNet id -> files, from the lines ``FILE WNID X0 Y0 X1 Y1`` of the annotations.
 
     Raises:
-        InputError: at a line of another form, or one that names a file elsewhere.
+        InputError: if a line has another form, or names a file in another folder.
     """
     by_class: dict[str, list[Path]] = {}
     for number, line in enumerate((val / ANNOTATIONS).read_text(encoding="utf-8").splitlines(), start=1):

@@ -1,4 +1,4 @@
-"""Data sets that torchvision fetches and reads."""
+"""Base class of data sets that torchvision downloads and reads."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from fedleak.examples import Normalisation
 
 
 class TorchvisionDataset(ResizedDataset):
-    """A data set through torchvision, which downloads it on first use.
+    """Base class of torchvision data sets, which are downloaded on first use.
 
-    Torchvision compares each file with a known MD5 sum before it opens it. That matters for CIFAR, whose files are
-    pickles: nothing else is ever unpickled.
+    Torchvision compares each file with a known MD5 sum before opening it. This matters for CIFAR, whose files are
+    pickles: no other file is unpickled.
     """
 
     root: Path = Path("~/.cache/fedleak/datasets")
-    """Folder of the torchvision copy."""
+    """Folder of the torchvision files."""
     download: bool = True
-    """Fetch the files when they are not there."""
+    """Download the files if they are missing."""
 
     @abstractmethod
     def read(self, folder: str, *, train: bool) -> tuple[LabelledImages, tuple[str, ...]]:
         """One split as torchvision reads it, and the names of the classes.
 
         Raises:
-            OSError, RuntimeError: if it is missing, damaged or cannot be fetched.
+            OSError, RuntimeError: if it is missing, damaged or cannot be downloaded.
         """
 
     def load(self) -> DatasetSplits:
@@ -43,7 +43,7 @@ class TorchvisionDataset(ResizedDataset):
             raise InputError(
                 "dataset.root",
                 str(folder),
-                f"{self.kind} is not there and could not be fetched ({error}); with a folder of images use "
+                f"{self.kind} is missing and could not be downloaded ({error}); for a folder of images use "
                 "--set dataset.kind=image_folder --set dataset.root=DIR",
             ) from error
         half = (0.5,) * train.images.shape[1]

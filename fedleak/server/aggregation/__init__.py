@@ -1,1 +1,1 @@
-"""How the server makes one model of the updates that arrive, one file per rule."""
+"""Aggregation rules of the asynchronous server, one file per rule."""

@@ -1,4 +1,4 @@
-"""What every aggregation rule is, and how stale updates are weighed."""
+"""Base class of aggregation rules, and the weights of stale updates."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Arrival:
     """One client's update as it reaches the server.
 
     Attributes:
-        change: what it would change in the model that it was computed on, times the server's learning rate: floating
-            point, name -> tensor; names that clients do not share are missing.
+        change: change of the model that it was computed on, times the server's learning rate: floating point, name ->
+            tensor; names that clients do not share are missing.
         origin: the model that it was computed on.
-        samples: images behind it.
-        version: rounds that had been aggregated into ``origin``.
+        samples: number of images behind it.
+        version: number of rounds that had been aggregated into ``origin``.
     """
 
     change: NamedTensors
@@ -34,33 +34,33 @@ class Arrival:
 
 
 class Aggregation(Component):
-    """What the server does with the updates of a round, in the order of the partitions."""
+    """Base class of rules that aggregate the updates of a round, in partition order."""
 
     @abstractmethod
     def aggregate(
         self, model: NamedTensors, arrivals: Sequence[Arrival], memory: NamedTensors, *, version: int
     ) -> tuple[NamedTensors, NamedTensors]:
-        """The new model, and what the rule keeps in mind for the next round.
+        """The new model, and the state kept for the next round.
 
         Args:
             model: the current global model.
             arrivals: at least one.
-            memory: from the round before, empty in the first; tensors, so that a killed run can go on.
-            version: rounds that have been aggregated into ``model``.
+            memory: state kept from the previous round, empty in the first; tensors, so that a run can be resumed.
+            version: number of rounds that have been aggregated into ``model``.
         """
 
 
 class StalenessWeight(Settings):
-    """What an update counts that is ``t`` versions old (Xie et al. 2019, arXiv 1903.03934, section 5.2)."""
+    """Weight of an update that is ``t`` versions old (Xie et al. 2019, arXiv 1903.03934, section 5.2)."""
 
     kind: Literal["constant", "polynomial", "hinge"] = "polynomial"
     a: float = Field(default=0.5, gt=0)
     """polynomial: the exponent; hinge: the slope."""
     b: int = Field(default=4, ge=0)
-    """hinge: the age up to which an update counts in full."""
+    """hinge: the age up to which an update has weight one."""
 
     def __call__(self, age: int) -> float:
-        """One; ``(t + 1) ** -a``; or one up to ``b`` and ``1 / (a (t - b) + 1)`` beyond."""
+        """constant: 1; polynomial: ``(t + 1) ** -a``; hinge: 1 up to ``b`` and ``1 / (a (t - b) + 1)`` beyond."""
         if self.kind == "constant":
             return 1.0
         if self.kind == "polynomial":

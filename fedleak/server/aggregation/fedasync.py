@@ -1,4 +1,4 @@
-"""Every update is mixed in as it comes."""
+"""FedAsync: every update is mixed in as it arrives."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from fedleak.tensors import NamedTensors
 
 
 class FedAsync(Aggregation):
-    """FedAsync: the global model mixed with one local model after the other (Xie et al. 2019, arXiv 1903.03934).
+    """FedAsync: mixes the global model with one local model after the other (Xie et al. 2019, arXiv 1903.03934).
 
     Algorithm 1: ``x <- (1 - alpha_t) x + alpha_t x_new`` with ``alpha_t = mixing * weight(age)``. Age is counted in
-    rounds; the updates of one round arrive one after the other, in the order of the partitions.
+    rounds; the updates of one round arrive one after the other, in partition order.
     """
 
     kind: Literal["fedasync"] = "fedasync"
@@ -26,7 +26,7 @@ class FedAsync(Aggregation):
     def aggregate(
         self, model: NamedTensors, arrivals: Sequence[Arrival], memory: NamedTensors, *, version: int
     ) -> tuple[NamedTensors, NamedTensors]:
-        """Keeps nothing in mind."""
+        """Aggregate; keeps no state."""
         for arrival in arrivals:
             share = self.mixing * self.weight(version - arrival.version)
             towards = {n: arrival.origin[n] + change - model[n] for n, change in arrival.change.items()}

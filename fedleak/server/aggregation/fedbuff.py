@@ -1,4 +1,4 @@
-"""Updates gather in a buffer."""
+"""FedBuff: buffered asynchronous aggregation."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ STEPS = "steps"
 
 
 class FedBuff(Aggregation):
-    """FedBuff: the server steps when its buffer is full (Nguyen et al. 2022, arXiv 2106.06639, algorithm 1).
+    """FedBuff: the server takes a step when its buffer is full (Nguyen et al. 2022, arXiv 2106.06639, algorithm 1).
 
-    A step moves the model by the mean of ``buffer`` updates, each weighed by its age: the server's steps since the
-    model that it was computed on. A round in which the buffer does not fill leaves the model as it is.
+    A step moves the model by the mean of ``buffer`` updates, each weighted by its age: the number of server steps since
+    the model that it was computed on. The model does not change in a round in which the buffer does not fill.
     """
 
     kind: Literal["fedbuff"] = "fedbuff"
     buffer: int = Field(default=10, ge=1)
     """``K`` of the paper, which takes 10."""
     weight: StalenessWeight = StalenessWeight()
-    """The paper's ``1 / sqrt(1 + t)`` unless given."""
+    """Weight of stale updates (default: ``1 / sqrt(1 + t)``, as in the paper)."""
 
     def aggregate(
         self, model: NamedTensors, arrivals: Sequence[Arrival], memory: NamedTensors, *, version: int
     ) -> tuple[NamedTensors, NamedTensors]:
-        """Keeps in mind the buffer, and the steps that had led to each version."""
+        """Aggregate; the state is the buffer and the number of steps taken at each version."""
         held = {n.removeprefix(BUFFERED): t for n, t in memory.items() if n.startswith(BUFFERED)}
         count, steps = int(memory.get(COUNT, torch.tensor(0))), memory.get(STEPS, torch.tensor([0]))
         taken = int(steps[-1])

@@ -1,1 +1,1 @@
-"""How an adversary's server changes the model that a client is sent."""
+"""Crafted models: how a malicious server changes the model that it sends to a client."""

@@ -1,4 +1,4 @@
-"""What every way to craft a client's model is."""
+"""Base class of ways to craft a client's model."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from fedleak.tensors import NamedTensors
 
 
 class Crafting(Component):
-    """Changes the model that single clients are sent; the global model, and what others are sent, stay as they are.
+    """Base class of crafting: changes the model sent to single clients, not the global model or what others receive.
 
-    The federation calls ``craft`` for every client and round, writes what was sent into the transcript where it differs
-    from the broadcast model, and goes on with the honest aggregation of the replies. Injected
-    pairs are answered on the broadcast model.
+    The federation calls ``craft`` for every client and round, records the sent model in the transcript if it differs
+    from the broadcast one, and then aggregates the replies honestly. Injected pairs are
+    answered on the broadcast model.
     """
 
     @abstractmethod
     def craft(
         self, model: nn.Module, *, client: int, round_number: int, generator: torch.Generator
     ) -> NamedTensors | None:
-        """All parameters and buffers that ``client`` is sent instead of those of ``model``; None to leave it alone.
+        """All parameters and buffers sent to ``client`` instead of those of ``model``; None to send ``model`` itself.
 
         Args:
-            model: a copy of the model that the client would be sent, which may be changed.
+            model: a copy of the model that the client would get; may be modified.
             client: partition id.
             round_number: counted from 1.
-            generator: of the adversary's own draws.
+            generator: random generator of the adversary's draws.
         """

@@ -1,1 +1,1 @@
-"""How old the models are that clients compute their updates on, one file per kind of straggling."""
+"""Staleness models: how old the models are that clients compute their updates on, one file per kind."""

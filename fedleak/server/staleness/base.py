@@ -1,4 +1,4 @@
-"""What every staleness model is."""
+"""Base class of staleness models."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fedleak.component import Component
 
 
 class Staleness(Component):
-    """How many rounds behind a client is: its update of round t is computed on the model of t - 1 - lag rounds.
+    """Base class of staleness models: a client's update of round t is computed on the model after t - 1 - lag rounds.
 
-    Before round ``lag + 1`` it has nothing older than the first model.
+    Until round ``lag + 1`` this is the initial model.
     """
 
     @abstractmethod
@@ -20,5 +20,5 @@ class Staleness(Component):
         """Rounds between the current model and the one that ``client`` uses in a round, counted from one.
 
         Args:
-            generator: of this client and round alone.
+            generator: random generator for this client and round only.
         """

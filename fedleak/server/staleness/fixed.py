@@ -1,4 +1,4 @@
-"""Everybody is as late."""
+"""The same lag for all clients."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from fedleak.server.staleness.base import Staleness
 
 
 class Fixed(Staleness):
-    """The same lag for every client in every round; none makes the federation synchronous."""
+    """The same lag for every client in every round; 0 makes the federation synchronous."""
 
     kind: Literal["fixed"] = "fixed"
     lag: int = Field(ge=0)
-    """In rounds."""
+    """Lag in rounds."""
 
     def lag_of(self, client: int, round_number: int, *, generator: np.random.Generator) -> int:
-        """``lag``."""
+        """The fixed ``lag``."""
         return self.lag

@@ -11,15 +11,15 @@ from fedleak.server.staleness.base import Staleness
 
 
 class Geometric(Staleness):
-    """A client finishes in each round with the same probability: most are in time, few are far behind."""
+    """A client finishes in each round with the same probability: most are on time, few are far behind."""
 
     kind: Literal["geometric"] = "geometric"
     p: float = Field(gt=0, le=1)
     """Probability of finishing; the mean lag is ``(1 - p) / p``."""
     max: int | None = Field(default=None, ge=0)
-    """Longer lags are cut to this."""
+    """Upper bound of the lag (default: none)."""
 
     def lag_of(self, client: int, round_number: int, *, generator: np.random.Generator) -> int:
-        """Rounds in which the client did not finish."""
+        """Number of rounds in which the client did not finish."""
         drawn = int(generator.geometric(self.p)) - 1
         return drawn if self.max is None else min(drawn, self.max)

@@ -1,4 +1,4 @@
-"""Lags as they were measured."""
+"""Measured lags."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pydantic import BeforeValidator, Field, ValidationInfo
 from fedleak.server.staleness.base import Staleness
 
 FOLDER = "folder"
-"""Key of the scenario's folder in the context of a validation."""
+"""Key of the scenario's folder in the validation context."""
 
 
 def _read(value: Any, info: ValidationInfo) -> Any:
-    """The lags, from the file if they are the name of one: a line per client, numbers between commas."""
+    """The lags; a string names a file with one line of comma-separated numbers per client."""
     if not isinstance(value, str):
         return value
     folder = (info.context or {}).get(FOLDER)
     if folder is None:
-        raise ValueError("a file can be named only in a scenario file, in whose folder it lies")
+        raise ValueError("a file can be named only in a scenario file, and must be in its folder")
     path = (Path(folder) / value).resolve()
     if not path.is_relative_to(Path(folder).resolve()):
-        raise ValueError("the file must lie in the folder of the scenario")
+        raise ValueError("the file must be in the folder of the scenario")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -35,11 +35,11 @@ Course = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 
 
 class Trace(Staleness):
-    """Lags out of a trace of stragglers: one list per client, one number per round, from the start again at its end."""
+    """Lags from a trace of stragglers: one list per client, one number per round, repeated from the start."""
 
     kind: Literal["trace"] = "trace"
     lags: Annotated[tuple[Course, ...], Field(min_length=1), BeforeValidator(_read)]
-    """Or the name of a text file beside the scenario: a line per client, numbers between commas."""
+    """Lists, or the name of a text file next to the scenario with one line of comma-separated numbers per client."""
 
     def lag_of(self, client: int, round_number: int, *, generator: np.random.Generator) -> int:
         """The client's entry for the round."""

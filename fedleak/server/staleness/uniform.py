@@ -1,4 +1,4 @@
-"""Lags that are equally likely up to a bound."""
+"""Uniformly distributed lags."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Uniform(Staleness):
     kind: Literal["uniform"] = "uniform"
     min: int = Field(default=0, ge=0)
     max: int = Field(ge=0)
-    """The largest lag, included."""
+    """Largest lag, inclusive."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -25,5 +25,5 @@ class Uniform(Staleness):
         return self
 
     def lag_of(self, client: int, round_number: int, *, generator: np.random.Generator) -> int:
-        """A draw from ``min`` to ``max``."""
+        """A uniform draw from ``min`` to ``max``, inclusive."""
         return int(generator.integers(self.min, self.max, endpoint=True))

@@ -1,1 +1,1 @@
-"""Second stage: attack a transcript, seen only through what the scenario grants."""
+"""Second stage: attack a transcript, limited to the capabilities that the scenario grants."""

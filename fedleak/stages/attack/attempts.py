@@ -1,4 +1,4 @@
-"""Small steps of attacking one update after the other, or several at once."""
+"""Helpers for attacking updates one at a time or several at once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from fedleak.transcript.manifest import UpdateRecord
 def group_by_model(
     updates: Sequence[UpdateRecord], most: int, *, version: Literal["current", "known"]
 ) -> Iterator[list[UpdateRecord]]:
-    """Runs of consecutive updates of one batch size and model version, in equal shares of at most ``most``.
+    """Groups of consecutive updates with one batch size and model version, in equal shares of at most ``most``.
 
     Args:
-        version: as the attack knows it.
+        version: whether the attack assumes the current model version or knows the real one.
     """
 
     def attacked_on(update: UpdateRecord) -> int:
@@ -29,7 +29,7 @@ def group_by_model(
 
     for _, run in groupby(updates, key=lambda update: (attacked_on(update), update.samples)):
         group = list(run)
-        share = -(-len(group) // -(-len(group) // most))  # equal shares: a compiled attack knows one size
+        share = -(-len(group) // -(-len(group) // most))  # equal shares: a compiled attack is compiled for one size
         yield from (group[start : start + share] for start in range(0, len(group), share))
 
 
@@ -39,10 +39,10 @@ def failed(update: UpdateRecord, reason: str, seconds: float = 0.0) -> Attempt:
 
 
 def check(reconstruction: Reconstruction, input_shape: InputShape) -> None:
-    """A reconstruction must be images of the right shape.
+    """Check that a reconstruction has the right shape and is finite.
 
     Raises:
-        ValueError: if it is not; the attack is wrong.
+        ValueError: if the shape is wrong, which is a bug of the attack.
         AttackFailedError: if it is not finite.
     """
     images = reconstruction.images

@@ -1,4 +1,4 @@
-"""One attack on one transcript: what it is given, and by which draws it works."""
+"""One attack on one transcript: its capabilities and its random streams."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AttackContext:
     """An attack of a scenario on a transcript.
 
     Attributes:
-        start: the finished attack from whose reconstructions this one starts.
+        start: the finished attack from whose reconstructions this one starts, if any.
     """
 
     scenario: Scenario
@@ -37,24 +37,24 @@ class AttackContext:
 
     @property
     def label_inference(self) -> LabelInference | None:
-        """How labels are inferred, if at all."""
+        """The scenario's label inference, if any."""
         return self.scenario.adversary.label_inference
 
     @property
     def capability_names(self) -> tuple[str, ...]:
-        """Names of what it is given, and of what the attack that it starts from was given."""
+        """Names of the capabilities of the attack, and of the attack that it starts from."""
         own = {capability.capability_name() for capability in self.attack.wanted()}
         return tuple(sorted(own | set(self.start.record.capabilities if self.start else ())))
 
     @property
     def adaptive(self) -> bool:
-        """Whether it, or the attack that it starts from, takes the clients' post-processing into account."""
+        """Whether the attack, or the one that it starts from, takes the clients' post-processing into account."""
         pairs = self.reader.manifest.pairs
         clean = InjectedPairs in self.attack.wanted() and pairs is not None and not pairs.postprocessed
         return (self.attack.adapts and not clean) or (self.start is not None and self.start.record.adaptive)
 
     def view(self, update: UpdateRecord | None) -> View:
-        """What the adversary sees of an update; without one, of the transcript."""
+        """The adversary's view of an update; with None, of the transcript as a whole."""
         return View(
             self.reader,
             self.scenario.adversary.granted,
@@ -66,11 +66,11 @@ class AttackContext:
         )
 
     def arguments(self, view: View, method: Callable[..., Any]) -> dict[str, Any]:
-        """What a method of the attack is given of a view."""
+        """Arguments of a method of the attack, from a view."""
         return view.capabilities(method, wanted=self.attack.wanted())
 
     def generator(self, update: UpdateRecord) -> torch.Generator:
-        """Of the attack's draws for one update."""
+        """Random generator of the attack for one update."""
         return seeds.torch_generator(
             self.scenario.seed, "attack", self.attack.attack_stream, update.round, update.client, device="cpu"
         )

@@ -1,4 +1,4 @@
-"""Content hashes by which finished work of the attack stage is found again."""
+"""Content hashes that identify finished work of the attack stage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fedleak.transcript.manifest import Manifest, digest_of, file_digest
 
 
 def attack_fingerprint(scenario: Scenario, component: Attack, transcript_digest: str, device: torch.device) -> str:
-    """Content hash of everything that an attack's reconstructions depend on, another attack that it starts from too."""
+    """Content hash of everything that an attack's reconstructions depend on, including the attack it starts from."""
     labels, source = scenario.adversary.label_inference, source_of(component, scenario.attacks)
     parts = {
         "transcript": transcript_digest,
@@ -35,7 +35,7 @@ def artefact_key(scenario: Scenario, component: Attack, manifest: Manifest, devi
     data = {name: digest for name, digest in manifest.checksums.items() if name.startswith(("pairs/", "public/"))}
     return digest_of(
         {
-            "attack": component.model_dump(mode="json", exclude={"id", "version"}),  # it matters to no training
+            "attack": component.model_dump(mode="json", exclude={"id", "version"}),  # these do not affect training
             "data": data,
             "model": manifest.model,
             "shape": [*manifest.input_shape, manifest.classes],
@@ -50,6 +50,6 @@ def artefact_key(scenario: Scenario, component: Attack, manifest: Manifest, devi
 
 @cache
 def _code_of_attacks() -> str:
-    """Hash of the source of all attacks: what another version trained may not fit this one's networks."""
+    """Hash of the source code of all attacks: artefacts of another version may not fit the current networks."""
     folder = Path(attacks.__path__[0])
     return digest_of({path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(folder.rglob("*.py"))})

@@ -1,4 +1,4 @@
-"""Where a hybrid attack starts: what another attack of the scenario left on disk."""
+"""Starting point of a hybrid attack: the stored reconstructions of another attack of the scenario."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class FinishedAttack:
     """Reconstructions of a finished attack on the same transcript.
 
     Args:
-        folder: of that attack.
+        folder: folder of that attack.
 
     Raises:
         LookupError: if the attack has not been finished.
@@ -34,11 +34,11 @@ class FinishedAttack:
         return load_images(self._folder)
 
     def attempt(self, row: int) -> Attempt:
-        """What became of the update in ``row``."""
+        """The attempt on the update in ``row``."""
         return next(attempt for attempt in self.record.attempts if attempt.row == row)
 
     def of(self, row: int) -> StartingImages:
-        """Images of the update in ``row``.
+        """The reconstruction of the update in ``row``.
 
         Raises:
             AttackFailedError: if the other attack failed on it.

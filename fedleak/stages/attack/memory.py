@@ -1,4 +1,4 @@
-"""Peak memory of a piece of work."""
+"""Measurement of peak memory."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 
 
 class PeakMemory:
-    """Peak resident memory of this process (of the GPU, on one) since the object was made.
+    """Peak resident memory of this process (or peak GPU memory on a GPU) since the object was created.
 
-    Where the kernel cannot reset its high-water mark the peak since the process began is given.
+    If the kernel cannot reset its high-water mark, it is the peak since the process started.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -23,7 +23,7 @@ class PeakMemory:
             Path("/proc/self/clear_refs").write_text("5")
 
     def bytes(self) -> int:
-        """The peak so far."""
+        """The peak so far in bytes."""
         if self._device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self._device))
         try:

@@ -1,4 +1,4 @@
-"""What the attack stage leaves on disk for each attack."""
+"""Files that the attack stage writes for each attack."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from fedleak.records import Record, write_atomically
 
 RECORD = "attack.json"
 LabelSource = Literal["inferred", "true", "attack", "none"]
-"""Labels were inferred from the update alone, granted, found along with the images, or never guessed."""
+"""Source of the labels: inferred from the update, granted, recovered together with the images, or none."""
 
 
 class Attempt(Record):
-    """One update that was attacked."""
+    """The attack on one update."""
 
     row: int
     seconds: float
     status: Literal["ok", "failed"]
     reason: str = ""
     labels: tuple[int, ...] | None = None
-    """Guessed labels, in the order of the images where the attack itself guessed them."""
+    """Guessed labels, in the order of the images if the attack itself recovered them."""
     guessed_by_attack: bool = False
-    """Whether the labels are the attack's own, found along with the images."""
+    """Whether the attack recovered the labels itself, together with the images."""
     curve: dict[str, list[float]] = {}
 
 
@@ -42,10 +42,10 @@ class AttackRecord(Record):
     settings: dict[str, object]
     capabilities: tuple[str, ...]
     adaptive: bool = False
-    """Whether the clients' post-processing was taken into account."""
+    """Whether the attack took the clients' post-processing into account."""
     local_knowledge: str | None = None
-    """Of local training, behind weight deltas: ``known_with_order``, ``known``, ``estimated``, ``assumed`` or
-    ``unknown``."""
+    """Knowledge of the local training behind weight deltas: ``known_with_order``, ``known``, ``estimated``, ``assumed``
+    or ``unknown``."""
     label_source: LabelSource
     training_seconds: float | None
     training_cached: bool
@@ -61,11 +61,11 @@ class AttackRecord(Record):
 
 
 class PartFiles:
-    """Reconstructions so far, in parts written as the attack goes on, so that a killed one loses little.
+    """Reconstructions so far, in parts written during the attack, so that an interrupted attack loses little work.
 
     Args:
-        folder: of the attack.
-        fingerprint: parts of another fingerprint are removed.
+        folder: folder of the attack.
+        fingerprint: content hash of the attack; parts with another fingerprint are removed.
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
@@ -94,7 +94,7 @@ class PartFiles:
         self.attempts |= {attempt.row: attempt for attempt in attempts}
 
     def write(self, attempts: list[Attempt], images: dict[int, torch.Tensor]) -> None:
-        """Add a part: attempts, and the images ``(B, C, H, W)`` of those that worked."""
+        """Add a part: attempts, and the images ``(B, C, H, W)`` of the successful ones."""
         path = self.folder / f"part-{self._parts:05d}.safetensors"
         save_file({f"{row:08d}": tensor.contiguous() for row, tensor in images.items()}, path)
         raw = {"fingerprint": self._fingerprint, "attempts": [a.model_dump(mode="json") for a in attempts]}
@@ -109,7 +109,7 @@ def finish(folder: Path, record: AttackRecord) -> None:
 
 
 def load_record(folder: Path) -> AttackRecord | None:
-    """A finished attack's record; None if there is none that can be read."""
+    """The record of a finished attack; None if there is no readable one."""
     try:
         return AttackRecord.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValidationError):

@@ -1,4 +1,4 @@
-"""Second stage: attack a transcript. Imports neither Flower nor Ray, and never opens the truth."""
+"""Second stage: attack a transcript. Imports neither Flower nor Ray, and never reads the ground truth."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def attack(scenario: Scenario, run: RunDirectory, progress: Progress) -> None:
 
 
 def _run(context: AttackContext, parts: PartFiles, fingerprint: str) -> None:
-    """Train if need be, attack every usable update that is not in ``parts``, write the record."""
+    """Train if needed, attack every usable update that is not in ``parts``, and write the record."""
     memory = PeakMemory(context.device)
     updates = [update for update in context.reader.manifest.updates if update.status == "ok"]
     training, failure = UNTRAINED, ""
@@ -86,7 +86,7 @@ def _record(
 
 
 def _label_source(context: AttackContext, attempts: Iterable[Attempt]) -> LabelSource:
-    """Told by what is on disk, so that it is the same after a kill."""
+    """Determined from the files on disk, so that it is the same after an interruption."""
     if any(attempt.guessed_by_attack for attempt in attempts):
         return "attack"
     if context.label_inference is None:

@@ -1,4 +1,4 @@
-"""Training an attack offline, or finding what was trained before."""
+"""Offline training of an attack, with a cache of trained artefacts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from fedleak.stages.attack.fingerprints import artefact_key
 
 @dataclass(frozen=True)
 class ReadyAttack:
-    """What the training of an attack gave and cost.
+    """Result and cost of the training of an attack.
 
     Attributes:
-        trained: what goes before the capabilities in a call of ``reconstruct``: nothing, or the trained object.
-        artefact: what is cached.
-        seconds: of training; of a hybrid those of the attack that it starts from, too.
-        cached: whether it was found and not made.
-        parameter_count: how many numbers were trained.
+        trained: arguments before the capabilities in a call of ``reconstruct``: none, or the trained object.
+        artefact: the cached artefact.
+        seconds: training time; for a hybrid, that of the attack that it starts from.
+        cached: whether the artefact came from the cache.
+        parameter_count: number of trained parameters.
     """
 
     trained: tuple[Any, ...] = ()
@@ -35,16 +35,16 @@ UNTRAINED = ReadyAttack()
 
 
 def train(context: AttackContext) -> ReadyAttack:
-    """Train the attack, or find the artefact of its training in the cache.
+    """Train the attack, or load its trained artefact from the cache.
 
     Raises:
-        AttackFailedError: if it cannot be trained on what it was given.
+        AttackFailedError: if it cannot be trained on the given data.
     """
     attack = context.attack
     if not isinstance(attack, TrainedAttack):
         if context.start is None:
             return UNTRAINED
-        record = context.start.record  # the generator's training belongs to the hybrid, too
+        record = context.start.record  # the generator's training counts for the hybrid, too
         return ReadyAttack(
             seconds=record.training_seconds, cached=record.training_cached, parameter_count=record.parameters
         )
@@ -58,7 +58,7 @@ def _artefact(context: AttackContext, attack: TrainedAttack[Any]) -> tuple[Artef
     """The artefact, and whether it came from the cache."""
     known = context.arguments(context.view(None), attack.fit)
     key = artefact_key(context.scenario, attack, context.reader.manifest, context.device)
-    with artefacts.exclusive(key):  # a second process waits here, and finds what the first has trained
+    with artefacts.exclusive(key):  # a second process waits here and then finds the artefact
         found = artefacts.find(key)
         if found is not None:
             context.progress.say(f"attack {attack.name}: trained generator found in the cache")

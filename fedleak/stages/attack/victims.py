@@ -1,4 +1,4 @@
-"""Attacking the victims' updates, one after the other or several side by side."""
+"""Attacking the victims' updates, one at a time or several in parallel."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Answer = tuple[Attempt, Reconstruction | None]
 def attack_victims(
     context: AttackContext, updates: list[UpdateRecord], trained: tuple[Any, ...], parts: PartFiles, *, failure: str
 ) -> None:
-    """Attack every update that is not in ``parts``, and write what comes out.
+    """Attack every update that is not in ``parts``, and write the results.
 
     Args:
-        trained: what goes before the capabilities in a call of ``reconstruct``.
-        failure: why the attack as a whole has failed; empty where it has not.
+        trained: arguments before the capabilities in a call of ``reconstruct``.
+        failure: why the attack as a whole failed; empty if it did not.
     """
-    # Which updates go together never depends on what an earlier process has done: the same bytes after a kill.
+    # The grouping does not depend on the work of an earlier process, so a resumed run gives identical bytes.
     most = 1 if failure else _victims_together(context, updates)
     groups = list(group_by_model(updates, most, version=context.attack.version))
     groups = [group for group in groups if any(update.row not in parts.attempts for update in group)]
@@ -51,14 +51,14 @@ def attack_victims(
 
 
 def _victims_together(context: AttackContext, updates: list[UpdateRecord]) -> int:
-    """How many victims the attack takes at once, judged by the first."""
+    """Number of victims attacked at once, determined from the first one."""
     attack = context.attack
     if not updates or isinstance(attack, TrainedAttack) or not isinstance(attack, SideBySideAttack):
         return 1
     try:
         return attack.victims_together(context.arguments(context.view(updates[0]), attack.reconstruct)["known"])
     except AttackFailedError:
-        return 1  # the first one will fail by itself, with its reason
+        return 1  # the first one will fail when it is attacked, with this reason
 
 
 def _attack_group(
@@ -84,7 +84,7 @@ def _attack_one(context: AttackContext, update: UpdateRecord, trained: tuple[Any
 
 
 def _attack_several(context: AttackContext, attack: SideBySideAttack[Any], group: list[UpdateRecord]) -> list[Answer]:
-    """Side by side; the time is shared out equally."""
+    """Attack a group in parallel; the time is divided equally."""
     answers: dict[int, Answer] = {}
     ready: list[tuple[UpdateRecord, View, Any]] = []
     for update in group:
@@ -109,7 +109,7 @@ def _attack_several(context: AttackContext, attack: SideBySideAttack[Any], group
 def _answer(
     context: AttackContext, update: UpdateRecord, view: View, rebuilt: Reconstruction, seconds: float
 ) -> Answer:
-    """A reconstruction, checked, with labels and what it cost."""
+    """The checked reconstruction with its labels and time."""
     if context.start is not None:
         seconds += context.start.attempt(update.row).seconds
     try:
@@ -137,4 +137,4 @@ def _inferred_labels(context: AttackContext, view: View, count: int) -> torch.Te
     try:
         return inference.infer(**known, count=count)
     except AttackFailedError:
-        return None  # the images stand without labels; their cells stay empty
+        return None  # the images have no labels; their cells in the results are empty

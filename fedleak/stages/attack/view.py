@@ -1,4 +1,4 @@
-"""The only way from a transcript to an attack: a view that holds what the scenario grants, and no more."""
+"""The view through which attacks read a transcript, limited to what the scenario grants."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class CapabilityNotGrantedError(Exception):
 class View:
     """What an adversary with ``grants`` sees of one update of a transcript.
 
-    Every capability is built anew from disk, detached and unshared. The attack itself never receives the view.
+    Every capability is built anew from disk, detached and not shared. The attack itself never receives the view.
 
     Args:
-        inference: how labels are inferred, for attacks that ask for them.
-        device: where the update and the model lie; computation follows them.
-        starts: what another attack made of the update in a row, for attacks that start from it.
-        version: take updates to be computed on the ``current`` model, or know on which they were.
+        inference: label inference, for attacks that ask for labels.
+        device: device of the update and the model; computation follows them.
+        starts: row -> images of another attack, for attacks that start from them.
+        version: ``current``: assume that updates were computed on the current model; ``known``: know their version.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class View:
         """Arguments for ``method``, one for each parameter annotated with a capability or a bundle of them.
 
         Args:
-            wanted: the optional ones among them that are asked for.
+            wanted: requested optional capabilities.
 
         Raises:
             CapabilityNotGrantedError: if it asks for more than is granted.
@@ -74,7 +74,7 @@ class View:
 
     @property
     def _derived(self) -> frozenset[str]:
-        """Names of the derived capabilities that there are."""
+        """Names of the available derived capabilities."""
         derived: dict[type[threat.Capability], object] = {
             threat.InferredLabels: self._inference,
             threat.StartingImages: self._starts,
@@ -128,7 +128,7 @@ class View:
         version = self._update_version().version if self._knows_version else record.current_version
         sent = [self._reader.sent(record.round, client) for client in record.clients]
         if len(sent) > 1 and any(model is not None for model in sent):
-            raise AttackFailedError("the clients in the sum were sent different models")
+            raise AttackFailedError("the clients in the sum received different models")
         model = sent[0] if sent[0] is not None else self._reader.model(version)
         state = {name: tensor.to(self._device) for name, tensor in model.items()}
         return threat.GlobalModel(state=state, version=version)
@@ -165,7 +165,7 @@ class View:
     def _mini_batch_order(self) -> threat.MiniBatchOrder:
         batches = self._record().mini_batches
         if batches is None:
-            raise AttackFailedError("the transcript holds no order of mini-batches: it was not granted when recording")
+            raise AttackFailedError("the transcript holds no mini-batch order: it was not granted when recording")
         return threat.MiniBatchOrder(batches)
 
     def _post_processing_details(self) -> threat.PostProcessingDetails:
@@ -186,7 +186,7 @@ class View:
     def _true_labels(self) -> threat.TrueLabels:
         labels = self._record().true_labels
         if labels is None:
-            raise AttackFailedError("the transcript holds no true labels: they were not granted when it was recorded")
+            raise AttackFailedError("the transcript holds no true labels: they were not granted when recording")
         return threat.TrueLabels(torch.tensor(sorted(labels)))
 
     def _inferred_labels(self) -> threat.InferredLabels:
@@ -194,7 +194,7 @@ class View:
         if inference is None:
             raise CapabilityNotGrantedError("inferred_labels")
         if samples is None:
-            raise AttackFailedError("the client does not say how many images the update comes from")
+            raise AttackFailedError("the client does not report the number of images behind the update")
         known = self.capabilities(inference.infer)
         return threat.InferredLabels(inference.infer(**known, count=samples).to(self._device), inference.kind)
 

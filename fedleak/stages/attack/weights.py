@@ -1,4 +1,4 @@
-"""How near an attack's estimates of the leaked weights came: kept by the attack stage, measured when scoring."""
+"""Error of an attack's estimates of the leaked weights; stored by the attack stage, evaluated by scoring."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ FILE = "snapshots.safetensors"
 
 
 def save_estimates(folder: Path, artefact: Artefact | None) -> None:
-    """Put the estimates in the course of the training, if there are any, beside the attack's reconstructions."""
+    """Store the estimates made during training, if there are any, in the attack's folder."""
     (folder / FILE).unlink(missing_ok=True)
     if artefact is not None and artefact.estimates:
         save_file(dict(artefact.estimates), folder / FILE)
 
 
 def weight_course(folder: Path, reader: TranscriptReader) -> dict[str, list[float]]:
-    """``weight_distance`` over the training, for an attack that keeps estimates; empty for all others.
+    """``weight_distance`` during training, for an attack that stores estimates; empty for all others.
 
     Raises:
-        InputError: if the file of the estimates is damaged.
+        InputError: if the file with the estimates is damaged.
     """
     if not (folder / FILE).is_file() or reader.manifest.pairs is None:
         return {}
@@ -42,10 +42,10 @@ def weight_course(folder: Path, reader: TranscriptReader) -> dict[str, list[floa
 
 
 def weight_distance(estimates: Mapping[str, Tensor], leaked: Mapping[str, Tensor]) -> list[float]:
-    """Distance of each state of the estimates from the leaked weights, relative to the size of those.
+    """Distance of each state of the estimates from the leaked weights, relative to the norm of the leaked weights.
 
     ``sqrt(sum_k ||V_k - W_k||^2 / sum_k ||W_k||^2)`` over all estimated tensors (Chen & Liu 2025, arXiv 2505.20026,
-    Figure 3): 0 where they are the same.
+    Figure 3): 0 if they are equal.
 
     Args:
         estimates: name -> ``(steps, *shape)``.

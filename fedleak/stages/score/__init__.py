@@ -1,1 +1,1 @@
-"""Third stage: compare reconstructions with the truth, which only this stage opens."""
+"""Third stage: compare reconstructions with the ground truth, which the attack stage never reads."""

@@ -1,4 +1,4 @@
-"""Analyses of the leaked model, once for each update, beside the scores of every attack on it."""
+"""Analyses of the leaked model, computed once for each update and added to the scores of every attack on it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from fedleak.stages.score.recorded import RecordedRun
 from fedleak.transcript.manifest import UpdateRecord
 
 ImagePlace = tuple[int, int, int]
-"""Victim, round and image."""
+"""Victim, round and image index."""
 
 
 class Analyses:
     """The values of the scenario's analyses at the images behind every recorded update.
 
-    The random draws of a client are the same in every round, so that its rounds differ by the model alone.
+    The random draws of a client are the same in every round, so that its rounds differ only by the model.
     """
 
     def __init__(self, run: RecordedRun, batches: LeakedBatches) -> None:
@@ -38,7 +38,7 @@ class Analyses:
                 column[analysis.kind] = value if math.isfinite(value) else None
 
     def beside(self, rows: Iterable[ResultRow]) -> list[ResultRow]:
-        """The rows, with the values of their images as further metrics."""
+        """The rows with the values of their images added as further metrics."""
         return [row.model_copy(update={"metrics": {**row.metrics, **self._of_image(row)}}) for row in rows]
 
     def _of_image(self, row: ResultRow) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""Putting the results of a run together."""
+"""Assembly of the results of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fedleak.transcript.writer import SENT
 def assemble_results(
     run: RecordedRun, records: Sequence[AttackRecord], *, scores: Sequence[Scores], scorer: ImageScorer
 ) -> Results:
-    """Everything that the run found out, in the order of ``scores``."""
+    """All results of the run, in the order of ``scores``."""
     manifest, scenario = run.reader.manifest, run.scenario
     granted = scenario.adversary.granted
     return Results(
@@ -73,13 +73,13 @@ def federation_rounds(manifest: Manifest, analyses: Analyses) -> tuple[Federatio
 
 
 def encoded_bytes(updates: Iterable[UpdateRecord]) -> float | None:
-    """Mean size of the updates whose size is known; None where none is."""
+    """Mean size of the updates whose size is known; None if there are none."""
     sizes = [update.bytes for update in updates if update.bytes is not None]
     return sum(sizes) / len(sizes) if sizes else None
 
 
 def metric_notes(scorer: ImageScorer) -> Iterator[str]:
-    """Which metrics are absent and why, then what a reader must know of the others."""
+    """Notes on missing metrics and the reason, then notes on how to read the others."""
     for name, reason in scorer.unavailable.items():
         yield f"{name} is absent: {reason}"
     for metric in scorer.metrics:
@@ -88,7 +88,7 @@ def metric_notes(scorer: ImageScorer) -> Iterator[str]:
 
 
 def federation_notes(manifest: Manifest) -> Iterator[str]:
-    """Which updates were not attacked, and what the federation's own protocol keeps from whom."""
+    """Notes on updates that were not attacked, and on what the protocol hides from the adversary."""
     for update in manifest.updates:
         if update.status != "ok":
             place = f"round {update.round}, client {update.client}"
@@ -98,6 +98,6 @@ def federation_notes(manifest: Manifest) -> Iterator[str]:
         yield f"a malicious server: {crafted} times a client was sent another model than the broadcast one"
     sizes = sorted({len(update.summed) for update in manifest.updates if update.summed})
     if sizes:
-        yield f"the adversary saw sums over {' or '.join(map(str, sizes))} clients, and no client's own update"
+        yield f"the adversary saw sums over {' or '.join(map(str, sizes))} clients, and no single client's update"
     if manifest.privacy is not None and manifest.privacy.noise == "server":
-        yield "epsilon is that of the models which the server gives away; updates reach it without noise"
+        yield "epsilon applies to the models that the server publishes; updates reach the server without noise"

@@ -1,4 +1,4 @@
-"""Scores of a run's attacks."""
+"""Scoring of a run's attacks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fedleak.stages.score.summary import label_accuracy, label_accuracy_class, m
 
 
 def score_attacks(run: RecordedRun, records: Sequence[AttackRecord], *, scorer: ImageScorer, bar: Task) -> list[Scores]:
-    """Score every attack; the worst-sample rates need all of them, so summaries come last."""
+    """Score every attack; summaries are made last, because the worst-sample rates need all attacks."""
     images: dict[str, ImageScores] = {}
     for record in records:
         images[record.attack] = scorer.score(match_attack(run, record), compared=True)
@@ -31,7 +31,7 @@ def score_attacks(run: RecordedRun, records: Sequence[AttackRecord], *, scorer: 
 
 
 def match_attack(run: RecordedRun, record: AttackRecord) -> MatchedImages:
-    """The reconstructions of an attack, each beside the original that it stands for."""
+    """The reconstructions of an attack, matched to their originals."""
     matched = MatchedImages()
     images = load_images(run.files.attacks / record.attack)
     for attempt in record.attempts:
@@ -71,7 +71,7 @@ def failed_rows(run: RecordedRun, record: AttackRecord) -> list[ResultRow]:
 def summarise_attack(
     run: RecordedRun, record: AttackRecord, *, scores: ImageScores, worst_sample: dict[str, float]
 ) -> AttackSummary:
-    """What the results tell of an attack: what it was given, what it cost, and how well it did."""
+    """Summary of an attack: its capabilities, its cost and its scores."""
     worked = [attempt.seconds for attempt in record.attempts if attempt.status == "ok"]
     return AttackSummary(
         attack=record.attack,

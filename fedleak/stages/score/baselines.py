@@ -1,4 +1,4 @@
-"""Reconstructions that need no update at all: what an attack has to beat."""
+"""Baselines: reconstructions that use no update, for comparison with attacks."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from fedleak.stages.score.scorer import ImageScorer, Scores
 from fedleak.stages.score.truth import Truth
 
 Baseline = Callable[["PublicImages", Truth, torch.Generator], Tensor]
-"""From public images and the truth to guesses ``(B, C, H, W)``, as many as the truth has images."""
+"""(public images, truth, generator) -> guesses ``(B, C, H, W)`` for the B images of the truth."""
 
 
 @dataclass(frozen=True)
 class PublicImages:
-    """The adversary's own images ``(N, C, H, W)`` in [0, 1] and labels ``(N,)``."""
+    """The adversary's public images ``(N, C, H, W)`` in [0, 1] and labels ``(N,)``."""
 
     images: Tensor
     labels: Tensor
 
 
 def mean_image(public: PublicImages, truth: Truth, generator: torch.Generator) -> Tensor:
-    """The mean public image: the best guess, in squared error, of one who knows the distribution only."""
+    """The mean public image: the guess with the least squared error if only the distribution is known."""
     return public.images.mean(dim=0, keepdim=True).expand_as(truth.images)
 
 
 def nearest_class(public: PublicImages, truth: Truth, generator: torch.Generator) -> Tensor:
-    """The public image of the same class nearest to the truth: an oracle's pick, the best that copying could do."""
+    """The public image of the true class nearest to the original: an oracle, the best that copying can achieve."""
     picks = []
     for image, label in zip(truth.images, truth.labels, strict=True):
         candidates = public.images[public.labels == label]
@@ -59,7 +59,7 @@ BASELINES: dict[str, Baseline] = {
 
 
 def score_baselines(run: RecordedRun, *, scorer: ImageScorer, bar: Task) -> list[Scores]:
-    """Score every baseline; there are none where the adversary has no images of its own."""
+    """Score every baseline; there are none if the adversary has no public images."""
     if not run.reader.has_public_images:
         return []
     images, labels = run.reader.public()

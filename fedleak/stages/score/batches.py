@@ -1,4 +1,4 @@
-"""The batch behind an update together with the model that it was computed on, for analyses and theorems."""
+"""The batch behind an update and the model that it was computed on, for analyses and theorems."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fedleak.transcript.manifest import UpdateRecord
 
 
 class LeakedBatches:
-    """Loads them one at a time into one network; a batch is good until the next is asked for."""
+    """Loads batches one at a time, with one shared network; a batch is valid until the next one is loaded."""
 
     def __init__(self, run: RecordedRun) -> None:
         self._run = run
@@ -24,7 +24,7 @@ class LeakedBatches:
         return scenario.model.factory(manifest.input_shape, scenario.task.outputs(manifest.classes))(0).eval()
 
     def of(self, update: UpdateRecord) -> LeakedBatch:
-        """The truth behind an update, at its model version."""
+        """The batch behind an update, with the model version that it was computed on."""
         manifest, truth = self._run.reader.manifest, self._run.truth_of(update)
         self._network.load_state_dict(self._run.reader.model(update.model_version))
         return LeakedBatch(

@@ -1,4 +1,4 @@
-"""Means with bootstrap intervals."""
+"""Means with bootstrap confidence intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fedleak.results.schema import Interval
 def mean_interval(values: Sequence[float], *, resamples: int, seed: int) -> Interval | None:
     """Mean and 95 % percentile bootstrap interval over images; None for no values.
 
-    Efron & Tibshirani 1993, by ``scipy.stats.bootstrap``.
+    Method of Efron & Tibshirani 1993, by ``scipy.stats.bootstrap``.
     """
     data = np.asarray(values, dtype=np.float64)
     if len(data) == 0:

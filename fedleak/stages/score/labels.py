@@ -1,4 +1,4 @@
-"""Label inference by itself: every kind on the updates of a run, and how often it was right."""
+"""Evaluation of label inference alone: the accuracy of every kind on the updates of a run."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from fedleak.transcript.reader import TranscriptReader
 
 
 class LabelScore(Record):
-    """One inference on all victims' updates of a run."""
+    """Scores of one label inference on all victims' updates of a run."""
 
     inference: str
     updates: int
     failures: int = 0
     by_image: float | None = None
-    """Share of images whose label was found (instance level), in [0, 1]."""
+    """Share of images whose label was inferred (instance level), in [0, 1]."""
     by_class: float | None = None
     """Mean over updates of the overlap of guessed and true classes (Jaccard index), in [0, 1]."""
     reason: str = ""
-    """Why it could not be tried, or failed last."""
+    """Why it could not be run, or the reason of its last failure."""
 
 
 def score_labels(run: RunDirectory, progress: Progress, *, only: Sequence[str] = ()) -> list[LabelScore]:
-    """Try label inferences on a recorded federation; nothing is written.
+    """Evaluate label inferences on a recorded federation; nothing is written.
 
-    Guesses come from what the scenario grants; only then is the truth read. The scenario's own inference keeps its
-    settings, all others have their defaults; oracles are left out.
+    Inference uses only what the scenario grants. The scenario's own inference keeps its settings, all others use their
+    defaults; oracles are left out.
 
     Args:
-        only: kinds to try; all unless given.
+        only: kinds to evaluate (default: all).
 
     Raises:
         InputError: if a kind is unknown, or transcript or truth are missing.
@@ -96,14 +96,14 @@ def _score(
 
 
 def guessed(inference: LabelInference, scenario: Scenario, reader: TranscriptReader, update: UpdateRecord) -> list[int]:
-    """Labels of one update, sorted, as many as the client says it used.
+    """Inferred labels of one update, sorted, as many as the client reports images.
 
     Raises:
         CapabilityNotGrantedError: if it asks for more than is granted.
-        AttackFailedError: if the update does not tell.
+        AttackFailedError: if the labels cannot be inferred.
     """
     if update.samples is None:
-        raise AttackFailedError("the client does not say how many images the update comes from")
+        raise AttackFailedError("the client does not report the number of images behind the update")
     view = View(reader, scenario.adversary.granted, update)
     known = view.capabilities(inference.infer)
     return [int(label) for label in inference.infer(**known, count=update.samples)]

@@ -1,4 +1,4 @@
-"""Pictures for the report: best, median and worst images of an attack, and the first ones of the run."""
+"""Pictures for the report: best, median and worst images of an attack, and the first images of the run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from fedleak.stages.score.rows import MatchedImages
 
 PER_RANK = 6
 COMPARED = 6
-"""Images on which attacks are shown side by side."""
+"""Number of images for which attacks are shown side by side."""
 Rank = Literal["best", "median", "worst", "first"]
 
 
 def save_pictures(folder: Path, images: MatchedImages, rows: list[ResultRow]) -> tuple[Picture, ...]:
-    """Write PNG files for up to six images of each rank, by mean squared error; no image twice."""
+    """Write PNG files for up to six images of each rank, by mean squared error, without repeats."""
     ranked = [i for i, row in enumerate(rows) if row.metrics.get("mse") is not None]
     ranked.sort(key=lambda i: (rows[i].metrics["mse"] or 0.0, i))
     if not ranked:
@@ -30,7 +30,7 @@ def save_pictures(folder: Path, images: MatchedImages, rows: list[ResultRow]) ->
 
 
 def save_compared(folder: Path, images: MatchedImages, rows: list[ResultRow]) -> tuple[Picture, ...]:
-    """Write PNG files for the run's first images, whatever their errors: every attack shows the same."""
+    """Write PNG files for the run's first images, whatever their errors, so that all attacks show the same images."""
     places = [i for i, row in enumerate(rows) if row.metrics.get("mse") is not None]
     places.sort(key=lambda i: (rows[i].round, rows[i].victim, rows[i].image or 0))
     if not places:

@@ -1,4 +1,4 @@
-"""What scoring reads: a run whose federation is over, and the scenario that it is scored by."""
+"""Input of scoring: a run with a finished federation, and the scenario used for scoring."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fedleak.transcript.reader import TranscriptReader
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """The files of a run, its transcript and its truth."""
+    """A run with its scenario, files, transcript and ground truth."""
 
     scenario: Scenario
     files: RunDirectory
@@ -24,7 +24,7 @@ class RecordedRun:
 
     @classmethod
     def open(cls, scenario: Scenario, files: RunDirectory) -> Self:
-        """Open the transcript and the truth of a run.
+        """Open the transcript and the ground truth of a run.
 
         Raises:
             InputError: if either is missing or damaged.
@@ -33,7 +33,7 @@ class RecordedRun:
 
     @cached_property
     def updates(self) -> dict[int, UpdateRecord]:
-        """The updates that arrived and can be attacked, by their row in the transcript."""
+        """The usable updates, by their row in the transcript."""
         return {update.row: update for update in self.reader.manifest.updates if update.status == "ok"}
 
     def truth_of(self, update: UpdateRecord) -> Truth:

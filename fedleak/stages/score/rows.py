@@ -1,4 +1,4 @@
-"""Rows of scores: each reconstruction, matched to its batch, under every metric."""
+"""Rows of scores: reconstructions matched to the images of their batch, with all metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ METRIC_BATCH = 256
 
 @dataclass
 class MatchedImages:
-    """Reconstructions beside their originals, in the order of the rows; metrics come later, in bulk."""
+    """Reconstructions and their originals, in the order of the rows; metrics are computed later, in bulk."""
 
     rows: list[ResultRow] = field(default_factory=list)
     reconstructions: list[Tensor] = field(default_factory=list)
@@ -45,7 +45,7 @@ class MatchedImages:
         Args:
             images: the reconstruction ``(A, C, H, W)``.
             guesses: labels, in the order of ``images`` if ``labels_ordered``.
-            seconds, metrics: time and known values of the whole update; each row gets them.
+            seconds, metrics: time and known values of the whole update; copied into each row.
         """
         places, originals = match(images, truth)
         labels = [int(truth.labels[i]) for i in originals]
@@ -71,14 +71,14 @@ class MatchedImages:
 
 
 def match(images: Tensor, truth: Truth) -> tuple[list[int], list[int]]:
-    """Which image of the truth each reconstruction stands for, at least total squared error.
+    """Match reconstructions to the true images so that the total squared error is minimal.
 
     Args:
         images: ``(A, C, H, W)``.
-        truth: of B images.
+        truth: the batch of B images.
 
     Returns:
-        Places in ``images`` and in the truth, ``min(A, B)`` of each, sorted by the latter.
+        Indices into ``images`` and into the truth, ``min(A, B)`` of each, sorted by the latter.
     """
     cost = pairwise_squared_distance(images[None], truth.images[None])[0]
     rows, columns = linear_sum_assignment(cost.numpy())
@@ -87,7 +87,7 @@ def match(images: Tensor, truth: Truth) -> tuple[list[int], list[int]]:
 
 
 def assign_labels(guesses: Sequence[int], labels: Sequence[int]) -> list[int]:
-    """Order an unordered guess of the batch's labels so that as many as possible agree (instance-level accuracy)."""
+    """Order an unordered guess of the batch's labels so that as many as possible match (instance-level accuracy)."""
     rest = list(guesses)
     assigned: list[int | None] = []
     for label in labels:
@@ -102,7 +102,7 @@ def assign_labels(guesses: Sequence[int], labels: Sequence[int]) -> list[int]:
 def _guessed(
     guesses: Sequence[int] | None, places: Sequence[int], true_labels: Sequence[int], *, ordered: bool
 ) -> Sequence[int | None]:
-    """The guessed label of each matched image; None for all where there are fewer guesses than images."""
+    """The guessed label of each matched image; all None if there are fewer guesses than images."""
     if guesses is None or len(guesses) < len(places):
         return [None] * len(places)
     return [guesses[place] for place in places] if ordered else assign_labels(guesses, true_labels)
@@ -111,10 +111,10 @@ def _guessed(
 def evaluate_metrics(
     images: MatchedImages, metrics: Sequence[Metric], unavailable: dict[str, str], *, peers: Peers | None = None
 ) -> list[ResultRow]:
-    """The rows with their metric values added; a metric that cannot be had is None and noted once in ``unavailable``.
+    """The rows with metric values added; an unavailable metric is None, with its reason in ``unavailable``.
 
     Args:
-        peers: what metrics that need other images compare with; the originals unless given.
+        peers: images for metrics that compare with other images (default: the originals).
     """
     values: dict[str, list[float | None]] = {}
     for metric in metrics:

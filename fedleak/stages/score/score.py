@@ -1,4 +1,4 @@
-"""Third stage: compare reconstructions with the truth."""
+"""Third stage: compare reconstructions with the ground truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scoring images: what attacks, baselines and theorems have in common."""
+"""Scoring of images, shared by attacks, baselines and theorems."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fedleak.stages.score.truth import TruthReader
 
 @dataclass(frozen=True)
 class ImageScores:
-    """Rows with their metrics, the means of these over all images and over each round, and pictures of some images."""
+    """Rows with metrics, means of the metrics over all images and over each round, and pictures of some images."""
 
     rows: tuple[ResultRow, ...]
     metrics: dict[str, Interval]
@@ -27,22 +27,22 @@ class ImageScores:
 
 @dataclass(frozen=True)
 class Scores:
-    """One attack, baseline or theorem: its line in the results, and its rows, failures last."""
+    """Scores of one attack, baseline or theorem: its summary and its rows, failures last."""
 
     summary: AttackSummary
     rows: tuple[ResultRow, ...]
 
 
 class ImageScorer:
-    """Scores reconstructions against their originals under the metrics of a scenario, and keeps pictures of some.
+    """Scores reconstructions against their originals with the metrics of a scenario, and saves pictures of some.
 
     Args:
-        run: its scenario names metrics and bootstrap; pictures go into its folder.
-        analyses: values that stand beside the metrics in each row.
+        run: the run, with metrics and bootstrap settings in its scenario; pictures are saved in its folder.
+        analyses: values added to the metrics of each row.
 
     Attributes:
-        metrics: those that the scenario enables.
-        unavailable: kind of a metric that cannot be computed on this machine -> why; filled while scoring.
+        metrics: metrics that the scenario enables.
+        unavailable: kind of a metric that cannot be computed on this machine -> reason; filled while scoring.
     """
 
     def __init__(self, run: RecordedRun, analyses: Analyses) -> None:
@@ -57,8 +57,8 @@ class ImageScorer:
         """Score all images of one attack.
 
         Args:
-            images: matched to their originals.
-            compared: also keep pictures of the run's first images, to show attacks side by side.
+            images: reconstructions matched to their originals.
+            compared: also save pictures of the run's first images, to show attacks side by side.
         """
         rows = evaluate_metrics(images, self.metrics, self.unavailable, peers=self._peers)
         return ImageScores(

@@ -1,4 +1,4 @@
-"""From rows to one line per attack."""
+"""Summary statistics over rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def summarise_metrics(rows: Sequence[ResultRow], *, resamples: int, seed: int) -
 
 
 def summarise_rounds(rows: Sequence[ResultRow], *, resamples: int, seed: int) -> tuple[RoundSummary, ...]:
-    """The same for each round apart."""
+    """Mean and interval of every metric, separately for each round."""
     by_round: dict[int, list[ResultRow]] = {}
     for row in rows:
         by_round.setdefault(row.round, []).append(row)
@@ -34,7 +34,7 @@ def summarise_rounds(rows: Sequence[ResultRow], *, resamples: int, seed: int) ->
 
 
 def label_accuracy(rows: Sequence[ResultRow]) -> float | None:
-    """Instance level: share of images whose label was guessed right; None where none was guessed."""
+    """Instance level: share of images whose label was guessed correctly; None if no label was guessed."""
     guessed = [row for row in rows if row.label_guess is not None]
     if not guessed:
         return None
@@ -42,11 +42,11 @@ def label_accuracy(rows: Sequence[ResultRow]) -> float | None:
 
 
 def label_accuracy_class(rows: Sequence[ResultRow]) -> float | None:
-    """Mean of ``class_accuracies`` over updates; None where no label was guessed."""
+    """Mean of ``class_accuracies`` over updates; None if no label was guessed."""
     values = list(class_accuracies(rows).values())
     return sum(values) / len(values) if values else None
 
 
 def mean_rates(rates: Mapping[str, Mapping[UpdateKey, float]]) -> dict[str, float]:
-    """Mean over updates of each rate by update."""
+    """Mean of each rate over updates."""
     return {name: sum(by_update.values()) / len(by_update) for name, by_update in rates.items()}

@@ -1,4 +1,4 @@
-"""What theorems predict of every recorded update, as rows beside those of the attacks."""
+"""Scoring of theorems: their predictions for every recorded update, as rows like those of attacks."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def score_theories(run: RecordedRun, batches: LeakedBatches, *, scorer: ImageSco
 
 
 def predict(theory: Theory, run: RecordedRun, batches: LeakedBatches) -> tuple[MatchedImages, list[ResultRow]]:
-    """The images of a theorem, matched to the truth, with its own numbers as metrics of their rows.
+    """The predicted images of a theorem, matched to the truth, with its own values as metrics.
 
     Returns:
-        The images, and a failed row for every update of which the theorem says nothing.
+        The images, and a failed row for every update to which the theorem does not apply.
     """
     matched, failed = MatchedImages(), []
     for update in run.updates.values():

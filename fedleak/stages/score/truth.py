@@ -1,6 +1,6 @@
-"""What the adversary may never see: the clients' images, and which of them went into each update.
+"""The ground truth, hidden from the adversary: the clients' images, and those behind each update.
 
-Written by the federation, read by the clients (their own folder) and by scoring. Nothing else imports it.
+Written by the federation, read by the clients (their own folder) and by scoring. Attacks never import it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fedleak.records import write_atomically
 
 UPDATES = "updates.json"
 MOST_PEERS = 20_000
-"""Images that are read to compare with, at most."""
+"""Maximum number of images to compare with."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Truth:
     images: torch.Tensor
     labels: torch.Tensor
     places: tuple[tuple[int, int], ...] = ()
-    """Of each image: the client, and the place in that client's batch; the update's own client unless given."""
+    """Client and index in the client's batch of each image; empty: the client that sent the update."""
 
 
 def client_folder(folder: Path, client: int) -> Path:
-    """Where the private images of a client lie."""
+    """Folder of the private images of a client."""
     return folder / f"{client:05d}"
 
 
@@ -46,13 +46,13 @@ def write_truth(
     labels: Sequence[NDArray[np.int64]],
     rows: Mapping[int, Mapping[int, Sequence[int]]],
 ) -> None:
-    """Store every client's private images and the images behind each update that will be recorded.
+    """Store every client's private images and the indices of the images behind each planned update.
 
     Args:
-        folder: what an earlier run left there is removed.
-        images: of each client, ``(N, C, H, W)``.
-        labels: of each client, ``(N,)``.
-        rows: row of the transcript -> client -> places of its images; a sum has several clients.
+        folder: target folder; files of an earlier run are removed.
+        images: images of each client, ``(N, C, H, W)``.
+        labels: labels of each client, ``(N,)``.
+        rows: row of the transcript -> client -> indices of its images; a sum has several clients.
     """
     if (folder / UPDATES).exists():
         shutil.rmtree(folder)
@@ -66,10 +66,10 @@ def write_truth(
 
 
 class TruthReader:
-    """The truth of a run.
+    """Reader of the ground truth of a run.
 
     Raises:
-        InputError: if the run directory holds none (a transcript from elsewhere cannot be scored).
+        InputError: if the run directory has no ground truth.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -77,16 +77,14 @@ class TruthReader:
         try:
             self._rows = json.loads((folder / UPDATES).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(
-                "truth", str(folder), f"the run holds no readable truth to score with ({error})"
-            ) from error
+            raise InputError("truth", str(folder), f"the run has no readable ground truth ({error})") from error
 
     def batch(self, row: int, clients: Sequence[int] = ()) -> Truth:
         """The images and labels behind the update in ``row``.
 
         Args:
-            row: of the transcript.
-            clients: who is in it, of those who were to be in a sum; all unless given.
+            row: row of the transcript.
+            clients: clients included in the sum (default: all planned ones).
         """
         planned = {int(client): images for client, images in self._rows[str(row)].items()}
         parts, places = [], []
@@ -101,7 +99,7 @@ class TruthReader:
         return Truth(both[0], both[1], tuple(places))
 
     def peers(self) -> Truth:
-        """The images of all clients, one of each client in turn: ``(N, C, H, W)`` and ``(N,)``."""
+        """At most ``MOST_PEERS`` images of all clients, one of each client in turn: ``(N, C, H, W)`` and ``(N,)``."""
         folders = sorted(path for path in self._folder.iterdir() if path.is_dir())
         images = [np.load(path / "images.npy", mmap_mode="r", allow_pickle=False) for path in folders]
         labels = [np.load(path / "labels.npy", mmap_mode="r", allow_pickle=False) for path in folders]

@@ -68,7 +68,7 @@ def test_nothing_is_recorded_that_was_not_granted(tmp_path: Path) -> None:
     assert [record.true_labels for record in manifest.updates] == [None, None]
     assert "statistics" not in "".join(manifest.checksums)
     view = View(TranscriptReader(run.transcript), frozenset({"true_labels"}), manifest.updates[0])
-    with pytest.raises(AttackFailedError, match="not granted when it was recorded"):
+    with pytest.raises(AttackFailedError, match="not granted when recording"):
         view.capabilities(asks)
 
 

@@ -140,5 +140,5 @@ def test_an_update_that_is_not_finite_leaves_the_residual(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("steps", [[], [{"kind": "gaussian_noise", "std": 0.1}]])
 def test_only_compressors_have_errors_to_feed_back(steps: list[dict[str, Any]]) -> None:
-    with pytest.raises(InputError, match="error_feedback corrects what compressors leave out"):
+    with pytest.raises(InputError, match="error_feedback works only with compressors"):
         scenario(federation__client__postprocess=steps, federation__client__error_feedback=True)

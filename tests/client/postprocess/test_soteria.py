@@ -140,7 +140,7 @@ MISPLACED: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("client", MISPLACED, ids=["fedavg", "train", "second"])
 def test_where_it_cannot_stand_it_is_refused(client: dict[str, Any]) -> None:
-    with pytest.raises(InputErrors, match="soteria looks at the batch: it comes first"):
+    with pytest.raises(InputErrors, match="soteria needs the batch: it must come first"):
         scenario(federation__client=client)
 
 
@@ -157,5 +157,5 @@ def test_a_layer_that_it_cannot_guard_is_refused(model: dict[str, Any], layer: s
 def test_a_layer_that_reads_tokens_is_refused() -> None:
     model = ViT().build((3, 32, 32), 10, seed=0)
     names = [n for n, m in model.named_modules() if isinstance(m, nn.Linear)]
-    with pytest.raises(ValueError, match="does not read one vector per image"):
+    with pytest.raises(ValueError, match="must be called once, with one vector per image"):
         Soteria(layer=f"{names[0]}.weight").check_model(model, torch.zeros(1, 3, 32, 32))

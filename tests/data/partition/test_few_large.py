@@ -23,5 +23,5 @@ def test_images_are_drawn_from_everywhere() -> None:
 
 
 def test_nothing_left_for_the_large_is_an_input_error() -> None:
-    with pytest.raises(InputError, match="leave nothing over"):
+    with pytest.raises(InputError, match="leave too few images"):
         FewLarge(large=2, images=33).split(LABELS, clients=5, seed=1)

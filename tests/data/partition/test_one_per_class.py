@@ -25,5 +25,5 @@ def test_classes_are_spread_evenly() -> None:
 def test_too_many_classes_or_clients_are_input_errors() -> None:
     with pytest.raises(InputError, match="there are 10 classes"):
         OnePerClass(classes_per_client=11).split(LABELS, clients=2, seed=1)
-    with pytest.raises(InputError, match="last for 8 clients"):
+    with pytest.raises(InputError, match="suffice for 8 clients"):
         OnePerClass(classes_per_client=10).split(LABELS, clients=9, seed=1)

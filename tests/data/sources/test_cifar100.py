@@ -54,6 +54,6 @@ def test_a_file_of_another_sum_is_never_unpickled(copy: Path) -> None:
             return os.mkdir, (str(copy / "harmed"),)
 
     write(copy, "train", Harm())
-    with pytest.raises(InputError, match=r"dataset\.root.*cifar100 is not there"):
+    with pytest.raises(InputError, match=r"dataset\.root.*cifar100 is missing"):
         Cifar100(root=copy, download=False).load()
     assert not (copy / "harmed").exists()

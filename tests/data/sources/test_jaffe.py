@@ -41,5 +41,5 @@ def test_names_without_a_number_of_the_take_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["face.tiff", "KA.XX1.3.tiff"])
 def test_other_names_are_refused(folder: Path, name: str) -> None:
     Image.new("L", (256, 256)).save(folder / name)
-    with pytest.raises(InputError, match=rf"{name}.*says the expression"):
+    with pytest.raises(InputError, match=rf"{name}.*encodes the expression"):
         Jaffe(root=folder).load()

@@ -35,5 +35,5 @@ def test_a_nought_is_class_zero_and_channels_come_first(copy: Path) -> None:
 
 
 def test_absent_files_are_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"dataset\.root.*svhn is not there"):
+    with pytest.raises(InputError, match=r"dataset\.root.*svhn is missing"):
         Svhn(root=tmp_path, download=False).load()

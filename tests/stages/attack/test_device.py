@@ -18,11 +18,11 @@ def test_the_cpu_is_always_there() -> None:
 
 
 def test_a_gpu_that_is_not_there_is_refused() -> None:
-    with pytest.raises(InputError, match=f"device: got 'cuda:{GPUS}'; this machine offers {GPUS} CUDA devices"):
+    with pytest.raises(InputError, match=f"device: got 'cuda:{GPUS}'; this machine has {GPUS} CUDA devices"):
         choose_device(f"cuda:{GPUS}")
 
 
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason="there is a Metal device")
 def test_a_metal_device_that_is_not_there_is_refused() -> None:
-    with pytest.raises(InputError, match="this machine offers no Metal device"):
+    with pytest.raises(InputError, match="this machine has no Metal device"):
         choose_device("mps")

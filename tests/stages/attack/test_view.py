@@ -58,7 +58,7 @@ def test_without_an_inference_there_are_no_labels(run: RunDirectory) -> None:
 
 
 def test_an_update_of_unknown_size_has_no_labels(run: RunDirectory) -> None:
-    with pytest.raises(AttackFailedError, match="how many images"):
+    with pytest.raises(AttackFailedError, match="the number of images"):
         view(run, GreedyBias(), samples=None).capabilities(asks)
 
 

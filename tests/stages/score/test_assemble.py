@@ -67,7 +67,7 @@ def test_updates_that_were_not_attacked_are_noted(recorded: RecordedRun) -> None
 def test_sums_are_noted_with_their_sizes(recorded: RecordedRun) -> None:
     sums = (update(0, summed=(0, 1, 2)), update(1, summed=(3, 4)))
     assert list(federation_notes(manifest(recorded, *sums))) == [
-        "the adversary saw sums over 2 or 3 clients, and no client's own update"
+        "the adversary saw sums over 2 or 3 clients, and no single client's update"
     ]
 
 

@@ -52,7 +52,7 @@ def test_predictions_are_rows_with_numbers_of_their_own_and_refusals_are_failure
 
 
 def test_names_of_predictions_are_taken() -> None:
-    with pytest.raises(InputError, match="theory_ are taken"):
+    with pytest.raises(InputError, match="theory_ are reserved"):
         scenario(attacks=[ATTACK | {"id": "theory_mine"}], adversary=ADVERSARY)
 
 

@@ -70,5 +70,5 @@ def test_peers_are_limited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_without_readable_truth_nothing_is_scored(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "updates.json").write_text(text)
-    with pytest.raises(InputError, match="no readable truth"):
+    with pytest.raises(InputError, match="no readable ground truth"):
         TruthReader(tmp_path)

@@ -1,1 +1,1 @@
-"""How updates look on the wire: the shortest of a few exact encodings, tensor by tensor."""
+"""Encoding of updates for transmission: the shortest of a few lossless encodings for each tensor."""

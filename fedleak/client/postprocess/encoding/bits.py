@@ -1,7 +1,7 @@
-"""Whole numbers of any width, packed without gaps.
+"""Packing of unsigned integers of any bit width without gaps.
 
-A width of ``8 q + r`` bits is stored as ``q`` planes of bytes, lowest first, and one plane of ``r`` bits in which as
-few numbers as fill whole bytes (at most eight) share a word. Every plane is a handful of vectorised passes.
+A width of ``8 q + r`` bits is stored as ``q`` planes of bytes, lowest first, and one plane of ``r`` bits, in which the
+smallest group of numbers that fills whole bytes (at most eight) shares a word. A plane takes a few vectorised passes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ WIDEST = 32
 
 
 def packed_size(count: int, width: int) -> int:
-    """Bytes of ``count`` numbers of ``width`` bits: every plane is rounded up to whole bytes."""
+    """Bytes of ``count`` numbers of ``width`` bits; every plane is rounded up to whole bytes."""
     return count * (width // 8) + -(-count * (width % 8) // 8)
 
 
@@ -62,14 +62,14 @@ def _check(width: int) -> None:
 
 
 def _group(width: int) -> tuple[int, int, np.dtype[np.unsignedinteger]]:
-    """Numbers that share a word, bytes of the word, and a type that holds it."""
+    """Numbers per word, bytes per word, and a data type that holds a word."""
     numbers = 8 // math.gcd(width, 8)
     size = numbers * width // 8
     return numbers, size, np.dtype("u1" if size == 1 else "<u4" if size <= 4 else "<u8")
 
 
 def _pack_narrow(values: NDArray[np.uint8], width: int) -> bytes:
-    """Values below ``2^width``, ``1 <= width <= 7``."""
+    """Pack values below ``2^width``, ``1 <= width <= 7``."""
     if width == 1:
         return np.packbits(values, bitorder="little").tobytes()
     per_word, size, word = _group(width)

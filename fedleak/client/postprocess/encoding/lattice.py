@@ -1,4 +1,4 @@
-"""Values that are whole multiples of one step, as quantisers leave them."""
+"""Detection of values that are integer multiples of one step, as quantisers produce them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 MOST_LEVELS = 2**15 - 1
 MOST_DIVISORS = 256
-"""How many steps the smallest magnitude may be; in a short tensor a quantiser may leave the lowest levels unused."""
+"""Largest level of the smallest magnitude; a short tensor may not use the lowest levels of a quantiser."""
 SAMPLE = 64
 
 
@@ -24,7 +24,7 @@ class Lattice:
 
 
 def find_lattice(values: Floats) -> Lattice | None:
-    """The coarsest lattice on which all of the non-zero values ``(n,)`` lie, bit for bit; None if there is none."""
+    """The coarsest lattice that contains all of the non-zero values ``(n,)`` exactly; None if there is none."""
     if not len(values):
         return None
     magnitudes = np.abs(values)
@@ -41,7 +41,7 @@ def find_lattice(values: Floats) -> Lattice | None:
 
 
 def _candidates(smallest: np.float32, sample: Floats) -> Floats:
-    """Steps of which the smallest value is a whole multiple, up to rounding, and on which the sample lies."""
+    """Steps of which the smallest value is an integer multiple, up to rounding, and the sample exactly."""
     whole = smallest / np.arange(1, MOST_DIVISORS + 1, dtype=np.float32)
     above, below = np.nextafter(whole, np.float32(np.inf)), np.nextafter(whole, np.float32(0))
     steps = np.stack([whole, above, below], axis=1).reshape(-1, 1)

@@ -1,8 +1,8 @@
-"""One tensor on the wire.
+"""Lossless encoding of one tensor.
 
-A byte says how: which places are sent (all; those that are not zero, by index; or by a bitmap) and how their values
-are (float32; or levels of a lattice with or without zero). The shortest combination is taken; it is always exact, bit
-for bit. Little-endian throughout. The receiver knows the number and type of the values from the model.
+The first byte gives the places that are sent (all; the non-zero ones, by index or by bitmap) and the form of the values
+(float32; or levels of a lattice with or without zero). The shortest combination is used; all are exact, bit for bit.
+Everything is little-endian. The receiver knows the number and type of the values from the model.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LATTICE = struct.Struct("<fH")  # step and highest level
 
 
 class Places(IntEnum):
-    """Which values are sent."""
+    """Places whose values are sent."""
 
     ALL = 0
     INDEX = 1
@@ -30,7 +30,7 @@ class Places(IntEnum):
 
 
 class Values(IntEnum):
-    """How the sent values are written."""
+    """Form in which the values are written."""
 
     FLOAT = 0
     LEVELS = 1
@@ -46,7 +46,7 @@ class _Encoding:
 
 def encode_tensor(values: Floats) -> bytes:
     """The shortest exact form of flat float32 values ``(n,)``."""
-    present = values.view(np.int32) != 0  # a negative zero is present: it must come back as one
+    present = values.view(np.int32) != 0  # a negative zero is present: it must be restored as one
     count = int(np.count_nonzero(present))
     kept = values if count == len(values) else values[present]
     lattice = find_lattice(kept)
@@ -68,10 +68,10 @@ def encode_tensor(values: Floats) -> bytes:
 
 
 def decode_tensor(data: memoryview, count: int) -> tuple[Floats, int]:
-    """The values ``(count,)`` at the start of ``data``, and how many bytes they took.
+    """The values ``(count,)`` at the start of ``data``, and the number of bytes they took.
 
     Raises:
-        ValueError: if the data are cut short or were not written by ``encode_tensor``.
+        ValueError: if the data are truncated or were not written by ``encode_tensor``.
     """
     reader = _ByteReader(data)
     tag = reader.take(1)[0]
@@ -95,7 +95,7 @@ def index_width(count: int) -> int:
 
 
 def level_width(highest: int, kind: Values) -> int:
-    """Bits of a level: there are ``2 highest`` of them, and zero where it is among them."""
+    """Bits of a level: there are ``2 * highest`` non-zero levels, and zero if ``kind`` includes it."""
     return (2 * highest - (kind == Values.LEVELS_WITHOUT_ZERO)).bit_length()
 
 
@@ -136,7 +136,7 @@ class _ByteReader:
 
 
 def _read_places(reader: _ByteReader, places: Places, total: int) -> NDArray[np.int64] | None:
-    """Where the sent values belong; None for all."""
+    """Indices of the sent values; None for all."""
     if places == Places.ALL:
         return None
     if places == Places.BITMAP:

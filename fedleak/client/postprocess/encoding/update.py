@@ -1,4 +1,4 @@
-"""A whole update on the wire: its tensors end to end, in the order of the model's parameters."""
+"""Encoding of a whole update: its encoded tensors concatenated in the order of the model's parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fedleak.client.postprocess.encoding.tensors import decode_tensor, encode_te
 
 
 def encode_update(tensors: Mapping[str, Tensor]) -> bytes:
-    """Every tensor in its shortest exact form; what is not float32 (counters, buffers in double) as it lies in memory.
+    """Encode every float32 tensor losslessly; other types (counters, double buffers) are copied from memory.
 
     Names and shapes are not sent: server and client both know the model.
     """
@@ -23,8 +23,8 @@ def decode_update(data: bytes, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The inverse of ``encode_update``.
 
     Args:
-        data: what was received.
-        like: tensors of the shapes and types that were sent, in the same order; their values are not read.
+        data: the received bytes.
+        like: tensors with the shapes and types that were sent, in the same order; their values are not read.
 
     Raises:
         ValueError: if the data are too short or too long, or were not written by ``encode_update``.
