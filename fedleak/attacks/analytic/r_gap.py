@@ -59,7 +59,7 @@ class RGap(Attack):
                 update that is zero or not finite.
         """
         if (update.samples or 1) != 1:
-            raise AttackFailedError(f"R-GAP rebuilds a single image; the update comes from {update.samples}")
+            raise AttackFailedError(f"R-GAP reconstructs a single image; the update comes from {update.samples}")
         chain = chain_of(architecture.build(seed=0), architecture.input_shape)
         self._check(chain)
         sign = 1.0 if update.protocol == "fedsgd" else -1.0
