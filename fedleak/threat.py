@@ -1,8 +1,8 @@
-"""What an adversary may know: one frozen dataclass per capability.
+"""Threat model: one frozen dataclass per capability of the adversary.
 
-An attack asks for capabilities by annotating the parameters of its methods and receives those objects, made
-of detached copies read from the transcript, and nothing else. ``level`` follows the threat levels of "SoK: On
-Gradient Leakage in Federated Learning"; ``None`` means it is derived from other capabilities, not granted.
+An attack requests capabilities by annotating the parameters of its methods. It receives only these objects, built from
+detached copies read from the transcript. ``level`` follows the threat levels of "SoK: On Gradient Leakage in Federated
+Learning"; ``None`` means that the capability is derived from others and cannot be granted.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from fedleak.transcript.rows import RowFile
 
 
 class Capability:
-    """Base of all capabilities."""
+    """Base class of all capabilities."""
 
     level: ClassVar[int | None] = None
     by_name: ClassVar[bool] = False
-    """No level brings it along: it must be granted by name, before the federation runs, to be recorded at all."""
+    """Not included in any level: must be granted by name before the federation runs, otherwise it is not recorded."""
 
     @classmethod
     def capability_name(cls) -> str:
@@ -58,20 +58,20 @@ class SharedUpdate(Capability):
     round: int
     client: int
     samples: int | None
-    """Images that went into it, where the client says so."""
+    """Number of images behind the update; None if the client does not report it."""
     summed: tuple[int, ...] = ()
     """Clients whose updates were securely summed: ``tensors`` is their mean, weighted by images, as if one client
-    held the batches of all. None where it is one client's own."""
+    held the batches of all. Empty if the update is from one client."""
     known_version: int | None = None
-    """Version of the global model that it was computed on, where the attacker knows it."""
+    """Version of the global model that the update was computed on; None if the attacker does not know it."""
 
     @property
     def model_version(self) -> int:
-        """Version of the global model that it was computed on as far as is known, else that of its round."""
+        """Version of the global model that the update was computed on if known, else the version of its round."""
         return self.round - 1 if self.known_version is None else self.known_version
 
     def flat(self) -> torch.Tensor:
-        """All tensors laid end to end, ``(D,)``."""
+        """All tensors concatenated, ``(D,)``."""
         return torch.cat([tensor.flatten() for tensor in self.tensors.values()])
 
 
@@ -81,26 +81,26 @@ class ModelArchitecture(Capability):
 
     level: ClassVar[int | None] = 0
     factory: Callable[[int], nn.Module]
-    """Seed -> a new network. Attacks reuse what they have made ready for a network where factories are equal."""
+    """Seed -> a new network. Attacks reuse prepared engines if factories are equal."""
     input_shape: InputShape
     classes: int
     """Classes of the data set."""
     task: LearningTask = CLASSIFICATION
-    """What the network is trained for."""
+    """Learning task of the network."""
 
     def build(self, *, seed: int) -> nn.Module:
-        """A fresh network with random weights of the attacker's own."""
+        """A new network with random weights drawn from ``seed``, not the leaked ones."""
         return self.factory(seed)
 
     @property
     def outputs(self) -> int:
-        """Outputs of the network."""
+        """Number of outputs of the network."""
         return self.task.outputs(self.classes)
 
 
 @dataclass(frozen=True)
 class GlobalModel(Capability):
-    """Parameters and buffers that the server broadcast in the round of the update; of its own version where known."""
+    """Parameters and buffers of the broadcast model: in the round of the update, or of its version if known."""
 
     level: ClassVar[int | None] = 0
     state: Mapping[str, torch.Tensor]
@@ -119,7 +119,7 @@ class PixelPrior(Capability):
 
     @property
     def normalisation(self) -> Normalisation:
-        """The normalisation alone."""
+        """The normalisation as one object."""
         return Normalisation(self.mean, self.std)
 
 
@@ -147,30 +147,30 @@ class TrainingDetails(Capability):
 
 @dataclass(frozen=True)
 class MiniBatchOrder(Capability):
-    """Which images each local step takes, an oracle: the seed of the client's shuffling."""
+    """Images used in each local step; an oracle, equivalent to the seed of the client's shuffling."""
 
     level: ClassVar[int | None] = 3
     by_name: ClassVar[bool] = True
     batches: tuple[tuple[int, ...], ...]
-    """Positions of images that are sorted by class, as inferred labels are."""
+    """Positions of the images per step, with the images sorted by class like inferred labels."""
 
 
 @dataclass(frozen=True)
 class UpdateVersion(Capability):
-    """Which of the global models a late client computed its update on."""
+    """Version of the global model that a late client computed its update on."""
 
     level: ClassVar[int | None] = 3
     version: int
-    """Rounds that had been aggregated into it."""
+    """Number of rounds aggregated into the model."""
 
 
 @dataclass(frozen=True)
 class PostProcessingDetails(Capability):
-    """What clients do to their updates before they share them, with every setting."""
+    """Post-processing that clients apply to their updates before sharing, with all settings."""
 
     level: ClassVar[int | None] = 3
     steps: tuple[PostProcess, ...]
-    """In the order in which they are applied; empty if updates are shared as they are."""
+    """In the order of application; empty if there is no post-processing."""
 
 
 @dataclass(frozen=True)
@@ -185,17 +185,17 @@ class BatchStatistics(Capability):
 
 @dataclass(frozen=True)
 class TrueLabels(Capability):
-    """The true labels, an oracle that tables of the literature assume; only for label_inference: oracle."""
+    """The true labels, an oracle that many published tables assume; only for label_inference: oracle."""
 
     level: ClassVar[int | None] = 5
     by_name: ClassVar[bool] = True
     labels: torch.Tensor
-    """int64 ``(B,)``, sorted: the order in the batch is not told."""
+    """int64 ``(B,)``, sorted, so the order in the batch is not revealed."""
 
 
 @dataclass(frozen=True)
 class InferredLabels(Capability):
-    """Labels from the scenario's label inference; the true ones only from its oracle."""
+    """Labels from the scenario's label inference; true labels only if it is the oracle."""
 
     labels: torch.Tensor
     """int64 ``(B,)``, sorted, repeats allowed."""
@@ -205,39 +205,39 @@ class InferredLabels(Capability):
 
 @dataclass(frozen=True)
 class StartingImages(Capability):
-    """What another attack of the scenario made of the same update: where a search starts; never the true images."""
+    """Reconstructions of the same update by another attack of the scenario, used as a start; never the true images."""
 
     images: torch.Tensor
     """float32 ``(B, C, H, W)`` in [0, 1], in any order."""
     labels: torch.Tensor | None
-    """int64 ``(B,)`` in the order of the images, where the other attack guessed them itself."""
+    """int64 ``(B,)`` in the order of the images, if the other attack guessed labels itself."""
     attack: str
     """Name of the other attack."""
 
 
 @dataclass(frozen=True)
 class InjectedPairs(Capability):
-    """Input-update pairs from the one client whose channel the adversary controls."""
+    """Input-update pairs from the client whose channel the adversary controls."""
 
     level: ClassVar[int | None] = 5
     images: torch.Tensor
     """Public images, uint8 ``(N, C, H, W)``."""
     index: NDArray[np.int64]
-    """Which of them went into each pair, ``(P, B)``."""
+    """Indices of the images of each pair, ``(P, B)``."""
     updates: RowFile
-    """What the client answered, ``(P, D)``, on disk."""
+    """The client's updates, ``(P, D)``, on disk."""
     layout: Layout
     protocol: Literal["fedsgd", "fedavg"]
     digest: str
-    """Content hash of images, index and updates; names a cached generator."""
+    """Content hash of images, index and updates; part of the key of a cached generator."""
     model_versions: tuple[int, ...] = (0,)
-    """Version of the global model behind each equal share of the pairs, in order."""
+    """Versions of the global model; the pairs are divided equally among them, in order."""
 
     def __len__(self) -> int:
         return len(self.index)
 
     def versions(self, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Model version behind each of the pairs ``(n,)``."""
+        """Model version of each of the pairs ``(n,)``."""
         shares = len(self.model_versions)
         ends = [len(self) * (share + 1) // shares for share in range(shares)]
         return np.asarray(self.model_versions)[np.searchsorted(ends, pairs, side="right")]
@@ -259,27 +259,26 @@ GRANTABLE = tuple(sorted(name for name, cls in CAPABILITIES.items() if cls.level
 
 
 def granted_by_level(level: int) -> frozenset[str]:
-    """Names of all capabilities up to a threat level of the SoK (0 to 5), without those granted only by name."""
+    """Names of all capabilities up to a threat level of the SoK (0 to 5), except those granted only by name."""
     return frozenset(n for n, c in CAPABILITIES.items() if c.level is not None and c.level <= level and not c.by_name)
 
 
 class Knowledge:
-    """Base of frozen dataclasses that bundle capabilities: one parameter of an attack that stands for all its fields.
+    """Base class of bundles: frozen dataclasses that pass several capabilities as one parameter of an attack.
 
-    A field annotated ``<capability> | None``, with None for a default, is given only where the settings of the attack
-    ask for it.
+    A field annotated ``<capability> | None`` with default None is set only if the settings of the attack request it.
     """
 
 
 def required_capabilities(method: Callable[..., Any]) -> dict[str, type[Capability]]:
-    """Name -> capability, read off the annotations of ``method`` and the fields of its bundles."""
+    """Required capabilities by name, from the annotations of ``method`` and the fields of its bundles."""
     return {
         name: hint for name, hint in _hints(method).items() if isinstance(hint, type) and issubclass(hint, Capability)
     }
 
 
 def optional_capabilities(method: Callable[..., Any]) -> dict[str, type[Capability]]:
-    """Name -> capability, of what is annotated ``Capability | None``: asked for by some settings only."""
+    """Optional capabilities by name: those annotated ``Capability | None``, which only some settings request."""
     found = {}
     for name, hint in _hints(method).items():
         given = [item for item in get_args(hint) if item is not NoneType]
@@ -291,7 +290,7 @@ def optional_capabilities(method: Callable[..., Any]) -> dict[str, type[Capabili
 
 
 def bundles(method: Callable[..., Any]) -> dict[str, type[Knowledge]]:
-    """Parameter name -> bundle, of the parameters of ``method`` that stand for several capabilities."""
+    """Bundles among the parameters of ``method``, by parameter name."""
     return {
         name: hint
         for name, hint in get_type_hints(method).items()
@@ -300,10 +299,10 @@ def bundles(method: Callable[..., Any]) -> dict[str, type[Knowledge]]:
 
 
 def arguments(method: Callable[..., Any], known: Mapping[str, Capability]) -> dict[str, Any]:
-    """Arguments of ``method``: capabilities by name, those that belong to a bundle inside it.
+    """Arguments of ``method``: capabilities by name, with those of a bundle packed into it.
 
     Args:
-        known: name -> capability, of all that are required and any that are optional.
+        known: name -> capability, for all required and any optional capabilities.
     """
     rest, given = dict(known), dict[str, Any]()
     for name, bundle in bundles(method).items():
@@ -313,7 +312,7 @@ def arguments(method: Callable[..., Any], known: Mapping[str, Capability]) -> di
 
 
 def _hints(method: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations of the parameters, those of bundles replaced by their fields'."""
+    """Annotations of the parameters, with bundles replaced by the annotations of their fields."""
     hints = {name: hint for name, hint in get_type_hints(method).items() if name != "return"}
     for name, bundle in bundles(method).items():
         del hints[name]

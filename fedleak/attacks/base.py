@@ -1,4 +1,4 @@
-"""What every attack is: hyper-parameters, and methods whose annotations are its threat model."""
+"""Base classes of attacks: hyper-parameters, and methods whose annotations are the threat model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,6
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What an attack made of one update.
+    """Result of attacking one update.
 
     Attributes:
         images: ``(B, C, H, W)`` in [0, 1], in any order.
@@ -34,17 +34,17 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class Artefact:
-    """What offline training leaves behind. Cached by content.
+    """Result of offline training, cached by content.
 
     Attributes:
-        parameters: what was trained or solved for, by name.
+        parameters: trained or solved tensors by name.
         parameter_count: how many numbers were trained or solved for.
         by_version: model version -> further tensors by name, for an attack that treats model versions apart.
         estimates: parameter of the leaked model -> the attack's estimates of it over the training, ``(steps, *shape)``;
             scoring compares them with the leaked model.
         curves: named series over the training, such as ``held_out``.
-        facts: further values that fit into JSON; what ``restore`` reads of them is up to the attack.
-        training_seconds: how long the training took; set by whoever times it.
+        facts: further JSON-compatible values, which ``restore`` may read.
+        training_seconds: how long the training took; set by the caller.
     """
 
     parameters: Mapping[str, torch.Tensor]
@@ -60,35 +60,35 @@ class Attack(Component):
     """An attack on shared updates.
 
     A concrete attack defines ``reconstruct(self, <capabilities>, *, generator) -> Reconstruction``; it is called once
-    for each victim's update. Parameters annotated with a class of ``fedleak.threat`` are its threat model; one that is
-    annotated ``<capability> | None`` is given only where ``wanted`` says that the settings ask for it.
+    for each victim's update. Parameters annotated with a class of ``fedleak.threat`` are its threat model. A parameter
+    annotated ``<capability> | None`` is passed only if the settings ask for it (see ``wanted``), otherwise None.
     """
 
     stream: ClassVar[str | None] = None
-    """Name of the kind's random streams; the kind unless given. A kind that was renamed keeps its old one here, so that
+    """Name of the kind's random streams; None: the kind. A renamed kind keeps its old name here, so that
     the same scenario and seed give the same results."""
 
     tasks: ClassVar[frozenset[str] | None] = None
-    """Kinds of learning task for which the attack is made; all unless given."""
+    """Kinds of learning task that the attack supports; None: all."""
 
     id: Slug | None = None
-    """Name in results; the kind unless given."""
+    """Name in results; default: the kind."""
     version: Literal["current", "known"] = "current"
-    """The model that updates are taken to be computed on: that of their round, or the one they really were."""
+    """Model version assumed behind an update: that of its round, or the true one (needs ``update_version``)."""
 
     @property
     def name(self) -> str:
-        """``id``, or the kind where the scenario gives none."""
+        """``id``, or the kind if no id is set."""
         return self.id or self.kind
 
     @property
     def training_stream(self) -> str:
-        """Name of the random stream of the training, the same for all entries of a kind."""
+        """Name of the random stream for training, the same for all entries of a kind."""
         return self.stream or self.kind
 
     @property
     def attack_stream(self) -> str:
-        """Name of the random streams in which updates are attacked, an entry's own."""
+        """Name of the random streams for attacking updates, specific to the entry if it has an id."""
         return self.id or self.training_stream
 
     @classmethod
@@ -98,32 +98,32 @@ class Attack(Component):
 
     @classmethod
     def capabilities(cls) -> frozenset[type[Capability]]:
-        """Everything the attack asks for whatever its settings."""
+        """Capabilities that the attack needs with any settings."""
         return frozenset(c for m in cls.entry_methods() for c in required_capabilities(m).values())
 
     @property
     def starts_from(self) -> str | None:
-        """Id or kind of the scenario's attack whose reconstructions this one starts from."""
+        """Id or kind of the attack in the scenario whose reconstructions this attack starts from, or None."""
         return None
 
     @property
     def adapts(self) -> bool:
-        """Whether the attack takes into account what clients do to their updates before sharing them."""
+        """Whether the attack takes into account the clients' post-processing of updates."""
         return False
 
     @property
     def local_knowledge(self) -> str | None:
-        """What the attack knows of local training, where that matters to it."""
+        """What the attack knows of the clients' local training; None if it makes no use of it."""
         return None
 
     def wanted(self) -> frozenset[type[Capability]]:
-        """What the attack asks for with these settings; of the optional capabilities only those that they choose."""
+        """Capabilities needed with these settings, including the optional ones that the settings select."""
         versions: frozenset[type[Capability]] = frozenset({UpdateVersion} if self.version == "known" else ())
         return self.capabilities() | versions
 
     @abstractmethod
     def reconstruct(self, *args: Any, **kwargs: Any) -> Reconstruction:
-        """Rebuild the batch behind one update.
+        """Reconstruct the batch behind one update.
 
         Raises:
             AttackFailedError: if this update cannot be handled.
@@ -134,13 +134,13 @@ K = TypeVar("K", bound=Knowledge)
 
 
 class SideBySideAttack(Attack, Generic[K]):
-    """An attack that takes several updates of one model version and batch size at once.
+    """An attack that can process several updates of the same model version and batch size in one call.
 
-    ``reconstruct(self, known: K, *, generator)`` has all its capabilities in one bundle.
+    ``reconstruct(self, known: K, *, generator)`` receives all capabilities in one bundle.
     """
 
     def victims_together(self, known: K) -> int:
-        """How many updates like this one ``reconstruct_several`` takes in one call.
+        """How many updates like this one ``reconstruct_several`` accepts in one call.
 
         Raises:
             AttackFailedError: if this update cannot be handled.
@@ -151,11 +151,11 @@ class SideBySideAttack(Attack, Generic[K]):
     def reconstruct_several(
         self, known: Sequence[K], *, generators: Sequence[torch.Generator]
     ) -> list[Reconstruction | AttackFailedError]:
-        """Rebuild the batches behind several updates.
+        """Reconstruct the batches behind several updates.
 
         Args:
-            known: what ``reconstruct`` would get for each of them.
-            generators: as ``reconstruct`` would get them.
+            known: the bundle that ``reconstruct`` would receive, one per update.
+            generators: the generator that ``reconstruct`` would receive, one per update.
         """
 
 
@@ -166,13 +166,13 @@ class TrainedAttack(Attack, Generic[T]):
     """An attack that is trained once offline and then applied to every update.
 
     ``fit(<capabilities>, *, generator, progress, device) -> Artefact`` trains; ``restore(artefact, <capabilities>, *,
-    device) -> T`` makes it usable; ``reconstruct(trained, <capabilities>, *, generator)`` applies it. Only
+    device) -> T`` loads the result; ``reconstruct(trained, <capabilities>, *, generator)`` applies it. Only
     ``reconstruct`` may ask for a victim's update.
     """
 
     @property
     def adapts(self) -> bool:
-        """Injected pairs have gone through the clients' post-processing themselves."""
+        """Whether the attack trains on injected pairs, whose updates have passed the clients' post-processing."""
         return InjectedPairs in self.wanted()
 
     @classmethod
@@ -182,7 +182,7 @@ class TrainedAttack(Attack, Generic[T]):
 
     @abstractmethod
     def fit(self, *args: Any, **kwargs: Any) -> Artefact:
-        """Train on what the adversary has gathered."""
+        """Train on the data that the adversary has collected."""
 
     @abstractmethod
     def restore(self, *args: Any, **kwargs: Any) -> T:

@@ -1,4 +1,4 @@
-"""The order of images inside a batch is not identifiable from its update: match before comparing."""
+"""Matching of estimated to true images, because an update does not reveal the order of images in its batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def pairwise_squared_distance(first: Tensor, second: Tensor) -> Tensor:
-    """Mean squared difference of every image of ``first`` ``(N, A, ...)`` to every one of ``second`` ``(N, B, ...)``.
+    """Mean squared difference between all pairs of images of ``first`` ``(N, A, ...)`` and ``second`` ``(N, B, ...)``.
 
     Returns:
         ``(N, A, B)``.
@@ -20,11 +20,11 @@ def pairwise_squared_distance(first: Tensor, second: Tensor) -> Tensor:
 
 
 def best_permutation(estimate: Tensor, target: Tensor) -> Tensor:
-    """For each batch, which estimate stands for each target: ``(N, B)`` indices that minimise total squared error."""
+    """For each batch, the index of the estimate matched to each target, ``(N, B)``, of least total squared error."""
     count = target.shape[1]
     if count == 1:
         return torch.zeros(len(target), 1, dtype=torch.int64, device=target.device)
-    # A diverged estimate has no best order; its loss must still come out as not a number.
+    # A diverged estimate has no best order; its loss must still be NaN, so only the cost is cleaned.
     cost = pairwise_squared_distance(target.detach(), estimate.detach()).nan_to_num()
     rows = [linear_sum_assignment(matrix)[1] for matrix in cost.cpu().numpy()]
     return torch.from_numpy(np.stack(rows)).to(target.device, torch.int64)

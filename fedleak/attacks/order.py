@@ -1,4 +1,4 @@
-"""Which attack starts from which other one, and the order in which they must run."""
+"""Dependencies between attacks that start from each other's results, and the order in which they must run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from fedleak.errors import nearest
 
 
 def source_of(attack: Attack, attacks: Sequence[Attack]) -> Attack | None:
-    """The attack of ``attacks`` whose reconstructions ``attack`` starts from; None if it starts by itself.
+    """The attack of ``attacks`` whose reconstructions ``attack`` starts from; None if it does not use another attack.
 
-    An id goes before a kind.
+    Ids take precedence over kinds.
 
     Raises:
-        LookupError: if no attack has the name, or several are of the kind; the message says what is allowed.
+        LookupError: if no attack has the name, or several are of the kind; the message lists the allowed names.
     """
     name = attack.starts_from
     if name is None:
@@ -30,23 +30,23 @@ def source_of(attack: Attack, attacks: Sequence[Attack]) -> Attack | None:
 
 
 def sources(attack: Attack, attacks: Sequence[Attack]) -> list[Attack]:
-    """The attack that ``attack`` starts from, the one which that one starts from, and so on.
+    """The attack that ``attack`` starts from, then the source of that attack, and so on.
 
     Raises:
-        LookupError: as ``source_of``, or if the attacks start from each other in a circle.
+        LookupError: as ``source_of``, or if the dependencies form a cycle.
     """
     chain: list[Attack] = []
     source = source_of(attack, attacks)
     while source is not None:
         chain.append(source)
         if source is attack or len(chain) > len(attacks):
-            raise LookupError(f"a circle: {' starts from '.join(a.name for a in [attack, *chain])}")
+            raise LookupError(f"a cycle: {' starts from '.join(a.name for a in [attack, *chain])}")
         source = source_of(source, attacks)
     return chain
 
 
 def in_order(attacks: Sequence[Attack]) -> list[Attack]:
-    """Every attack after the one that it starts from, otherwise as listed.
+    """The attacks in the order given, but each after the attack that it starts from.
 
     Raises:
         LookupError: as ``sources``.

@@ -1,4 +1,4 @@
-"""What a client would have shared for trial images: its update, replayed so that it can be differentiated."""
+"""Differentiable replay of a client: the update that it would have shared for trial images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fedleak.tasks.classification import CLASSIFICATION
 from fedleak.tensors import Tensors
 
 Order = tuple[tuple[int, ...], ...]
-"""Positions in the batch of images that each local step takes, step by step."""
+"""For each local step, the positions in the batch of the images that it uses."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class LocalSteps:
 
     Attributes:
         learning_rate: of every step, before the schedule.
-        batches: positions in the batch of images that each step takes, in order.
+        batches: for each step, the positions in the batch of the images that it uses.
         sgd: momentum, weight decay and schedule.
         frozen: patterns of the parameters that are not trained.
-        alternatives: what the steps may have been instead; the trial update is averaged over them all.
+        alternatives: other possible steps; the trial update is averaged over these and the alternatives.
     """
 
     learning_rate: float
@@ -46,14 +46,14 @@ class LocalSteps:
 
 
 def assumed_order(samples: int, *, batch_size: int, epochs: int) -> Order:
-    """The same consecutive mini-batches in every epoch: which image is in which one is for the attack to find out."""
+    """The same consecutive mini-batches in every epoch; the search decides which image is in which mini-batch."""
     positions = tuple(range(samples))
     epoch = tuple(positions[start : start + batch_size] for start in range(0, samples, batch_size))
     return epoch * epochs
 
 
 def random_orders(samples: int, *, batch_size: int, epochs: int, count: int) -> tuple[Order, ...]:
-    """``count`` orders in which a client may take its images: every epoch another permutation. Always the same ones."""
+    """``count`` random image orders with a new permutation in every epoch; the same arguments give the same orders."""
     generator = seeds.torch_generator(0, "assumed-orders", samples, batch_size, epochs)
     orders = []
     for _ in range(count):
@@ -76,7 +76,7 @@ def loss_gradient(
     Args:
         module: the network; its own parameters are not used.
         images: normalised ``(B, C, H, W)``.
-        targets: soft targets ``(B, K)``, class probabilities for a classification.
+        targets: soft targets ``(B, K)``, class probabilities for classification.
         task: what the network is trained for.
     """
 
@@ -99,7 +99,7 @@ def replay(
 ) -> Tensors:
     """The client's update: a gradient, or after local ``steps`` the new weights minus the old ones.
 
-    With alternatives, the mean of what they lead to.
+    With alternatives, the mean over ``steps`` and all alternatives.
     """
     if steps is None:
         return loss_gradient(module, parameters, buffers, images, targets, task=task)
@@ -118,7 +118,7 @@ def _trained(
     steps: LocalSteps,
     task: LearningTask,
 ) -> Tensors:
-    """New weights minus old ones after a step of SGD on each of the mini-batches."""
+    """New weights minus old weights after one step of SGD on each mini-batch."""
     weights = {name: weight for name, weight in parameters.items() if not fits(name, steps.frozen)}
     constants = buffers | {name: weight for name, weight in parameters.items() if name not in weights}
     velocity = Tensors()
@@ -132,10 +132,10 @@ def _trained(
 
 
 def replica(module: nn.Module, *, train_mode: bool) -> nn.Module:
-    """A copy of ``module`` that replays its client without side effects.
+    """A copy of ``module`` that replays the client without side effects.
 
-    In training mode normalisation uses the statistics of the batch and keeps none; dropout stays off, because its
-    masks are the client's secret.
+    In training mode, batch normalisation uses the statistics of the batch and does not track running statistics.
+    Dropout stays off, because the attacker does not know the masks.
     """
     twin = copy.deepcopy(module).eval()
     for layer in twin.modules():
@@ -146,7 +146,7 @@ def replica(module: nn.Module, *, train_mode: bool) -> nn.Module:
 
 
 def split_state(module: nn.Module, state: Mapping[str, Tensor]) -> tuple[Tensors, Tensors]:
-    """Parameters and buffers of ``module`` out of a state dictionary, floating point as broadcast."""
+    """Parameters and buffers of ``module`` taken from a state dictionary, with its data types."""
     parameters = {name: state[name].detach() for name, _ in module.named_parameters()}
     buffers = {name: state[name].detach() for name, _ in module.named_buffers()}
     return parameters, buffers

@@ -1,4 +1,4 @@
-"""Symmetric linear systems, regularised by Tikhonov's term."""
+"""Symmetric linear systems with Tikhonov regularisation."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def tikhonov_solve(normal: Tensor, right: Tensor, *, weight: float) -> tuple[Ten
     Args:
         normal: symmetric and positive semi-definite, ``(n, k, k)``.
         right: ``(n, k, columns)``.
-        weight: of Tikhonov's term, at least 0.
+        weight: of the Tikhonov term, at least 0.
 
     Returns:
-        The solutions ``(n, k, columns)``, and which systems are singular all the same, ``(n,)``.
+        The solutions ``(n, k, columns)``, and a mask of the systems that are still singular, ``(n,)``.
     """
     level = weight * normal.diagonal(dim1=1, dim2=2).mean(dim=1) + SMALLEST
     identity = torch.eye(normal.shape[-1], dtype=normal.dtype, device=normal.device)

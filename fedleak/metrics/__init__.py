@@ -1,1 +1,1 @@
-"""How close a reconstruction is to the truth, one metric per file, one value per image."""
+"""Metrics that compare a reconstruction with the original: one file per metric, one value per image."""

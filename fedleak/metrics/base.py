@@ -1,4 +1,4 @@
-"""What every image metric is, and the scenario block that chooses among them."""
+"""Base classes of image metrics, and the scenario block that selects metrics."""
 
 from __future__ import annotations
 
@@ -15,69 +15,69 @@ from fedleak.data.sources.base import Dataset
 
 
 class MetricUnavailableError(Exception):
-    """The metric cannot be computed on this machine; its values stay absent."""
+    """The metric cannot be computed on this machine; its values are absent."""
 
 
 @dataclass(frozen=True, eq=False)
 class Peers:
-    """Images that a reconstruction could be mistaken for: ``(M, C, H, W)`` in [0, 1], and labels ``(M,)``."""
+    """Candidate images that a reconstruction is compared with: ``(M, C, H, W)`` in [0, 1], and labels ``(M,)``."""
 
     images: torch.Tensor
     labels: torch.Tensor
 
 
 class Metric(Component):
-    """A pure function of reconstructions and originals; the kind is the column's name."""
+    """Base class of metrics: a pure function of reconstructions and originals; the kind is the name of the column."""
 
     higher_is_better: ClassVar[bool]
     is_default: ClassVar[bool] = True
-    """Computed unless left out; else only where the scenario names it."""
+    """Whether the metric is computed by default; otherwise only if the scenario names it."""
 
     @abstractmethod
     def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """Both ``(N, C, H, W)`` in [0, 1], already matched -> ``(N,)``.
 
         Raises:
-            MetricUnavailableError: if something it needs (weights) is not to be had.
+            MetricUnavailableError: if something that it needs, such as weights, is not available.
         """
 
     def objection(self, private: Dataset) -> str:
-        """Why it says nothing about images of this data set, which clients hold; empty if it does."""
+        """Reason why the metric does not apply to the clients' data set; empty if it does."""
         return ""
 
     def note(self) -> str:
-        """What a reader must know about how it was computed; empty if nothing."""
+        """Remark for the report on how the metric was computed; empty if there is none."""
         return ""
 
 
 class PeerMetric(Metric):
-    """A metric that compares with other images, too."""
+    """Base class of metrics that also compare with other images."""
 
     @abstractmethod
     def evaluate_among(self, reconstruction: torch.Tensor, truth: torch.Tensor, peers: Peers) -> torch.Tensor:
-        """As ``evaluate``, where ``peers`` may hold the originals themselves."""
+        """As ``evaluate``, with ``peers``, which may include the originals."""
 
     def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """With no peers but the originals of the batch."""
+        """``evaluate_among`` with the originals of the batch as the only peers."""
         return self.evaluate_among(reconstruction, truth, Peers(truth, torch.zeros(len(truth), dtype=torch.int64)))
 
 
 class MetricSettings(Settings):
-    """The scenario's ``metrics`` block: one optional mapping per kind, ``null`` to leave one out.
+    """The scenario's ``metrics`` block: one optional mapping per kind, ``null`` to turn a metric off.
 
-    Most are on by default; the others (``iip``, ``leaked``, ``leaked_ssim``) are computed where they are named.
+    Most are on by default; the others (``iip``, ``leaked``, ``leaked_ssim``, ``readout``) are computed only if named.
     """
 
     def enabled(self) -> tuple[Metric, ...]:
-        """The chosen metrics."""
+        """The enabled metrics."""
         values = (getattr(self, name) for name in type(self).model_fields)
         return tuple(value for value in values if isinstance(value, Metric))
 
     @classmethod
     def leaves_trace(cls, name: str, value: object) -> bool:
-        """Whether a kind's setting belongs in a fingerprint: one that is off unless named, and not named, does not.
+        """Whether a kind's setting belongs in a fingerprint: not if the kind is off by default and not named.
 
-        So a further such kind changes no fingerprint, and no finished work is done again.
+        So adding such a kind changes no fingerprint, and finished work is not repeated.
         """
         return value is not None or cls.model_fields[name].default is not None
 

@@ -1,4 +1,4 @@
-"""Feature extractors for nearest neighbours: random, trained here, or pretrained."""
+"""Feature extractors for nearest-neighbour search: random, trained at scoring, or pretrained."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ from fedleak.metrics.lpips import read_weights
 WIDTHS = (32, 64, 128)
 BATCH = 256
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Of torchvision's networks."""
+"""Normalisation of torchvision's networks."""
 SIDE = 224
 Extractor = Callable[[Tensor], Tensor]
 
 
 class FeatureSettings(Settings):
-    """Whose average-pooled features are compared."""
+    """Network whose average-pooled features are compared."""
 
     kind: Literal["trained", "random", "pretrained"] = "trained"
-    """A small network trained here to classify the peers; the same with random weights; or torchvision's ResNet-18,
-    enlarged images. The first two stand in where no weights are to be had."""
+    """A small network trained to classify the peers; the same network with random weights; or torchvision's ResNet-18
+    on enlarged images. The first two need no pretrained weights."""
     weights: str = "resnet18"
-    """Of ``pretrained``: ``resnet18`` (torchvision's, fetched on first use) or a local file with its state dict."""
+    """For ``pretrained``: ``resnet18`` (torchvision's, downloaded on first use) or a local file with its state dict."""
     steps: int = Field(default=300, ge=1)
-    """Of training, 64 images each."""
+    """Training steps, with 64 images each."""
     seed: int = Field(default=0, ge=0)
 
     def describe(self) -> str:
-        """In words, for the report."""
+        """Description for the report."""
         if self.kind == "pretrained":
             return f"features of a pretrained ResNet-18 ({Path(self.weights).name})"
-        how = "random weights" if self.kind == "random" else f"weights trained here in {self.steps} steps"
-        return f"features of a small convolutional network with {how}, which stands in for a pretrained one"
+        how = "random weights" if self.kind == "random" else f"weights trained at scoring in {self.steps} steps"
+        return f"features of a small convolutional network with {how} instead of a pretrained network"
 
 
 def extractor(settings: FeatureSettings, peers: Peers) -> Extractor:
     """Images ``(N, C, H, W)`` in [0, 1] -> features ``(N, D)``.
 
     Args:
-        peers: what a network is trained on, where it is trained here.
+        peers: training data for the kind ``trained``.
 
     Raises:
-        MetricUnavailableError: if weights are not to be had.
+        MetricUnavailableError: if pretrained weights are not available.
     """
     if settings.kind == "pretrained":
         return _pretrained(settings.weights)
@@ -74,7 +74,7 @@ def _small_network(channels: int, *, seed: int) -> nn.Sequential:
 
 
 def _train(body: nn.Module, peers: Peers, classes: int, settings: FeatureSettings) -> None:
-    """Adam at 1e-3 on cross-entropy; the head is dropped afterwards."""
+    """Train with Adam at 1e-3 on cross-entropy; the head is discarded afterwards."""
     with seeds.global_torch_seed(settings.seed + 1):
         head = nn.Linear(WIDTHS[-1], classes)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -101,7 +101,7 @@ def _pretrained(weights: str) -> Extractor:
     try:
         network.load_state_dict(state)
     except (KeyError, RuntimeError, TypeError) as error:
-        raise MetricUnavailableError(f"metrics.iip: {weights} is no ResNet-18 state dict") from error
+        raise MetricUnavailableError(f"metrics.iip: {weights} is not a ResNet-18 state dict") from error
     network.fc = nn.Identity()
     network.eval()
 

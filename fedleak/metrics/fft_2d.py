@@ -1,4 +1,4 @@
-"""Distance of spectra."""
+"""Distance between the magnitude spectra of images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from fedleak.metrics.base import Metric
 class Fft2d(Metric):
     """One minus the cosine similarity of the 2-D spectrum's magnitudes (after Yin et al. 2021, arXiv 2104.07586).
 
-    Magnitudes do not move with the image: a shifted copy scores as well as an exact one, and so does a darker one.
+    Magnitudes are invariant to circular shifts: a shifted copy scores as well as an exact copy, and so does a darker
+    one.
     """
 
     kind: Literal["fft_2d"] = "fft_2d"
@@ -27,6 +28,6 @@ class Fft2d(Metric):
 
 
 def _spectrum(images: torch.Tensor) -> torch.Tensor:
-    """Magnitudes of each image's spectrum, laid end to end, in double precision."""
+    """Flattened magnitudes of each image's spectrum, in double precision."""
     magnitudes: torch.Tensor = torch.fft.fft2(images.double()).abs().flatten(1)
     return magnitudes

@@ -1,4 +1,4 @@
-"""Image identifiability precision."""
+"""IIP, image identifiability precision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fedleak.metrics.features import Extractor, FeatureSettings, extractor
 
 
 class Iip(PeerMetric):
-    """1 where the nearest neighbour of a reconstruction, among all its peers, is its original, else 0.
+    """1 if the nearest neighbour of a reconstruction among all peers is its original, else 0.
 
     The mean is GradInversion's image identifiability precision (Yin et al. 2021, arXiv 2104.07586, section 4.3): cosine
     similarity of average-pooled features. Peers are the images of all clients.
@@ -26,35 +26,35 @@ class Iip(PeerMetric):
     is_default: ClassVar[bool] = False
     features: FeatureSettings = FeatureSettings()
     peers: int = Field(default=2000, ge=1)
-    """How many at most, beside the original itself: the first of each client in turn."""
+    """Largest number of peers besides the original, taken from all clients in turn."""
 
     def evaluate_among(self, reconstruction: Tensor, truth: Tensor, peers: Peers) -> Tensor:
         """``(N,)`` of zeros and ones.
 
         Raises:
-            MetricUnavailableError: if the features need weights that are not to be had.
+            MetricUnavailableError: if the features need weights that are not available.
         """
         features, images, others = _prepared(self.features, peers, self.peers)
         guesses, originals = (F.normalize(features(batch.float()), dim=1) for batch in (reconstruction, truth))
         own = (guesses * originals).sum(dim=1)
         similarity = guesses @ others.T
-        copies = same_image(truth, images)  # the original is no competitor of its own
+        copies = same_image(truth, images)  # the original does not compete with itself
         nearest = similarity.masked_fill(copies, -torch.inf).amax(dim=1)
         return (own > nearest).to(reconstruction.dtype)
 
     def note(self) -> str:
-        """Which features were compared."""
+        """The features that were compared."""
         return f"iip: nearest neighbours by {self.features.describe()}"
 
 
 @lru_cache(maxsize=1)
 def _prepared(settings: FeatureSettings, peers: Peers, limit: int) -> tuple[Extractor, Tensor, Tensor]:
-    """Extractor, the first peers and their normalised features; once for all attacks of a run."""
+    """Extractor, the first peers and their normalised features; cached for all attacks of a run."""
     few = Peers(peers.images[:limit].float(), peers.labels[:limit])
     features = extractor(settings, few)
     return features, few.images, F.normalize(features(few.images), dim=1)
 
 
 def same_image(first: Tensor, second: Tensor) -> Tensor:
-    """Which of ``(N, ...)`` is which of ``(M, ...)``, to within rounding: ``(N, M)``."""
+    """Mask ``(N, M)`` of the images ``(N, ...)`` and ``(M, ...)`` that are equal up to rounding."""
     return torch.cdist(first.flatten(1).double(), second.flatten(1).double()) < 1e-4

@@ -1,4 +1,4 @@
-"""Whether an image leaks, by the SoK's indicator."""
+"""Leakage indicator of the SoK, from PSNR and LPIPS."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from fedleak.metrics.psnr import Psnr
 
 
 class Leaked(Metric):
-    """1 where a reconstruction has PSNR >= 18 dB and LPIPS <= 0.1, else 0 (Du et al. 2025, arXiv 2404.05403).
+    """1 if a reconstruction has PSNR >= 18 dB and LPIPS <= 0.1, else 0 (Du et al. 2025, arXiv 2404.05403).
 
-    Its mean over a batch is the batch reconstruction rate (BRR). Entries of one attack that differ in nothing but
-    their ``id`` are independent initialisations: over them the worst-sample reconstruction rate (WSRR) is computed.
+    Its mean over a batch is the batch reconstruction rate (BRR). Entries of one attack that differ only in their ``id``
+    count as independent initialisations; the worst-sample reconstruction rate (WSRR) is computed over them.
     """
 
     kind: Literal["leaked"] = "leaked"
     higher_is_better: ClassVar[bool] = True
     is_default: ClassVar[bool] = False
     psnr: float = Field(default=18.0, gt=0)
-    """At least so many dB."""
+    """Lower bound of the PSNR in dB."""
     lpips: float = Field(default=0.1, gt=0)
-    """At most so much."""
+    """Upper bound of LPIPS."""
     backbone: str = "alex"
-    """Weights behind LPIPS, as in ``metrics.lpips.backbone``."""
+    """Weights for LPIPS, as in ``metrics.lpips.backbone``."""
 
     def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """``(N,)`` of zeros and ones.
 
         Raises:
-            MetricUnavailableError: without LPIPS weights.
+            MetricUnavailableError: if the LPIPS weights are not available.
         """
         distance = Lpips(backbone=self.backbone).evaluate(reconstruction, truth)
         near = distance <= self.lpips

@@ -1,4 +1,4 @@
-"""Learned perceptual image patch similarity, by its authors' package."""
+"""LPIPS, learned perceptual image patch similarity, computed with its authors' package."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from fedleak import seeds
 from fedleak.metrics.base import Metric, MetricUnavailableError
 
 MIN_SIDE = 64
-"""AlexNet's strides leave nothing of smaller images; those are enlarged first."""
+"""Smaller images are enlarged first, because AlexNet's strides would reduce them to nothing."""
 
 NO_WEIGHTS = (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, LookupError, AttributeError, TypeError)
-"""What torch's restricted unpickler raises on files that are damaged, foreign or hold code."""
+"""Errors that torch's restricted unpickler raises on files that are damaged, of another format, or contain code."""
 
 
 class Lpips(Metric):
@@ -29,7 +29,7 @@ class Lpips(Metric):
     kind: Literal["lpips"] = "lpips"
     higher_is_better: ClassVar[bool] = False
     backbone: str = "alex"
-    """``alex`` (torchvision's weights, fetched on first use) or a local file with AlexNet's state dict."""
+    """``alex`` (torchvision's weights, downloaded on first use) or a local file with AlexNet's state dict."""
 
     def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """``(N,)``, 0 is perfect; grey images are repeated to three channels."""
@@ -60,16 +60,16 @@ def _network(backbone: str) -> Any:
         network.net.load_state_dict({name: state["features." + name.split(".", 1)[1]] for name in own})
     except (KeyError, RuntimeError, TypeError) as error:
         raise MetricUnavailableError(
-            f"metrics.lpips.backbone: {backbone} is no AlexNet state dict ({error})"
+            f"metrics.lpips.backbone: {backbone} is not an AlexNet state dict ({error})"
         ) from error
     return network
 
 
 def read_weights(source: str, *, name: str, url: str, setting: str) -> Any:
-    """A state dict: torchvision's from ``url`` where ``source`` is ``name``, else a local file.
+    """A state dict: torchvision's from ``url`` if ``source`` is ``name``, else from a local file.
 
     Raises:
-        MetricUnavailableError: if it cannot be had, naming the ``setting``.
+        MetricUnavailableError: if it cannot be loaded; the message names the ``setting``.
     """
     if source == name:
         return _fetch(name, url, setting)
@@ -83,7 +83,7 @@ def _fetch(name: str, url: str, setting: str) -> Any:
         )
     except (OSError, RuntimeError) as error:  # no connection; a damaged download
         raise MetricUnavailableError(
-            f"the weights of {name} could not be fetched ({error}); name a local file in {setting}"
+            f"the weights of {name} could not be downloaded ({error}); set {setting} to a local file"
         ) from error
 
 
@@ -93,12 +93,12 @@ def _read(file: Path, setting: str) -> Any:
     except OSError as error:
         raise MetricUnavailableError(f"{setting}: {file} cannot be read ({error})") from error
     except NO_WEIGHTS as error:
-        reason = type(error).__name__  # the messages run over many lines, and advise to trust the file
-        raise MetricUnavailableError(f"{setting}: {file} holds no plain tensors ({reason})") from error
+        reason = type(error).__name__  # the messages are long and advise the user to trust the file
+        raise MetricUnavailableError(f"{setting}: {file} does not contain plain tensors ({reason})") from error
 
 
 def _build() -> Any:
-    """The package prints, uses deprecated torchvision arguments and draws random weights; all three are contained."""
+    """The LPIPS network, with the package's output and warnings suppressed and its random weights seeded."""
     import lpips
 
     out = io.StringIO()

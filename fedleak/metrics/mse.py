@@ -1,4 +1,4 @@
-"""Mean squared error."""
+"""MSE, mean squared error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small network that reads the detail of rendered images, trained on the scoring side."""
+"""A small network that reads the symbols in rendered images, trained at scoring."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedleak import seeds
-from fedleak.artefacts import exclusive, find, store
+from fedleak.attacks.artefacts import exclusive, find, store
 from fedleak.attacks.base import Artefact
 from fedleak.data.sources.drawing import CONTENTS
 from fedleak.data.sources.rendered import Rendered
 from fedleak.transcript.manifest import digest_of
 
 SMALLEST, COARSE, LARGEST = 16, 32, 64
-"""Sides at which images are read: others are resized, and those above the second pass a stride first."""
+"""Limits of the side at which images are read; above the second one, the first convolution has stride 2."""
 WIDTHS = (16, 32, 64)
 BATCH = 64
 IMAGES, HELD_OUT = 6000, 500
@@ -30,11 +30,11 @@ NOISE = 0.25
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads symbols.
+    """A trained reader of symbols.
 
     Attributes:
         read: images ``(N, C, H, W)`` in [0, 1] -> symbols ``(N, K)``.
-        accuracy: share of the symbols that it reads right in clean images on which it was not trained.
+        accuracy: fraction of the symbols that it reads correctly in clean held-out images.
     """
 
     read: Callable[[Tensor], Tensor]
@@ -43,11 +43,11 @@ class Reader:
 
 @lru_cache(maxsize=4)
 def reader(images: Rendered, steps: int) -> Reader:
-    """A reader of such images, from the cache where it was trained before.
+    """A reader of such images, from the cache if it was trained before.
 
     Args:
-        images: what they look like; grey will do, for colours are averaged before they are read.
-        steps: of the training, 64 images each.
+        images: settings of the images; grey is sufficient, because colours are averaged before reading.
+        steps: training steps, with 64 images each.
     """
     values = CONTENTS[images.content].symbols(images.length)
     with seeds.global_torch_seed(images.seed):
@@ -73,7 +73,7 @@ def _trained(network: nn.Module, images: Rendered, values: tuple[int, ...], step
 
 
 def _train(network: nn.Module, images: Rendered, values: tuple[int, ...], steps: int) -> Artefact:
-    """AdamW on cross-entropy; half of the images carry noise, so that a little of it does not mislead the reader."""
+    """Train with AdamW on cross-entropy; half of the images are noisy, which makes the reader robust to noise."""
     count = min(IMAGES, steps * BATCH)
     drawn, symbols = images.draw(count + HELD_OUT, np.random.default_rng(images.seed))
     pictures, answers = prepared(torch.from_numpy(drawn) / 255, images.size), torch.from_numpy(symbols)
@@ -113,7 +113,7 @@ def _network(side: int, outputs: int) -> nn.Module:
 
 
 class _Standardise(nn.Module):
-    """Each image to mean 0 and deviation 1: a pale reconstruction can be read, too."""
+    """Scales each image to mean 0 and standard deviation 1, so that pale reconstructions can be read too."""
 
     def forward(self, images: Tensor) -> Tensor:
         deviation, mean = torch.std_mean(images, dim=(1, 2, 3), keepdim=True)

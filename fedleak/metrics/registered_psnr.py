@@ -1,4 +1,4 @@
-"""Peak signal-to-noise ratio after registration."""
+"""PSNR after registration by a whole-pixel shift."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from fedleak.metrics.psnr import PERFECT_DB
 
 
 class RegisteredPsnr(Metric):
-    """PSNR of the best whole-pixel shift of the reconstruction, over the part where both overlap.
+    """PSNR of the best whole-pixel shift of the reconstruction, over the overlapping region.
 
-    GradInversion is scored after registration (Yin et al. 2021, arXiv 2104.07586, section 4.1), because convolutional
-    networks hardly see where an object is. Shifts are translations only.
+    GradInversion is scored after registration (Yin et al. 2021, arXiv 2104.07586, section 4.1), because gradients of
+    convolutional networks carry little information about the position of an object. Only translations are tried.
     """
 
     kind: Literal["registered_psnr"] = "registered_psnr"
     higher_is_better: ClassVar[bool] = True
     largest_shift: int = Field(default=3, ge=0)
-    """In pixels along each axis; at most a quarter of the image."""
+    """Largest shift in pixels along each axis; limited to a quarter of the image."""
 
     def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """``(N,)`` in dB."""

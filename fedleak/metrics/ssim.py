@@ -1,4 +1,4 @@
-"""Structural similarity."""
+"""SSIM, structural similarity."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from fedleak.metrics.base import Metric
 
 SMALL = 16
-"""Below this many pixels a side, a 7x7 uniform window replaces the 11x11 Gaussian one."""
+"""Side in pixels below which a 7x7 uniform window replaces the 11x11 Gaussian window."""
 
 
 class Ssim(Metric):

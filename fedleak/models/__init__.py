@@ -1,1 +1,1 @@
-"""The architectures that a federation can train, one file each."""
+"""Architectures that a federation can train, one file each."""

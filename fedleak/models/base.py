@@ -1,4 +1,4 @@
-"""What every model is: hyper-parameters and a factory for an ``nn.Module``."""
+"""Base class of models: hyper-parameters and a factory for an ``nn.Module``."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class Model(Component):
-    """A network: normalised images ``(N, C, H, W)`` -> outputs ``(N, outputs)``, such as the logits of classes."""
+    """Base class of models: normalised images ``(N, C, H, W)`` -> outputs ``(N, outputs)``, such as class logits."""
 
     initialisation: InitialisationName = "default"
-    """How weights are drawn: as the architecture's source does it, or another rule for all layers."""
+    """Initialisation of the weights: as in the architecture's source, or another rule for all layers."""
 
     @abstractmethod
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
@@ -42,14 +42,14 @@ class Model(Component):
         """
 
     def build(self, input_shape: InputShape, classes: int, *, seed: int) -> nn.Module:
-        """The network with weights that depend on ``seed`` alone."""
+        """The network with weights that depend only on ``seed``."""
         with seeds.global_torch_seed(seed):
             network = self.module(input_shape, classes)
             initialise(network, self.initialisation)
             return network
 
     def factory(self, input_shape: InputShape, outputs: int) -> NetworkFactory:
-        """A callable that builds the network from a seed alone."""
+        """A callable that builds the network from a seed."""
         return NetworkFactory(self, input_shape, outputs)
 
 

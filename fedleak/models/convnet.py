@@ -1,4 +1,4 @@
-"""A convolutional network with every micro-design in a setting of its own."""
+"""A convolutional network with a setting for every micro-design."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class ConvNet(Model):
     """Channels of each block."""
     kernel: int = Field(default=3, ge=1, le=15)
     padding: int = Field(default=1, ge=0, le=15)
-    """Zeros on each side of every map."""
+    """Zero padding on each side of every map."""
     bias: bool = True
-    """Of every convolution and of the linear layer."""
+    """Whether convolutions and the linear layer have a bias."""
     activation: ActivationName = "relu"
     normalisation: NormName = "batch"
     pooling: PoolingName = "max"
     pool_every: int = Field(default=1, ge=1)
-    """Blocks from one pooling to the next."""
+    """Number of blocks per pooling layer."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the linear layer's inputs that is dropped; in training mode only, as ever."""
+    """Dropout rate on the linear layer's inputs; in training mode only."""
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
-        """Unless told otherwise every block halves height and width."""
+        """The network; by default every block halves height and width."""
         channels, height, width = input_shape
         layers: list[nn.Module] = []
         for number, outgoing in enumerate(self.widths, start=1):
@@ -48,7 +48,7 @@ class ConvNet(Model):
                 layers.append(POOLINGS[self.pooling](2))
                 height, width = height // 2, width // 2
             if min(height, width) < 1:
-                raise ValueError(f"nothing is left of images of {input_shape[1]}x{input_shape[2]} after block {number}")
+                raise ValueError(f"images of {input_shape[1]}x{input_shape[2]} are too small for block {number}")
             channels = outgoing
         dropout = [nn.Dropout(self.dropout)] if self.dropout else []
         return nn.Sequential(

@@ -1,4 +1,4 @@
-"""DenseNets."""
+"""DenseNet architectures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Blocks = Annotated[tuple[Annotated[int, Field(ge=1, le=64)], ...], Field(min_len
 class DenseNet(Model):
     """Torchvision's DenseNet without pretrained weights (Huang et al. 2017, arXiv 1608.06993); DenseNet-121 by default.
 
-    DenseNet-43 and DenseNet-53 of the work on fewer connections are of another make: see ``shortnet``.
+    DenseNet-43 and DenseNet-53 of the ShortNet paper are built differently: see ``shortnet``.
     """
 
     kind: Literal["densenet"] = "densenet"
@@ -26,14 +26,14 @@ class DenseNet(Model):
     growth: int = Field(default=32, ge=1, le=256)
     """Channels that each layer adds; the first convolution has twice as many."""
     stem: Literal["cifar", "imagenet"] = "cifar"
-    """``cifar``: a 3x3 convolution that keeps the side and no pooling; ``imagenet``: 7x7, stride 2, max-pooling."""
+    """``cifar``: a 3x3 convolution with stride 1 and no pooling; ``imagenet``: 7x7, stride 2, max-pooling."""
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
         """6,956,426 parameters on three channels with ten classes and the stem ``cifar``."""
         channels, *sides = input_shape
         needed = 2 ** (len(self.blocks) - 1) * (1 if self.stem == "cifar" else 4)
         if min(sides) < needed:
-            raise ValueError(f"poolings need images of {needed}x{needed}, got {sides[0]}x{sides[1]}")
+            raise ValueError(f"pooling layers need images of {needed}x{needed}, got {sides[0]}x{sides[1]}")
         width = 2 * self.growth
         network: nn.Module = torchvision.models.DenseNet(self.growth, self.blocks, width, num_classes=classes)
         features = network.get_submodule("features")

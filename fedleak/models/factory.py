@@ -1,4 +1,4 @@
-"""A network of the user's own, by name."""
+"""User-defined networks, given by an import path."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za
 
 
 class Factory(Model):
-    """A network of your own: ``path`` is ``module:function`` of a function ``(input_shape, classes) -> nn.Module``.
+    """User-defined network: ``path`` is ``module:function`` of a function ``(input_shape, classes) -> nn.Module``.
 
     The module must be importable wherever clients and attacks run: installed, or in a folder on ``PYTHONPATH``.
-    Scenarios and transcripts come from others, too, and importing a module runs its code, so none is imported unless
-    the environment variable ``FEDLEAK_TRUSTED_FACTORIES`` names its path (several with commas). Weights must be drawn
-    from torch's global generator.
+    Scenarios and transcripts may come from other people, and importing a module runs its code, so a module is imported
+    only if the environment variable ``FEDLEAK_TRUSTED_FACTORIES`` lists its path (separate several with commas).
+    Weights must be drawn from torch's global generator.
     """
 
     kind: Literal["factory"] = "factory"
     path: ImportPath
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
-        """What the function returns.
+        """The network that the function returns.
 
         Raises:
-            InputError: if the path is not trusted, cannot be imported, or gives no network for such images.
+            InputError: if the path is not trusted, cannot be imported, or returns no network for such images.
         """
         network = _function(self.path)(input_shape, classes)
         if not isinstance(network, nn.Module) or not list(network.parameters()):

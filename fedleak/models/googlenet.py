@@ -1,4 +1,4 @@
-"""GoogLeNet."""
+"""GoogLeNet architecture."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from fedleak.models.narrow import scaled_convolution
 
 
 class GoogLeNet(Model):
-    """Torchvision's GoogLeNet without pretrained weights and side heads (Szegedy et al. 2015, arXiv 1409.4842).
+    """Torchvision's GoogLeNet without pretrained weights and auxiliary heads (Szegedy et al. 2015, arXiv 1409.4842).
 
-    Its nine net-in-net blocks are ``inception3a`` to ``inception5b``; as in torchvision their third branch has a 3x3
-    convolution where the paper has 5x5. Weights have torch's default initialisation: torchvision's own (std 0.01) lets
-    next to no gradient through before the normalisation layers have seen data.
+    Its nine inception (net-in-net) blocks are ``inception3a`` to ``inception5b``; as in torchvision, their third branch
+    has a 3x3 convolution where the paper has 5x5. Weights have torch's default initialisation: with torchvision's own
+    (std 0.01), gradients almost vanish before the normalisation layers have seen data.
     """
 
     kind: Literal["googlenet"] = "googlenet"
     width: int = Field(default=64, ge=8, le=512, multiple_of=8)
-    """Channels of the first convolution; all others grow with it."""
+    """Channels of the first convolution; all other layers scale with it."""
     stem: Literal["cifar", "imagenet"] = "cifar"
-    """``cifar``: a 3x3 convolution that keeps the side and no pooling before the first block; ``imagenet``: 7x7, stride
-    2, two max-poolings."""
+    """``cifar``: a 3x3 convolution with stride 1 and no pooling before the first block; ``imagenet``: 7x7, stride 2,
+    two max-poolings."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    """Before the last layer; in training mode only, as ever."""
+    """Dropout rate before the last layer; in training mode only."""
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
         """5,602,474 parameters on three channels with ten classes and the stem ``cifar``."""

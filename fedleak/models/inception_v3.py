@@ -1,4 +1,4 @@
-"""Inception-v3."""
+"""Inception-v3 architecture."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from fedleak.models.narrow import scaled_convolution
 
 
 class InceptionV3(Model):
-    """Torchvision's Inception-v3 without pretrained weights and side head (Szegedy et al. 2016, arXiv 1512.00567).
+    """Torchvision's Inception-v3 without pretrained weights and auxiliary head (Szegedy et al. 2016, arXiv 1512.00567).
 
-    Its eleven net-in-net blocks are ``Mixed_5b`` to ``Mixed_7c``. Weights have torch's default initialisation.
+    Its eleven inception (net-in-net) blocks are ``Mixed_5b`` to ``Mixed_7c``. Weights have torch's default
+    initialisation.
     """
 
     kind: Literal["inception_v3"] = "inception_v3"
     width: int = Field(default=32, ge=2, le=256, multiple_of=2)
-    """Channels of the first convolution; all others grow with it."""
+    """Channels of the first convolution; all other layers scale with it."""
     stem: Literal["cifar", "imagenet"] = "cifar"
-    """``cifar``: convolutions that keep the side and no pooling before the first block; ``imagenet``: as published, for
+    """``cifar``: convolutions with stride 1 and no pooling before the first block; ``imagenet``: as published, for
     images of 75x75 and larger."""
     dropout: float = Field(default=0.5, ge=0, lt=1)
-    """Before the last layer; in training mode only, as ever."""
+    """Dropout rate before the last layer; in training mode only."""
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
         """21,806,058 parameters on three channels with ten classes."""
@@ -56,7 +57,7 @@ class InceptionV3(Model):
         return network
 
     def _blocks(self) -> list[Callable[..., nn.Module]]:
-        """The convolution, then blocks A to E made of it, then the side head, which is left out."""
+        """The convolution, the blocks A to E built from it, and a placeholder for the unused auxiliary head."""
         convolution = scaled_convolution(self.width, usual=32)
         blocks = (
             inception.InceptionA,

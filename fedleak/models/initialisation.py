@@ -1,4 +1,4 @@
-"""How the weights of a new network are drawn, where its own source does not decide it."""
+"""Initialisation rules that replace the default of an architecture."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ RULES: Mapping[str, tuple[Callable[[Tensor], None], Callable[[Tensor], None]]] =
     "kaiming": (_kaiming, _zero),
     "xavier": (_xavier, _zero),
 }
-"""For weights and for biases."""
+"""Name -> functions that initialise weights and biases."""
 
 
 @torch.no_grad()
 def initialise(network: nn.Module, name: InitialisationName) -> None:
-    """Draw weights and biases of every linear, convolutional and attention layer anew, in place.
+    """Reinitialise weights and biases of every linear, convolutional and attention layer in place.
 
     Args:
-        network: its normalisation layers, tokens and embeddings stay as they are.
-        name: ``default`` leaves everything; ``uniform_wide`` draws weights and biases from U(-0.5, 0.5) (DLG, Zhu et
+        network: its normalisation layers, tokens and embeddings are not changed.
+        name: ``default`` changes nothing; ``uniform_wide`` draws weights and biases from U(-0.5, 0.5) (DLG, Zhu et
             al. 2019, arXiv 1906.08935); ``kaiming`` weights from N(0, 2 / fan_in) (He et al. 2015, arXiv 1502.01852)
             and ``xavier`` from U(-a, a) with ``a^2 = 6 / (fan_in + fan_out)`` (Glorot & Bengio 2010), both with biases
             of zero.

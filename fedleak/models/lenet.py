@@ -19,7 +19,7 @@ class LeNet(Model):
     channels: int = Field(default=12, ge=1)
     activation: ActivationName = "sigmoid"
     last_bias: bool = True
-    """Give the last layer a bias; its gradient is what GIT starts from."""
+    """Whether the last layer has a bias; GIT starts from its gradient."""
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
         """15,826 parameters on 3x32x32 images with ten classes."""

@@ -1,4 +1,4 @@
-"""Multi-layer perceptron."""
+"""MLP, multi-layer perceptron."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from fedleak.models.base import ACTIVATIONS, ActivationName, Model
 
 
 class Mlp(Model):
-    """Fully connected layers with one activation between them."""
+    """Multi-layer perceptron: fully connected layers with an activation in between."""
 
     kind: Literal["mlp"] = "mlp"
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = (128, 64)
     activation: ActivationName = "relu"
     bias: bool = True
-    """Of every layer."""
+    """Whether the layers have a bias."""
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
-        """Flatten, then Linear and activation for every hidden width, then Linear."""
+        """The network: Flatten, then Linear and activation for every hidden width, then Linear."""
         layers: list[nn.Module] = [nn.Flatten()]
         width = math.prod(input_shape)
         for hidden in self.hidden:

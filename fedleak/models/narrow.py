@@ -1,4 +1,4 @@
-"""Torchvision's networks with other numbers of channels."""
+"""Torchvision's networks with a scaled number of channels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torchvision.models.googlenet import BasicConv2d
 
 
 def scaled_convolution(width: int, *, usual: int) -> Callable[..., nn.Module]:
-    """What to give torchvision as convolution, so that every number of channels is multiplied by ``width / usual``.
+    """A convolution factory for torchvision that multiplies every number of channels by ``width / usual``.
 
-    The first layer, which reads the image, is left to the caller.
+    The caller must replace the first layer, which reads the image.
     """
 
     def layer(incoming: int, outgoing: int, **settings: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""What normalisation layers see of a batch."""
+"""Inputs and batch statistics of normalisation layers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @contextmanager
 def recorded_inputs(module: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Inputs of the batch-normalisation layers of every call inside the block, by name of the layer."""
+    """Record the inputs of batch-normalisation layers during calls inside the block, by layer name."""
     seen: dict[str, Tensor] = {}
 
     def recorder(name: str) -> object:
@@ -33,7 +33,7 @@ def recorded_inputs(module: nn.Module) -> Iterator[dict[str, Tensor]]:
 
 
 def mean_and_variance(inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each channel of ``(B, C, ...)``, over batch and places: ``(C,)`` each; the variance is the biased one."""
+    """Mean and biased variance of each channel of ``(B, C, ...)``, over batch and positions: ``(C,)`` each."""
     axes = [axis for axis in range(inputs.ndim) if axis != 1]
     return inputs.mean(dim=axes), inputs.var(dim=axes, correction=0)
 
@@ -42,7 +42,7 @@ def mean_and_variance(inputs: Tensor) -> tuple[Tensor, Tensor]:
 def batch_statistics(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
     """``LAYER.mean`` and ``LAYER.var`` ``(C,)`` of every batch-normalisation layer's input, for normalised images.
 
-    The module runs in the mode that it is in; its buffers are left as they are.
+    The module runs in its current mode; its buffers are restored afterwards.
     """
     kept = {name: buffer.clone() for name, buffer in module.named_buffers()}
     with recorded_inputs(module) as seen:

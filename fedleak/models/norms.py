@@ -1,4 +1,4 @@
-"""Normalisation by name, for the architectures that can do with and without."""
+"""Normalisation layers by name, for architectures where normalisation is optional."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NormName = Literal["none", "batch", "group"]
 
 
 def norm(name: NormName, channels: int) -> nn.Module:
-    """A normalisation of maps with ``channels`` channels; groups hold at least four of them."""
+    """A normalisation layer for maps with ``channels`` channels; groups hold at least four channels."""
     if name == "batch":
         return nn.BatchNorm2d(channels)
     if name == "group":

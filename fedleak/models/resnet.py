@@ -1,4 +1,4 @@
-"""Residual networks of every usual depth."""
+"""Residual networks of depth 18 to 152."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ BLOCKS: dict[int, tuple[int, int, int, int]] = {
 
 
 class ResNet(Model):
-    """Torchvision's ResNet without pretrained weights, any of its skips cut (He et al. 2016, arXiv 1512.03385)."""
+    """Torchvision's ResNet without pretrained weights, with removable skips (He et al. 2016, arXiv 1512.03385)."""
 
     kind: Literal["resnet"] = "resnet"
     depth: Depth = 18
     width: int = Field(default=64, ge=1, le=1024)
-    """Channels of the first convolution; all others grow with it."""
+    """Channels of the first convolution; all other layers scale with it."""
     stem: StemName = "cifar"
-    """``cifar``: a 3x3 convolution that keeps the side and no pooling, for small images; ``imagenet``: 7x7, stride 2,
+    """``cifar``: a 3x3 convolution with stride 1 and no pooling, for small images; ``imagenet``: 7x7, stride 2,
     max-pooling."""
     normalisation: NormName = "batch"
     cut_skips: tuple[str, ...] = ()
-    """Blocks without their shortcut, such as ``layer1.0`` for the first; a shortcut's projection goes with it."""
+    """Blocks whose shortcut is removed, including its projection, such as ``layer1.0`` for the first block."""
 
     @model_validator(mode="after")
     def _cuts_its_own_skips(self) -> Self:
         positions = self.positions()
         unknown = [name for name in self.cut_skips if name not in positions]
         if unknown:
-            raise ValueError(f"cut_skips: no block {', '.join(unknown)}; there are {', '.join(positions)}")
+            raise ValueError(f"cut_skips: no block {', '.join(unknown)}; blocks: {', '.join(positions)}")
         return self
 
     def positions(self) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ class ResNet(Model):
         return tuple(f"layer{i}.{j}" for i, count in enumerate(BLOCKS[self.depth], start=1) for j in range(count))
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
-        """Depth 18 has 11,173,962 parameters on three channels with ten classes and the stem ``cifar``."""
+        """The network; depth 18 has 11,173,962 parameters on three channels with ten classes and the stem ``cifar``."""
         network = _Network(self, input_shape[0], classes)
         for name in self.cut_skips:
             network.set_submodule(name, without_skip(network.get_submodule(name)))
@@ -60,7 +60,7 @@ class ResNet(Model):
 
 
 def without_skip(block: nn.Module) -> nn.Sequential:
-    """Torchvision's block as the plain chain of its convolutions, which keep their names."""
+    """Torchvision's block as a plain chain of its convolutions, which keep their names."""
     chain: OrderedDict[str, nn.Module] = OrderedDict()
     for i in range(1, 4 if isinstance(block, Bottleneck) else 3):
         chain[f"conv{i}"] = block.get_submodule(f"conv{i}")
@@ -70,7 +70,7 @@ def without_skip(block: nn.Module) -> nn.Sequential:
 
 
 class _Network(torchvision.models.ResNet):  # type: ignore[misc]  # torchvision has no types
-    """Torchvision's network with another stem, and every width times ``width / 64``."""
+    """Torchvision's network with another stem and every width multiplied by ``width / 64``."""
 
     def __init__(self, settings: ResNet, channels: int, classes: int) -> None:
         self.width = settings.width
@@ -90,6 +90,6 @@ class _Network(torchvision.models.ResNet):  # type: ignore[misc]  # torchvision 
 
     def _make_layer(self, block: Any, planes: int, *args: Any, **kwargs: Any) -> nn.Sequential:
         if planes == 64:
-            self.inplanes = self.width  # what the stem gives
+            self.inplanes = self.width  # channels of the stem
         layer: nn.Sequential = super()._make_layer(block, planes * self.width // 64, *args, **kwargs)
         return layer

@@ -18,14 +18,14 @@ Width = Annotated[int, Field(ge=1, le=2048)]
 class ResNet15(Model):
     """Four blocks of two 3x3 convolutions with one skip each (Chen & Liu 2025, arXiv 2505.20026, appendix C).
 
-    The paper names fifteen layers and does not list them. Our reading: stem convolution, eight convolutions and four
-    skips in the blocks, average pooling, linear layer. A skip is a 1x1 convolution where the shape changes, else the
+    The paper states fifteen layers without listing them. Our reading: stem convolution, eight convolutions and four
+    skips in the blocks, average pooling, linear layer. A skip is a 1x1 convolution if the shape changes, else the
     identity (He et al. 2016, arXiv 1512.03385, option B). Strides are 1, 2, 2, 2.
     """
 
     kind: Literal["resnet15"] = "resnet15"
     widths: tuple[Width, Width, Width, Width] = (16, 32, 64, 128)
-    """Channels of the four blocks; the stem has those of the first."""
+    """Channels of the four blocks; the stem has as many as the first block."""
     normalisation: NormName = "batch"
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""ResNet-18."""
+"""ResNet-18 architecture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fedleak.models.resnet import ResNet, StemName
 
 
 class ResNet18(Model):
-    """Short for ``resnet`` of depth 18."""
+    """ResNet-18: shorthand for ``resnet`` of depth 18."""
 
     kind: Literal["resnet18"] = "resnet18"
     stem: StemName = "cifar"

@@ -1,4 +1,4 @@
-"""DenseNet-43 and DenseNet-53 with all of their connections or few."""
+"""DenseNet-43 and DenseNet-53 with all or fewer connections."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class ShortNet(Model):
     """DenseNet-43, DenseNet-53, and their ShortNets with fewer connections (Ju et al. 2022, arXiv 2208.01424).
 
     Du et al. (2024, arXiv 2404.05403, section 5.2.1) attack these. Layers, widths and connections are those of the
-    authors' code for CIFAR-10: no bottlenecks, and a dense block hands on what its layers give, not its own input.
+    authors' code for CIFAR-10: no bottlenecks, and the output of a dense block does not include its input.
     """
 
     kind: Literal["shortnet"] = "shortnet"
     depth: Literal[43, 53] = 43
     connections: ConnectionsName = "dense"
-    """``dense``: a layer reads all before it in its block; ``shortnet1``: the first, the last, and those an even number
-    of layers back; ``shortnet2``: the last two, and every other layer also those 4, 8, 16 back."""
+    """``dense``: a layer reads all previous layers of its block; ``shortnet1``: the first, the last, and those an even
+    number of layers back; ``shortnet2``: the last two, and every other layer also those 4, 8, 16 back."""
     growth: int = Field(default=32, ge=1, le=256)
     """Channels of each layer; the first convolution has twice as many."""
 
@@ -34,7 +34,7 @@ class ShortNet(Model):
         """Depth 43 has 2,167,786 parameters on 3x32x32 images with ten classes when dense."""
         channels, height, width = input_shape
         if min(height, width) < 16:
-            raise ValueError(f"four poolings need images of 16x16, got {height}x{width}")
+            raise ValueError(f"four pooling layers need images of 16x16, got {height}x{width}")
         incoming = 2 * self.growth
         parts: list[nn.Module] = [nn.Conv2d(channels, incoming, 7, padding=3, bias=False), nn.ReLU()]
         for number, layers in enumerate(LAYERS[self.depth], start=1):
@@ -46,16 +46,16 @@ class ShortNet(Model):
         return nn.Sequential(*parts, *head)
 
     def _handed_on(self, channels: int, *, last: bool) -> int:
-        """What a transition leaves of a block's channels: half, but the last one always as much."""
+        """Output channels of a transition: half of the block's channels, or a fixed number after the last block."""
         if not last:
             return channels // 2
         return self.growth * (2 if self.connections == "shortnet2" else 4)
 
 
 def read_layers(number: int, connections: ConnectionsName) -> tuple[int, ...]:
-    """Which layers of its block, counted from 1, layer ``number`` reads, of ``number - 1`` before it.
+    """Numbers, counted from 1, of the previous layers in the block that layer ``number`` reads.
 
-    The block's output is what a layer after its last would read.
+    The block's output is what an additional layer after the last would read.
     """
     if connections == "dense":
         return tuple(range(1, number))
@@ -67,13 +67,13 @@ def read_layers(number: int, connections: ConnectionsName) -> tuple[int, ...]:
 
 
 class DenseBlock(nn.Module):
-    """Layers of 3x3 convolution and ReLU, each of which reads some of those before it.
+    """Layers of 3x3 convolution and ReLU, each of which reads some of the previous layers.
 
     Args:
-        incoming: channels of the block's input, which is normalised and read by the first layer alone.
-        layers: how many.
-        growth: channels that each of them gives.
-        connections: who reads whom.
+        incoming: channels of the block's input, which is normalised and read only by the first layer.
+        layers: number of layers.
+        growth: output channels of each layer.
+        connections: which layers each layer reads.
     """
 
     def __init__(self, incoming: int, layers: int, growth: int, connections: ConnectionsName) -> None:

@@ -1,4 +1,4 @@
-"""Swin transformers."""
+"""Swin transformer architectures."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Stages = Annotated[tuple[Positive, ...], Field(min_length=1, max_length=4)]
 class Swin(Model):
     """Torchvision's Swin transformer without pretrained weights (Liu et al. 2021, arXiv 2103.14030); Swin-T by default.
 
-    Patches and windows are those for 32x32 images; ``patch: 4`` and ``window: 7`` are the paper's for 224x224. Nothing
-    is dropped at random: stochastic depth is off.
+    The defaults of patch and window suit 32x32 images; ``patch: 4`` and ``window: 7`` are the paper's for 224x224.
+    Stochastic depth is off.
     """
 
     kind: Literal["swin"] = "swin"
@@ -28,20 +28,20 @@ class Swin(Model):
     window: int = Field(default=4, ge=1, le=64)
     """Side of an attention window in patches."""
     width: int = Field(default=96, ge=1, le=1024)
-    """Length of a token in the first stage; every further one doubles it and halves the sides."""
+    """Length of a token in the first stage; every further stage doubles it and halves the sides."""
     blocks: Stages = (2, 2, 6, 2)
-    """Of each stage."""
+    """Number of blocks of each stage."""
     heads: Stages = (3, 6, 12, 24)
-    """Of each stage's attention."""
+    """Number of attention heads of each stage."""
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
         if len(self.heads) != len(self.blocks):
-            raise ValueError(f"heads = {self.heads} and blocks = {self.blocks} must speak of as many stages")
+            raise ValueError(f"heads = {self.heads} and blocks = {self.blocks} must have the same number of stages")
         for stage, heads in enumerate(self.heads):
             if self.width * 2**stage % heads:
                 raise ValueError(
-                    f"stage {stage + 1} has tokens of {self.width * 2**stage}, no multiple of {heads} heads"
+                    f"stage {stage + 1} has tokens of {self.width * 2**stage}, not a multiple of {heads} heads"
                 )
         return self
 

@@ -1,4 +1,4 @@
-"""VGG networks."""
+"""VGG architectures."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Vgg(Model):
     kind: Literal["vgg"] = "vgg"
     depth: Literal[11, 13, 16, 19] = 11
     width: int = Field(default=64, ge=1, le=1024)
-    """Channels of the first convolution; all others grow with it."""
+    """Channels of the first convolution; all other layers scale with it."""
     normalisation: Literal["none", "batch"] = "batch"
     head: Literal["linear", "imagenet"] = "linear"
-    """``linear``: one linear layer, as usual on small images; ``imagenet``: three, of 4,096, 4,096 and as many outputs
-    as classes, behind 7x7 average pooling, with dropout."""
+    """``linear``: one linear layer, as usual for small images; ``imagenet``: 7x7 average pooling, then three linear
+    layers with 4,096, 4,096 and ``classes`` outputs, with dropout."""
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
-        """Depth 16 has 14,728,266 parameters on 3x32x32 images with ten classes, batch norm and a linear head."""
+        """The network; depth 16 has 14,728,266 parameters for 3x32x32 images, ten classes, batch norm, linear head."""
         channels, height, width = input_shape
         if min(height, width) < 2**POOLINGS:
-            raise ValueError(f"five poolings need images of 32x32, got {height}x{width}")
+            raise ValueError(f"five pooling layers need images of 32x32, got {height}x{width}")
         plan = [step if step == "M" else step * self.width // 64 for step in cfgs[LETTERS[self.depth]]]
         features = make_layers(plan, batch_norm=self.normalisation == "batch")
         features[0] = nn.Conv2d(channels, self.width, 3, padding=1)
@@ -53,7 +53,7 @@ class Vgg(Model):
 
 
 def _initialise(features: nn.Module) -> None:
-    """As torchvision does it."""
+    """Initialise the convolutions as torchvision does."""
     for layer in features.modules():
         if isinstance(layer, nn.Conv2d) and layer.bias is not None:
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

@@ -15,16 +15,16 @@ from fedleak.models.base import Model
 
 
 class ViT(Model):
-    """Patch embedding and four 4-head attention blocks (Dosovitskiy et al. 2021, arXiv 2010.11929; sizes of GIT's).
+    """Vision transformer with the sizes of the GIT paper by default (Dosovitskiy et al. 2021, arXiv 2010.11929).
 
-    Encoder blocks are torchvision's: layer norm, attention, layer norm, MLP with GELU, both with shortcuts. Unlike
-    torchvision's own vision transformer the head has torch's default initialisation: a head of zeros lets no gradient
-    through in the first round.
+    A patch embedding and four 4-head encoder blocks. The blocks are torchvision's: layer norm, attention, layer norm,
+    MLP with GELU, both with shortcuts. Unlike in torchvision's own vision transformer, the head has torch's default
+    initialisation: a head of zeros would block all gradients in the first round.
     """
 
     kind: Literal["vit"] = "vit"
     patch: int = Field(default=4, ge=1, le=64)
-    """Side of a patch in pixels; 4 for 32x32, 8 for 64x64 give 64 tokens."""
+    """Side of a patch in pixels; 4 for 32x32 and 8 for 64x64 images give 64 tokens."""
     width: int = Field(default=128, ge=4, le=4096)
     """Length of a token."""
     blocks: int = Field(default=4, ge=1, le=48)
@@ -47,7 +47,7 @@ class ViT(Model):
 
 
 class VisionTransformer(nn.Module):
-    """The network: class token first, its last state goes through one linear layer."""
+    """The network: a class token comes first, and one linear layer reads its last state."""
 
     def __init__(self, settings: ViT, input_shape: InputShape, classes: int) -> None:
         super().__init__()

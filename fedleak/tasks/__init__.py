@@ -1,1 +1,1 @@
-"""What clients learn: classification, regression, multi-label classification."""
+"""Learning tasks of the clients: classification, regression, multi-label classification."""

@@ -1,4 +1,4 @@
-"""What every learning task is: a loss, targets made of labels, and how outputs are judged."""
+"""Base class of learning tasks: loss, targets computed from labels, and accuracy of outputs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Reduction = Literal["none", "mean", "sum"]
 
 
 class LearningTask(Component):
-    """What a network is trained for.
+    """Base class of learning tasks: what a network is trained for.
 
-    Labels are the class numbers of a data set, int64 ``(N,)``; a task makes its targets of them. *Soft* targets are the
-    same as points of a vector space ``(N, D)``, ``D`` the outputs of the network: augmentation mixes them, attacks that
-    do not know the labels search for them.
+    Labels are the class numbers of a data set, int64 ``(N,)``; a task computes its targets from them. *Soft* targets
+    are the targets as real vectors ``(N, D)``, where ``D`` is the number of outputs of the network: augmentation mixes
+    them, and attacks that do not know the labels search for them.
     """
 
     @abstractmethod
     def outputs(self, classes: int) -> int:
-        """Outputs that the network needs for a data set of so many classes."""
+        """Number of network outputs for a data set with ``classes`` classes."""
 
     def check_classes(self, classes: int) -> None:
         """Whether the task fits a data set of so many classes; every number does unless the kind says no.
@@ -34,7 +34,7 @@ class LearningTask(Component):
 
     @abstractmethod
     def targets(self, labels: Tensor, classes: int) -> Tensor:
-        """Labels ``(...,)`` -> targets as ``loss`` takes them."""
+        """Labels ``(...,)`` -> targets for ``loss``."""
 
     @abstractmethod
     def soft_targets(self, labels: Tensor, classes: int) -> Tensor:
@@ -46,7 +46,7 @@ class LearningTask(Component):
 
     @abstractmethod
     def found_labels(self, variables: Tensor, classes: int) -> Tensor:
-        """The labels int64 ``(...,)`` nearest to what a search over free variables ``(..., D)`` has found."""
+        """The labels int64 ``(...,)`` nearest to the free variables ``(..., D)`` found by a search."""
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor, *, reduction: Reduction = "mean") -> Tensor:
@@ -61,4 +61,4 @@ class LearningTask(Component):
 
     @abstractmethod
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """How right each output is: ``(N,)`` in [0, 1]; the mean over a test split is the accuracy of a round."""
+        """Correctness of each output, ``(N,)`` in [0, 1]; the mean over the test split is the accuracy of a round."""

@@ -1,4 +1,4 @@
-"""One class to an image."""
+"""Classification: one class per image."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from fedleak.tasks.base import LearningTask, Reduction
 
 
 class Classification(LearningTask):
-    """One class to an image, by cross-entropy."""
+    """Classification: one class per image, cross-entropy."""
 
     kind: Literal["classification"] = "classification"
 
     def outputs(self, classes: int) -> int:
-        """One logit for each class."""
+        """One logit per class."""
         return classes
 
     def targets(self, labels: Tensor, classes: int) -> Tensor:
@@ -44,7 +44,7 @@ class Classification(LearningTask):
         return -(soft * F.log_softmax(outputs, dim=-1)).sum(dim=-1).mean()
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Whether the largest logit is that of the label."""
+        """Whether the label has the largest logit."""
         return (outputs.argmax(dim=-1) == targets).float()
 
 

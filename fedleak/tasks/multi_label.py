@@ -1,4 +1,4 @@
-"""Several attributes to an image, each there or not."""
+"""Multi-label classification: several binary attributes per image."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from fedleak.tasks.base import LearningTask, Reduction
 
 
 class MultiLabel(LearningTask):
-    """Several attributes to an image, each there or not, by binary cross-entropy."""
+    """Multi-label classification: several binary attributes per image, binary cross-entropy."""
 
     kind: Literal["multi_label"] = "multi_label"
     attributes: tuple[tuple[NonNegativeInt, ...], ...] = Field(min_length=1)
-    """Class numbers that have each attribute: ``[[0, 2, 4], [1, 2]]`` are two attributes."""
+    """For each attribute, the class numbers that have it: ``[[0, 2, 4], [1, 2]]`` defines two attributes."""
 
     def outputs(self, classes: int) -> int:
-        """One logit for each attribute."""
+        """One logit per attribute."""
         return len(self.attributes)
 
     def check_classes(self, classes: int) -> None:
@@ -30,7 +30,7 @@ class MultiLabel(LearningTask):
             raise ValueError(f"attributes name class {absent[0]}; the data set has classes 0 to {classes - 1}")
 
     def targets(self, labels: Tensor, classes: int) -> Tensor:
-        """``(..., D)`` of zeros and ones."""
+        """Attributes ``(..., D)``, zeros and ones."""
         table = torch.zeros(classes, len(self.attributes), device=labels.device)
         for column, members in enumerate(self.attributes):
             table[[member for member in members if member < classes], column] = 1.0
@@ -45,7 +45,7 @@ class MultiLabel(LearningTask):
         return variables.sigmoid()
 
     def found_labels(self, variables: Tensor, classes: int) -> Tensor:
-        """The class whose attributes are nearest; the first of several."""
+        """The class with the nearest attributes; the first in case of a tie."""
         table = self.targets(torch.arange(classes, device=variables.device), classes)
         distances = (variables.sigmoid().unsqueeze(-2) - table).square().sum(dim=-1)
         return distances.argmin(dim=-1)
@@ -58,5 +58,5 @@ class MultiLabel(LearningTask):
         return errors.mean() if reduction == "mean" else errors.sum()
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Share of the attributes that are judged right."""
+        """Fraction of the attributes that are predicted correctly."""
         return ((outputs > 0) == (targets > 0.5)).float().mean(dim=-1)

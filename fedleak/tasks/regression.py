@@ -1,4 +1,4 @@
-"""A number to an image."""
+"""Regression: one number per image."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from fedleak.tasks.base import LearningTask, Reduction
 
 
 class Regression(LearningTask):
-    """A number to an image, by squared error: the class number scaled to [0, 1], as of ordered classes."""
+    """Regression: one number per image, squared error; the target is the class number scaled to [0, 1]."""
 
     kind: Literal["regression"] = "regression"
     tolerance: float = Field(default=0.1, gt=0)
-    """An output is right if it is nearer to its target than this."""
+    """An output is correct if its distance to the target is below this value."""
 
     def outputs(self, classes: int) -> int:
-        """One."""
+        """One output."""
         return 1
 
     def targets(self, labels: Tensor, classes: int) -> Tensor:
-        """``(..., 1)`` in [0, 1]."""
+        """Targets ``(..., 1)`` in [0, 1]."""
         return labels.float().unsqueeze(-1) / max(1, classes - 1)
 
     def soft_targets(self, labels: Tensor, classes: int) -> Tensor:

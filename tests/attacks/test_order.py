@@ -46,9 +46,9 @@ def test_a_source_is_named_by_its_kind_or_by_its_id_which_goes_first() -> None:
     [
         ([search("a", "smal"), GENERATOR], "no such attack; did you mean 'small'"),
         ([search("a", "lti"), GENERATOR, Lti(id="other")], "one of the ids small, other"),
-        ([search("a", "a")], "a circle: a starts from a"),
-        ([search("a", "b"), search("b", "a")], "a circle: a starts from b starts from a"),
-        ([search("a", "b"), search("b", "c"), search("c", "b")], "a circle"),
+        ([search("a", "a")], "a cycle: a starts from a"),
+        ([search("a", "b"), search("b", "a")], "a cycle: a starts from b starts from a"),
+        ([search("a", "b"), search("b", "c"), search("c", "b")], "a cycle"),
     ],
 )
 def test_what_cannot_be_ordered(listed: list[Attack], message: str) -> None:

@@ -94,7 +94,7 @@ class Payload:
 def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     file, target = tmp_path / "evil.pth", tmp_path / "pwned"
     torch.save({"features.0.weight": Payload(target)}, file)
-    with pytest.raises(MetricUnavailableError, match="holds no plain tensors"):
+    with pytest.raises(MetricUnavailableError, match="does not contain plain tensors"):
         Lpips(backbone=str(file)).evaluate(images(64), images(64))
     assert not target.exists()
 
@@ -118,7 +118,7 @@ def test_foreign_files_are_refused(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize("state", [{"other": torch.zeros(1)}, [torch.zeros(1)]], ids=["other names", "a list"])
 def test_other_tensors_are_no_alexnet(tmp_path: Path, state: object) -> None:
     torch.save(state, tmp_path / "file.pth")
-    with pytest.raises(MetricUnavailableError, match="no AlexNet state dict"):
+    with pytest.raises(MetricUnavailableError, match="not an AlexNet state dict"):
         Lpips(backbone=str(tmp_path / "file.pth")).evaluate(images(64), images(64))
 
 
@@ -126,7 +126,7 @@ def test_weights_of_another_shape_are_no_alexnet(alexnet_file: Path, tmp_path: P
     state = torch.load(alexnet_file, weights_only=True)
     state["features.3.weight"] = state["features.3.weight"][:-1]
     torch.save(state, tmp_path / "file.pth")
-    with pytest.raises(MetricUnavailableError, match="no AlexNet state dict"):
+    with pytest.raises(MetricUnavailableError, match="not an AlexNet state dict"):
         Lpips(backbone=str(tmp_path / "file.pth")).evaluate(images(64), images(64))
 
 

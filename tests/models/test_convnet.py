@@ -20,7 +20,7 @@ def test_normalisation_follows_every_convolution_or_none(setting: str, count: in
 
 
 def test_images_too_small_for_the_poolings_are_refused() -> None:
-    with pytest.raises(ValueError, match="nothing is left of images of 7x32 after block 3"):
+    with pytest.raises(ValueError, match="images of 7x32 are too small for block 3"):
         ConvNet().build((3, 7, 32), 10, seed=0)
 
 

@@ -29,7 +29,7 @@ def test_the_cifar_stem_keeps_the_side(stem: str, side: int) -> None:
 
 
 def test_small_images_are_refused() -> None:
-    with pytest.raises(ValueError, match="poolings need images of 8x8, got 4x32"):
+    with pytest.raises(ValueError, match="pooling layers need images of 8x8, got 4x32"):
         DenseNet().build((3, 4, 32), 10, seed=0)
-    with pytest.raises(ValueError, match="poolings need images of 32x32, got 16x16"):
+    with pytest.raises(ValueError, match="pooling layers need images of 32x32, got 16x16"):
         DenseNet(stem="imagenet").build((3, 16, 16), 10, seed=0)

@@ -102,5 +102,5 @@ def test_every_skip_can_be_cut() -> None:
 
 
 def test_unknown_positions_are_refused() -> None:
-    with pytest.raises(ValidationError, match=r"no block layer1\.2; there are layer1\.0, layer1\.1, layer2\.0"):
+    with pytest.raises(ValidationError, match=r"no block layer1\.2; blocks: layer1\.0, layer1\.1, layer2\.0"):
         ResNet(cut_skips=("layer1.2",))

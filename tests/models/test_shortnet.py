@@ -56,5 +56,5 @@ def test_fewer_connections_leave_the_first_layers_as_they_are() -> None:
 
 
 def test_small_images_are_refused() -> None:
-    with pytest.raises(ValueError, match="four poolings need images of 16x16, got 8x16"):
+    with pytest.raises(ValueError, match="four pooling layers need images of 16x16, got 8x16"):
         ShortNet().build((3, 8, 16), 10, seed=0)

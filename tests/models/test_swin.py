@@ -33,9 +33,9 @@ def test_patches_must_tile_the_image() -> None:
 
 
 def test_heads_must_fit() -> None:
-    with pytest.raises(ValidationError, match="stage 2 has tokens of 20, no multiple of 3 heads"):
+    with pytest.raises(ValidationError, match="stage 2 has tokens of 20, not a multiple of 3 heads"):
         Swin(width=10, blocks=(1, 1), heads=(2, 3))
-    with pytest.raises(ValidationError, match="as many stages"):
+    with pytest.raises(ValidationError, match="the same number of stages"):
         Swin(blocks=(1, 1))
 
 

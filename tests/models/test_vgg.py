@@ -55,5 +55,5 @@ def test_the_published_head_follows_the_width() -> None:
 
 
 def test_small_images_are_refused() -> None:
-    with pytest.raises(ValueError, match="five poolings need images of 32x32, got 16x64"):
+    with pytest.raises(ValueError, match="five pooling layers need images of 32x32, got 16x64"):
         Vgg().build((3, 16, 64), 10, seed=0)

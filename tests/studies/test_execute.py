@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fedleak import artefacts
+from fedleak.attacks import artefacts
 from fedleak.cli.live import QuietWatcher
 from fedleak.errors import InputError
 from fedleak.studies.directory import StudyDirectory

@@ -1,1 +1,1 @@
-"""Attacks that solve for the input in closed form."""
+"""Attacks that compute the input in closed form."""

@@ -18,8 +18,8 @@ from fedleak.transcript.layout import Layout
 class April(Attack):
     """Patches of a vision transformer from the gradients of patch and position embedding (Lu et al., arXiv 2112.14087).
 
-    Needs neither weights nor training. Exact for one image as long as there are fewer patches than a token has values;
-    of a batch every image gets the same mixture.
+    Needs neither weights nor training. Exact for one image if there are fewer patches than values per token; for a
+    batch, every image gets the same mixture.
     """
 
     kind: Literal["april"] = "april"
@@ -27,11 +27,11 @@ class April(Attack):
     def reconstruct(
         self, update: SharedUpdate, architecture: ModelArchitecture, pixels: PixelPrior, *, generator: torch.Generator
     ) -> Reconstruction:
-        """One linear system.
+        """Solve one linear system for the patches.
 
         Raises:
-            AttackFailedError: if the network does not start with a patch embedding whose positions are learned, or
-                there are too few equations.
+            AttackFailedError: if the network does not start with a patch embedding with learned positions, or there
+                are too few equations.
         """
         graph = trace_layers(architecture.build(seed=0), architecture.input_shape)
         embedding = embedding_layer(graph, Layout.of(update.tensors.items()))

@@ -1,4 +1,4 @@
-"""Input, output gradient and label at a linear last layer under cross-entropy, for one image."""
+"""Recovery of input, output gradient and label at a linear last layer with cross-entropy, for one image."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torch import Tensor
 from fedleak.errors import AttackFailedError
 
 SCALES = 400
-"""Points between which the size of the features is looked for where there is no bias."""
+"""Grid points of the search for the norm of the features if the layer has no bias."""
 
 
 @dataclass(frozen=True)
 class LastLayer:
-    """What the last layer gives away.
+    """What can be recovered from the last layer.
 
     Attributes:
         features: its input, ``(M,)``.
         output_gradient: ``softmax(z) - y``, ``(K,)``.
         label: the class.
-        scale: shared update over gradient: 1 for a gradient, the learning rate for a weight delta of one step.
+        scale: shared update divided by gradient: 1 for a gradient, the learning rate for a weight delta of one step.
     """
 
     features: Tensor
@@ -35,17 +35,18 @@ class LastLayer:
 def solve_last_layer(shared: Mapping[str, Tensor], weights: Mapping[str, Tensor], name: str) -> LastLayer:
     """Solve ``dL/dW = d h^T`` with ``d = softmax(W h + b) - y``.
 
-    With a bias ``d`` is shared, up to the scale of the update, and ``h`` follows by division. Without one the product
-    leaves the size of ``h`` open; it is the root of ``d(c h)_y = dL/dW_y / c h`` (section 3.1 of Zhu & Blaschko 2021,
-    arXiv 2010.07733, for more than two classes) of least residual, and the scale of the update is taken to be one.
+    With a bias, ``d`` is shared up to the scale of the update, and ``h`` follows by division. Without a bias, the
+    product does not determine the norm of ``h``; it is the root of ``d(c h)_y = dL/dW_y / c h`` with the smallest
+    residual (section 3.1 of Zhu & Blaschko 2021, arXiv 2010.07733, extended to more than two classes), and the scale of
+    the update is assumed to be 1.
 
     Args:
-        shared: gradients, or weight deltas with their sign turned; double precision.
+        shared: gradients, or weight deltas with inverted sign; double precision.
         weights: of the broadcast model.
         name: of the layer.
 
     Raises:
-        AttackFailedError: if the gradient is zero or not finite, or no size of ``h`` explains it.
+        AttackFailedError: if the gradient is zero or not finite, or no norm of ``h`` explains it.
     """
     gradient, weight = shared[f"{name}.weight"], weights[f"{name}.weight"]
     if not torch.isfinite(gradient).all() or not gradient.abs().max() > 0:
@@ -84,7 +85,7 @@ def _without_bias(gradient: Tensor, weight: Tensor) -> LastLayer:
     brackets = [(a, b) for a, b, u, v in zip(places, places[1:], values, values[1:], strict=False) if u * v < 0]
     roots = [float(brentq(mismatch, a, b, xtol=1e-14)) for a, b in brackets]
     if not roots:
-        raise AttackFailedError("no size of the last layer's input explains its gradient")
+        raise AttackFailedError("no norm of the last layer's input explains its gradient")
     found = [(size, _output_gradient(size * (weight @ row), label)) for size in roots]
     size, output_gradient = min(found, key=lambda f: float((f[1] - column / f[0]).square().sum()))
     return LastLayer(size * row, output_gradient, label, 1.0)

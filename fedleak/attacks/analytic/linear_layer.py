@@ -17,19 +17,19 @@ from fedleak.threat import ModelArchitecture, PixelPrior, SharedUpdate
 class LinearLayer(Attack):
     """Input of a linear first layer with bias: ``x = dL/dW_i / dL/db_i`` (Phong et al. 2018, IEEE TIFS 13(5)).
 
-    Exact for one image, whichever row ``i`` is taken; the row with the largest bias gradient is the most precise. For
-    a batch every row mixes the images that it fires for, each in its own proportions: the rows that are least alike
-    are returned, and every one is a guess. A factor common to weight and bias, such as a learning rate, cancels.
+    Exact for one image with any row ``i``; the row with the largest bias gradient is the most precise. For a batch,
+    every row is a mixture of the images that activate its unit; the rows that differ most are returned as guesses. A
+    factor common to weight and bias, such as a learning rate, cancels.
     """
 
     kind: Literal["linear_layer"] = "linear_layer"
     smallest_bias: float = Field(default=1e-12, ge=0)
-    """Rows whose bias gradient is smaller than this share of the largest are not divided by."""
+    """Rows whose bias gradient is smaller than this fraction of the largest are ignored."""
 
     def reconstruct(
         self, update: SharedUpdate, architecture: ModelArchitecture, pixels: PixelPrior, *, generator: torch.Generator
     ) -> Reconstruction:
-        """One division.
+        """Divide weight by bias gradients.
 
         Raises:
             AttackFailedError: if the network does not start with a linear layer with bias, or no row can be used.
@@ -41,7 +41,7 @@ class LinearLayer(Attack):
 
 
 def first_layer(architecture: ModelArchitecture, update: SharedUpdate) -> tuple[Tensor, Tensor]:
-    """What was shared for weight ``(O, I)`` and bias ``(O,)`` of the first layer.
+    """The shared tensors of the weight ``(O, I)`` and bias ``(O,)`` of the first layer.
 
     Raises:
         AttackFailedError: if that layer is not linear with a bias.
@@ -55,7 +55,7 @@ def first_layer(architecture: ModelArchitecture, update: SharedUpdate) -> tuple[
 
 
 def row_inputs(weight: Tensor, bias: Tensor, *, smallest: float) -> Tensor:
-    """``dL/dW_i / dL/db_i`` for every usable row, those with the largest bias gradient first: ``(R, I)``.
+    """``dL/dW_i / dL/db_i`` for every usable row, ordered by falling bias gradient: ``(R, I)``.
 
     Raises:
         AttackFailedError: if the gradient is zero or not finite.
@@ -69,7 +69,7 @@ def row_inputs(weight: Tensor, bias: Tensor, *, smallest: float) -> Tensor:
 
 
 def distinct_rows(inputs: Tensor, count: int) -> Tensor:
-    """``count`` rows, each the farthest from those already taken, beginning with the first: ``(count, I)``."""
+    """Farthest-point selection of ``count`` rows, beginning with the first: ``(count, I)``."""
     taken = [0]
     nearest = (inputs - inputs[0]).square().sum(dim=1)
     while len(taken) < count:

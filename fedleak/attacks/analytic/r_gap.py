@@ -1,4 +1,4 @@
-"""Recursive gradient attack on privacy."""
+"""R-GAP, the recursive gradient attack on privacy."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from fedleak.tensors import Tensors
 from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, SharedUpdate
 
 LIMIT = 1e-12
-"""Distance that outputs of a saturating activation keep from their limits, so that they can be undone."""
+"""Distance of a saturating activation's outputs from their limits, so that they can be inverted."""
 OFF = 1e-5
-"""Share of the largest output below which a ReLU counts as off: single-precision gradients leave it just above zero."""
+"""Fraction of the largest output below which a ReLU counts as off: rounding leaves its estimate just above zero."""
 
 
 class RGap(Attack):
-    """R-GAP: from the last layer to the first, each input solves a linear system (Zhu & Blaschko 2021).
+    """R-GAP: solve one linear system per layer, from the last layer to the first (Zhu & Blaschko 2021).
 
     arXiv 2010.07733. For one image and a chain of linear and convolutional layers with invertible activations. A
-    layer's input ``x`` obeys its weight constraints ``W x = z - b``, where ``z`` follows from the input of the next
-    layer through the inverse activation, and its gradient constraints ``K x = dL/dW``, where ``K`` is made of
-    ``dL/dz``, propagated back (section 3). A ReLU that is off leaves its weight constraint out. Both blocks are scaled
-    to equal size and solved together in least squares of least norm, in double precision. The scale of a shared update
-    is found at the last layer, so a weight delta is taken as one step.
-    ``curve.rank_share`` gives, from the last layer to the first, the share of its inputs that the constraints
-    determine: below one the image is one of many that fit (the rank analysis of section 4).
+    layer's input ``x`` satisfies the weight constraints ``W x = z - b``, where ``z`` follows from the input of the next
+    layer through the inverse activation, and the gradient constraints ``K x = dL/dW``, where ``K`` is built from the
+    backpropagated ``dL/dz`` (section 3). A ReLU that is off gives no weight constraint. Both blocks are scaled to equal
+    norm and solved together as a minimum-norm least-squares problem in double precision. The scale of a shared update
+    is determined at the last layer, so a weight delta is treated as one step.
+    ``curve.rank_share`` gives, from the last layer to the first, the fraction of a layer's inputs that the constraints
+    determine; below 1, the image is one of many solutions (the rank analysis of section 4).
     """
 
     kind: Literal["r_gap"] = "r_gap"
     tasks: ClassVar[frozenset[str] | None] = frozenset({"classification"})
     most_unknowns: int = Field(default=8192, ge=1)
-    """Layers with more inputs are refused: a dense system grows with their square."""
+    """Layers with more inputs are rejected, because the dense system grows with their square."""
     tolerance: float = Field(default=1e-12, gt=0, lt=1)
-    """Directions weaker than this share of the strongest count as undetermined."""
+    """Directions weaker than this fraction of the strongest count as undetermined."""
 
     def reconstruct(
         self,
@@ -59,7 +59,7 @@ class RGap(Attack):
                 update that is zero or not finite.
         """
         if (update.samples or 1) != 1:
-            raise AttackFailedError(f"R-GAP rebuilds a single image; the update comes from {update.samples}")
+            raise AttackFailedError(f"R-GAP reconstructs a single image; the update comes from {update.samples}")
         chain = chain_of(architecture.build(seed=0), architecture.input_shape)
         self._check(chain)
         sign = 1.0 if update.protocol == "fedsgd" else -1.0
@@ -83,7 +83,7 @@ class RGap(Attack):
     def _walk_back(
         self, chain: tuple[ChainLayer, ...], shared: Tensors, weights: Tensors, last: LastLayer
     ) -> tuple[Tensor, list[float]]:
-        """Input of the first layer, flat, and the share of each layer's inputs that is determined."""
+        """Flat input of the first layer, and for each layer the fraction of its inputs that is determined."""
         outputs = last.features
         backward = weights[f"{chain[-1].name}.weight"].T @ last.output_gradient
         shares = [1.0]
@@ -104,10 +104,10 @@ class RGap(Attack):
         return outputs, shares
 
     def _solve(self, *blocks: tuple[Tensor, Tensor]) -> tuple[Tensor, float]:
-        """Least squares of least norm over blocks of equations, each scaled to unit size; and the share determined."""
+        """Minimum-norm least squares over blocks scaled to unit norm, and the fraction of unknowns determined."""
         scaled = [(a / size, b / size) for a, b in blocks if (size := float(torch.linalg.matrix_norm(a))) > 0]
         if not scaled:
-            raise AttackFailedError("a layer has neither gradient nor active units: nothing is left to solve")
+            raise AttackFailedError("a layer has neither a gradient nor active units, so its input has no equations")
         system, target = (torch.cat(part) for part in zip(*scaled, strict=True))
         if not (torch.isfinite(system).all() and torch.isfinite(target).all()):
             raise AttackFailedError("the linear systems are not finite")
@@ -118,7 +118,7 @@ class RGap(Attack):
 
 
 def settled(activation: Activation, outputs: Tensor) -> Tensor:
-    """Outputs of ``activation``, freed of the rounding that would keep them from being undone; any shape."""
+    """Outputs of ``activation``, any shape, with rounding errors removed that would prevent inversion."""
     if activation.kind == "sigmoid":
         return outputs.clamp(LIMIT, 1 - LIMIT)
     if activation.kind == "tanh":

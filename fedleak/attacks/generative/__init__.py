@@ -1,1 +1,1 @@
-"""Generators trained offline on injected pairs: update in, batch of images out."""
+"""Generators trained offline on injected pairs to map an update to its batch of images."""

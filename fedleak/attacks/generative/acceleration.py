@@ -1,4 +1,4 @@
-"""Mixed precision and compilation of a generator's training, where a CUDA device is there."""
+"""Mixed precision and compilation for training generators on CUDA devices."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from fedleak.component import Settings
 
 
 class AccelerationSettings(Settings):
-    """``auto`` is off everywhere but on CUDA devices, so that results on a CPU are those of plain float32."""
+    """Settings of mixed precision and compilation; ``auto`` enables both on CUDA devices only."""
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of matrix products and convolutions while training; ``auto`` is bfloat16 on CUDA devices. Weights are float32."""
+    """Precision of matrix products and convolutions in training; ``auto``: bfloat16 on CUDA devices. Weights stay
+    float32."""
     compile: Literal["auto"] | bool = "auto"
-    """Compile the generator while training (``torch.compile``); ``auto`` does on CUDA devices."""
+    """Compile the generator for training (``torch.compile``); ``auto``: on CUDA devices."""
 
     def lowers_precision(self, device: torch.device) -> bool:
         """Whether training on ``device`` computes in bfloat16."""
@@ -28,7 +29,7 @@ class AccelerationSettings(Settings):
 
 
 def accelerated(network: nn.Module, settings: AccelerationSettings, device: torch.device) -> nn.Module:
-    """``network`` as it is to be trained on ``device``: itself, or wrapped; its parameters are the same objects."""
+    """``network`` itself, or wrapped for accelerated training on ``device``; the parameters are the same objects."""
     lower, compiled = settings.lowers_precision(device), settings.compiles(device)
     if not (lower or compiled):
         return network
@@ -43,7 +44,7 @@ class _Accelerated(nn.Module):
 
     Args:
         network: features -> images.
-        autocast: type of the device on which to compute in bfloat16; None not to.
+        autocast: type of the device on which to compute in bfloat16; None: float32.
     """
 
     def __init__(self, network: nn.Module, autocast: str | None) -> None:

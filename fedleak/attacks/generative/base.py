@@ -1,4 +1,4 @@
-"""What every generator-based attack shares: features, training, restoring, applying."""
+"""Base class of generator-based attacks: features, training, restoring and reconstruction."""
 
 from __future__ import annotations
 
@@ -29,40 +29,40 @@ from fedleak.transcript.layout import Layout
 
 @dataclass(frozen=True)
 class TargetShape:
-    """Shape of what a generator puts out: ``images`` pictures of ``image`` = ``(C, H, W)``."""
+    """Output shape of a generator: ``images`` images of shape ``image`` = ``(C, H, W)``."""
 
     images: int
     image: InputShape
 
     @property
     def values(self) -> int:
-        """Numbers in one output."""
+        """Number of values in one output."""
         return self.images * math.prod(self.image)
 
 
 @dataclass(frozen=True)
 class TrainedGenerator:
-    """A generator ready for use."""
+    """A trained generator with its features."""
 
     features: VersionedFeatures
     network: nn.Module
 
 
 class GenerativeAttack(TrainedAttack[TrainedGenerator]):
-    """Base of LTI and GIT. Needs the injected pairs and the architecture; neither weights nor labels of the victim."""
+    """Base class of LTI and GIT. Needs the injected pairs and the architecture, but no model weights or labels."""
 
     solves_output_layer: ClassVar[bool] = False
-    """Whether the last layer's input, solved in closed form, is one of the features."""
+    """Whether the features include the last layer's input, solved in closed form."""
 
     solves_embedding: ClassVar[bool] = False
-    """Whether a patch embedding's input, solved in closed form, is another."""
+    """Whether the features include a patch embedding's input, solved in closed form."""
 
     parameters: int = Field(default=4_000_000, ge=1000)
-    """Trainable parameters to come near to; the hidden width follows from it."""
+    """Approximate number of trainable parameters; the hidden width follows from it."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    """On the features of the update."""
+    """Dropout on the features of the update."""
     max_layer_features: int = Field(default=16_384, ge=16)
-    """Wider layers are folded to this many features by hashing; wider estimates are kept to so many values."""
+    """Wider layers are reduced to this many features by feature hashing; wider estimates are limited to this width."""
     training: TrainingSettings = TrainingSettings()
     acceleration: AccelerationSettings = AccelerationSettings()
 
@@ -79,11 +79,11 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
         progress: Progress,
         device: torch.device,
     ) -> Artefact:
-        """Train on the pairs; an early-stopping share of them is never trained on.
+        """Train on the pairs; some of them are held out for early stopping.
 
         Args:
             pairs, architecture: what the adversary knows.
-            generator: of the split, the initial weights and the order of the pairs.
+            generator: for the split, the initial weights and the order of the pairs.
             device: where to train.
         """
         graph, unfitted = self._features(architecture)
@@ -121,7 +121,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
         graph, unfitted = self._features(architecture)
         features = restore_versions(unfitted, artefact.by_version)
         target = TargetShape(int(artefact.facts["images_per_update"]), architecture.input_shape)
-        with seeds.global_torch_seed(0):  # the weights drawn here are replaced
+        with seeds.global_torch_seed(0):  # these initial weights are overwritten
             network = self.network(graph, unfitted, target)
         network.load_state_dict(dict(artefact.parameters))
         return TrainedGenerator(features, network.to(device).eval())
@@ -130,10 +130,10 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
     def reconstruct(
         self, trained: TrainedGenerator, update: SharedUpdate, *, generator: torch.Generator
     ) -> Reconstruction:
-        """One forward pass.
+        """Run one forward pass of the generator.
 
         Raises:
-            AttackFailedError: if the update comes from another number of images than the generator was trained for.
+            AttackFailedError: if the update comes from a different number of images than the generator was trained for.
         """
         parameter = next(trained.network.parameters())
         features = trained.features.of(update.model_version)
@@ -145,7 +145,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
         return Reconstruction(images=images.cpu())
 
     def _features(self, architecture: ModelArchitecture) -> tuple[LayerGraph, GradientFeatures]:
-        """Layers of the leaked model, and how its updates are read; statistics are still to be fitted."""
+        """The leaked model's graph, and the features of its updates without fitted statistics."""
         model = architecture.build(seed=0)
         graph = trace_layers(model, architecture.input_shape)
         layout = Layout.of(model.named_parameters())
@@ -163,7 +163,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
 
 
 def integer_root(quadratic: float, linear: float, budget: float) -> int:
-    """The whole number h >= 1 for which ``quadratic h^2 + linear h`` comes nearest to ``budget``."""
+    """The integer h >= 1 for which ``quadratic h^2 + linear h`` is nearest to ``budget``."""
     if quadratic == 0:
         return max(1, round(budget / linear))
     return max(1, round((math.sqrt(linear**2 + 4 * quadratic * max(0, budget)) - linear) / (2 * quadratic)))

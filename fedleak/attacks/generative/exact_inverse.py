@@ -1,9 +1,9 @@
-"""Eq. 3 of Chen & Liu 2025 (arXiv 2505.20026), layer by layer, as pure functions on batches of single-sample updates.
+"""Layer-wise solutions of Eq. 3 of Chen & Liu 2025 (arXiv 2505.20026), for batches of single-sample updates.
 
-``d`` is the gradient of the loss for a layer's pre-activations, ``a`` the layer's input. A linear layer shares ``G = d
-a^T``; a convolution shares ``G = D P^T``, with ``D`` ``(out, positions)`` and ``P`` the unfolded input ``(in * k * k,
-positions)``. Each is solved for ``a`` given ``d`` and for ``d`` given ``a``. Pseudo-inverses are guarded by Tikhonov's
-term, relative to the size of what is inverted.
+``d`` is the gradient of the loss with respect to a layer's pre-activations, ``a`` the layer's input. A linear layer
+shares ``G = d a^T``; a convolution shares ``G = D P^T``, with ``D`` ``(out, positions)`` and ``P`` the unfolded input
+``(in * k * k, positions)``. Each is solved for ``a`` given ``d`` and for ``d`` given ``a``. Pseudo-inverses are
+regularised by a Tikhonov term, relative to the size of the inverted matrix.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from fedleak.errors import AttackFailedError
 
 TINY = 1e-30
 LARGEST = 50_000_000
-"""Numbers in the system of a convolution, per sample; beyond, exact inversion is not affordable."""
+"""Largest number of entries of a convolution's system, per sample; larger systems are too expensive to invert."""
 
 
 def solve_input(layer: WeightedModule, gradient: Tensor, d: Tensor, shape: tuple[int, ...], guard: float) -> Tensor:
     """``a = d^+ G``: the layer's input.
 
     Args:
-        layer: its geometry.
+        layer: gives the geometry.
         gradient: of its weight, ``(n, *weight shape)``.
         d: gradient of its pre-activations, ``(n, *output shape)``.
         shape: of its input, per sample.
-        guard: weight of Tikhonov's term.
+        guard: weight of the Tikhonov term.
     """
     if isinstance(layer, nn.Linear):
         size = d.square().sum(dim=1, keepdim=True)
@@ -58,7 +58,7 @@ def solve_output(layer: WeightedModule, gradient: Tensor, a: Tensor, shape: tupl
 
 
 def pull_back(layer: WeightedModule, weight: Tensor, d: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """``W^T d``: the gradient for the layer's input ``(n, *shape)``, given (an estimate of) its weight."""
+    """``W^T d``: the gradient with respect to the layer's input, ``(n, *shape)``, given (an estimate of) its weight."""
     if isinstance(layer, nn.Linear):
         return (d @ weight).reshape(-1, *shape)
     back: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
@@ -71,7 +71,7 @@ def kernel_map(layer: nn.Conv2d, d: Tensor, side: tuple[int, ...]) -> Tensor:
     """The linear map from one input channel to the gradient of its kernels; it is the same for every input channel.
 
     Args:
-        layer: its geometry.
+        layer: gives the geometry.
         d: gradient of its pre-activations, ``(n, out, *positions)``.
         side: height and width of its input.
 
@@ -79,13 +79,13 @@ def kernel_map(layer: nn.Conv2d, d: Tensor, side: tuple[int, ...]) -> Tensor:
         ``(n, out * k * k, H * W)``.
 
     Raises:
-        AttackFailedError: if it is too large to be written out.
+        AttackFailedError: if the map is too large.
     """
     inputs, values = int(torch.Size(side).numel()), layer.weight[:, 0].numel()
     if inputs * values > LARGEST:
         raise AttackFailedError(
-            f"exact inversion writes out a map of {values:,} x {inputs:,} numbers for each convolution; "
-            f"at most {LARGEST:,}; try git_coarse"
+            f"exact inversion needs a matrix of {values:,} x {inputs:,} entries for a convolution, "
+            f"more than the limit of {LARGEST:,}; try git_coarse"
         )
     basis = torch.eye(inputs, dtype=d.dtype, device=d.device).reshape(inputs, 1, *side)
     return torch.einsum("nop,ikp->noki", d.flatten(2), unfold(layer, basis)).flatten(1, 2)
@@ -94,5 +94,5 @@ def kernel_map(layer: nn.Conv2d, d: Tensor, side: tuple[int, ...]) -> Tensor:
 def _solved(normal: Tensor, right: Tensor, guard: float) -> Tensor:
     solution, singular = tikhonov_solve(normal, right, weight=guard)
     if singular.any():
-        raise AttackFailedError("a layer's system is singular: its gradient does not determine its input")
+        raise AttackFailedError("the linear system of a layer is singular: its gradient does not determine its input")
     return solution

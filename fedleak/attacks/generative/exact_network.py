@@ -14,18 +14,18 @@ from fedleak.examples import InputShape
 from fedleak.threat import PixelPrior
 
 DTYPE = torch.float64
-"""The inverses lose digits; the networks for which they can be had are small."""
+"""Double precision, because the inverses lose digits; affordable, because the supported networks are small."""
 
 
 class ExactNetwork(nn.Module):
-    """The recursion of Eq. 3.
+    """The recursion of Eq. 3 as a network.
 
     Args:
-        chain: the leaked model's layers; their weights are where training starts.
+        chain: the leaked model's layers; training starts from their weights.
         pixels: mean and standard deviation with which clients normalise.
         image: ``(C, H, W)``.
         read_biases: use the bias gradients of all linear layers, not only of the last.
-        guard: weight of Tikhonov's term.
+        guard: weight of the Tikhonov term.
 
     Raises:
         AttackFailedError: if the last layer is not linear with a bias.
@@ -43,7 +43,7 @@ class ExactNetwork(nn.Module):
         super().__init__()
         last = chain[-1]
         if not (isinstance(last.module, nn.Linear) and last.bias):
-            raise AttackFailedError("git_exact starts from the gradient of the last bias, and there is none")
+            raise AttackFailedError("git_exact needs a linear last layer with a bias")
         self._chain, self._image, self._guard = chain, image, guard
         self._read = [isinstance(layer.module, nn.Linear) and layer.bias and read_biases for layer in chain[:-1]]
         used = [chain[i + 1] for i, read in enumerate(self._read) if not read]
@@ -52,7 +52,7 @@ class ExactNetwork(nn.Module):
         self._pixels = pixels
 
     def named(self) -> dict[str, Tensor]:
-        """Parameter of the leaked model -> the estimate of it, float32, detached."""
+        """Estimates by parameter name of the leaked model, float32, detached."""
         return {n: w.detach().to("cpu", torch.float32) for n, w in zip(self.names, self.weights, strict=True)}
 
     def load(self, weights: Mapping[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""Training of Exact-GIT's weights, with their course."""
+"""Training of Exact-GIT's weights, recorded epoch by epoch."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs
 
 FIRST_BATCHES = 4
-"""Batches at a time where only an error is wanted."""
+"""Batches evaluated at once when only the error is computed."""
 
 
 @dataclass
 class ExactCourse:
-    """What came of the training; entry 0 of every list is the state before it, entry ``e`` that after epoch ``e``.
+    """Result of the training; entry 0 of every list is the initial state, entry ``e`` the state after epoch ``e``.
 
     Attributes:
-        best: the weights of the epoch with the least held-out error.
+        best: the weights of the epoch with the lowest held-out error.
         weights: every weight after every epoch.
-        train_curve: mean squared error on the training pairs, of pixels not clamped.
-        held_out_curve: mean squared error on the held-out pairs, of pixels clamped to [0, 1].
+        train_curve: mean squared error on the training pairs, without clamping the pixels.
+        held_out_curve: mean squared error on the held-out pairs, with pixels clamped to [0, 1].
     """
 
     best: dict[str, Tensor]
@@ -49,13 +49,13 @@ def train_exactly(
     progress: Progress,
     name: str,
 ) -> ExactCourse:
-    """Adam on the mean squared error of the images; ``network`` keeps the last epoch's weights.
+    """Train with Adam on the mean squared error of the images; ``network`` keeps the last epoch's weights.
 
     Args:
         network: on its device.
         pairs: the adversary's.
-        settings: ``weight_decay`` is not used: weights that must come near to others are not to shrink.
-        generator: of the split and of the order of the pairs.
+        settings: ``weight_decay`` is not used, because it would bias the estimates of the leaked weights.
+        generator: for the split and the order of the pairs.
 
     Raises:
         AttackFailedError: if the error is not finite, or an update cannot be inverted.
@@ -95,7 +95,7 @@ def _note(
     train_error: float,
     settings: TrainingSettings,
 ) -> None:
-    """Take down where the training stands."""
+    """Record the current weights and errors."""
     now = network.named()
     for parameter, values in course.weights.items():
         values.append(now[parameter])

@@ -1,4 +1,4 @@
-"""Features of all pairs, made once: kept in memory where they fit, else in a file of the cache."""
+"""Features of all pairs, computed once and kept in memory or, if they do not fit, in a file of the cache."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ IN_MEMORY_BYTES = 1024 * 2**20
 
 
 class FeatureTable:
-    """Standardised features of every pair, for one pass over the updates; the values are the same either way.
+    """Standardised features of every pair, computed in one pass over the updates; storage does not change the values.
 
     Args:
         pairs: the data.
-        features: how updates become features.
+        features: map from updates to features.
     """
 
     def __init__(self, pairs: InjectedPairs, features: VersionedFeatures) -> None:
@@ -47,7 +47,7 @@ class FeatureTable:
 
 
 def _nameless_file(shape: tuple[int, int]) -> RowFile:
-    """Rows of float32 in the cache folder, without a name: however the process ends, their room is free again."""
+    """Float32 rows in an unlinked file of the cache folder, whose space is freed however the process ends."""
     folder = cache_root() / "features"
     folder.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=folder)

@@ -1,7 +1,7 @@
-"""What a generator sees of an update: one standardised vector per layer.
+"""Input features of a generator: one standardised vector per layer of an update.
 
 Raw gradients differ by orders of magnitude between layers and samples. Each update is divided by the norm of the
-gradient of the last bias (of the whole update where there is none), wide layers are folded to a fixed width by
+gradient of the last bias (or of the whole update if there is none), wide layers are reduced to a fixed width by
 feature hashing (Weinberger et al. 2009, arXiv 0902.2206), and every coordinate is standardised with statistics of
 the adversary's own training pairs. Victims' updates never enter the statistics.
 """
@@ -22,19 +22,19 @@ from fedleak.threat import InjectedPairs
 from fedleak.transcript.layout import Layout
 
 CLIP = 8.0
-"""Standardised values are cut to +-CLIP, so that one outlier of a moved model cannot saturate a generator."""
+"""Standardised values are clipped to +-CLIP, so that one outlier after a model update cannot saturate a generator."""
 EPSILON = 1e-12
 CHUNK_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class LayerColumns:
-    """Which columns of a flat update belong to one layer, and how they are folded.
+    """Columns of a flat update that belong to one layer, and their feature hash.
 
     Attributes:
         columns: half-open ranges of the flat update.
-        bins, signs: of the feature hash, ``(width of the layer,)``; None where the layer is narrow enough.
-        width: values per update after folding.
+        bins, signs: of the feature hash, ``(width of the layer,)``; None if the layer is narrow enough.
+        width: values per update after hashing.
     """
 
     columns: tuple[tuple[int, int], ...]
@@ -54,11 +54,11 @@ class LayerColumns:
 
 @dataclass(frozen=True)
 class OutputLayer:
-    """Where weight ``(classes, inputs)`` and bias ``(classes,)`` of the last layer lie in a flat update.
+    """Location of weight ``(classes, inputs)`` and bias ``(classes,)`` of the last layer in a flat update.
 
     They give the layer's input in closed form: ``G_W = d a^T`` and ``G_b = d``, so ``a = G_W^T d / ||d||^2``, exact
-    for one image and a weighted mean over a batch (Chen & Liu 2025, arXiv 2505.20026, section 4, bootstrap). A weight
-    delta differs by one factor, which cancels.
+    for one image and a weighted mean over a batch (Chen & Liu 2025, arXiv 2505.20026, section 4, bootstrap). The common
+    factor of a weight delta cancels.
     """
 
     weight: tuple[int, int]
@@ -102,8 +102,8 @@ class GradientFeatures:
     Attributes:
         layers: columns of each layer.
         scale_columns: range of the last bias; None to scale by the norm of the whole update.
-        output: append the closed-form input of this layer as further features.
-        embedding: append the closed-form input of the patch embedding, behind them.
+        output: if set, the closed-form input of this layer is appended.
+        embedding: if set, the closed-form input of the patch embedding is appended last.
         mean, std: of the concatenated features, ``(size,)``; empty before they are fitted.
     """
 
@@ -116,28 +116,28 @@ class GradientFeatures:
 
     @property
     def widths(self) -> list[int]:
-        """Features of each layer."""
+        """Number of features of each layer."""
         return [layer.width for layer in self.layers]
 
     @property
     def size(self) -> int:
-        """All features of one update."""
+        """Total number of features of one update."""
         return sum(self.widths) + self.solved + self.embedded
 
     @property
     def solved(self) -> int:
-        """Features that are the last layer's input."""
+        """Number of features that hold the last layer's input."""
         return self.output.inputs if self.output else 0
 
     @property
     def embedded(self) -> int:
-        """Features that are the patch embedding's input."""
+        """Number of features that hold the patch embedding's input."""
         return self.embedding.values if self.embedding else 0
 
     def raw(self, updates: Tensor) -> Tensor:
-        """Each update scaled to unit norm of its last bias (or of itself) and folded, then what was solved for.
+        """Features before standardisation: ``(n, D)`` -> ``(n, size)``.
 
-        Not standardised: ``(n, D)`` -> ``(n, size)``.
+        Each update is scaled to unit norm of its last bias (or of itself) and hashed; the closed-form inputs follow.
         """
         reference = updates[:, slice(*self.scale_columns)] if self.scale_columns else updates
         norm = torch.linalg.vector_norm(reference, dim=1, keepdim=True).clamp_min(EPSILON)
@@ -152,14 +152,14 @@ class GradientFeatures:
 
 
 def chunks(rows: NDArray[np.int64], values: int) -> Iterator[NDArray[np.int64]]:
-    """Cut row numbers into pieces whose updates of ``values`` float32 fit into ``CHUNK_BYTES``."""
+    """Split row numbers into chunks whose updates of ``values`` float32 fit into ``CHUNK_BYTES``."""
     size = max(1, CHUNK_BYTES // (4 * values))
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
 
 
 def fit_features(pairs: InjectedPairs, rows: NDArray[np.int64], unfitted: GradientFeatures) -> GradientFeatures:
-    """The same map with statistics over the training pairs ``rows``, in one pass over the disk."""
+    """The same map with statistics over the training pairs ``rows``, computed in one pass over the disk."""
     total, squares = (torch.zeros(unfitted.size, dtype=torch.float64) for _ in range(2))
     shift: Tensor | None = None  # the first row; keeps the one-pass variance accurate
     for part in chunks(rows, pairs.layout.size):
@@ -173,6 +173,6 @@ def fit_features(pairs: InjectedPairs, rows: NDArray[np.int64], unfitted: Gradie
     mean = total / len(rows)
     variance = (squares / len(rows) - mean.square()).clamp_min(0)
     std = variance.sqrt()
-    floor = float(std.median()) * 1e-6 + EPSILON  # constant coordinates carry nothing
+    floor = float(std.median()) * 1e-6 + EPSILON  # constant coordinates carry no information
     center, deviation = (mean + shift).to(torch.float32), std.clamp_min(floor).to(torch.float32)
     return replace(unfitted, mean=center, std=deviation)

@@ -17,12 +17,12 @@ from fedleak.attacks.layers.graph import GeneratorStep, LayerGraph
 class GitCoarse(GenerativeAttack):
     """Coarse Gradient Inversion Transcript: a shallow MLP per leaked layer (Chen & Liu 2025, arXiv 2505.20026).
 
-    From the last layer to the first, ``a_{i-1} = h_i(G_{W_i}, G_{W_{i+1}}, a_i)``: the MLP ``h_i`` stands for the
-    right-hand side of their Eq. 3 and takes everything that stands there; ``a_0`` are the images. An estimate that
-    feeds a shortcut also takes the gradients and the estimate at the shortcut's end (Eq. 11). It starts from the
-    gradient of the last bias, with which the last layer's input is solved in closed form: for one image that is
-    ``a_{L-1}`` itself, for a batch it is one more input of ``h_L``. Without a bias both are estimated from the gradient
-    of the last weight. Trained end to end on the images alone.
+    From the last layer to the first, ``a_{i-1} = h_i(G_{W_i}, G_{W_{i+1}}, a_i)``: the MLP ``h_i`` replaces the
+    right-hand side of their Eq. 3 and takes the same inputs; ``a_0`` are the images. An estimate that feeds a shortcut
+    also takes the gradients and the estimate at the end of the shortcut (Eq. 11). The recursion starts from the
+    gradient of the last bias, which gives the last layer's input in closed form: for one image this is ``a_{L-1}``
+    itself, for a batch it is an additional input of ``h_L``. Without a bias, both are estimated from the gradient of
+    the last weight. Trained end to end on the loss of the images only.
     """
 
     solves_output_layer: ClassVar[bool] = True
@@ -30,7 +30,7 @@ class GitCoarse(GenerativeAttack):
 
     kind: Literal["git_coarse"] = "git_coarse"
     hidden: int | None = Field(default=None, ge=1)
-    """Hidden width of every ``h_i``; chosen to come near ``parameters`` unless given."""
+    """Hidden width of every ``h_i``; default: chosen to match ``parameters``."""
 
     def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:
         """One ``h`` per point of the leaked model's graph."""
@@ -41,7 +41,7 @@ class GitCoarse(GenerativeAttack):
 def mlp_walk(
     plan: WalkPlan, target: TargetShape, *, parameters: int, hidden: int | None, dropout: float
 ) -> GitCoarseNetwork:
-    """The generator whose MLPs have ``hidden`` units, or as many as come near to ``parameters``."""
+    """The generator whose MLPs have ``hidden`` units, or if None as many as match ``parameters``."""
     shapes = [shape for shape in (*plan.shapes, plan.bootstrap) if shape is not None]
     per_hidden = sum(inputs + outputs + 3 for inputs, outputs in shapes)
     fixed = sum(outputs for _, outputs in shapes)  # biases of the outputs
@@ -51,17 +51,17 @@ def mlp_walk(
 
 @dataclass(frozen=True)
 class WalkPlan:
-    """What goes into and out of each part of the generator.
+    """Input and output widths of each part of the generator.
 
     Attributes:
         widths: features of each layer's gradient, in the order of the graph.
-        solved: width of the last layer's input as solved in closed form; 0 where it cannot be.
-        entering: layers whose output is the leaked model's.
+        solved: width of the last layer's input as solved in closed form; 0 if it cannot be solved.
+        entering: layers whose outputs form the leaked model's output.
         output: width of that output.
-        bias_kept: whether the last features of the only such layer are its bias, which tells the output.
-        bootstrap: inputs and outputs of the MLP that estimates the output; None where it is known, or not used.
+        bias_kept: whether there is one such layer and its last features are its bias, which gives the output.
+        bootstrap: inputs and outputs of the MLP that estimates the output; None if the output is known or not used.
         steps: from the image to the point before the output.
-        shapes: inputs and outputs of each step's ``h``; None where the closed form leaves nothing to estimate.
+        shapes: inputs and outputs of each step's ``h``; None if the closed form already gives the estimate.
     """
 
     widths: tuple[int, ...]
@@ -77,13 +77,13 @@ class WalkPlan:
 def make_plan(
     graph: LayerGraph, steps: tuple[GeneratorStep, ...], features: GradientFeatures, target: TargetShape, *, widest: int
 ) -> WalkPlan:
-    """Widths for a walk in these steps.
+    """Plan of a generator with the given steps.
 
     Args:
         graph, steps: the leaked model, and one step per estimate.
-        features: how updates are laid out.
+        features: layout of the features.
         target: shape of the output.
-        widest: estimates inside the leaked model are kept to so many values per image.
+        widest: limit on the width of estimates inside the leaked model, in values per image.
     """
     widths = features.widths
     solved = features.output.inputs if features.output else 0
@@ -110,7 +110,7 @@ def make_plan(
 
 
 class GitCoarseNetwork(nn.Module):
-    """The generator.
+    """The generator of Coarse-GIT.
 
     Args:
         plan: its parts and their widths.
@@ -145,7 +145,7 @@ class GitCoarseNetwork(nn.Module):
         return torch.sigmoid(estimates[0]).reshape(len(features), *self._shape)
 
     def _output(self, gradients: list[Tensor]) -> Tensor:
-        """The gradient of the last bias, or what the gradients of the last weights tell of it, ``(n, classes)``."""
+        """The gradient of the last bias, or an estimate from the gradients of the last weights, ``(n, classes)``."""
         plan = self._plan
         if self.bootstrap is None:
             return gradients[plan.entering[0]][:, -plan.output :]

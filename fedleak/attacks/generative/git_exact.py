@@ -1,4 +1,4 @@
-"""Exact-GIT: the leaked model's backpropagation, inverted layer by layer, with the unknown weights as parameters."""
+"""Exact-GIT: layer-by-layer inversion of the leaked model's backpropagation, with the unknown weights as parameters."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from fedleak.threat import InjectedPairs, ModelArchitecture, PixelPrior, SharedU
 
 
 class GitExact(TrainedAttack[ExactNetwork]):
-    """Exact Gradient Inversion Transcript: Eq. 3 itself, from the last layer to the first (arXiv 2505.20026).
+    """Exact Gradient Inversion Transcript: solves Eq. 3 from the last layer to the first (arXiv 2505.20026).
 
     ``a_{i-1} = [(W_{i+1}^T d_{i+1}) * s'(a_i)]^+ G_{W_i}`` with ``d_{i+1} = G_{W_{i+1}} (a_i^T)^+``; its parameters are
-    estimates of the leaked weights ``W_2 .. W_L``, which start at random weights of the adversary's own and are trained
-    end to end on the injected pairs. Their course is kept, so that scoring can tell how near they come (Figure 3). For
+    estimates of the leaked weights ``W_2 .. W_L``, initialised at random and trained end to end on the injected pairs.
+    The estimates of every epoch are kept, so that scoring can compare them with the leaked weights (Figure 3). For
     multi-layer perceptrons and small convolutional chains without pooling or normalisation, whose last layer has a
-    bias. Exact for one image; of a batch every image gets the same estimate.
+    bias. Exact for one image; for a batch, every image gets the same estimate.
     """
 
     stream: ClassVar[str] = "exact_git"
 
     kind: Literal["git_exact"] = "git_exact"
     use_bias_gradients: bool = True
-    """Read ``d`` off the gradient of a linear layer's bias where it has one, which needs no weights at all; without,
-    only the last bias is read, as in the paper."""
+    """Take ``d`` from the bias gradient of every linear layer with a bias, which needs no weights; if false, only the
+    last bias is used, as in the paper."""
     tikhonov: float = Field(default=1e-9, ge=0, le=1)
-    """Guard of the pseudo-inverses, relative to the mean eigenvalue of what is inverted."""
+    """Tikhonov term of the pseudo-inverses, relative to the mean eigenvalue of the inverted matrix."""
     training: TrainingSettings = TrainingSettings(epochs=100, batch_size=64, learning_rate=1e-2, patience=100)
     """Plain Adam; ``weight_decay`` is not used."""
 
@@ -47,11 +47,11 @@ class GitExact(TrainedAttack[ExactNetwork]):
         progress: Progress,
         device: torch.device,
     ) -> Artefact:
-        """Train the weights on the pairs; an early-stopping share of them is never trained on.
+        """Train the weights on the pairs; some of them are held out for early stopping.
 
         Args:
             pairs, architecture, pixels: what the adversary knows.
-            generator: of the split, the initial weights and the order of the pairs.
+            generator: for the split, the initial weights and the order of the pairs.
             device: where to train.
         """
         seed = int(torch.randint(2**62, (1,), generator=generator))
@@ -72,14 +72,14 @@ class GitExact(TrainedAttack[ExactNetwork]):
     def restore(
         self, artefact: Artefact, architecture: ModelArchitecture, pixels: PixelPrior, *, device: torch.device
     ) -> ExactNetwork:
-        """Put the trained weights back."""
-        network = self._network(architecture, pixels, seed=0)  # the weights drawn here are replaced
+        """Load the trained weights."""
+        network = self._network(architecture, pixels, seed=0)  # these initial weights are overwritten
         network.load(artefact.parameters)
         return network.to(device).eval()
 
     @torch.no_grad()
     def reconstruct(self, trained: ExactNetwork, update: SharedUpdate, *, generator: torch.Generator) -> Reconstruction:
-        """The recursion, once.
+        """Run the recursion once.
 
         Raises:
             AttackFailedError: if a layer's system has no solution.

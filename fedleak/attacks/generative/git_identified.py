@@ -1,4 +1,4 @@
-"""Exact-GIT without descent: weights identified from the pairs, and a linear map from the first activations."""
+"""Exact-GIT without training: weights identified from the pairs, and a linear map from the first activations."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate
 
 @dataclass(frozen=True)
 class IdentifiedInverter:
-    """A solved attack, ready for use.
+    """A solved attack.
 
     Attributes:
         walk: the recursion over the layers.
-        weights: of the later layers, identified, by model version.
+        weights: identified weights of the later layers, by model version.
         first: linear map from the second layer's input to the image.
         shape: of an image, ``(C, H, W)``.
     """
@@ -38,9 +38,9 @@ class IdentifiedInverter:
     shape: InputShape
 
     def weights_of(self, version: int) -> dict[str, Tensor]:
-        """Those of the version, or of the latest before it, or of the earliest."""
+        """Weights of the version, or of the latest version before it, or of the earliest version."""
         if not self.weights:
-            return {}  # of two layers none has to be identified
+            return {}  # with two layers, no weight has to be identified
         known = sorted(self.weights)
         return self.weights[max((v for v in known if v <= version), default=known[0])]
 
@@ -48,23 +48,23 @@ class IdentifiedInverter:
 class GitIdentified(TrainedAttack[IdentifiedInverter]):
     """Identified GIT: Eq. 3 with weights solved for, not trained (ours, after Chen & Liu 2025, arXiv 2505.20026).
 
-    For one image the last layer's gradients give its input and the logits; many pairs then determine its weight, which
-    gives the layer before it, and so on (``identification.py``). Down to the second layer's input nothing of the image
-    is lost, apart from what ReLU and strides hide. The first convolution has too few kernel values to be solved for
-    its input; its input is estimated by ridge regression on the adversary's own images instead, whose regularisation
-    has the lowest leave-one-out error. For chains of convolutions and linear layers without pooling or normalisation.
-    Needs activations that vary: where a sigmoid network saturates or hardly moves, float32 gradients say too little,
-    and ``git_ridge`` is the better choice.
+    For one image, the last layer's gradients give its input and the logits; many pairs then determine its weight, which
+    gives the layer before it, and so on (``identification.py``). The recursion is exact down to the second layer's
+    input, except for values lost to ReLU and strides. The first convolution has too few kernel values to solve for its
+    input. The image is instead estimated from the second layer's input by ridge regression on the adversary's own
+    images, with the regularisation of lowest leave-one-out error. For chains of convolutions and linear layers without
+    pooling or normalisation. Needs activations that vary: if a sigmoid network saturates or its activations hardly
+    change, float32 gradients carry too little information, and ``git_ridge`` is the better choice.
     """
 
     kind: Literal["git_identified"] = "git_identified"
     tasks: ClassVar[frozenset[str] | None] = frozenset({"classification"})
     tikhonov: float = Field(default=1e-8, ge=0, le=1)
-    """Guard of the inverses, relative to the mean eigenvalue of what is inverted; what is identified builds on them."""
+    """Tikhonov term of the inverses used for identification, relative to the mean eigenvalue of the inverted matrix."""
     final_tikhonov: float = Field(default=1e-4, ge=0, le=1)
-    """The same for the second layer's input, which strides may leave undetermined in part."""
+    """The same for the second layer's input, which strides may leave partly undetermined."""
     identification_pairs: int = Field(default=5000, ge=2)
-    """At most so many pairs of each model version behind the weights; all of them behind the map to the image."""
+    """Largest number of pairs of each model version used to identify weights; the map to the image uses all pairs."""
     regularisation: tuple[float, ...] = Field(default=(1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0), min_length=1)
     """Candidates for the map to the image, in units of the features' mean variance."""
 
@@ -77,13 +77,13 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
         progress: Progress,
         device: torch.device,
     ) -> Artefact:
-        """Identify the weights of every model version, walk back through all pairs, solve for the map to the image.
+        """Identify the weights of every model version, run the recursion on all pairs, and solve for the image map.
 
         Raises:
             AttackFailedError: if the pairs hold several images or weight deltas, or the model is not such a chain.
         """
         if pairs.index.shape[1] != 1 or pairs.protocol != "fedsgd":
-            raise AttackFailedError("git_identified needs gradients of one image; take git_spatial")
+            raise AttackFailedError("git_identified needs gradients of one image; use git_spatial")
         walk = self._walk(architecture)
         rows = np.arange(len(pairs))
         versions = pairs.versions(rows)
@@ -91,7 +91,7 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
         for version in np.unique(versions):
             chosen = rows[versions == version][: self.identification_pairs]
             weights[int(version)] = identify(walk, pairs.layout.unflatten(pairs.read_updates(chosen).to(device)))
-        bar = progress.task(f"walking back for {self.name}", len(pairs))
+        bar = progress.task(f"inverting pairs for {self.name}", len(pairs))
         activations = []
         for part in chunks(rows, pairs.layout.size):
             for version in np.unique(versions[part]):
@@ -106,7 +106,7 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
     def restore(
         self, artefact: Artefact, architecture: ModelArchitecture, *, device: torch.device
     ) -> IdentifiedInverter:
-        """Put the attack together from what was solved for."""
+        """Build the inverter from the solved weights and map."""
         weights = {v: {n: t.to(device) for n, t in some.items()} for v, some in artefact.by_version.items()}
         first = ridge.LinearMap(artefact.parameters["map"].to(device), artefact.parameters["intercept"].to(device))
         return IdentifiedInverter(self._walk(architecture), weights, first, architecture.input_shape)
@@ -114,13 +114,13 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
     def reconstruct(
         self, trained: IdentifiedInverter, update: SharedUpdate, *, generator: torch.Generator
     ) -> Reconstruction:
-        """The recursion once, and the map.
+        """Run the recursion once and apply the map.
 
         Raises:
-            AttackFailedError: if the update is no gradient of one image.
+            AttackFailedError: if the update is not a gradient of one image.
         """
         if update.samples not in (None, 1) or update.protocol != "fedsgd":
-            raise AttackFailedError("git_identified rebuilds one image from its gradient; take git_spatial")
+            raise AttackFailedError("git_identified reconstructs one image from its gradient; use git_spatial")
         batch = {name: tensor[None] for name, tensor in update.tensors.items()}
         activations = trained.walk(batch, trained.weights_of(update.model_version)).flatten(1)
         image = trained.first(activations).clamp(0, 1)
@@ -138,7 +138,7 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
         *,
         facts: dict[str, object],
     ) -> Artefact:
-        """The last layer's rows are known up to what they share, so the estimates leave it out."""
+        """The artefact; its estimates leave out the last layer, whose rows are known only up to a common vector."""
         start = dict(architecture.build(seed=0).named_parameters())
         earliest = weights[min(weights)]
         return Artefact(

@@ -1,4 +1,4 @@
-"""Module-GIT: a generator that walks the leaked model's modules backwards."""
+"""Module-GIT: a generator with one step per module of the leaked model, from the last to the first."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fedleak.attacks.layers.graph import LayerGraph
 class GitModule(GenerativeAttack):
     """Coarse-GIT with one MLP per module of the leaked model (Chen & Liu 2025, arXiv 2505.20026, Eq. 4 and 5).
 
-    A module lies between two points through which everything passes: a residual block, an attention with its
-    shortcut, a patch embedding; in a chain every layer is one, and nothing differs from Coarse-GIT. The MLP of a module
-    takes the gradients of all parameters in it and in the module that it feeds, and the estimate of its output.
+    A module lies between two points through which all paths pass: a residual block, an attention with its shortcut, a
+    patch embedding. In a chain, every layer is a module, and the attack equals Coarse-GIT. The MLP of a module takes
+    the gradients of all parameters in it and in the following module, and the estimate of its output.
     """
 
     solves_output_layer: ClassVar[bool] = True
@@ -26,7 +26,7 @@ class GitModule(GenerativeAttack):
 
     kind: Literal["git_module"] = "git_module"
     hidden: int | None = Field(default=None, ge=1)
-    """Hidden width of every MLP; chosen to come near ``parameters`` unless given."""
+    """Hidden width of every MLP; default: chosen to match ``parameters``."""
 
     def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:
         """One MLP per module of the leaked model's graph."""

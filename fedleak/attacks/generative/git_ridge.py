@@ -1,4 +1,4 @@
-"""GIT in closed form: given the class of the output's error, the image is a linear function of the gradient."""
+"""GIT in closed form: for each class of the output error, the image is a linear function of the gradient."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ GROUPED = tuple(field.name for field in fields(ridge.Grouped))
 
 @dataclass(frozen=True)
 class RidgeInverter:
-    """A solved attack, ready for use.
+    """A solved attack.
 
     Attributes:
-        reader: how updates are read.
+        reader: maps updates to features and classes.
         features: statistics of each model version.
-        grouped: the adversary's pairs, in groups of one class.
+        grouped: the adversary's pairs, grouped by class.
         solution: their coefficients.
         shape: of an image, ``(C, H, W)``.
     """
@@ -44,28 +44,29 @@ class RidgeInverter:
 
 
 class GitRidge(TrainedAttack[RidgeInverter]):
-    """Ridge GIT: one linear inversion for each class of the output's error (ours, after arXiv 2505.20026, Eq. 3).
+    """Ridge GIT: one linear inversion for each class of the output error (ours, after arXiv 2505.20026, Eq. 3).
 
-    The exact recursion starts at ``d = dL/db_L``, and what it divides every gradient by follows from ``d`` and the
-    activations. For one image ``d`` points against the label and differs little within a class as long as the leaked
-    model is unsure; then ``G_{W_i} = d_i a_{i-1}^T`` is linear in ``a_{i-1}``, and, where the activations bend little,
-    in the image. So the pairs of a class determine its inversion by kernel ridge regression, without descent.
-    Regularisation and sharing between classes are those with the lowest leave-one-out error on the adversary's pairs.
-    Needs no architecture: the class is the largest entry of the last gradient, which for one image is the label. Of a
-    class without pairs it knows what classes share, or, where they share nothing, the mean of all images.
+    The exact recursion starts at ``d = dL/db_L``, and the divisor of every gradient follows from ``d`` and the
+    activations. For one image, ``d`` points against the label and varies little within a class as long as the leaked
+    model is uncertain; then ``G_{W_i} = d_i a_{i-1}^T`` is linear in ``a_{i-1}`` and, if the activation functions are
+    nearly linear, in the image. So the pairs of a class determine its inversion by kernel ridge regression, without
+    gradient descent. Regularisation and sharing between classes are chosen by the lowest leave-one-out error on the
+    adversary's pairs. Needs no architecture: the class is the row of the last weight's gradient with the largest norm,
+    which for one image is the label. For a class without pairs, the attack returns the mean of all images.
     """
 
     kind: Literal["git_ridge"] = "git_ridge"
     regularisation: tuple[float, ...] = Field(default=(1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0), min_length=1)
     """Candidates, in units of the kernel's mean diagonal."""
     sharing: tuple[float, ...] = Field(default=(0.0, 0.2), min_length=1)
-    """Candidates for the similarity of different classes; 0 solves every class on its own."""
+    """Candidates for the similarity of different classes; 0 solves every class separately."""
     largest_joint: int = Field(default=12_000, ge=2)
-    """Most pairs that are solved for together: time grows with their cube. Beyond it classes do not share."""
+    """Largest number of pairs solved jointly, because time grows with its cube. With more pairs, classes share nothing;
+    one class with more pairs is an error."""
     weighting: Weighting = "layer"
-    """What counts the same in the kernel: every layer, or every value of the update."""
+    """Equal weight in the kernel for every layer, or for every value of the update."""
     max_layer_features: int = Field(default=4096, ge=16)
-    """Wider layers are folded to this many features by hashing; a kernel needs many to keep its products."""
+    """Wider layers are reduced to this many features by feature hashing; more features preserve the kernel better."""
 
     def fit(
         self,
@@ -78,7 +79,7 @@ class GitRidge(TrainedAttack[RidgeInverter]):
         """Solve for the coefficients of all pairs.
 
         Raises:
-            AttackFailedError: if the pairs hold more than one image each, or a class too many of them.
+            AttackFailedError: if the pairs hold more than one image each, or a class has too many pairs.
         """
         if pairs.index.shape[1] != 1:
             raise AttackFailedError(f"git_ridge needs one image per update, the pairs hold {pairs.index.shape[1]}")
@@ -107,7 +108,7 @@ class GitRidge(TrainedAttack[RidgeInverter]):
         return _artefact(pairs, features, grouped, outcome)
 
     def restore(self, artefact: Artefact, pairs: InjectedPairs, *, device: torch.device) -> RidgeInverter:
-        """Put the attack together from what was solved for."""
+        """Build the inverter from the solved coefficients."""
         tensors = {name: tensor.to(device) for name, tensor in artefact.parameters.items()}
         reader = self._reader(pairs.layout)
         return RidgeInverter(
@@ -126,13 +127,13 @@ class GitRidge(TrainedAttack[RidgeInverter]):
     def reconstruct(
         self, trained: RidgeInverter, update: SharedUpdate, *, generator: torch.Generator
     ) -> Reconstruction:
-        """Products with the pairs of the update's class.
+        """Predict the image from the kernel products with the pairs of the update's class.
 
         Raises:
             AttackFailedError: if the update is known to come from more than one image.
         """
         if update.samples not in (None, 1):
-            raise AttackFailedError(f"the update comes from {update.samples} images, git_ridge rebuilds one")
+            raise AttackFailedError(f"the update comes from {update.samples} images, git_ridge reconstructs one")
         flat = update.flat()[None]
         features = trained.features.of(update.model_version)(flat)
         group = int(trained.reader.classes_of(flat)[0])
@@ -146,13 +147,13 @@ class GitRidge(TrainedAttack[RidgeInverter]):
         largest = int(torch.bincount(groups).max())
         if largest > self.largest_joint:
             raise AttackFailedError(
-                f"one class has {largest} pairs, more than largest_joint = {self.largest_joint}; take git_spatial"
+                f"one class has {largest} pairs, more than largest_joint = {self.largest_joint}; use git_spatial"
             )
 
 
 @dataclass(frozen=True)
 class UpdateReader:
-    """How a flat update becomes features and a class.
+    """Map from a flat update to features and a class.
 
     Attributes:
         unfitted: layout of the features, without statistics.
@@ -166,10 +167,10 @@ class UpdateReader:
 
     @classmethod
     def of(cls, layout: Layout, *, max_width: int, weighting: Weighting = "layer") -> UpdateReader:
-        """Layers are found by the names of their parameters; the last one must be linear.
+        """Find the layers by the names of their parameters; the last layer must be linear.
 
         Raises:
-            AttackFailedError: if it is not.
+            AttackFailedError: if the last layer is not linear.
         """
         *_, last = (slot for slot in layout.slots if len(slot.shape) > 1)
         following = layout.slots[layout.slots.index(last) + 1 :]
@@ -179,7 +180,7 @@ class UpdateReader:
         modules = groupby(layout.slots, key=lambda slot: slot.name.rpartition(".")[0])
         layers = [[slot.name for slot in slots] for _, slots in modules]
         output = None
-        if bias is not None:  # its input in closed form says all that the last gradient does
+        if bias is not None:  # the closed-form input carries the same information as the last gradient
             output = OutputLayer(weight=(last.start, last.stop), bias=bias)
             layers = layers[:-1]
         columns = layer_columns(layout, layers, max_width=max_width, seed=0)
@@ -190,10 +191,11 @@ class UpdateReader:
         return cls(unfitted, weights, last)
 
     def classes_of(self, updates: Tensor) -> Tensor:
-        """Row of the last weight's gradient with the largest norm ``(n,)``.
+        """Index of the row of the last weight's gradient with the largest norm, ``(n,)``.
 
-        For one image the rows are multiples of the error ``p - y``, whose entries sum to zero and of which one only is
-        negative: the label's, as large as all others together. Neither the sign nor the scale of the update matters.
+        For one image, row ``k`` is proportional to entry ``k`` of the error ``p - y``. The entries sum to zero and only
+        the entry of the label is negative, so it is as large as all others together. The sign and scale of the update
+        do not matter.
         """
         rows = updates[:, self.output.start : self.output.stop].reshape(len(updates), *self.output.shape)
         norms: Tensor = torch.linalg.vector_norm(rows, dim=2)

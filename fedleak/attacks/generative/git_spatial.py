@@ -1,4 +1,4 @@
-"""GIT with feature maps: a generator that walks the leaked model's convolutions backwards in space."""
+"""Spatial GIT: a generator that inverts the leaked model's layers in turn and estimates feature maps."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from fedleak.errors import AttackFailedError
 
 
 class GitSpatial(GenerativeAttack):
-    """Spatial GIT: Coarse-GIT whose estimates are feature maps, made by convolutions (ours, after arXiv 2505.20026).
+    """Spatial GIT: Coarse-GIT that estimates feature maps with convolutions (ours, after arXiv 2505.20026).
 
-    The recursion is Coarse-GIT's, ``a_{i-1} = h_i(G_{W_i}, G_{W_{i+1}}, a_i)``, but every ``a_i`` keeps its height and
-    width. A gradient enters as a linearly projected map beside the estimate, and as a scale and shift of every channel
-    (feature-wise modulation, Perez et al. 2018, arXiv 1709.07871), which starts at the identity: the exact
-    recursion multiplies and divides by gradients, which an MLP on concatenated vectors can hardly learn. Models with
-    shortcuts are walked module by module; tokens of a vision transformer lie on the grid of their patches, and its
-    patch embedding, where the positions are learned, is solved in closed form first (Lu et al., arXiv 2112.14087).
+    The recursion is that of Coarse-GIT, ``a_{i-1} = h_i(G_{W_i}, G_{W_{i+1}}, a_i)``, but every ``a_i`` keeps its
+    height and width. A gradient enters as a linearly projected map concatenated with the estimate, and as a scale and
+    shift of every channel (feature-wise modulation, Perez et al. 2018, arXiv 1709.07871), initialised to the identity:
+    the exact recursion multiplies and divides by gradients, which an MLP on concatenated vectors can hardly learn.
+    Models with shortcuts are processed module by module. Tokens of a vision transformer lie on the grid of their
+    patches; a patch embedding with learned positions is first solved in closed form (Lu et al., arXiv 2112.14087).
     """
 
     solves_output_layer: ClassVar[bool] = True
@@ -36,10 +36,10 @@ class GitSpatial(GenerativeAttack):
     channels: int = Field(default=64, ge=MIN_CHANNELS, multiple_of=GROUPS)
     """Channels at the lowest resolution; halved with every doubling of the side, down to 16."""
     depth: int = Field(default=1, ge=0)
-    """Residual convolutions after each step back."""
+    """Residual convolutions after each step."""
 
     def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:
-        """Convolutions mirror convolutions; the share of ``parameters`` they leave widens the projected maps."""
+        """The generator, which mirrors the leaked convolutions; remaining ``parameters`` widen the projected maps."""
         layers = graph.layers
         if not graph.is_chain:
             return spatial_walk(
@@ -84,11 +84,11 @@ def _count(module: nn.Module) -> int:
 
 
 class GitSpatialNetwork(nn.Module):
-    """The generator.
+    """The generator of Spatial GIT for chains.
 
     Args:
         layers: of the leaked model; all but the last are convolutions.
-        features: how updates are laid out.
+        features: layout of the features.
         target: shape of the output.
         channels: of the estimate of each layer's input.
         projected: channels of each gradient's projected map.
@@ -113,7 +113,7 @@ class GitSpatialNetwork(nn.Module):
         self._head = layers[-1].map_shape
         self._shape = (target.images, *target.image)
         self.dropout = nn.Dropout(dropout)
-        # Without a bias the last layer's input is estimated from its weight gradient.
+        # Without a bias, the last layer's input is estimated from its weight gradient.
         self.bootstrap = None if self._solved else nn.Linear(self._widths[-1], math.prod(self._head))
         incoming = [*channels[1:-1], self._head[0]]
         self.steps = nn.ModuleList(

@@ -1,9 +1,9 @@
-"""Weights of a leaked chain from pairs of inputs and gradients, layer by layer from the last, by least squares.
+"""Identification of the weights of a leaked chain from pairs, layer by layer from the last, by least squares.
 
 For one image, ``dL/db_L = p - y`` gives the probabilities ``p`` and ``a_{L-1}`` exactly (Chen & Liu 2025, arXiv
-2505.20026, section 4), hence logits for many known inputs of the last layer: a linear system for ``W_L``. With it
-``d_{L-1} = (W_L^T d_L) * s'(a_{L-1})`` is known, Eq. 3 gives ``a_{L-2}``, and where ``s`` can be undone ``a_{L-1}``
-gives the layer's pre-activations: the next linear system. What Exact-GIT learns by descent is solved for here.
+2505.20026, section 4), hence logits for many known inputs of the last layer: a linear system for ``W_L``. With it,
+``d_{L-1} = (W_L^T d_L) * s'(a_{L-1})`` is known, Eq. 3 gives ``a_{L-2}``, and where ``s`` is invertible ``a_{L-1}``
+gives the layer's pre-activations: the next linear system. Exact-GIT learns the same weights by gradient descent.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from fedleak.attacks.tikhonov import tikhonov_solve
 from fedleak.errors import AttackFailedError
 
 DTYPE = torch.float64
-"""The inverses lose digits."""
+"""Double precision, because the inverses lose digits."""
 SILENT = {True: 1e-6, False: 1e-3}
-"""Activations below this share of their root mean square are taken for zero: a ReLU's derivative jumps there. By
+"""ReLU outputs below this fraction of their root mean square count as zero, where the derivative jumps. The key says
 whether they are the last layer's input, which is known exactly."""
 CHUNK = 64
-"""Updates that are worked on at a time."""
+"""Updates processed at a time."""
 RIDGE = 1e-9
-"""Guard of the least squares, relative to the mean eigenvalue."""
+"""Tikhonov term of the least squares, relative to the mean eigenvalue."""
 
 
 class BackwardRecursion:
-    """From the last layer's gradient back to the input of the second layer.
+    """Recursion from the last layer's gradient back to the input of the second layer.
 
     Args:
-        chain: layers of the leaked model; weights do not matter.
-        guard: weight of Tikhonov's term in the inverses.
+        chain: layers of the leaked model; their weights are not used.
+        guard: weight of the Tikhonov term in the inverses.
         final_guard: the same in the inverse that gives the second layer's input.
     """
 
     def __init__(self, chain: tuple[ChainLayer, ...], *, guard: float, final_guard: float) -> None:
         last = chain[-1]
         if len(chain) < 2 or not (isinstance(last.module, nn.Linear) and last.bias):
-            raise AttackFailedError("git_identified needs two layers or more, the last of them linear with a bias")
+            raise AttackFailedError("git_identified needs at least two layers, and a linear last layer with a bias")
         self.chain, self._guard, self._final_guard = chain, guard, final_guard
 
     def start(self, update: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """``d`` and input of the last layer, ``(n, classes)`` and ``(n, width)``."""
+        """``d`` and the input of the last layer, ``(n, classes)`` and ``(n, width)``."""
         d = update[f"{self.chain[-1].name}.bias"].to(DTYPE)
         return d, self._input(len(self.chain) - 1, update, d)
 
     def step(
         self, index: int, update: Mapping[str, Tensor], weight: Tensor, d: Tensor, a: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """From ``d`` and input ``a`` of layer ``index``, whose weight is given, to those of the layer before it."""
+        """``d`` and input of the previous layer, from ``d``, input ``a`` and weight of layer ``index``."""
         layer, before = self.chain[index], self.chain[index - 1]
         back = pull_back(layer.module, weight, d, layer.input_shape).reshape(a.shape)
         earlier = (back * before.activation.derivative(a)).reshape(-1, *before.output_shape)
@@ -69,7 +69,7 @@ class BackwardRecursion:
         return torch.where(a > threshold.reshape(-1, *[1] * (a.ndim - 1)), a, torch.zeros_like(a))
 
     def __call__(self, update: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Tensor:
-        """Tensors ``(n, *shape)`` -> input of the second layer, as the weights of the later layers give it."""
+        """Tensors ``(n, *shape)`` -> input of the second layer, given the weights of the later layers."""
         return torch.cat([self._walked(part, weights) for part in _parts(update)])
 
     def _walked(self, update: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Tensor:
@@ -80,12 +80,13 @@ class BackwardRecursion:
 
 
 def identify(walk: BackwardRecursion, update: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of all layers but the first two, by name, float64.
+    """Weights of all layers except the first two, by name, float64.
 
-    The last layer's is known but for a vector that all its rows share, which no gradient depends on: they sum to zero.
+    The last layer's weight is known up to a vector common to all rows, on which no gradient depends; its rows are
+    returned with sum zero.
 
     Args:
-        update: tensors ``(n, *shape)`` of many images, one in each update; gradients, not weight deltas.
+        update: tensors ``(n, *shape)`` of many single-image updates; gradients, not weight deltas.
     """
     chain = walk.chain
     starts = [walk.start(part) for part in _parts(update)]
@@ -106,14 +107,14 @@ def identify(walk: BackwardRecursion, update: Mapping[str, Tensor]) -> dict[str,
 
 
 def _output_weight(d: Tensor, a: Tensor) -> Tensor:
-    """From ``d = p - y`` ``(n, classes)`` and inputs ``(n, width)`` to the weight, up to what all rows share."""
+    """Last weight up to a vector common to all rows, from ``d = p - y`` ``(n, classes)`` and inputs ``(n, width)``."""
     label = F.one_hot(d.abs().argmax(dim=1), d.shape[1]).to(d.dtype)
     logits = (d + label).clamp_min(torch.finfo(torch.float32).tiny).log()
     return _least_squares(a, logits - logits.mean(dim=1, keepdim=True))
 
 
 def _weight(layer: ChainLayer, a: Tensor, outputs: Tensor) -> Tensor:
-    """From inputs and activated outputs of a layer to its weight."""
+    """A layer's weight from its inputs and activated outputs."""
     z = layer.activation.inverse(outputs)
     if isinstance(layer.module, nn.Linear):
         patches, targets = a.flatten(1), z.flatten(1)

@@ -1,4 +1,4 @@
-"""Learning to Invert."""
+"""LTI, Learning to Invert: one MLP from the update to the images."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from fedleak.attacks.layers.graph import LayerGraph
 class Lti(GenerativeAttack):
     """Learning to Invert: one MLP from the flattened update to the images (Wu et al. 2023, UAI).
 
-    Three hidden layers with ReLU and a sigmoid output, as in the paper; the inputs are standardised like GIT's, so
-    that the two differ in architecture only.
+    Three hidden layers with ReLU and a sigmoid output, as in the paper. The inputs are standardised as in GIT, so the
+    two attacks differ only in architecture.
     """
 
     kind: Literal["lti"] = "lti"
     hidden: int | None = Field(default=None, ge=1)
-    """Width of the hidden layers (3,000 in the paper); chosen to come near ``parameters`` unless given."""
+    """Width of the hidden layers (3,000 in the paper); default: chosen to match ``parameters``."""
 
     def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:
-        """The structure of the leaked model is ignored."""
+        """The MLP; the structure of the leaked model is not used."""
         width = features.size
         hidden = self.hidden or integer_root(2, width + target.values, self.parameters)
         return _LtiNetwork(width, hidden, target, self.dropout)

@@ -1,8 +1,9 @@
-"""Ridge regression within groups of pairs, with its leave-one-out error in closed form.
+"""Ridge regression within groups of pairs, with the leave-one-out error in closed form.
 
 Kernel ridge regression (Saunders, Gammerman & Vovk 1998) with a free intercept for each group and the kernel
 ``k(i, j) = (sharing + [same group]) <f_i, f_j>`` on features centred within the groups. The leave-one-out residual of
-a linear smoother ``H`` is ``r_i / (1 - H_ii)`` (Allen 1974, PRESS), so no pair is held out to choose the settings.
+a linear smoother ``H`` is ``r_i / (1 - H_ii)`` (Allen 1974, PRESS), so no pairs have to be held out to choose the
+settings.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from fedleak.errors import AttackFailedError
 from fedleak.progress import Progress
 
 NEIGHBOURS = (1.0, 10.0)
-"""With sharing, these multiples of the best regularisation without it are tried."""
+"""With sharing, these multiples of the best regularisation without sharing are tried."""
 ROWS = 512
-"""Rows that are worked on at a time."""
+"""Rows processed at a time."""
 FEW = 16
-"""Rows that stay in the cache when they are widened for one product."""
+"""Rows converted to float32 at a time for one product; few enough to stay in the CPU cache."""
 SMALLEST = 1e-3
-"""Features whose deviation is below this share of the median one carry nothing."""
+"""Lower bound of a feature's standard deviation, as a fraction of the median."""
 EPSILON = 1e-12
 
 
@@ -37,7 +38,7 @@ class Grouped:
         features: centred and scaled ``(P, F)``, float16.
         groups: ``(P,)``.
         scales: factor of each centred feature, ``(F,)``.
-        centres, means: what was taken off features ``(G, F)`` and targets ``(G, O)``: the mean of the group, or of all
+        centres, means: subtracted from features ``(G, F)`` and targets ``(G, O)``: the mean of the group, or of all
             pairs for a group with fewer than two.
     """
 
@@ -49,14 +50,14 @@ class Grouped:
 
     @classmethod
     def of(cls, features: Tensor, targets: Tensor, groups: Tensor, weights: Tensor, *, count: int) -> Grouped:
-        """Centre within groups, and scale every feature to its weight in standard deviations about the centres.
+        """Centre features within groups, and scale each so that its standard deviation equals its weight.
 
         Args:
-            features: float16 ``(P, F)``, overwritten: there may be room for them once only.
+            features: float16 ``(P, F)``, overwritten, because memory may not allow a second copy.
             targets: ``(P, O)``.
             groups: ``(P,)``.
             weights: ``(F,)``.
-            count: number of groups, those without pairs too.
+            count: number of groups, including those without pairs.
         """
         centres, means = group_means(features, groups, count), group_means(targets, groups, count)
         squares = torch.zeros_like(weights)
@@ -71,14 +72,14 @@ class Grouped:
         return cls(features, groups, scales, centres, means)
 
     def members(self) -> Iterator[Tensor]:
-        """Numbers of the pairs of each group that has any."""
+        """Indices of the pairs of each non-empty group."""
         for group in torch.bincount(self.groups).nonzero()[:, 0]:
             yield (self.groups == group).nonzero()[:, 0]
 
     def predict(self, solution: Solution, features: Tensor, group: int) -> Tensor:
-        """Target of one input ``(F,)`` of ``group``: ``(O,)``; the mean of all for a group without pairs."""
+        """Predicted target ``(O,)`` of one input ``(F,)`` of ``group``; the mean of all for a group without pairs."""
         rows = (self.groups == group).nonzero()[:, 0]
-        if not len(rows):  # what groups have in common was fitted about their own centres, far from this input
+        if not len(rows):  # the shared part was fitted around the centres of other groups, far from this input
             return self.means[group]
         centred = (features - self.centres[group]) * self.scales
         similarity = torch.cat([self.features[few].to(centred.dtype) @ centred for few in torch.split(rows, FEW)])
@@ -90,11 +91,11 @@ class Grouped:
 
 @dataclass(frozen=True)
 class Solution:
-    """What was solved for.
+    """A solution of the ridge regression.
 
     Attributes:
         coefficients: of the pairs, ``(P, O)``.
-        pooled: features times coefficients over all pairs, ``(F, O)``, for what groups share; empty where nothing.
+        pooled: features times coefficients over all pairs, ``(F, O)``, shared by all groups; empty without sharing.
         regularisation: in units of the kernel's mean diagonal.
         sharing: similarity of different groups.
     """
@@ -107,7 +108,7 @@ class Solution:
 
 @dataclass(frozen=True)
 class ScoredSolution:
-    """A solution, what all other pairs predict for each pair ``(P, O)``, and the mean squared error of that."""
+    """A solution with its leave-one-out predictions ``(P, O)`` and their mean squared error."""
 
     solution: Solution
     leave_one_out: Tensor
@@ -115,7 +116,7 @@ class ScoredSolution:
 
 
 def group_means(values: Tensor, groups: Tensor, count: int) -> Tensor:
-    """Mean of ``(P, D)`` over each of ``count`` groups, ``(count, D)``; over all for a group with fewer than two."""
+    """Mean of ``(P, D)`` over each of ``count`` groups, ``(count, D)``; the overall mean for groups below two."""
     sums = torch.zeros(count, values.shape[1], device=values.device)
     for part in _parts(len(values)):
         sums.index_add_(0, groups[part], values[part].to(sums.dtype))
@@ -141,7 +142,7 @@ def solve(
     Args:
         targets: ``(P, O)``.
         regularisation: candidates, in units of the mean of the kernel's diagonal.
-        sharing: candidates; others than 0 are tried near the best regularisation without sharing.
+        sharing: candidates; nonzero ones are tried near the best regularisation without sharing.
 
     Raises:
         AttackFailedError: if no candidate has a finite error.
@@ -166,7 +167,7 @@ def solve(
         best = _better(best, Solution(coefficients, nothing, apart * factor, similarity), left_out, targets)
         bar.advance(note=f"leave-one-out mse {best.error:.5f}")
     if not math.isfinite(best.error):
-        raise AttackFailedError("the pairs admit no finite solution; raise the regularisation")
+        raise AttackFailedError("the ridge regression has no finite solution; increase the regularisation")
     if best.solution.sharing > 0:
         return replace(best, solution=replace(best.solution, pooled=_pooled(grouped, best.solution.coefficients)))
     return best
@@ -189,7 +190,7 @@ def _better(best: ScoredSolution, solution: Solution, left_out: Tensor, targets:
 
 @dataclass(frozen=True)
 class _Spectrum:
-    """The kernel of one group, taken apart once for all regularisations."""
+    """Eigendecomposition of one group's kernel, computed once for all regularisations."""
 
     rows: Tensor
     values: Tensor
@@ -211,7 +212,7 @@ class _Spectrum:
 
 
 def _solve_jointly(grouped: Grouped, residual: Tensor, sharing: float, penalty: float) -> tuple[Tensor, Tensor]:
-    """Coefficients and leave-one-out residuals ``(P, O)`` where groups learn from each other."""
+    """Coefficients and leave-one-out residuals ``(P, O)`` with sharing between groups."""
     kernel = residual.new_empty(len(residual), len(residual))
     features = grouped.features.to(torch.float32)
     for rows in grouped.members():
@@ -230,12 +231,12 @@ def _solve_jointly(grouped: Grouped, residual: Tensor, sharing: float, penalty: 
 
 
 def _centred(features: Tensor) -> Tensor:
-    """Once more about their mean, which float16 has shifted: the intercept must be orthogonal to the kernel."""
+    """Features centred again, because float16 rounding shifts the mean and the intercept must be orthogonal."""
     return features - features.mean(dim=0) if len(features) > 1 else features
 
 
 def _left_out(coefficients: Tensor, inverse_diagonal: Tensor, penalty: float, sizes: Tensor) -> Tensor:
-    """``r_i / (1 - H_ii)``: the smoother is that of the kernel plus, where the group has one, the group's own mean."""
+    """``r_i / (1 - H_ii)``, where the smoother ``H`` includes the kernel and, if the group has one, its own mean."""
     means = torch.where(sizes > 1, 1 / sizes, 0.0)
     influence = (penalty * inverse_diagonal - means).clamp_min(torch.finfo(sizes.dtype).eps)
     return penalty * coefficients / influence[:, None]
@@ -243,13 +244,13 @@ def _left_out(coefficients: Tensor, inverse_diagonal: Tensor, penalty: float, si
 
 @dataclass(frozen=True)
 class LinearMap:
-    """``(n, F)`` -> ``(n, O)``: ``features @ weights + intercept``."""
+    """Linear map ``features @ weights + intercept``: ``(n, F)`` -> ``(n, O)``."""
 
     weights: Tensor
     intercept: Tensor
 
     def __call__(self, features: Tensor) -> Tensor:
-        """In the precision of the map."""
+        """Apply the map in the precision of its weights."""
         result: Tensor = features.to(self.weights.dtype) @ self.weights + self.intercept
         return result
 
@@ -258,7 +259,7 @@ def solve_map(features: Tensor, targets: Tensor, *, regularisation: Sequence[flo
     """Ridge regression of targets ``(P, O)`` on features ``(P, F)``, and its mean squared leave-one-out error.
 
     Args:
-        regularisation: candidates, in units of the mean of the features' second moments; the best is taken.
+        regularisation: candidates, in units of the mean eigenvalue of the centred features' scatter matrix.
 
     Raises:
         AttackFailedError: if no candidate has a finite error.
@@ -276,5 +277,5 @@ def solve_map(features: Tensor, targets: Tensor, *, regularisation: Sequence[flo
         if error < best:
             best, weights = error, solution
     if not math.isfinite(best):
-        raise AttackFailedError("the pairs admit no finite map to the image")
+        raise AttackFailedError("the pairs give no finite linear map to the image")
     return LinearMap(weights.to(torch.float32), (mean - centre @ weights).to(torch.float32)), best

@@ -1,4 +1,4 @@
-"""Spatial GIT through residual blocks and vision transformers: one step back per module of the leaked model's graph."""
+"""Spatial GIT for residual networks and vision transformers: one step per module of the leaked model's graph."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from fedleak.errors import AttackFailedError
 
 Map = tuple[int, int, int]
 PROJECTED = 8
-"""Channels of the map into which a module's gradients are projected."""
+"""Channels of the map onto which a module's gradients are projected."""
 SMALLEST_CODE, LARGEST_CODE = 4, 1024
 LARGEST_FACTOR = 2
-"""Maps that must grow more than this in one step are stretched first: there is little in them to be spread out."""
+"""Maps that must grow by more than this factor in one step are first enlarged by nearest-neighbour interpolation."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class WalkShape:
         steps: modules of the leaked model, from the image to the output.
         maps: point -> ``(C, H, W)`` of the leaked model's tensor there; tokens lie on the grid of their patches.
         channels: point -> channels of the estimate there.
-        code: values to which each layer's gradient is reduced.
+        code: length of the code to which each layer's gradient is reduced.
         depth: residual convolutions per step.
     """
 
@@ -52,10 +52,10 @@ def spatial_walk(
     depth: int,
     dropout: float,
 ) -> SpatialWalk:
-    """The generator whose codes are as wide as ``parameters`` allow.
+    """The generator with the longest codes that ``parameters`` allow.
 
     Raises:
-        AttackFailedError: if a tensor between the modules is no map and no grid of tokens.
+        AttackFailedError: if a tensor between modules is neither a feature map nor a grid of tokens.
     """
     steps = graph.module_steps()
     maps = {step.point: grid_of(graph, graph.points[step.point]) for step in steps}
@@ -77,10 +77,10 @@ def spatial_walk(
 
 
 def grid_of(graph: LayerGraph, point: Point) -> Map:
-    """``(C, H, W)`` of what lies at a point: a map, tokens ``(T, D)`` on the grid of their patches, or a vector.
+    """``(C, H, W)`` of the tensor at a point: a map, tokens ``(T, D)`` on the grid of their patches, or a vector.
 
     Raises:
-        AttackFailedError: for anything else.
+        AttackFailedError: for any other shape.
     """
     shape = point.map_shape
     if len(shape) == 3:
@@ -92,18 +92,18 @@ def grid_of(graph: LayerGraph, point: Point) -> Map:
             rows, columns = layer.output_shape[1:]
             if shape[0] == rows * columns + layer.offset_start:
                 return shape[1], rows, columns
-    raise AttackFailedError(f"git_spatial cannot lay a tensor of shape {shape} out in space; try git_coarse")
+    raise AttackFailedError(f"git_spatial cannot arrange a tensor of shape {shape} as a map; try git_coarse")
 
 
 class SpatialWalk(nn.Module):
-    """The generator.
+    """The generator of Spatial GIT for models with shortcuts.
 
-    Every layer's gradient is reduced to a code; the codes of a module enter its step as in a chain, with a summary of
-    all codes beside those of the module behind. Where the patch embedding's input is solved in closed form, the last
-    step is a correction of it.
+    Every layer's gradient is reduced to a code. The codes of a module enter its step as in a chain, together with the
+    codes of the following module and a summary of all codes. If the patch embedding's input is solved in closed form,
+    the output of the generator is a correction to it.
 
     Args:
-        features: how updates are laid out.
+        features: layout of the features.
         target: shape of the output.
         shape: the parts.
         dropout: on the gradients.
@@ -145,7 +145,7 @@ class SpatialWalk(nn.Module):
         )
 
     def _source(self, number: int) -> tuple[int, int]:
-        """Side at which the estimate enters a step."""
+        """Height and width at which the estimate enters a step."""
         shape = self._shape
         side, behind = shape.maps[shape.steps[number].point], shape.maps[shape.steps[number + 1].point]
         return side[1:] if max(side[1] / behind[1], side[2] / behind[2]) > LARGEST_FACTOR else behind[1:]

@@ -1,4 +1,4 @@
-"""One step of spatial GIT: from the estimate of what a layer gave to that of what it took in."""
+"""One step of spatial GIT: from the estimate of a layer's output to the estimate of its input."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ MIN_CHANNELS = 16
 
 
 def channels_at(lowest: int, growth: float) -> int:
-    """Channels of a map whose side is ``growth`` times the smallest one's, which has ``lowest``: halved with each
-    doubling, a multiple of ``GROUPS``, at least ``MIN_CHANNELS``."""
+    """Channels of a map whose side is ``growth`` times that of the smallest map.
+
+    The smallest map has ``lowest`` channels; they are halved with each doubling of the side, rounded to a multiple of
+    ``GROUPS``, and at least ``MIN_CHANNELS``.
+    """
     wanted = lowest / float(2 ** round(math.log2(max(1.0, growth))))
     return max(MIN_CHANNELS, GROUPS * int(wanted / GROUPS + 0.5))
 
 
 class StepBack(nn.Module):
-    """From the estimate of a convolution's output to that of its input.
+    """Network from the estimate of a convolution's output to the estimate of its input.
 
     Args:
-        gradient, above: features of this layer's gradient and of the one behind it.
+        gradient, above: number of features of this layer's gradient and of the following layer's.
         incoming, outgoing: channels of the two estimates.
-        source, side: shapes ``(C, H, W)`` of the maps that the estimates stand for.
+        source, side: shapes ``(C, H, W)`` of the maps that are estimated.
         projected: channels of the gradient's projected map.
         depth: residual convolutions.
     """
@@ -74,12 +77,12 @@ class StepBack(nn.Module):
 
 
 def _factor(source: tuple[int, ...], side: tuple[int, ...]) -> int:
-    """Whole factor by which a map must grow; what remains is interpolated."""
+    """Integer factor by which a map is enlarged; the rest is interpolated."""
     return max(1, min(side[0] // source[0], side[1] // source[1]))
 
 
 def _zeroed(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
-    """Start as the zero function."""
+    """The layer with weight and bias set to zero."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

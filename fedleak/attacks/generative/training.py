@@ -1,4 +1,4 @@
-"""Training a generator on injected pairs, with early stopping on pairs held out by the adversary itself."""
+"""Training of a generator on injected pairs, with early stopping on held-out pairs of the adversary."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from fedleak.threat import InjectedPairs
 
 
 class TrainingSettings(Settings):
-    """How a generator is trained."""
+    """Settings for training a generator."""
 
     epochs: int = Field(default=60, ge=1)
-    """At most; early stopping may end sooner."""
+    """Maximum number of epochs; early stopping may end sooner."""
     batch_size: int = Field(default=128, ge=1)
-    """Pairs in a step."""
+    """Pairs per step."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Peak of a one-cycle schedule (AdamW)."""
     weight_decay: float = Field(default=1e-4, ge=0)
     held_out: float = Field(default=0.1, gt=0, lt=1)
-    """Share of the pairs kept for early stopping."""
+    """Fraction of the pairs held out for early stopping."""
     patience: int = Field(default=12, ge=1)
     """Epochs without a better held-out loss before stopping."""
 
@@ -71,9 +71,9 @@ def train_generator(
 
     Args:
         network: features ``(n, F)`` -> images ``(n, B, C, H, W)``; trained in place, on its own device.
-        pairs, features: the data and how updates become features.
+        pairs, features: the data and the map from updates to features.
         rows: training and held-out row numbers.
-        generator: of the order of the pairs.
+        generator: for the order of the pairs.
 
     Raises:
         AttackFailedError: if the loss is not finite.
@@ -125,7 +125,7 @@ def train_generator(
 def evaluate(
     network: nn.Module, pairs: InjectedPairs, table: FeatureTable, rows: NDArray[np.int64], batch_size: int
 ) -> float:
-    """Mean squared error on ``rows``, best order within each batch."""
+    """Mean squared error on ``rows`` under the best order within each batch."""
     network.eval()
     device = next(network.parameters()).device
     total = 0.0

@@ -1,8 +1,8 @@
-"""Features under a moving model: every version of it has its own statistics.
+"""Features with separate statistics for every model version.
 
-One step of the server shifts the gradients of all samples together, by many of their standard deviations where a
-network saturates. The adversary knows the version of every update and of every pair, so it standardises each update
-with its own pairs from the same version; where it gathered none, with those of the latest version before.
+One step of the server shifts the gradients of all samples together, by many standard deviations if a network
+saturates. The adversary knows the version of every update and of every pair, so it standardises each update with its
+own pairs of the same version, or if it has none, with those of the latest version before.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from fedleak.threat import InjectedPairs
 
 @dataclass(frozen=True)
 class VersionedFeatures:
-    """Model version -> the map from a flat update to a generator's input.
+    """Maps from a flat update to a generator's input, by model version.
 
     Attributes:
-        by_version: same layout, own statistics; at least one.
+        by_version: model version -> map; same layout, separate statistics; at least one version.
     """
 
     by_version: Mapping[int, GradientFeatures]
 
     def of(self, version: int) -> GradientFeatures:
-        """The map for an update of ``version``: its own, the latest before it, or the earliest of all."""
+        """The map of ``version``, or of the latest version before it, or of the earliest version."""
         known = sorted(self.by_version)
         return self.by_version[max((v for v in known if v <= version), default=known[0])]
 
@@ -43,12 +43,12 @@ class VersionedFeatures:
         return result
 
     def statistics(self) -> dict[int, dict[str, Tensor]]:
-        """What must be kept of each version to rebuild the maps."""
+        """Statistics of each version, from which the maps can be restored."""
         return {version: {"mean": f.mean, "std": f.std} for version, f in self.by_version.items()}
 
 
 def fit_versions(pairs: InjectedPairs, rows: NDArray[np.int64], unfitted: GradientFeatures) -> VersionedFeatures:
-    """Statistics of the training pairs ``rows``, apart for each model version."""
+    """Maps with statistics of the training pairs ``rows``, separate for each model version."""
     versions = pairs.versions(rows)
     return VersionedFeatures(
         {int(version): fit_features(pairs, rows[versions == version], unfitted) for version in np.unique(versions)}

@@ -1,1 +1,1 @@
-"""Optimisation-based inversion: one engine, of which every attack is a configuration."""
+"""Optimisation-based inversion: attacks that are configurations of one engine."""

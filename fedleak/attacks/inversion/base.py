@@ -1,4 +1,4 @@
-"""What every optimisation-based attack shares: its settings, and the way from capabilities to images."""
+"""Base classes of optimisation-based attacks: settings, and the search from capabilities to images."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from fedleak.threat import (
 
 
 class InversionAttack(SideBySideAttack[InversionKnowledge]):
-    """Base of all attacks that search for images whose update matches the shared one."""
+    """Base class of all attacks that optimise images until their update matches the shared one."""
 
     iterations: int = Field(default=4000, ge=1)
     restarts: int = Field(default=1, ge=1)
-    """Trials from independent starts, run together; the lowest matching loss wins."""
+    """Trials from independent starts, run together; the trial with the lowest matching loss is kept."""
     init: Init = "normal"
     """Standard normal or uniform noise in normalised space, or mid-grey; or ``{from: ATTACK}``."""
     distance: Distance = Distance()
@@ -52,22 +52,21 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
     decoder: Decoder = Decoder()
     group: Group = Group()
     box: bool = True
-    """Keep pixels inside their bounds."""
+    """Clip pixels to their valid range."""
     train_mode: bool = False
     """Assume that clients normalise with the statistics of their batch."""
     compile: CompileName = "auto"
-    """Pass the iteration through ``torch.compile``; ``auto``: from 2,000 iterations on, except for networks with
-    wide layers whose gradients need not be written out, which saves more."""
+    """Compile the iteration with ``torch.compile``; ``auto``: from 2,000 iterations on, except for networks with wide
+    layers whose gradients can be kept in factored form, which saves more."""
     local_training: LocalTraining = None
     """For weight deltas, what is known of the local steps: ``known_with_order``, ``known``, ``estimated``, ``unknown``,
-    or a mapping of what is assumed; all but ``unknown`` unroll them."""
+    or a mapping of assumed settings; all but ``unknown`` unroll the local steps."""
     adaptive: bool | Literal["estimated"] = False
-    """Pass trial updates through the client's post-processing, which the adversary must be granted to know, or which is
-    ``estimated`` from each update itself."""
+    """Pass trial updates through the client's post-processing, which is either granted (``post_processing_details``) or
+    ``estimated`` from each update."""
     victims_per_call: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    """Victims of one model version that are attacked side by side. ``auto``: one where a pass of the network is long,
-    else as many as share 512 MiB, at most 16; L-BFGS, stopping on a plateau and what is estimated from each
-    update go one by one."""
+    """Victims of one model version that are attacked in one batch. ``auto``: one if a forward pass is expensive, else
+    as many as fit into 512 MiB, at most 16. Always one with L-BFGS, a plateau, or estimates from each update."""
 
     @model_validator(mode="after")
     def _restarts_that_agree_move_together(self) -> Self:
@@ -86,7 +85,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
         return bool(self.adaptive)
 
     def wanted(self) -> frozenset[type[Capability]]:
-        """Starting images only where ``init`` names an attack; post-processing and statistics only where used."""
+        """Capabilities needed; starting images, post-processing, statistics and training details only if used."""
         chosen: set[type[Capability]] = set()
         if self.starts_from:
             chosen.add(StartingImages)
@@ -102,7 +101,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
 
     @property
     def local_knowledge(self) -> str:
-        """What is known: ``known_with_order``, ``known``, ``estimated``, ``assumed`` or ``unknown``."""
+        """Knowledge of local training: ``known_with_order``, ``known``, ``estimated``, ``assumed`` or ``unknown``."""
         wanted = self.wanted()
         if MiniBatchOrder in wanted:
             return "known_with_order"
@@ -113,10 +112,10 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
         return "estimated" if self.local_training.is_estimated else "assumed"
 
     def problem(self, known: InversionKnowledge) -> Problem:
-        """What is known about one update, as the problem to solve.
+        """The inversion problem of one update.
 
         Raises:
-            AttackFailedError: if it is not enough.
+            AttackFailedError: if too little is known about the update.
         """
         problem = make_problem(known, self._guess)
         if self.adaptive != "estimated":
@@ -129,7 +128,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
         return self.local_training if isinstance(self.local_training, LocalTrainingGuess) else None
 
     def victims_together(self, known: InversionKnowledge) -> int:
-        """How many updates ``reconstruct_several`` takes, judged by one of them."""
+        """How many updates like this one ``reconstruct_several`` accepts in one call."""
         problem = self.problem(known)
         guess = self._guess
         estimates = self.adaptive == "estimated" or (guess is not None and guess.is_estimated)
@@ -143,17 +142,17 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
     def reconstruct_several(
         self, known: Sequence[InversionKnowledge], *, generators: Sequence[torch.Generator]
     ) -> list[Reconstruction | AttackFailedError]:
-        """Victims of one model version and batch size at once; each as ``reconstruct`` finds it, to rounding."""
+        """Attack victims of one model version and batch size together; equal to ``reconstruct`` up to rounding."""
         prepared = [self._prepared(self.problem(one), g) for one, g in zip(known, generators, strict=True)]
         ready = [search for search in prepared if isinstance(search, PreparedSearch)]
         found = iter(self._search(ready) if ready else [])
         return [next(found) if isinstance(search, PreparedSearch) else search for search in prepared]
 
     def invert(self, known: InversionKnowledge, generator: torch.Generator) -> Reconstruction:
-        """Search, and return the best trial's best iterate.
+        """Run the search and return the best iterate of the best trial.
 
         Raises:
-            AttackFailedError: if the update cannot be matched, or no trial ever had a finite loss.
+            AttackFailedError: if the update cannot be matched, or no trial had a finite loss.
         """
         (answer,) = self.reconstruct_several([known], generators=[generator])
         if isinstance(answer, AttackFailedError):
@@ -168,7 +167,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
             return error
 
     def _search(self, ready: Sequence[PreparedSearch]) -> list[Reconstruction | AttackFailedError]:
-        """The trials of one victim lie next to each other."""
+        """Search for all victims together; the trials of one victim are consecutive."""
         outcome = self._engine(ready[0].problem).run(
             stack_trials([search.start for search in ready]),
             side_by_side([search.tensors for search in ready]),
@@ -202,7 +201,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
         return engine_for(settings)
 
     def _start(self, problem: Problem, tensors: SearchTensors, generator: torch.Generator) -> Tensors:
-        """Where all trials start, ``(T, B, ...)``."""
+        """Initial variables of all trials, ``(T, B, ...)``."""
         architecture = problem.known.architecture
         shape = (self.restarts, problem.samples, *self.decoder.code_shape(architecture.input_shape))
         if isinstance(self.init, StartFrom):
@@ -218,7 +217,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
         return variables
 
     def _regroup(self, problem: Problem) -> Regroup:
-        """Keeps the consensus of each victim's restarts; a registered one is refreshed now and then."""
+        """A function that updates the consensus of each victim's restarts, a registered one every ``refresh`` steps."""
         group, shape, restarts = self.group, problem.known.architecture.input_shape, self.restarts
 
         def regroup(variables: Tensors, tensors: SearchTensors, iteration: int) -> SearchTensors:
@@ -236,7 +235,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
 
 
 class LabelledInversion(InversionAttack):
-    """Base of attacks that take the labels from the scenario's label inference."""
+    """Base class of attacks that use the labels of the scenario's label inference."""
 
     def reconstruct(self, known: LabelledKnowledge, *, generator: torch.Generator) -> Reconstruction:
         """Images of one update, image ``i`` of class ``labels[i]``."""
@@ -244,7 +243,7 @@ class LabelledInversion(InversionAttack):
 
 
 class PreparedSearch(NamedTuple):
-    """Everything that the search for one victim's images starts with."""
+    """Inputs of the search for one victim's images."""
 
     problem: Problem
     tensors: SearchTensors

@@ -1,4 +1,4 @@
-"""``torch.compile`` where it works, eager execution where it does not."""
+"""``torch.compile`` with a fallback to eager execution."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ R = TypeVar("R")
 
 
 class Compiled(Generic[P, R]):
-    """A function that is compiled for every new shape; if that fails once it says so and stays eager.
+    """A function that is compiled for every new shape; if compilation fails, it warns and stays eager.
 
     Args:
-        function: pure, on tensors and nests of them.
-        device: where it will run. On a CPU the kernels are called from C++, too: between small ones Python takes longer
-            than they do.
+        function: pure, on tensors and nested structures of them.
+        device: where it will run. On a CPU the kernels are also called from C++, because Python overhead exceeds the
+            run time of small kernels.
     """
 
     def __init__(self, function: Callable[P, R], device: torch.device) -> None:
@@ -27,7 +27,7 @@ class Compiled(Generic[P, R]):
         self._compiled: Callable[P, R] | None = torch.compile(function, dynamic=False, options=options)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """The same as the function itself."""
+        """Call the function, compiled if possible."""
         if self._compiled is None:
             return self._eager(*args, **kwargs)
         try:
@@ -42,6 +42,6 @@ class Compiled(Generic[P, R]):
 
 
 def _comes_from_compiling(error: Exception) -> bool:
-    from torch._dynamo.exc import TorchDynamoException  # slow to import; whoever compiles has it already
+    from torch._dynamo.exc import TorchDynamoException  # slow; already imported after compiling
 
     return isinstance(error, TorchDynamoException)

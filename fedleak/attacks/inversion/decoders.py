@@ -1,4 +1,4 @@
-"""From the optimised variables to images."""
+"""Decoders from the optimised variables to images."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from fedleak.examples import InputShape
 
 
 class Decoding(Protocol):
-    """What turns the variables of a search into images: pixels, a smaller image, a generator network."""
+    """Interface of decoders: maps the variables of a search (pixels, a smaller image, latent vectors) to images."""
 
     def images(self, variables: Mapping[str, Tensor], shape: InputShape) -> Tensor:
-        """Variables of one trial -> images ``(B, C, H, W)`` of ``shape``, normalised as the leaked model takes them."""
+        """Variables of one trial -> images ``(B, C, H, W)`` of ``shape``, normalised for the leaked model."""
         ...
 
 
 class Decoder(Settings):
-    """Pixels themselves (``identity``), or a smaller image that is enlarged (``upsample``).
+    """Decoder of the search variables: pixels (``identity``), or a smaller image that is enlarged (``upsample``).
 
-    Fewer variables regularise the problem; ROG (Yue et al. 2023, arXiv 2306.00127) takes a quarter of the resolution.
+    Fewer variables regularise the problem; ROG (Yue et al. 2023, arXiv 2306.00127) uses a quarter of the resolution.
     """
 
     kind: Literal["identity", "upsample"] = "identity"
@@ -47,11 +47,11 @@ class Decoder(Settings):
         return F.interpolate(code, size=shape[1:], mode=self.mode, align_corners=corners)
 
     def images(self, variables: Mapping[str, Tensor], shape: InputShape) -> Tensor:
-        """Variables of one trial, ``code`` among them -> images ``(B, C, H, W)``."""
+        """Variables of one trial, including ``code`` -> images ``(B, C, H, W)``."""
         return self(variables["code"], shape)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Variables whose images come near to ``images`` ``(B, C, H, W)``: the mean over each block of pixels."""
+        """Variables that approximate ``images`` ``(B, C, H, W)``: the mean over each block of pixels."""
         if self.kind == "identity":
             return images
         _, height, width = self.code_shape((images.shape[1], images.shape[2], images.shape[3]))

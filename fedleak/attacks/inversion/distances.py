@@ -1,4 +1,4 @@
-"""How far a trial update is from the shared one: pure functions on lists of tensors, one tensor per parameter."""
+"""Distances between a trial update and the shared one: pure functions on lists of tensors, one per parameter."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def l2_per_layer(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Seq
 
 
 def _inner(first: Part, second: Tensor) -> Tensor:
-    """Sum of products, without storing them: updates of millions of values are bound by memory."""
+    """Inner product without storing the products, because large updates are memory-bound."""
     if isinstance(first, Factors):
         return first.inner(second)
     return torch.dot(first.flatten(), second.flatten())
@@ -45,7 +45,7 @@ def _squared_norm(value: Part) -> Tensor:
 
 
 def cosine_similarity(trial: Sequence[Part], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """Of all tensors laid end to end, each weighted in the inner product."""
+    """Cosine similarity of the concatenated tensors, with one weight per tensor in the inner products."""
     triples = list(zip(trial, target, weights, strict=True))
     inner = torch.stack([w * _inner(a, b) for a, b, w in triples]).sum()
     own = torch.stack([w * _squared_norm(a) for a, _, w in triples]).sum()
@@ -59,13 +59,13 @@ def cosine(trial: Sequence[Part], target: Sequence[Tensor], weights: Sequence[fl
 
 
 def cosine_per_layer(trial: Sequence[Part], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """The weighted mean over layers of each layer's own cosine distance."""
+    """The weighted mean of the cosine distances of the single layers."""
     terms = [w * cosine([a], [b], [1.0]) for a, b, w in zip(trial, target, weights, strict=True)]
     return torch.stack(terms).sum() / sum(weights)
 
 
 def angular(trial: Sequence[Part], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """``arccos(cos) / pi``, the angle between the two as a share of a half turn."""
+    """``arccos(cos) / pi``, the angle between the two as a fraction of 180 degrees."""
     limit = 1 - 1e-6  # the derivative of arccos has a pole at one
     return torch.arccos(cosine_similarity(trial, target, weights).clamp(-limit, limit)) / math.pi
 
@@ -73,7 +73,7 @@ def angular(trial: Sequence[Part], target: Sequence[Tensor], weights: Sequence[f
 def gaussian_kernel(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """``sum_l w_l (1 - exp(-||g'_l - g_l||^2 / (n_l var(g_l))))`` (SAPAG, Wang et al. 2020, arXiv 2009.06228).
 
-    The width is the variance of the layer's shared gradient per coordinate, our reading of the paper.
+    The width is the variance of the layer's shared gradient per coordinate; this is our reading of the paper.
     """
     terms = []
     for a, b, w in zip(trial, target, weights, strict=True):
@@ -87,8 +87,8 @@ SCALE_FREE: Mapping[DistanceName, Callable[[Sequence[Part], Sequence[Tensor], Se
     "cosine_per_layer": cosine_per_layer,
     "angular": angular,
 }
-"""Distances that do not mind an unknown positive factor, such as a local learning rate. They need no more of a trial
-gradient than inner products, so it may come in factors."""
+"""Distances that are invariant to a positive factor, such as an unknown local learning rate. They only need inner
+products of the trial gradient, so the gradient may be in factored form."""
 SCALED: Mapping[DistanceName, Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[float]], Tensor]] = {
     "squared_l2": squared_l2,
     "l2_per_layer": l2_per_layer,
@@ -97,33 +97,33 @@ SCALED: Mapping[DistanceName, Callable[[Sequence[Tensor], Sequence[Tensor], Sequ
 
 
 class Distance(Settings):
-    """Which distance, and which part of the update it looks at."""
+    """Distance between updates, and the part of the update that is compared."""
 
     kind: DistanceName = "cosine"
     scale: float = Field(default=1.0, gt=0)
     layer_weights: Literal["equal", "linear", "inverse"] = "equal"
-    """Equal; or growing with depth (1 .. L, mean one); or falling with it."""
+    """Equal weights; growing with depth (1 .. L, mean one); or falling with depth."""
     layers: tuple[str, ...] = ()
-    """Match only parameters whose name, or that of a module around them, fits one of these patterns, such as
-    ``inception3a`` for a block, ``*.conv1`` or ``0.weight``; all unless given."""
+    """Match only parameters whose name, or the name of an enclosing module, fits one of these patterns, such as
+    ``inception3a`` for a block, ``*.conv1`` or ``0.weight``; empty: all parameters."""
     top_share: float = Field(default=1.0, gt=0, le=1)
-    """Match only this share of each tensor's coordinates: the largest of the shared update in magnitude."""
+    """Match only this fraction of each tensor's coordinates: those with the largest magnitude in the shared update."""
 
     @property
     def is_scale_free(self) -> bool:
-        """Whether a positive factor on the update changes nothing."""
+        """Whether the distance is invariant to a positive factor on the update."""
         return self.kind in SCALE_FREE
 
     def selected(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The parameters that take part.
+        """The parameters that are compared.
 
         Raises:
-            AttackFailedError: if none does.
+            AttackFailedError: if there are none.
         """
         patterns = [pattern for layer in self.layers for pattern in (layer, f"{layer}.*")]
         chosen = tuple(n for n in names if not patterns or any(fnmatchcase(n, pattern) for pattern in patterns))
         if not chosen:
-            raise AttackFailedError(f"no parameter fits {', '.join(self.layers)}; there are {', '.join(names)}")
+            raise AttackFailedError(f"no parameter matches {', '.join(self.layers)}; parameters: {', '.join(names)}")
         return chosen
 
     def weights(self, count: int) -> tuple[float, ...]:
@@ -134,7 +134,7 @@ class Distance(Settings):
         return tuple(ramp if self.layer_weights == "linear" else reversed(ramp))
 
     def mask(self, target: Tensor) -> Tensor:
-        """One where a coordinate of ``target`` is among the largest, else zero."""
+        """1 where a coordinate of ``target`` is among the largest, else 0."""
         if self.top_share == 1:
             return torch.ones_like(target)
         kept = max(1, round(self.top_share * target.numel()))
@@ -142,7 +142,7 @@ class Distance(Settings):
         return torch.zeros_like(target).flatten().index_fill(0, largest, 1.0).reshape(target.shape)
 
     def __call__(self, trial: Mapping[str, Part], target: Mapping[str, Tensor], mask: Mapping[str, Tensor]) -> Tensor:
-        """Scalar distance between two updates, of which ``mask`` (may be empty) hides coordinates."""
+        """Scalar distance between two updates after multiplication with ``mask`` (which may be empty)."""
         names = self.selected(list(target))
         weights = self.weights(len(names))
         if mask:

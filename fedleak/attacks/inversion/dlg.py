@@ -1,4 +1,4 @@
-"""Deep Leakage from Gradients."""
+"""DLG, Deep Leakage from Gradients."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from fedleak.attacks.inversion.knowledge import InversionKnowledge
 from fedleak.attacks.inversion.optimisers import Optimiser
 
 LBFGS = Optimiser(kind="lbfgs", learning_rate=1.0, schedule="constant", inner_steps=20, line_search=True)
-"""Steps of 20 iterations at rate 1, as in the code of Zhu et al. 2019, which takes them without a line search and
-diverges on about one image in four; ``line_search: false`` gives the original."""
+"""Steps of 20 iterations at rate 1, as in the code of Zhu et al. 2019. Their code uses no line search and diverges on
+about one image in four; ``line_search: false`` gives the original."""
 
 
 class Dlg(InversionAttack):
     """Deep Leakage from Gradients: images and labels together, by L-BFGS (Zhu et al. 2019, arXiv 1906.08935).
 
-    Squared distance (Eq. 4). Labels are optimised together with the images, as the softmax of free logits; no prior,
-    no bounds. The constants of normalisation serve only to turn the result back into pixels.
+    Squared distance (Eq. 4). Labels are optimised together with the images, as the softmax of free logits; no priors
+    and no pixel bounds. The normalisation constants are used only to convert the result to pixels.
     """
 
     kind: Literal["dlg"] = "dlg"

@@ -1,4 +1,4 @@
-"""The one loop behind every optimisation-based attack."""
+"""The optimisation loop of all optimisation-based attacks."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from fedleak.attacks.inversion.outcome import Inversion
 from fedleak.tensors import Tensors
 
 CHECK_EVERY = 50
-"""Iterations between two looks at the losses; looking waits for the device."""
+"""Iterations between checks of the losses, because a check synchronises with the device."""
 PROGRESS = 0.999
-"""A loss that has fallen below this share of its last mark has made progress."""
+"""A loss below this fraction of its last mark counts as progress."""
 
 
 class Best(NamedTuple):
-    """The iterate with the lowest matching loss so far, of each trial on its own."""
+    """The iterate with the lowest matching loss so far, separately for each trial."""
 
     variables: Tensors
     loss: Tensor
@@ -43,12 +43,12 @@ Regroup = Callable[[Tensors, SearchTensors, int], SearchTensors]
 
 
 class Engine:
-    """An objective and an optimiser, made ready once and used for any number of victims.
+    """An objective and an optimiser, prepared once and used for any number of victims.
 
     Args:
-        objective: what to minimise.
-        optimiser: how.
-        compiled: pass the whole iteration through ``torch.compile``.
+        objective: to minimise.
+        optimiser: settings of the optimiser.
+        compiled: compile the whole iteration with ``torch.compile``.
     """
 
     def __init__(self, objective: Objective, optimiser: Optimiser, *, compiled: bool) -> None:
@@ -70,11 +70,11 @@ class Engine:
         generators: Sequence[torch.Generator],
         regroup: Regroup | None = None,
     ) -> Inversion:
-        """Minimise from ``variables`` ``(T, ...)``, which stay as they are.
+        """Minimise from ``variables`` ``(T, ...)``, which are not modified.
 
         Args:
-            generators: of Langevin noise, one for each victim, who has an equal share of the trials.
-            regroup: brings the groups' consensus up to date, before every iteration.
+            generators: for Langevin noise, one per victim; all victims have the same number of trials.
+            regroup: updates the groups' consensus before every iteration.
         """
         trials, images = variables["code"].shape[:2]
         if self.optimiser.kind == "lbfgs":
@@ -113,7 +113,7 @@ class Engine:
     def _adam_iteration(
         self, variables: Tensors, moments: Moments, best: Best, tensors: SearchTensors, rates: Tensor, noise: Tensors
     ) -> tuple[Tensors, Moments, Best, Tensor]:
-        """Evaluate, remember the iterate if it is the best, step, and go back into the box."""
+        """One iteration: evaluate, keep the iterate if it is the best, take a step, and clip to the box."""
         gradient, _, matching = self.objective.value_and_gradient(variables, tensors)
         best = _better(best, variables, matching)
         if self.optimiser.gradient_blend:
@@ -125,7 +125,7 @@ class Engine:
         return _into_box(moved, tensors.model.box), moments, best, matching
 
     def _blended(self, variables: Tensors, gradient: Tensors, tensors: SearchTensors) -> Tensors:
-        """Part of the gradient from a point further uphill (Zhao et al. 2022, arXiv 2202.03599, Eq. 9)."""
+        """The gradient blended with the gradient at a point uphill (Zhao et al. 2022, arXiv 2202.03599, Eq. 9)."""
         share, step = self.optimiser.gradient_blend, self.optimiser.gradient_step
         uphill = {n: v + step * gradient[n] / (_norm(gradient[n]) + 1e-12) for n, v in variables.items()}
         further, _, _ = self.objective.value_and_gradient(uphill, tensors)
@@ -140,7 +140,7 @@ class Engine:
         return {"code": self.optimiser.langevin * rate * noise}
 
     def _run_lbfgs(self, variables: Tensors, tensors: SearchTensors, iterations: int) -> Inversion:
-        """Trials one after the other: each has its own history and line search."""
+        """Run the trials one after the other, because each has its own history and line search."""
         count = len(variables["code"])
         trials = [self._one_lbfgs(_trial(variables, i), tensors.of(i), iterations) for i in range(count)]
         best, losses, traces = zip(*((t.variables, t.losses, t.trace) for t in trials), strict=True)
@@ -198,7 +198,7 @@ def _nothing_yet(variables: Tensors) -> Best:
 
 
 def _better(best: Best, variables: Tensors, matching: Tensor) -> Best:
-    """A loss that is not a number is never better."""
+    """Update the best iterates; a NaN loss is never better."""
     improved = matching < best.loss
     kept = {
         name: torch.where(improved.reshape(-1, *[1] * (value.ndim - 1)), value, best.variables[name])
@@ -208,13 +208,13 @@ def _better(best: Best, variables: Tensors, matching: Tensor) -> Best:
 
 
 def _norm(value: Tensor) -> Tensor:
-    """Euclidean norm of each trial, ready to divide by."""
+    """Euclidean norm of each trial, in a shape that broadcasts against ``value``."""
     lengths: Tensor = torch.linalg.vector_norm(value.flatten(1), dim=1)
     return lengths.reshape(-1, *[1] * (value.ndim - 1))
 
 
 def _into_box(variables: Tensors, box: Tensors) -> Tensors:
-    """Pixels inside their bounds; label logits are free."""
+    """Variables with pixels clipped to the box; label logits are unbounded."""
     if not box:
         return variables
     return variables | {"code": torch.minimum(torch.maximum(variables["code"], box["low"]), box["high"])}

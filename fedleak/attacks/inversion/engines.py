@@ -1,4 +1,4 @@
-"""Engines made ready once and shared by the victims of an attack."""
+"""Cache of engines, shared by the victims of an attack."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from fedleak.threat import ModelArchitecture
 
 CompileName = Literal["auto", "always", "never"]
 WORTH_COMPILING = 2000
-"""Iterations from which ``compile: auto`` compiles; a rule by count keeps results reproducible."""
+"""Iterations from which ``compile: auto`` compiles; a fixed count keeps results reproducible."""
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """What an engine is made for; victims for whom it is equal share one engine.
+    """Settings of an engine; victims with equal settings share one engine.
 
     Attributes:
         architecture: of the leaked model.
         distance, priors, decoder, optimiser: settings of the attack.
-        steps, postprocessing: as of the problem.
+        steps, postprocessing: as in the problem.
         train_mode: normalise with the statistics of the batch.
-        compiled: whether to pass the iteration through ``torch.compile``.
-        samples: images of a victim.
+        compiled: whether to compile the iteration with ``torch.compile``.
+        samples: images per victim.
         device: where to compute.
     """
 
@@ -51,7 +51,7 @@ class EngineSettings:
     device: torch.device
 
     def objective(self) -> Objective:
-        """What the engine minimises."""
+        """The objective that the engine minimises."""
         module = replica(self.architecture.build(seed=0), train_mode=self.train_mode).to(self.device)
         return Objective(
             module,
@@ -67,10 +67,10 @@ class EngineSettings:
 
 @lru_cache(maxsize=4)
 def engine_for(settings: EngineSettings) -> Engine:
-    """One engine for all victims of an attack, so that nothing is compiled twice."""
+    """The cached engine for these settings, so that nothing is compiled twice."""
     objective, compiled = settings.objective(), settings.compiled
     wide = objective.wide_layers(settings.samples) if compiled == "auto" else {}
     if wide:
-        reason = f"not writing out the gradients of {len(wide)} wide layers saves more"
+        reason = f"keeping the gradients of {len(wide)} wide layers in factored form saves more"
         warnings.warn(f"inversion runs without compilation: {reason}", RuntimeWarning, stacklevel=2)
     return Engine(objective, settings.optimiser, compiled=compiled == "always" or (compiled == "auto" and not wide))

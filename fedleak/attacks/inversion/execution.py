@@ -1,4 +1,4 @@
-"""How networks are run: small ones on one thread with PyTorch's own convolutions, several victims side by side."""
+"""Execution of networks: small ones on one thread with PyTorch's own convolutions, several victims in one batch."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from fedleak.examples import InputShape
 
 SMALL = 1_500_000
-"""Multiplications of a forward pass over all trial images, up to which calling oneDNN and waking threads costs more
-than the arithmetic: two images on the LeNet of DLG (0.69 million each)."""
+"""Multiplications of a forward pass over all trial images, up to which the overhead of oneDNN and threads exceeds the
+arithmetic: two images on the LeNet of DLG (0.69 million each)."""
 LONG_PASS = 50_000_000
-"""Multiplications per image from which a CPU is busy with one victim; more at once only cost memory. With 35 million
-(a ResNet-18 of width 16) eight side by side take half the time of one by one."""
+"""Multiplications per image from which one victim uses a CPU fully; more victims only cost memory. With 35 million
+(a ResNet-18 of width 16), eight victims in one batch take half the time of one by one."""
 MEMORY = 512 * 2**20
 COPIES = 8
-"""Tensors of the size of the update that are alive at once in a double backpropagation, for each trial."""
+"""Tensors of the size of the update that double backpropagation holds at the same time, per trial."""
 ACTIVATIONS = 64
-"""Bytes of activations and their derivatives for each pixel and channel of a layer, a generous guess."""
+"""Bytes of activations and their derivatives per pixel and channel of a layer; a generous estimate."""
 MOST = 16
 
 
@@ -48,9 +48,9 @@ def multiplications(module: nn.Module, shape: InputShape) -> int:
 
 @contextmanager
 def for_size(size: int, device: torch.device) -> Iterator[None]:
-    """Run the block on one thread and without oneDNN if ``size`` multiplications on a CPU are few.
+    """Run the block on one thread and without oneDNN if it has few multiplications (``size``) and runs on a CPU.
 
-    The rule knows no clock, so that the same attack gives the same bytes again.
+    The rule does not depend on measured time, so that repeated attacks give identical results.
     """
     if size > SMALL or device.type != "cpu":
         yield
@@ -66,7 +66,7 @@ def for_size(size: int, device: torch.device) -> Iterator[None]:
 
 
 def victims_at_once(module: nn.Module, shape: InputShape, *, restarts: int, samples: int) -> int:
-    """Victims that share ``MEMORY``, at most ``MOST``; one where a pass of the network is long.
+    """Number of victims that fit into ``MEMORY``, at most ``MOST``; one if a forward pass on a CPU is expensive.
 
     Args:
         shape: of one image.

@@ -1,9 +1,9 @@
-"""Gradients of wide layers left as the products that they are: they are never written out.
+"""Gradients of wide layers in factored form, without materialising the product.
 
 The gradient of a weight ``(M, K)`` is ``errors @ inputs.T``, with ``L`` columns of each: one for every position of
-every image. Its norm and its inner product with another gradient follow from the factors, which are far smaller where
-``L`` is. Known as the ghost norm in differentially private training (Goodfellow 2015, arXiv 1510.01799; for
-convolutions and with a rule of when it pays Bu et al. 2022, arXiv 2205.10683).
+every image. Its norm and its inner product with another gradient follow from the factors, which are far smaller if
+``L`` is small. Known as the ghost norm in differentially private training (Goodfellow 2015, arXiv 1510.01799; for
+convolutions and with a rule for when it pays off: Bu et al. 2022, arXiv 2205.10683).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fedleak.tasks.classification import CLASSIFICATION
 from fedleak.tensors import Tensors
 
 WIDE = 2**15
-"""Values of a weight from which it is worth the trouble."""
+"""Number of values of a weight from which the factored form is used."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class Factors:
     """The gradient ``errors @ inputs.T`` of one weight.
 
     Attributes:
-        errors: ``(M, L)``, derivatives of the loss for what the layer gives.
-        inputs: ``(K, L)``, what it takes in.
+        errors: ``(M, L)``, derivatives of the loss with respect to the layer's outputs.
+        inputs: ``(K, L)``, the layer's inputs.
     """
 
     errors: Tensor
     inputs: Tensor
 
     def inner(self, other: Tensor) -> Tensor:
-        """Inner product with a gradient ``(M, ...)`` that is written out."""
+        """Inner product with a full gradient ``(M, ...)``."""
         return torch.dot(self.errors.flatten(), (other.flatten(1) @ self.inputs).flatten())
 
     def squared_norm(self) -> Tensor:
@@ -52,11 +52,11 @@ class Factors:
 
 Gradient = dict[str, Tensor | Factors]
 WideLayers = Mapping[str, torch.Size]
-"""Layers by name, with the shape of what they give."""
+"""Layers by name, with their output shapes."""
 
 
 def written_out(part: Tensor | Factors, like: Tensor) -> Tensor:
-    """The gradient in the shape of ``like``."""
+    """The full gradient in the shape of ``like``."""
     return part if isinstance(part, Tensor) else (part.errors @ part.inputs.T).reshape(like.shape)
 
 
@@ -70,14 +70,14 @@ def factored_gradient(
     *,
     task: LearningTask = CLASSIFICATION,
 ) -> Gradient:
-    """Gradient of the mean loss for every weight, those of ``layers`` as factors.
+    """Gradient of the mean loss for every weight, for the weights of ``layers`` as factors.
 
     Args:
-        weights: those whose gradients are wanted.
-        constants: buffers, and all other weights.
+        weights: the weights to differentiate for.
+        constants: buffers and all other weights.
         images: normalised ``(B, C, H, W)``.
         targets: soft targets ``(B, K)``.
-        layers: as from ``wide_layers``, for as many images.
+        layers: as from ``wide_layers``, for the same number of images.
     """
     chosen = {name: size for name, size in layers.items() if f"{name}.weight" in weights}
     plain = {name: weight for name, weight in weights.items() if name.removesuffix(".weight") not in chosen}
@@ -98,10 +98,10 @@ def factored_gradient(
 
 @lru_cache(maxsize=4)
 def wide_layers(module: nn.Module, shape: InputShape, images: int) -> WideLayers:
-    """Layers whose factors are smaller than the gradient and do give it, with the shape of what they give.
+    """Layers whose factors are smaller than the gradient and reproduce it, with their output shapes.
 
-    Whether they give it is tried out on random images, so that a weight that is shared, or used twice, or whose module
-    is bypassed is left out.
+    This is tested on random images, so that a weight that is shared, or used twice, or whose module is bypassed is left
+    out.
 
     Args:
         shape: of an image, ``(C, H, W)``.
@@ -123,7 +123,7 @@ def wide_layers(module: nn.Module, shape: InputShape, images: int) -> WideLayers
 
 
 def _paying(module: nn.Module, batch: Tensor) -> dict[str, torch.Size]:
-    """Wide layers that are called and have fewer values in their factors than in their weight."""
+    """Wide layers that are called and whose factors have fewer values than their weight."""
     sizes: dict[str, torch.Size] = {}
 
     def note(name: str, layer: nn.Module) -> torch.utils.hooks.RemovableHandle:
@@ -150,7 +150,7 @@ def _agree(factored: Tensor | Factors, plain: Tensor) -> bool:
 
 
 def _fits(layer: nn.Module) -> bool:
-    """Whether ``layer`` is one whose inputs can be laid out as columns, and large."""
+    """Whether ``layer`` is large and its inputs can be unfolded into columns."""
     if isinstance(layer, nn.Conv2d):
         plain = layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
         return plain and layer.weight.numel() >= WIDE
@@ -159,10 +159,10 @@ def _fits(layer: nn.Module) -> bool:
 
 @contextmanager
 def _watched(module: nn.Module, shifts: Tensors) -> Iterator[Tensors]:
-    """Add ``shifts`` to what layers give, to differentiate for it; yields what they take in, as columns ``(K, L)``.
+    """Add ``shifts`` to the outputs of layers, to differentiate for them; yields the inputs as columns ``(K, L)``.
 
-    A convolution becomes a product with its columns: the second derivative of torch's own computes a derivative for the
-    weights whether it is wanted or not.
+    A convolution is computed as a product with its columns, because the double backward pass of torch's convolution
+    always computes a derivative for the weights.
     """
     taken: Tensors = {}
 
@@ -176,7 +176,7 @@ def _watched(module: nn.Module, shifts: Tensors) -> Iterator[Tensors]:
         return given if layer.bias is None else given + layer.bias[:, None, None]
 
     def project(name: str, layer: nn.Linear, vectors: Tensor) -> Tensor:
-        taken[name] = vectors.reshape(-1, vectors.shape[-1]).T.clone()  # later layers may write over them
+        taken[name] = vectors.reshape(-1, vectors.shape[-1]).T.clone()  # later layers may overwrite them
         return F.linear(vectors, layer.weight, layer.bias) + shifts[name]
 
     layers = {name: module.get_submodule(name) for name in shifts}
@@ -193,7 +193,7 @@ def _watched(module: nn.Module, shifts: Tensors) -> Iterator[Tensors]:
 
 
 def _rows(layer: nn.Module, errors: Tensor) -> Tensor:
-    """Derivatives for what a layer gives, ``(M, L)``, in the order of its columns."""
+    """Derivatives for a layer's outputs, ``(M, L)``, in the order of its columns."""
     if isinstance(layer, nn.Conv2d):
         return errors.transpose(0, 1).flatten(1)
     return errors.reshape(-1, errors.shape[-1]).T

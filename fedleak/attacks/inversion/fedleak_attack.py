@@ -1,4 +1,4 @@
-"""FedLeak."""
+"""FedLeak: partial gradient matching with gradient regularisation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from fedleak.attacks.inversion.priors import Priors
 class FedLeakAttack(LabelledInversion):
     """FedLeak: partial gradient matching with gradient regularisation (Fan et al. 2025, arXiv 2506.08435).
 
-    From the paper: only a subset of the gradient's elements is matched, and the gradient at the dummy images is
-    penalised, both by approximations. Our readings: the subset is the largest coordinates of each layer's shared
-    gradient, and the penalty mixes in the gradient from a point slightly uphill; share, blend and step are our choices.
+    From the paper: only a subset of the gradient's elements is matched, and the norm of the gradient at the dummy
+    images is penalised, both by approximations. Our readings: the subset is the largest coordinates of each layer's
+    shared gradient, and the penalty blends in the gradient at a point slightly uphill; share, blend and step are our
+    choices.
     """
 
     kind: Literal["fedleak_attack"] = "fedleak_attack"

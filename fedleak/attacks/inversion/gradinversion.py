@@ -1,4 +1,4 @@
-"""GradInversion."""
+"""GradInversion: group consensus, fidelity priors and Langevin noise."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from fedleak.attacks.inversion.settings import Group
 
 
 class GradInversion(LabelledInversion):
-    """GradInversion: several seeds that agree, fidelity priors, Langevin noise (Yin et al. 2021, arXiv 2104.07586).
+    """GradInversion: group consensus, fidelity priors, Langevin noise (Yin et al. 2021, arXiv 2104.07586).
 
     Defaults are the paper's (section 4): L2 per layer times 1e-3, TV 1e-4, L2 1e-6, batch norm 0.1, group 0.01, eight
     seeds, Adam at 0.1 with 50 iterations of warm-up and a cosine schedule, noise of 0.2 learning rates, 20,000
-    iterations. Our readings, where the paper is silent: image priors in the form of DeepInversion's code, to which it
-    refers for them (arXiv 1912.08795); pixels kept in their bounds; the seed of lowest matching loss is the answer;
-    Adam's usual momenta. Statistics are the broadcast running ones (the paper's approximate case); registration is by
-    whole-pixel shifts. The paper's own label rule is the label inference ``min_rule``.
+    iterations. Our readings, where the paper gives no details: image priors as in DeepInversion's code, to which the
+    paper refers (arXiv 1912.08795); pixels clipped to their valid range; the seed with the lowest matching loss is the
+    result; Adam's default momenta. Batch-norm statistics are the broadcast running ones (the paper's approximate case);
+    registration uses whole-pixel shifts. The paper's own label rule is the label inference ``min_rule``.
     """
 
     kind: Literal["gradinversion"] = "gradinversion"

@@ -1,4 +1,4 @@
-"""Improved Deep Leakage from Gradients."""
+"""iDLG, improved Deep Leakage from Gradients."""
 
 from __future__ import annotations
 

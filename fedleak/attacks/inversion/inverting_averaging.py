@@ -15,12 +15,12 @@ from fedleak.attacks.inversion.priors import Priors
 
 
 class InvertingAveraging(InversionAttack):
-    """Inverting Gradients through the client's unrolled local steps, which it knows (Geiping et al. 2020, section 6).
+    """Inverting Gradients through the unrolled local steps of the client (Geiping et al. 2020, section 6).
 
-    arXiv 2003.14053. The settings of local training are granted; the order of images is not: each epoch is taken to run
-    through the same consecutive mini-batches, unless ``local_training.orders`` asks for an average over random ones, or
-    ``local_training: known_with_order`` for the true one; of ``local_training`` nothing else counts. A gradient
-    (``fedsgd``) is matched as it is.
+    arXiv 2003.14053. The attacker knows the settings of local training but not the order of images: each epoch is
+    assumed to use the same consecutive mini-batches, unless ``local_training.orders`` requests an average over random
+    orders or ``local_training: known_with_order`` the true order. Other settings of ``local_training`` are ignored. A
+    gradient (``fedsgd``) is matched directly.
     """
 
     kind: Literal["inverting_averaging"] = "inverting_averaging"

@@ -1,4 +1,4 @@
-"""Inverting Gradients."""
+"""Inverting Gradients: cosine distance with total variation."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fedleak.attacks.inversion.priors import Priors
 class InvertingGradients(LabelledInversion):
     """Inverting Gradients: cosine distance, TV, signed Adam in a box (Geiping et al. 2020, arXiv 2003.14053).
 
-    Defaults are the paper's for CIFAR-10 on an untrained network (4,000 iterations, TV 1e-6); for trained ResNets it
-    takes TV 1e-1 and 24,000 iterations. Weight deltas are matched in direction, unless ``local_training`` is given.
+    Defaults are the paper's for CIFAR-10 on an untrained network (4,000 iterations, TV 1e-6); for trained ResNets the
+    paper uses TV 1e-1 and 24,000 iterations. Weight deltas are matched by direction unless ``local_training`` is set.
     """
 
     kind: Literal["inverting_gradients"] = "inverting_gradients"

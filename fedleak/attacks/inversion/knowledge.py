@@ -1,4 +1,4 @@
-"""What an inversion knows about one update: a bundle of capabilities, which is its threat model."""
+"""Bundles of capabilities that an inversion has for one update; they are its threat model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fedleak.threat import (
 
 @dataclass(frozen=True, kw_only=True)
 class InversionKnowledge(Knowledge):
-    """What every inversion knows, and what some settings ask for beside it."""
+    """Capabilities of every inversion, and optional ones that some settings need."""
 
     update: SharedUpdate
     architecture: ModelArchitecture

@@ -1,4 +1,4 @@
-"""The function that inversion minimises, for many trials side by side."""
+"""The objective that inversion minimises, vectorised over trials."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fedleak.tensors import Tensors
 
 
 class BroadcastTensors(NamedTuple):
-    """What all trials have in common.
+    """Tensors shared by all trials.
 
     Attributes:
         parameters, buffers: of the broadcast model.
@@ -36,14 +36,14 @@ class BroadcastTensors(NamedTuple):
 
 
 class TrialTensors(NamedTuple):
-    """What belongs to each trial, with the trial for a first dimension.
+    """Tensors specific to each trial, with the trial as first dimension.
 
     Attributes:
         target: the shared update, ``(T, *shape)``.
-        mask: of its coordinates, ``(T, *shape)``: zero, or what they are worth; empty without one.
-        labels: ``soft`` targets ``(T, B, K)``; empty where labels are searched for, too.
+        mask: factors of its coordinates, ``(T, *shape)``: zero or a weight; empty without a mask.
+        labels: ``soft`` targets ``(T, B, K)``; empty if labels are optimised too.
         consensus: ``images`` ``(T, B, C, H, W)`` of the group; empty without a group prior.
-        statistics: of the victim's batch at each normalisation layer, ``(T, C)``; empty where unknown.
+        statistics: of the victim's batch at each normalisation layer, ``(T, C)``; empty if unknown.
     """
 
     target: Tensors
@@ -54,13 +54,13 @@ class TrialTensors(NamedTuple):
 
 
 class SearchTensors(NamedTuple):
-    """All tensors of a search but its variables."""
+    """All tensors of a search except its variables."""
 
     model: BroadcastTensors
     trials: TrialTensors
 
     def of(self, trial: int) -> SearchTensors:
-        """Those of one trial alone."""
+        """The tensors of a single trial."""
         some = slice(trial, trial + 1)
         own = ({name: tensor[some] for name, tensor in tensors.items()} for tensors in self.trials)
         return self._replace(trials=TrialTensors(*own))
@@ -71,14 +71,15 @@ class SearchTensors(NamedTuple):
 
 
 def each_trial(variables: Tensors) -> Iterator[Tensors]:
-    """Variables ``(T, ...)`` one trial at a time."""
+    """Iterate over the trials of variables ``(T, ...)``."""
     return ({name: value[i] for name, value in variables.items()} for i in range(len(variables["code"])))
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Distance plus priors of trial variables: ``code`` ``(T, B, ...)``, and ``labels`` ``(T, B, K)`` where
-    they are searched for, too.
+    """Distance plus priors, as a function of the trial variables.
+
+    The variables are ``code`` ``(T, B, ...)`` and, if labels are optimised too, ``labels`` ``(T, B, K)``.
 
     Attributes:
         module: as from ``replica``.
@@ -93,14 +94,14 @@ class Objective:
     priors: Priors
     decoder: Decoding
     postprocessing: tuple[PostProcess, ...] = ()
-    """What trial updates pass through, as the client's own did."""
+    """The client's post-processing, applied to trial updates."""
     factored: bool = True
-    """Leave gradients of wide layers as factors where that can be; it cannot be compiled."""
+    """Keep gradients of wide layers in factored form where possible; this cannot be compiled."""
     task: LearningTask = CLASSIFICATION
-    """What the network is trained for."""
+    """Learning task of the network."""
 
     def value_and_gradient(self, variables: Tensors, tensors: SearchTensors) -> tuple[Tensors, Tensor, Tensor]:
-        """Gradient of the summed objective (trials do not mix); objective and matching loss ``(T,)`` of each trial."""
+        """Gradient of the summed objective (trials are independent), and objective and matching loss ``(T,)``."""
 
         def summed(point: Tensors) -> tuple[Tensor, tuple[Tensor, Tensor]]:
             matching, prior = self.over_trials(point, tensors)
@@ -110,14 +111,14 @@ class Objective:
                 total = total + self.priors.group * group_consistency(images, tensors.trials.consensus["images"])
             return total.sum(), (total, matching)
 
-        self.wide_layers(variables["code"].shape[1])  # found out and remembered here, where nothing is transformed yet
+        self.wide_layers(variables["code"].shape[1])  # determined and cached here, outside of torch.func transforms
         gradient, (total, matching) = grad(summed, has_aux=True)(variables)
         return gradient, total, matching
 
     def over_trials(self, variables: Tensors, tensors: SearchTensors) -> tuple[Tensor, Tensor]:
         """Matching loss and image prior of every trial, ``(T,)`` each."""
         layers = self.wide_layers(variables["code"].shape[1])
-        own = tensors.trials._replace(consensus={})  # of the group, not of a trial
+        own = tensors.trials._replace(consensus={})  # belongs to the group, not to a trial
 
         def one(point: Tensors, trial: TrialTensors) -> tuple[Tensor, Tensor]:
             return self._one(point, trial, tensors.model, layers)
@@ -144,15 +145,15 @@ class Objective:
         return matching, prior
 
     def wide_layers(self, images: int) -> WideLayers:
-        """Layers whose gradients need not be written out for a batch of so many ``images``; none where all must be."""
+        """Layers whose gradients can stay in factored form for a batch of ``images``; empty if this is not possible."""
         whole = self.steps is None and not self.postprocessing and self.distance.top_share == 1
-        usual = self.task == CLASSIFICATION  # the trial that finds such layers is made with its loss
+        usual = self.task == CLASSIFICATION  # the test for such layers uses the classification loss
         if not (self.factored and whole and usual and self.distance.is_scale_free):
             return {}
         return wide_layers(self.module, self.shape, images)
 
     def _gradient(self, layers: WideLayers, model: BroadcastTensors, images: Tensor, soft: Tensor) -> Gradient:
-        """Of the parameters that the distance looks at."""
+        """Gradient of the parameters that the distance compares."""
         names = self.distance.selected(list(model.parameters))
         weights = {name: model.parameters[name] for name in names}
         others = {name: weight for name, weight in model.parameters.items() if name not in weights}

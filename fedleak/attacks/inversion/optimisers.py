@@ -1,4 +1,4 @@
-"""How the variables move: settings, learning-rate schedules, and one step of (signed) Adam on many trials at once."""
+"""Optimiser settings, learning-rate schedules, and one step of Adam on many trials at once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fedleak.tensors import Tensors
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 MILESTONES = (3 / 8, 5 / 8, 7 / 8)
-"""Shares of the run after which the step schedule divides by ten (Geiping et al. 2020, arXiv 2003.14053)."""
+"""Fractions of the run after which the step schedule divides by ten (Geiping et al. 2020, arXiv 2003.14053)."""
 
 
 class Optimiser(Settings):
-    """Which optimiser, how far it steps, and when it stops."""
+    """Optimiser of the search: kind, learning rate and stopping rule."""
 
     kind: Literal["adam", "signed_adam", "lbfgs"] = "signed_adam"
     learning_rate: float = Field(default=0.1, gt=0)
@@ -28,26 +28,26 @@ class Optimiser(Settings):
     langevin: float = Field(default=0.0, ge=0)
     """Gaussian noise added in every iteration, as a multiple of the learning rate."""
     gradient_blend: float = Field(default=0.0, ge=0, le=1)
-    """Share of the gradient that is taken ``gradient_step`` further uphill, a penalty on the gradient's norm."""
+    """Weight of the gradient taken at a point ``gradient_step`` uphill, which penalises the gradient's norm."""
     gradient_step: float = Field(default=0.1, gt=0)
     inner_steps: int = Field(default=20, ge=1)
-    """L-BFGS iterations in each outer one."""
+    """L-BFGS iterations per outer iteration."""
     line_search: bool = False
     """L-BFGS with the strong Wolfe conditions instead of a fixed step."""
     plateau: int = Field(default=0, ge=0)
-    """Stop after so many iterations in which no trial's matching loss fell by 0.1 %; 0: never. L-BFGS stops by itself
-    when it no longer moves."""
+    """Stop after this many iterations without a decrease of the lowest matching loss by 0.1 %; 0: never. L-BFGS stops
+    when its objective no longer changes."""
 
     @model_validator(mode="after")
     def _lbfgs_takes_its_own_steps(self) -> Self:
         ignored = [name for name in ("langevin", "gradient_blend", "plateau") if getattr(self, name)]
         if self.kind == "lbfgs" and ignored:
-            raise ValueError(f"optimiser lbfgs has no {', '.join(ignored)}; take adam or signed_adam")
+            raise ValueError(f"optimiser lbfgs does not support {', '.join(ignored)}; use adam or signed_adam")
         return self
 
 
 def learning_rate_at(settings: Optimiser, iteration: int, iterations: int) -> float:
-    """The learning rate of one of ``iterations``, counted from zero."""
+    """The learning rate at ``iteration``, counted from zero, of ``iterations``."""
     rate = settings.learning_rate
     if settings.warm_up and iteration < settings.warm_up:
         return rate * (iteration + 1) / settings.warm_up
@@ -67,14 +67,14 @@ class Moments(NamedTuple):
 
 
 def no_moments(variables: Tensors) -> Moments:
-    """Before the first step."""
-    # Separate tensors: arguments that share memory would be compiled for once more.
+    """Zero moments before the first step."""
+    # Separate tensors: arguments that share memory would trigger another compilation.
     first, second = ({name: torch.zeros_like(value) for name, value in variables.items()} for _ in range(2))
     return Moments(first, second)
 
 
 def adam_rates(rate: float, iteration: int) -> tuple[float, float, float]:
-    """Learning rate and bias corrections of the step after ``iteration`` earlier ones."""
+    """Learning rate and bias corrections of the step at ``iteration``, counted from zero."""
     return rate, 1 - BETA_1 ** (iteration + 1), 1 - BETA_2 ** (iteration + 1)
 
 

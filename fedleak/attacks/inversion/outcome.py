@@ -1,4 +1,4 @@
-"""What came out of a search, and the images it stands for."""
+"""Result of a search, and its conversion to a reconstruction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Inversion:
 
     Attributes:
         variables: the best iterate of every trial, ``(T, ...)``.
-        losses: its matching loss, ``(T,)``; infinite for a trial that never had a finite one.
+        losses: its matching loss, ``(T,)``; infinite for a trial without any finite loss.
         trace: matching loss of every trial in every iteration, ``(iterations, T)``.
     """
 
@@ -29,7 +29,7 @@ class Inversion:
     trace: Tensor
 
     def of(self, trials: slice) -> Inversion:
-        """Some of the trials."""
+        """The result of some of the trials."""
         variables = {name: tensor[trials] for name, tensor in self.variables.items()}
         return Inversion(variables, self.losses[trials], self.trace[:, trials])
 
@@ -38,7 +38,7 @@ def best_reconstruction(problem: Problem, outcome: Inversion, decoder: Decoding)
     """The images of the trial with the lowest matching loss.
 
     Raises:
-        AttackFailedError: if no trial ever had a finite loss.
+        AttackFailedError: if no trial had a finite loss.
     """
     losses = outcome.losses.nan_to_num(nan=torch.inf, posinf=torch.inf)
     best = int(losses.argmin())

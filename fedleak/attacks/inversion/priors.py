@@ -1,4 +1,4 @@
-"""What images look like whatever the update says: pure functions, and the weights with which they count."""
+"""Image priors, independent of the update: pure functions and their weights."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ TINY = 1e-12
 
 
 class Priors(Settings):
-    """Weights of the priors; zero leaves one out and costs nothing."""
+    """Weights of the priors; a prior of weight zero is not computed."""
 
     total_variation: float = Field(default=0.0, ge=0)
     total_variation_kind: Literal["anisotropic", "isotropic", "norms"] = "anisotropic"
-    """Mean absolute differences; mean length of the gradient; or norms of the differences in four directions."""
+    """Mean absolute differences; mean norm of the gradient; or norms of the differences in four directions."""
     l2: float = Field(default=0.0, ge=0)
     batch_norm: float = Field(default=0.0, ge=0)
-    """Distance of the trial batch's statistics to those named in ``batch_norm_statistics``."""
+    """Weight of the distance between the trial batch's statistics and those named in ``batch_norm_statistics``."""
     batch_norm_statistics: Literal["running", "exact"] = "running"
-    """Those that the broadcast model carries; or the victim's own, which must be granted."""
+    """``running``: of the broadcast model; ``exact``: of the victim's batch, which must be granted."""
     group: float = Field(default=0.0, ge=0)
-    """Distance of each restart to the consensus of all restarts."""
+    """Weight of the distance of each restart to the consensus of all restarts."""
 
 
 def total_variation_anisotropic(images: Tensor) -> Tensor:
-    """Mean absolute difference of vertical neighbours plus that of horizontal ones: ``(B, C, H, W)`` -> scalar.
+    """Mean absolute difference of vertical neighbours plus that of horizontal neighbours: ``(B, C, H, W)`` -> scalar.
 
     Averaged, not summed, as in the code of Geiping et al. 2020 (arXiv 2003.14053).
     """
@@ -43,7 +43,7 @@ def total_variation_anisotropic(images: Tensor) -> Tensor:
 
 
 def total_variation_isotropic(images: Tensor) -> Tensor:
-    """Mean length of the discrete gradient, away from the last row and column (Rudin, Osher & Fatemi 1992)."""
+    """Mean norm of the discrete gradient, without the last row and column (Rudin, Osher & Fatemi 1992)."""
     down = images[..., 1:, :-1] - images[..., :-1, :-1]
     right = images[..., :-1, 1:] - images[..., :-1, :-1]
     return (down.square() + right.square() + TINY).sqrt().mean()
@@ -52,7 +52,7 @@ def total_variation_isotropic(images: Tensor) -> Tensor:
 def total_variation_norms(images: Tensor) -> Tensor:
     """Sum of the Euclidean norms of the batch's differences down, right and along both diagonals.
 
-    As in DeepInversion (Yin et al. 2020, arXiv 1912.08795), whose image priors GradInversion takes over.
+    As in DeepInversion (Yin et al. 2020, arXiv 1912.08795), whose image priors GradInversion adopts.
     """
     down = images[..., 1:, :] - images[..., :-1, :]
     right = images[..., :, 1:] - images[..., :, :-1]
@@ -86,7 +86,7 @@ def batch_norm_distance(
     Zero for a network without normalisation layers.
 
     Args:
-        statistics: ``LAYER.mean`` and ``LAYER.var`` of the victim's batch; the running ones of ``buffers`` without.
+        statistics: ``LAYER.mean`` and ``LAYER.var`` of the victim's batch; None: the running ones in ``buffers``.
     """
     with recorded_inputs(module) as seen:
         functional_call(module, (parameters, buffers), (images,))
@@ -109,7 +109,7 @@ def image_prior(
     images: Tensor,
     statistics: Tensors | None = None,
 ) -> Tensor:
-    """The weighted sum of everything that looks at one batch ``(B, C, H, W)`` alone; ``statistics`` as above."""
+    """Weighted sum of the priors that depend on one batch ``(B, C, H, W)`` only; ``statistics`` as above."""
     total = images.new_zeros(())
     if priors.total_variation:
         total = total + priors.total_variation * TOTAL_VARIATIONS[priors.total_variation_kind](images)
@@ -123,7 +123,7 @@ def image_prior(
 def mean_consensus(candidates: Tensor) -> Tensor:
     """The pixel mean over restarts ``(G, B, C, H, W)`` -> ``(1, B, C, H, W)``, the lazy form of Eq. 12.
 
-    A restart that is no longer finite has no say.
+    Restarts that are not finite are left out.
     """
     finite = torch.isfinite(candidates).flatten(1).all(dim=1)
     usable = torch.where(finite.reshape(-1, 1, 1, 1, 1), candidates, 0)
@@ -131,7 +131,7 @@ def mean_consensus(candidates: Tensor) -> Tensor:
 
 
 def registered_consensus(candidates: Tensor, *, largest_shift: int) -> Tensor:
-    """The mean after shifting every image onto the pixel mean, by whole pixels (for Eq. 12's RANSAC-flow).
+    """The mean after registering every image to the pixel mean by whole pixels (instead of Eq. 12's RANSAC-flow).
 
     Args:
         candidates: ``(G, B, C, H, W)``.
@@ -143,7 +143,7 @@ def registered_consensus(candidates: Tensor, *, largest_shift: int) -> Tensor:
 
 
 def align(images: Tensor, reference: Tensor, *, largest_shift: int) -> Tensor:
-    """Each image rolled by the whole-pixel shift, up to ``largest_shift``, that brings it nearest to its reference.
+    """Each image rolled by the whole-pixel shift, up to ``largest_shift``, that is nearest to its reference.
 
     Both ``(B, C, H, W)``.
     """

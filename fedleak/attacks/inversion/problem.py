@@ -1,4 +1,4 @@
-"""One update to invert, and how trial updates are made to compare with it."""
+"""The inversion problem: one update, and the steps that produce comparable trial updates."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Problem:
     """One update to invert.
 
     Attributes:
-        known: what the attack was given.
-        steps: local training through which trial images are taken; None for one gradient.
-        postprocessing: what trial updates pass through, in order.
+        known: the attack's capabilities.
+        steps: local training that is replayed on trial images; None for one gradient.
+        postprocessing: steps applied to trial updates, in order.
     """
 
     known: InversionKnowledge
@@ -33,39 +33,39 @@ class Problem:
 
     @property
     def labels(self) -> Tensor | None:
-        """``(B,)``; None where they are searched for together with the images."""
+        """Labels ``(B,)``; None if they are optimised together with the images."""
         return self.known.labels.labels if self.known.labels is not None else None
 
     @property
     def knows_size(self) -> bool:
-        """Whether trial updates come out as long as the client's: a delta of unknown local steps is a direction."""
+        """Whether trial updates have the client's scale; with unknown local steps, only the direction is known."""
         return self.known.update.protocol != "fedavg" or self.steps is not None
 
     @cached_property
     def samples(self) -> int:
-        """Images behind the update.
+        """Number of images behind the update.
 
         Raises:
-            AttackFailedError: if neither the labels nor the client say how many.
+            AttackFailedError: if neither the labels nor the client give the number.
         """
         count = len(self.labels) if self.labels is not None else self.known.update.samples
         if count is None:
-            raise AttackFailedError("the client does not say how many images the update comes from")
+            raise AttackFailedError("the client does not report how many images the update comes from")
         return count
 
     @property
     def like(self) -> Tensor:
-        """A tensor of the update, whose dtype and device computation follows."""
+        """A tensor of the update, whose dtype and device are used for computation."""
         return next(iter(self.known.update.tensors.values()))
 
     @property
     def device(self) -> torch.device:
-        """Where the update lies."""
+        """Device of the update."""
         return self.like.device
 
 
 def make_problem(known: InversionKnowledge, guess: LocalTrainingGuess | None) -> Problem:
-    """The problem behind an update; local steps are those that were granted, or else guessed.
+    """The inversion problem of an update, with local steps from the granted details or else from the guess.
 
     Raises:
         AttackFailedError: if the number of images is unknown, or a learning rate cannot be estimated.
@@ -89,7 +89,7 @@ def make_problem(known: InversionKnowledge, guess: LocalTrainingGuess | None) ->
 
 
 def _as_granted(training: TrainingDetails, guess: LocalTrainingGuess | None) -> LocalTrainingGuess:
-    """Every setting as the client has it; of a guess only the number of orders counts."""
+    """The client's settings; only the number of orders is taken from the guess."""
     return LocalTrainingGuess(
         learning_rate=training.local_learning_rate,
         epochs=training.local_epochs,
@@ -100,23 +100,23 @@ def _as_granted(training: TrainingDetails, guess: LocalTrainingGuess | None) -> 
 
 
 def estimated_distance(known: InversionKnowledge, labels: Tensor | None) -> float:
-    """Learning rate times local steps behind a weight delta, read off the last layer (our own estimator).
+    """Learning rate times local steps of a weight delta, estimated from the last layer (our own estimator).
 
-    Local steps move the last bias by about minus that distance times its gradient ``p - y``, which depends little on
-    the images: ``y`` are the frequencies of ``labels``, ``p`` the broadcast model's probabilities on a grey image.
-    Least squares over classes gives ``-<delta, p - y> / ||p - y||^2``, right to first order. Without a last bias the
-    last weight has to serve. The direction of its gradient depends on the images, so that norms are compared:
-    ``||delta|| / ||g||`` with the gradient ``g`` on grey images, right within a factor. With momentum and a schedule
-    steps count as ``LocalSgd.reach`` says.
+    Local steps move the last bias by about minus this product times its gradient ``p - y``, which depends little on the
+    images: ``y`` are the frequencies of ``labels``, ``p`` the broadcast model's probabilities on a grey image. Least
+    squares over classes gives ``-<delta, p - y> / ||p - y||^2``, correct to first order. Without a last bias, the last
+    weight is used. The direction of its gradient depends on the images, so norms are compared: ``||delta|| / ||g||``
+    with the gradient ``g`` on grey images, correct within a factor. With momentum and a schedule, steps are counted as
+    in ``LocalSgd.reach``.
 
     Args:
         labels: ``(B,)``.
 
     Raises:
-        AttackFailedError: if there are no labels, or the delta does not point that way.
+        AttackFailedError: if there are no labels, or the delta does not point against the expected gradient.
     """
     if labels is None:
-        raise AttackFailedError("a local learning rate can be estimated only from labels")
+        raise AttackFailedError("estimating a local learning rate needs labels")
     name, delta = list(known.update.tensors.items())[-1]
     architecture, task = known.architecture, known.architecture.task
     module = replica(architecture.build(seed=0), train_mode=False).to(delta.device)

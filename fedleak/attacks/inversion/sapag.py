@@ -1,4 +1,4 @@
-"""SAPAG."""
+"""SAPAG, the self-adaptive privacy attack from gradients."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from fedleak.attacks.inversion.optimisers import Optimiser
 class Sapag(LabelledInversion):
     """Self-adaptive privacy attack: a Gaussian kernel of each layer's difference (Wang et al. 2020, arXiv 2009.06228).
 
-    Squared distances let the layers with large gradients drown the others; the kernel bounds every layer's share. From
-    the paper: the kernel of each layer's difference, with a width that adapts to the layer. Our readings: that width is
-    the variance of the layer's shared gradient, layers count equally, and the optimiser is plain Adam in a box.
+    With squared distances, layers with large gradients dominate; the kernel bounds every layer's contribution. From the
+    paper: the kernel of each layer's difference, with a width that adapts to the layer. Our readings: the width is the
+    variance of the layer's shared gradient, layers have equal weight, the optimiser is plain Adam with pixel bounds.
     """
 
     kind: Literal["sapag"] = "sapag"

@@ -1,4 +1,4 @@
-"""Blocks of settings that every optimisation-based attack has."""
+"""Groups of settings shared by all optimisation-based attacks."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class LocalTrainingGuess(Settings):
-    """How the client trains, as the attacker assumes without knowing.
+    """Local training as the attacker assumes it.
 
-    A setting that is left open is a list of values: the trial update is averaged over every combination.
+    A setting may be a list of values: the trial update is averaged over all combinations.
     """
 
     learning_rate: Literal["estimated"] | Rate | OneOf[Rate]
-    """Or ``estimated`` from the last layer's bias and the labels."""
+    """Learning rate, or ``estimated`` from the last layer and the labels."""
     epochs: Count | OneOf[Count] = 1
     batch_size: Count | OneOf[Count | None] | None = None
-    """All images at once where null."""
+    """Images per step; null: all images."""
     sgd: LocalSgd = PLAIN_SGD
     """Momentum, weight decay, schedule."""
     orders: int = Field(default=1, ge=1)
-    """Random orders of the images over which the trial update is averaged, because the client's own is unknown; 1: the
-    same consecutive mini-batches in every epoch."""
+    """Number of random image orders over which the trial update is averaged, because the client's order is unknown; 1:
+    the same consecutive mini-batches in every epoch."""
 
     @property
     def is_estimated(self) -> bool:
-        """Whether the update itself has to tell the learning rate."""
+        """Whether the learning rate is estimated from the update."""
         return self.learning_rate == "estimated"
 
     def assumptions(self, samples: int) -> tuple[Assumption, ...]:
@@ -49,10 +49,10 @@ class LocalTrainingGuess(Settings):
         )
 
     def steps(self, samples: int, distance: float) -> LocalSteps:
-        """The local steps on a batch of ``samples`` images, with all that they may have been instead.
+        """The local steps on a batch of ``samples`` images, with all alternatives.
 
         Args:
-            distance: learning rate times number of steps, as the update tells it; counts only where ``is_estimated``.
+            distance: learning rate times number of steps, estimated from the update; used only if ``is_estimated``.
         """
         every = [
             LocalSteps(assumed.rate(samples, distance), order, sgd=self.sgd)
@@ -64,12 +64,12 @@ class LocalTrainingGuess(Settings):
 
 @dataclass(frozen=True)
 class Assumption:
-    """Settings of local training that are taken to be true.
+    """One assumed combination of local training settings.
 
     Attributes:
-        learning_rate: None to take what the update tells.
+        learning_rate: None: estimated from the update.
         epochs: over all images.
-        batch_size: images in a step, at most.
+        batch_size: largest number of images per step.
         sgd: momentum, weight decay and schedule.
     """
 
@@ -79,22 +79,22 @@ class Assumption:
     sgd: LocalSgd
 
     def reach(self, samples: int) -> float:
-        """How far the local steps go at learning rate one."""
+        """Effective number of local steps, corrected for momentum and schedule."""
         return self.sgd.reach(self.epochs * -(-samples // self.batch_size))
 
     def rate(self, samples: int, distance: float) -> float:
-        """The learning rate, of which ``distance`` is the multiple that all steps make."""
+        """The learning rate: as assumed, or ``distance`` divided by the effective number of steps."""
         return distance / self.reach(samples) if self.learning_rate is None else self.learning_rate
 
     def orders(self, samples: int, count: int) -> tuple[Order, ...]:
-        """One order in which images are taken, or ``count`` random ones; without mini-batches it changes nothing."""
+        """One fixed order of the images, or ``count`` random orders; one is enough for full-batch steps."""
         if count == 1 or self.batch_size >= samples:
             return (assumed_order(samples, batch_size=self.batch_size, epochs=self.epochs),)
         return random_orders(samples, batch_size=self.batch_size, epochs=self.epochs, count=count)
 
 
 def _values(setting: Any) -> tuple[Any, ...]:
-    """What a setting may be; None where the update tells it."""
+    """The possible values of a setting; None if it is estimated from the update."""
     if isinstance(setting, tuple):
         return setting
     return (None,) if setting == "estimated" else (setting,)
@@ -117,19 +117,19 @@ LocalTraining = Annotated[
 """What the attacker knows of the client's local steps.
 
 - ``known_with_order``: every setting and the order of the images (needs ``training_details`` and ``mini_batch_order``);
-  the worst case for the client of Du et al. 2024 (arXiv 2404.05403, section 4.1.2);
+  the client's worst case in Du et al. 2024 (arXiv 2404.05403, section 4.1.2);
 - ``known``: every setting, but not the order (needs ``training_details``);
-- ``estimated``: one full-batch step as long as the update itself tells;
-- ``unknown`` or null: nothing; one full-batch step of unknown size is assumed. Du et al.'s best case for the client;
-- a mapping: settings that are assumed without being known.
+- ``estimated``: one full-batch step whose length is estimated from the update;
+- ``unknown`` or null: nothing; one full-batch step of unknown length is assumed; the client's best case in Du et al.;
+- a mapping: assumed settings.
 """
 
 
 class Group(Settings):
-    """How restarts agree on one image (GradInversion, arXiv 2104.07586, section 3.3)."""
+    """Group consensus of the restarts (GradInversion, arXiv 2104.07586, section 3.3)."""
 
     consensus: Literal["lazy", "registered"] = "lazy"
-    """The pixel mean; or the mean after shifting every candidate onto it."""
+    """The pixel mean, or the mean after registering every candidate to it by shifts."""
     start: int = Field(default=5000, ge=0)
     """Iteration from which candidates are registered."""
     refresh: int = Field(default=100, ge=1)
@@ -144,7 +144,7 @@ class StartFrom(Settings):
     from_: str = Field(validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
     """Id or kind of an attack of the same scenario."""
     noise: float = Field(default=0.05, ge=0)
-    """Standard deviation of Gaussian noise on the start of every restart but the first, in pixels of [0, 1]."""
+    """Standard deviation of Gaussian noise on the start of every restart except the first, for pixels in [0, 1]."""
 
 
 Init = Literal["normal", "uniform", "grey"] | StartFrom

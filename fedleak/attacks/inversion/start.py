@@ -1,4 +1,4 @@
-"""Where a search starts: noise, grey, or the images that another attack has made."""
+"""Initialisation of a search: noise, grey, or the reconstructions of another attack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fedleak.errors import AttackFailedError
 from fedleak.threat import PixelPrior, StartingImages
 
 SWEEPS = 3
-"""How often, at most, every pair of images is tried in exchange to fit the order of the labels."""
+"""Largest number of passes over all pairs of images when swapping them to fit the order of the labels."""
 
 Losses = Callable[[Tensor], Tensor]
 """One candidate ``(1, B, C, H, W)`` -> its matching loss ``(1,)``."""
@@ -38,22 +38,22 @@ def normalised(start: StartingImages, samples: int, pixels: PixelPrior) -> Tenso
         AttackFailedError: if there are not ``samples`` of them.
     """
     if len(start.images) != samples:
-        raise AttackFailedError(f"{start.attack} gives {len(start.images)} images to start from, needed are {samples}")
+        raise AttackFailedError(f"{start.attack} gives {len(start.images)} images to start from, not {samples}")
     return pixels.normalisation.apply(start.images)
 
 
 def by_labels(images: Tensor, own: Tensor, labels: Tensor) -> Tensor:
-    """``images`` ``(B, ...)`` of guessed classes ``own`` ``(B,)`` in an order that fits ``labels`` ``(B,)`` best."""
+    """``images`` ``(B, ...)`` of guessed classes ``own`` ``(B,)``, in the order that fits ``labels`` ``(B,)`` best."""
     disagree = (labels.cpu()[:, None] != own.cpu()[None, :]).to(torch.float32)
     _, order = linear_sum_assignment(disagree.numpy())
     return images[torch.from_numpy(order).to(images.device)]
 
 
 def by_matching(images: Tensor, labels: Tensor, losses: Losses) -> Tensor:
-    """``images`` ``(B, C, H, W)`` in the order that matches the update best, found by exchanging pairs.
+    """``images`` ``(B, C, H, W)`` in the order that matches the update best, found by swapping pairs.
 
-    Image ``i`` is taken to be of class ``labels[i]``; only the update is asked whether that fits. An exchange that
-    lowers the loss is kept; after a sweep without one the order stands.
+    Image ``i`` is assigned class ``labels[i]``; the matching loss decides whether that fits. A swap that lowers the
+    loss is kept; the search stops after a sweep without an improvement.
     """
     count, order = len(labels), torch.arange(len(labels))
     exchanges = [(i, j) for i in range(count) for j in range(i) if int(labels[i]) != int(labels[j])]
@@ -83,11 +83,11 @@ def ordered_images(problem: Problem, source: str, losses: Losses) -> Tensor:
         source: name of the other attack, for the message.
 
     Raises:
-        AttackFailedError: if there are no images, or not as many as the update comes from.
+        AttackFailedError: if there are no images, or their number does not match the update.
     """
     start = problem.known.start
     if start is None:
-        raise AttackFailedError(f"there are no images of {source} to start from")
+        raise AttackFailedError(f"{source} has no images to start from")
     images = normalised(start, problem.samples, problem.known.pixels)
     if problem.labels is None or problem.samples == 1:
         return images
@@ -97,16 +97,16 @@ def ordered_images(problem: Problem, source: str, losses: Losses) -> Tensor:
 
 
 def matching_loss(objective: Objective, decoder: Decoder, tensors: SearchTensors, images: Tensor) -> Tensor:
-    """Of one candidate ``(1, B, C, H, W)``, ``(1,)``."""
+    """Matching loss ``(1,)`` of one candidate ``(1, B, C, H, W)``."""
     matching, _ = objective.over_trials({"code": decoder.encode(images[0])[None]}, tensors)
     return matching
 
 
 def perturbed(problem: Problem, code: Tensor, noise: float, restarts: int, generator: torch.Generator) -> Tensor:
-    """One start ``(B, C, h, w)`` -> ``(T, B, C, h, w)``: the first trial as it is, the others with Gaussian noise.
+    """One start ``(B, C, h, w)`` -> ``(T, B, C, h, w)``: the first trial unchanged, the others with Gaussian noise.
 
     Args:
-        noise: standard deviation, in pixels of [0, 1].
+        noise: standard deviation, for pixels in [0, 1].
     """
     _, std = problem.known.pixels.normalisation.constants(code)
     others = code + noise / std * torch.randn((restarts - 1, *code.shape), generator=generator).to(code)

@@ -1,6 +1,6 @@
-"""From a problem to the tensors that the objective is computed from.
+"""Construction of the tensors from which the objective is computed.
 
-Everything is repeated for each restart: every restart of every victim is one trial, ``T`` of them.
+Everything is repeated for each restart: every restart of every victim is one of ``T`` trials.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from fedleak.threat import PixelPrior
 
 
 def search_tensors(problem: Problem, distance: Distance, *, restarts: int, box: bool) -> SearchTensors:
-    """The tensors behind one victim's problem, once for each restart.
+    """The tensors of one victim's problem, repeated for each restart.
 
     Raises:
-        AttackFailedError: if the update is not finite, or its unknown size matters to the distance or to a step that
-            trial updates pass through.
+        AttackFailedError: if the update is not finite, or its scale is unknown but needed by the distance or by a
+            post-processing step.
     """
     if not problem.knows_size:
         _check_direction_is_enough(problem, distance)
@@ -59,18 +59,18 @@ def _soft_labels(problem: Problem, restarts: int) -> Tensors:
 
 
 def _check_direction_is_enough(problem: Problem, distance: Distance) -> None:
-    way_out = "but the update is a weight delta; give local_training"
+    way_out = "but the update is a weight delta of unknown scale; set local_training"
     if not distance.is_scale_free:
         raise AttackFailedError(
-            f"distance {distance.kind} needs a gradient of known size, {way_out}, or take a cosine distance"
+            f"distance {distance.kind} needs a gradient of known scale, {way_out}, or use a cosine distance"
         )
     for step in problem.postprocessing:
         if step.needs_size:
-            raise AttackFailedError(f"passing trial updates through {step.kind} needs their size, {way_out}")
+            raise AttackFailedError(f"applying {step.kind} to trial updates needs their scale, {way_out}")
 
 
 def side_by_side(several: Sequence[SearchTensors]) -> SearchTensors:
-    """Victims of one model side by side: what belongs to a trial is laid end to end, the rest is common."""
+    """The tensors of several victims of one model, with their trials concatenated."""
     if len(several) == 1:
         return several[0]
     fields = zip(*(tensors.trials for tensors in several), strict=True)
@@ -93,14 +93,14 @@ def _box(pixels: PixelPrior, like: Tensor) -> Tensors:
 
 
 def noise_weights(steps: Sequence[PostProcess], shared: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Factors, a scalar for each tensor, to multiply trial and shared update with before they are compared.
+    """Scalar factors per tensor for trial and shared update in the comparison; empty if no step adds noise.
 
-    ``sigma^(-1/2)`` for noise of standard deviation ``sigma``, over all values of mean square one: squares count by
-    ``1 / sigma``, halfway between all alike and the maximum-likelihood weight ``1 / sigma^2`` of Gaussian noise, which
-    leans on few small tensors and was worse in most of our trials on digits. Empty where no step adds noise.
+    The factor is ``sigma^(-1/2)`` for noise of standard deviation ``sigma``, scaled to mean square one over all values.
+    Squares are thus weighted by ``1 / sigma``, halfway between equal weights and the maximum-likelihood weight
+    ``1 / sigma^2`` of Gaussian noise, which relies on few small tensors and was worse in most of our trials on digits.
 
     Args:
-        steps: what the client does to its update, in order; the variances of several add up.
+        steps: the client's post-processing, in order; the variances of several steps add up.
         shared: the update as shared, name -> tensor.
     """
     found = [noise for step in steps if (noise := step.noise_variance(shared))]
@@ -111,7 +111,7 @@ def noise_weights(steps: Sequence[PostProcess], shared: Mapping[str, Tensor]) ->
     if not (variances > 0).any():
         return {}
     largest = float(variances.max())
-    variances = torch.where(variances > 0, variances, largest) / largest  # a tensor without values is worth little
+    variances = torch.where(variances > 0, variances, largest) / largest  # tensors without noise get the lowest weight
     sizes = variances.new_tensor([shared[name].numel() for name in names])
     factors = variances.pow(-0.25)
     factors = factors / ((sizes * factors.square()).sum() / sizes.sum()).sqrt()

@@ -1,4 +1,4 @@
-"""What a client seems to do to its updates before it shares them, read off one of them."""
+"""Estimation of a client's post-processing from one of its updates."""
 
 from __future__ import annotations
 
@@ -22,23 +22,24 @@ from fedleak.client.postprocess.uniform_quantisation import UniformQuantisation
 Steps = tuple[PostProcess, ...]
 
 ENOUGH = 8
-"""Values that are not zero from which on a tensor shows a grid."""
+"""Smallest number of nonzero values for which a tensor is tested for a quantisation grid."""
 LOWEST_LEVEL = 256
-"""The smallest magnitude of a tensor is at most so many steps of its grid."""
+"""Upper bound of a tensor's smallest magnitude, in steps of its grid."""
 SCATTERED = 0.02
-"""Share of zeros in live columns of the last layer from which on they were made."""
+"""Fraction of zeros in live columns of the last layer from which they are attributed to the client."""
 NO_GAP = 0.1
-"""Where the smallest magnitude kept is less than this share of the median, it was not the largest that were kept."""
+"""If the smallest magnitude kept is below this fraction of the median, the selection was not by magnitude."""
 NOISE_FLOOR = 1e-4
-"""What the last layer's gradient may sum to, as a share of its size; rounding errors are a thousand times smaller."""
+"""Bound of the sum of the last layer's gradient, relative to its size; rounding errors are 1,000 times smaller."""
 
 
 def estimated_postprocessing(update: Update) -> Steps:
-    """Steps that explain how an update looks; empty if it looks like an honest gradient (our own rules).
+    """Steps that explain the values of an update; empty if it looks like an unprocessed gradient (our own rules).
 
-    Each trace hides another: behind a quantiser nothing else shows, behind a sparsifier or clipping no noise does, and
-    clipping by the norm never. QSGD by the largest magnitude looks like uniform quantisation of one bit more; the bits
-    of QSGD are the fewest that reach the highest level seen, the share of a sparsifier is that of values not zero.
+    Steps can hide each other: a quantiser hides all other steps, a sparsifier or clipping hides noise, and clipping by
+    the norm is never visible. QSGD scaled by the largest magnitude looks like uniform quantisation with one more bit.
+    The bits of QSGD are the fewest that reach the highest level seen; the share of a sparsifier is the fraction of
+    nonzero values.
 
     Args:
         update: gradients or weight deltas of cross-entropy, name -> tensor, as shared.
@@ -53,7 +54,7 @@ def estimated_postprocessing(update: Update) -> Steps:
 
 
 def _quantiser(update: Update) -> Steps:
-    """All magnitudes of a tensor are multiples of one step."""
+    """A quantiser, if all magnitudes of a tensor are multiples of one step."""
     seen = [tensor for tensor in update.values() if int((tensor != 0).sum()) >= ENOUGH]
     levels = {_highest_level(tensor) for tensor in seen}
     if not levels or 0 in levels:
@@ -70,7 +71,7 @@ def _quantiser(update: Update) -> Steps:
 
 
 def _highest_level(tensor: Tensor) -> int:
-    """The largest magnitude in steps of the grid; 0 if there is none."""
+    """The largest magnitude in steps of the grid; 0 if there is no grid."""
     magnitudes = tensor[tensor != 0].abs().double()
     relative = magnitudes / magnitudes.min()
     some = relative[:: math.ceil(len(relative) / 64)]
@@ -82,12 +83,12 @@ def _highest_level(tensor: Tensor) -> int:
 
 
 def _whole(levels: Tensor) -> Tensor:
-    """Which numbers are whole, up to single precision."""
+    """Mask of the values that are integers, up to single precision."""
     return (levels - levels.round()).abs() <= 1e-4 + 1e-6 * levels
 
 
 def _sparsifier(update: Update) -> Steps:
-    """Zeros where the last layer has none of its own."""
+    """A sparsifier, if the last layer has zeros that an unprocessed gradient would not have."""
     if _scattered_zeros(update) < SCATTERED:
         return ()
     counts = {name: int((tensor != 0).sum()) for name, tensor in update.items()}
@@ -100,16 +101,17 @@ def _sparsifier(update: Update) -> Steps:
 
 
 def _clipping(update: Update) -> Steps:
-    """Several values share the largest magnitude."""
+    """Clipping, if more than two values share the largest magnitude."""
     largest = max(float(tensor.abs().max()) for tensor in update.values())
     many = sum(int((tensor.abs() == largest).sum()) for tensor in update.values())
     return (ElementwiseClipping(bound=largest),) if many > 2 else ()
 
 
 def _noise(update: Update) -> Steps:
-    """Over the classes the gradient of the last layer sums to zero, whatever the images.
+    """Gaussian noise, if the gradient of the last layer does not sum to zero over the classes.
 
-    Sums of ``K`` noisy values have ``K`` times their variance. Whether it is Gaussian, or relative, does not show.
+    Without noise the sum is zero for any images. Sums of ``K`` noisy values have ``K`` times their variance. Whether
+    the noise is Gaussian or relative is not visible.
     """
     last = _last_matrix(update)
     if last is None:
@@ -119,7 +121,10 @@ def _noise(update: Update) -> Steps:
 
 
 def _scattered_zeros(update: Update) -> float:
-    """Share of zeros in the last layer, dead inputs apart: an honest one has none, as no class has probability zero."""
+    """Fraction of zeros in the last layer, except for dead inputs.
+
+    An unprocessed gradient has none, because no class has probability zero.
+    """
     last = _last_matrix(update)
     if last is None:
         return 0.0

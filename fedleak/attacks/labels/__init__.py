@@ -1,1 +1,1 @@
-"""Label inference: which classes were in the batch, read off an update."""
+"""Label inference: recovers the classes of a batch from its update."""

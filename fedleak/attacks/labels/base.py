@@ -1,4 +1,4 @@
-"""What every label inference is."""
+"""Base class of label inference methods."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from fedleak.threat import SharedUpdate
 
 
 class LabelInference(Component):
-    """Guesses the labels behind one update.
+    """Base class of label inference: estimates the labels behind one update.
 
     A concrete kind defines ``infer(self, <capabilities>, *, count) -> Tensor``; parameters annotated with a class of
     ``fedleak.threat`` are its threat model, as in an attack.
     """
 
     is_oracle: ClassVar[bool] = False
-    """Its labels are the true ones."""
+    """Whether the labels are the true ones."""
 
     @abstractmethod
     def infer(self, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -34,7 +34,7 @@ class LabelInference(Component):
 def output_gradient(update: SharedUpdate) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Gradient of the last layer's weight ``(classes, features)`` and bias ``(classes,)``, up to a positive factor.
 
-    A weight delta points against the gradient, so its sign is turned.
+    A weight delta points against the gradient, so its sign is inverted.
 
     Raises:
         AttackFailedError: if the update does not end with such a layer.
@@ -49,7 +49,7 @@ def output_gradient(update: SharedUpdate) -> tuple[torch.Tensor, torch.Tensor | 
 
 
 def lowest_classes(score: torch.Tensor, count: int) -> torch.Tensor:
-    """The ``count`` classes of the lowest score, sorted; more than there are classes start over with the lowest.
+    """The ``count`` classes with the lowest scores, sorted; beyond the number of classes it repeats from the lowest.
 
     Raises:
         AttackFailedError: if the scores are not finite.

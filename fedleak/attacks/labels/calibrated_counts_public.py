@@ -16,9 +16,9 @@ from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, PublicDat
 class CalibratedCountsPublic(Calibrated):
     """Label counts, repeats included, calibrated class by class on the adversary's own images (LLG+).
 
-    A trained model answers differently to every class: the softmax expected of each is measured apart and the counts
-    solve a linear system (after Wainakh et al. 2021, arXiv 2105.09369, and Ma et al. 2023, ICLR). Classes without
-    public images take the mean of all.
+    The softmax of a trained model depends on the class: the expected softmax is measured for each class separately and
+    the counts solve a linear system (after Wainakh et al. 2021, arXiv 2105.09369, and Ma et al. 2023, ICLR). Classes
+    without public images use the mean over all images.
     """
 
     kind: Literal["calibrated_counts_public"] = "calibrated_counts_public"
@@ -41,6 +41,6 @@ class CalibratedCountsPublic(Calibrated):
 
 
 def first_of_each(labels: Tensor, limit: int) -> Tensor:
-    """Places of the first ``limit`` images of every class among ``labels`` ``(N,)``, sorted."""
+    """Sorted indices of the first ``limit`` images of every class among ``labels`` ``(N,)``."""
     places = [torch.nonzero(labels == label).flatten()[:limit] for label in sorted(set(labels.tolist()))]
     return torch.cat(places).sort().values

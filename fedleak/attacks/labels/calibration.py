@@ -1,4 +1,4 @@
-"""Label counts corrected by what the broadcast model answers to images of the attacker's own."""
+"""Label counts calibrated with the broadcast model's softmax on the attacker's own images."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from fedleak.threat import GlobalModel, ModelArchitecture, SharedUpdate
 
 @dataclass(frozen=True)
 class Response:
-    """What a model answers to N images: softmax ``(N, K)`` and inputs of its last linear layer ``(N, M)``."""
+    """A model's response to N images: softmax ``(N, K)`` and inputs of the last linear layer ``(N, M)``."""
 
     softmax: Tensor
     features: Tensor
 
 
 class Calibrated(SolvedCounts):
-    """Base of label counts ``n = B (p - dL/db)``, where ``p`` is the softmax expected of the broadcast model.
+    """Base class of label counts ``n = B (p - dL/db)``, where ``p`` is the expected softmax of the broadcast model.
 
-    ``dL/db = (1/B) sum_k softmax(z_k) - y_k`` holds exactly; ``p`` stands for the unknown mean softmax of the batch.
-    The correction is that of Wainakh et al. 2021 (arXiv 2105.09369, LLG* and LLG+); the counts are the whole numbers
-    nearest to the best linear estimate rather than their greedy choice. For a weight delta, ``p`` is the mean over both
-    ends of local training. Without a bias its gradient is estimated from the weight's, by the mean feature vector.
+    ``dL/db = (1/B) sum_k softmax(z_k) - y_k`` holds exactly; ``p`` replaces the unknown mean softmax of the batch.
+    The correction is that of Wainakh et al. 2021 (arXiv 2105.09369, LLG* and LLG+); instead of their greedy choice, the
+    counts are the integers nearest to the best linear estimate. For a weight delta, ``p`` is the mean over the model
+    before and after local training. Without a bias, its gradient is estimated from the weight gradient and the mean
+    feature vector.
     """
 
     train_mode: bool = False
@@ -50,7 +51,7 @@ class Calibrated(SolvedCounts):
 
         Args:
             images: the attacker's own, normalised, ``(N, C, H, W)``.
-            classes: of the images, ``(N,)``; None where they have none.
+            classes: of the images, ``(N,)``; None if unknown.
 
         Raises:
             AttackFailedError: if the update does not end with a linear layer, or is not finite.
@@ -97,7 +98,7 @@ def respond(module: nn.Module, parameters: Tensors, buffers: Tensors, images: Te
 
 
 def expected_softmax(softmax: Tensor, classes: Tensor | None) -> Tensor:
-    """Row ``j``: the mean softmax of images of class ``j``, or of all where there is none: ``(N, K)`` -> ``(K, K)``."""
+    """Row ``j``: mean softmax of the images of class ``j``, or of all images if none: ``(N, K)`` -> ``(K, K)``."""
     count = softmax.shape[1]
     rows = softmax.mean(dim=0).expand(count, count).clone()
     for label in set() if classes is None else set(classes.tolist()):
@@ -106,7 +107,7 @@ def expected_softmax(softmax: Tensor, classes: Tensor | None) -> Tensor:
 
 
 def softmax_spread(softmax: Tensor, expected: Tensor, classes: Tensor | None) -> Tensor:
-    """Covariance of single images' softmax ``(N, K)`` around what is expected of their class, ``(K, K)``."""
+    """Covariance of the softmax ``(N, K)`` of single images around the expected softmax of their class, ``(K, K)``."""
     rows = expected[classes] if classes is not None else expected[0]
     deviation = (softmax - rows).double()
     return deviation.T @ deviation / len(softmax)
@@ -120,6 +121,6 @@ def project(weight: Tensor, feature: Tensor) -> Tensor:
     """
     size = feature.square().sum()
     if not size > 0:
-        raise AttackFailedError("the last layer sees nothing but zeros")
+        raise AttackFailedError("the inputs of the last layer are all zero")
     estimate: Tensor = weight @ feature / size
     return estimate

@@ -1,4 +1,4 @@
-"""From an averaged gradient to whole numbers of images per class: pure functions."""
+"""Pure functions that turn an averaged gradient into integer numbers of images per class."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 from fedleak.errors import AttackFailedError
 
 SCALES = 201
-"""Scales tried around the one that leaves some class empty."""
+"""Number of scales tried around the scale that leaves some class empty."""
 SLACK = 1e-3
-"""Of an image, by which a rounded gradient may claim too much."""
+"""Tolerance for rounding errors of the gradient, as a fraction of one image."""
 REACH = 0.25
-"""How far they reach to either side, as a share of it."""
+"""Relative range of the scales tried, to either side."""
 
 
 def labels_of(counts: Tensor) -> Tensor:
@@ -23,12 +23,12 @@ def labels_of(counts: Tensor) -> Tensor:
 
 
 def nearest_counts(wanted: Tensor, total: int, *, least: Tensor | None = None) -> Tensor:
-    """The whole numbers that sum to ``total`` and lie nearest to ``wanted`` ``(K,)`` in squared distance.
+    """The integers that sum to ``total`` and are nearest to ``wanted`` ``(K,)`` in squared distance.
 
-    One at a time goes to where most is missing, which is exact for a separable convex cost.
+    Adds one at a time where most is missing, which is exact for a separable convex cost.
 
     Args:
-        least: lower bounds ``(K,)`` that sum to at most ``total``; zeros unless given.
+        least: lower bounds ``(K,)`` that sum to at most ``total``; default: zeros.
     """
     counts = torch.zeros(len(wanted), dtype=torch.int64) if least is None else least.clone()
     missing = wanted.double() - counts
@@ -51,7 +51,7 @@ def least_squares(expected: Tensor, total: int) -> Estimator:
     """Solves ``sum_j n_j (P_j - e_j) = B g`` with ``sum_j n_j = B`` by the pseudo-inverse (Ma et al. 2023, ICLR).
 
     Args:
-        expected: row ``j`` is the softmax ``P_j`` expected of an image of class ``j``, ``(K, K)``.
+        expected: row ``j`` is the expected softmax ``P_j`` of an image of class ``j``, ``(K, K)``.
         total: B.
     """
     rows = _finite(expected)
@@ -61,15 +61,15 @@ def least_squares(expected: Tensor, total: int) -> Estimator:
 
 
 def linear_bayes(expected: Tensor, spread: Tensor, total: int) -> Estimator:
-    """The linear estimate of least mean squared error where the softmax of single images varies.
+    """The linear estimate of least mean squared error if the softmax varies between images of a class.
 
     ``B g = A n + noise`` with ``A = (P - I)^T``; a priori every label is uniform, so ``n`` has mean ``B / K`` and
     covariance ``C = B (I / K - 1 / K^2)``; the noise has covariance ``B S``. Then
     ``n = B / K + C A^T (A C A^T + B S)^+ (B g - A B / K)``. Without spread it solves the system of ``least_squares``;
-    with much of it, as in a well-trained network, the estimate stays near what is known beforehand.
+    with a large spread, as in a well-trained network, the estimate stays near the prior mean.
 
     Args:
-        expected: row ``j`` is the softmax ``P_j`` expected of an image of class ``j``, ``(K, K)``.
+        expected: row ``j`` is the expected softmax ``P_j`` of an image of class ``j``, ``(K, K)``.
         spread: covariance ``S`` of an image's softmax within its class, ``(K, K)``.
         total: B.
     """
@@ -84,23 +84,23 @@ def linear_bayes(expected: Tensor, spread: Tensor, total: int) -> Estimator:
 
 
 def forced_counts(gradient: Tensor, total: int) -> Tensor:
-    """Images that each class must have at least, ``(K,)``: ``n >= -B g``, because no softmax is negative.
+    """Lower bounds of the images per class, ``(K,)``: ``n >= -B g``, because a softmax is never negative.
 
-    Zeros where that is more than ``total`` together: the gradient is then not an exact one.
+    All zeros if the bounds sum to more than ``total``: the gradient is then not exact.
     """
     forced = (-total * _finite(gradient) - SLACK).ceil().clamp(min=0).to(torch.int64)
     return forced if int(forced.sum()) <= total else torch.zeros_like(forced)
 
 
 def count_images(estimator: Estimator, gradient: Tensor, total: int, *, known_scale: bool) -> Tensor:
-    """Images per class ``(K,)``, whole numbers that sum to ``total``.
+    """Images per class ``(K,)``, integers that sum to ``total``.
 
-    A single image gives its class away by itself: no other entry is negative (Zhao et al. 2020, arXiv 2001.02610).
+    For a single image, the class is the only negative entry (Zhao et al. 2020, arXiv 2001.02610).
 
     Args:
-        gradient: of the mean loss for the last layer's bias, ``(K,)``.
-        known_scale: else ``gradient`` has an unknown positive factor, such as a local learning rate. It is then taken
-            to be the one that leaves at least one class empty, corrected so that the numbers come out nearly whole.
+        gradient: of the mean loss with respect to the last layer's bias, ``(K,)``.
+        known_scale: False if ``gradient`` has an unknown positive factor, such as a local learning rate. The factor is
+            then assumed to leave at least one class empty, and corrected so that the numbers are nearly integers.
 
     Raises:
         AttackFailedError: if the gradient is not finite, or zero where its scale is unknown.
@@ -115,22 +115,22 @@ def count_images(estimator: Estimator, gradient: Tensor, total: int, *, known_sc
 
 
 def _drift(expected: Tensor) -> Tensor:
-    """Column ``j``: what an image of class ``j`` adds to ``B g``."""
+    """Column ``j``: contribution of an image of class ``j`` to ``B g``."""
     return expected.T - torch.eye(len(expected), dtype=torch.float64)
 
 
 def _finite(values: Tensor) -> Tensor:
-    """On the CPU in double precision."""
+    """The values on the CPU in double precision, checked to be finite."""
     if not torch.isfinite(values).all():
-        raise AttackFailedError("the gradient of the last layer is not finite, or the model's answer is not")
+        raise AttackFailedError("the gradient of the last layer or the model's output is not finite")
     return values.double().cpu()
 
 
 def _nearest_over_scales(constant: Tensor, slope: Tensor, total: int) -> Tensor:
-    """The counts nearest to ``constant + s * slope`` over scales ``s`` at which some class is empty, or nearly so."""
+    """The counts nearest to ``constant + s * slope``, over scales ``s`` that leave some class empty or nearly empty."""
     falling = slope < 0
     if not falling.any():
-        raise AttackFailedError("the gradient of the last layer is zero: its scale cannot be told")
+        raise AttackFailedError("the gradient of the last layer is zero, so its scale cannot be determined")
     emptied = (constant[falling].clamp(min=0) / -slope[falling]).min()
     best, least = nearest_counts(constant + emptied * slope, total), torch.inf
     for scale in emptied * torch.linspace(1 - REACH, 1 + REACH, SCALES, dtype=torch.float64):

@@ -14,9 +14,9 @@ from fedleak.threat import SharedUpdate
 class GreedyBias(LabelInference):
     """Take the most negative class, add back one sample's share, repeat (after Zhao et al. 2020, arXiv 2001.02610).
 
-    With one sample it is iDLG's rule: the true class alone has a negative entry in ``dL/db = softmax(z) - y``.
+    With one sample it is iDLG's rule: only the true class has a negative entry in ``dL/db = softmax(z) - y``.
     With B samples every occurrence of a class lowers its entry by 1/B, so the greedy choice also finds repeats.
-    Without a bias the row sums of the weight gradient stand in, and the share is estimated from their negative part.
+    Without a bias, the row sums of the weight gradient are used, and the share is estimated from their negative part.
     """
 
     kind: Literal["greedy_bias"] = "greedy_bias"
@@ -36,7 +36,7 @@ class GreedyBias(LabelInference):
         return torch.tensor(sorted(labels))
 
     def _share(self, score: torch.Tensor, count: int, *, exact: bool) -> float:
-        """What one sample of a class takes from its entry."""
+        """Amount by which one sample lowers the entry of its class."""
         if exact:
             return 1.0 / count
         return float(-score.clamp(max=0).sum() / count) * (1 + 1 / max(len(score) - 1, 1))

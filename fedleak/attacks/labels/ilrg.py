@@ -1,4 +1,4 @@
-"""Instance-wise label restoration."""
+"""iLRG: instance-wise label restoration from gradients."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from fedleak.errors import AttackFailedError
 from fedleak.threat import GlobalModel, SharedUpdate
 
 LARGEST_RATIO = 1e10
-"""Bound of an embedding's entries, where the bias gradient of its class is nearly zero."""
+"""Bound of an embedding's entries, in case the bias gradient of the class is nearly zero."""
 
 
 class Ilrg(SolvedCounts):
-    """Numbers of images per class by way of class-wise embeddings: iLRG (Ma et al. 2023, ICLR).
+    """Numbers of images per class from class-wise embeddings: iLRG (Ma et al. 2023, ICLR).
 
-    ``h_j = dL/dW_j / dL/db_j`` approximates the mean input of the last layer over the images of class ``j`` (exact
-    where all images look alike to that layer), ``P_j = softmax(alpha (W h_j + b))`` the softmax expected of them, and
-    the numbers solve ``sum_j n_j (P_j - e_j) = B dL/db``, ``sum_j n_j = B`` by the pseudo-inverse. We round to the
-    nearest whole numbers in one step where the authors' code rounds first and then mends the sum. Needs a bias in the
-    last layer. Paper: OpenReview FIrQfNSOoTr.
+    ``h_j = dL/dW_j / dL/db_j`` approximates the mean input of the last layer over the images of class ``j`` (exact if
+    all images have the same input there), ``P_j = softmax(alpha (W h_j + b))`` their expected softmax, and the numbers
+    solve ``sum_j n_j (P_j - e_j) = B dL/db``, ``sum_j n_j = B`` by the pseudo-inverse. We round to the nearest integers
+    with the right sum in one step; the authors' code rounds first and then corrects the sum. Needs a bias in the last
+    layer. Paper: OpenReview FIrQfNSOoTr.
     """
 
     kind: Literal["ilrg"] = "ilrg"
     alpha: float = Field(default=1.0, gt=0)
-    """Scale of the logits; the authors' code also takes 0.01, which amounts to a uniform softmax."""
+    """Scale of the logits; the authors' code also uses 0.01, which gives a nearly uniform softmax."""
 
     def infer(self, update: SharedUpdate, model: GlobalModel, *, count: int) -> Tensor:
         """Sorted labels ``(count,)``.

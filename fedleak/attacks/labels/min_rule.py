@@ -13,12 +13,12 @@ from fedleak.threat import SharedUpdate
 class MinRule(LabelInference):
     """The classes whose rows have the lowest minima (GradInversion, Yin et al. 2021, arXiv 2104.07586, Eq. 8).
 
-    Assumes non-negative features and no repeats: it gives the most distinct classes that it can.
+    Assumes non-negative features and no repeated classes.
     """
 
     kind: Literal["min_rule"] = "min_rule"
 
     def infer(self, update: SharedUpdate, *, count: int) -> torch.Tensor:
-        """Sorted labels ``(count,)``, without repeats as far as there are classes."""
+        """Sorted labels ``(count,)``, without repeats unless ``count`` exceeds the number of classes."""
         weight, _ = output_gradient(update)
         return lowest_classes(weight.amin(dim=1), count)

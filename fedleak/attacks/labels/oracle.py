@@ -1,4 +1,4 @@
-"""The true labels."""
+"""Label oracle: the true labels."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from fedleak.threat import TrueLabels
 
 
 class Oracle(LabelInference):
-    """The true labels themselves, as many tables of the literature assume; no attacker has them.
+    """The true labels, as many published tables assume; a real attacker does not have them.
 
-    Needs the capability ``true_labels``, granted by name. Results say that labels were true.
+    Needs the capability ``true_labels``, granted by name. The results record that true labels were used.
     """
 
     kind: Literal["oracle"] = "oracle"
@@ -24,8 +24,8 @@ class Oracle(LabelInference):
         """Sorted labels ``(count,)``.
 
         Raises:
-            AttackFailedError: if the batch had another size.
+            AttackFailedError: if the batch has a different size.
         """
         if len(truth.labels) != count:
-            raise AttackFailedError(f"the batch had {len(truth.labels)} labels, asked for are {count}")
+            raise AttackFailedError(f"the batch had {len(truth.labels)} labels, but {count} were requested")
         return truth.labels.sort().values

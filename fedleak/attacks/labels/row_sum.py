@@ -11,7 +11,7 @@ from fedleak.threat import SharedUpdate
 
 
 class RowSum(LabelInference):
-    """The classes whose rows of the last weight gradient sum lowest (iDLG, Zhao et al. 2020, arXiv 2001.02610).
+    """The classes with the lowest row sums of the last weight gradient (iDLG, Zhao et al. 2020, arXiv 2001.02610).
 
     With one image and non-negative features only the true class has a negative sum. For more images it is the sum
     rule that GradInversion is compared with (Yin et al. 2021, arXiv 2104.07586, Table 1); repeats are not found.
@@ -20,6 +20,6 @@ class RowSum(LabelInference):
     kind: Literal["row_sum"] = "row_sum"
 
     def infer(self, update: SharedUpdate, *, count: int) -> torch.Tensor:
-        """Sorted labels ``(count,)``, without repeats as far as there are classes."""
+        """Sorted labels ``(count,)``, without repeats unless ``count`` exceeds the number of classes."""
         weight, _ = output_gradient(update)
         return lowest_classes(weight.sum(dim=1), count)

@@ -1,4 +1,4 @@
-"""What label inferences that solve for numbers of images share."""
+"""Base class of label inference methods that solve for the number of images per class."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from fedleak.threat import SharedUpdate
 
 
 class SolvedCounts(LabelInference):
-    """Base of inferences that solve a linear system for the number of images of each class."""
+    """Base class of methods that solve a linear system for the number of images of each class."""
 
     local_training: LocalTrainingGuess | None = None
-    """The local steps by which a weight delta becomes a gradient, ``-delta / (rate * steps)``, where
-    momentum and schedule make more or fewer of the steps; unless given, or where it leaves settings open, the scale is
-    taken to be the one that leaves at least one class empty."""
+    """Assumed local training, used to convert a weight delta to a gradient, ``-delta / (rate * steps)``, with the
+    number of steps corrected for momentum and schedule. If it is not set or not unique, the scale is assumed to
+    leave at least one class empty."""
 
     def solved(self, update: SharedUpdate, estimator: Estimator, gradient: Tensor, count: int) -> Tensor:
         """Sorted labels ``(count,)``.
 
         Args:
-            estimator: of the number of images per class.
-            gradient: of the last layer's bias, ``(K,)``; for a weight delta up to a positive factor.
+            estimator: estimates the number of images per class.
+            gradient: of the last layer's bias, ``(K,)``; for a weight delta, up to a positive factor.
 
         Raises:
             AttackFailedError: if the gradient is not finite.

@@ -1,1 +1,1 @@
-"""Attacks that search the inputs, or the weights, of a generative model of images."""
+"""Attacks that search the latent inputs or the weights of a generative image model."""

@@ -1,4 +1,4 @@
-"""A generative model between the variables of a search and its images."""
+"""Decoder of a latent search: maps its variables to images with a generative model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ WEIGHTS = "generator."
 
 @dataclass(frozen=True, eq=False)
 class GeneratorDecoding:
-    """Latent vectors ``code`` ``(B, latent)`` through a generator: its own weights, or variables of the search.
+    """Decodes latent vectors ``code`` ``(B, latent)`` with the generator's weights or with weights from the search.
 
     Attributes:
         network: latent vectors ``(B, latent)`` -> images ``(B, C, H, W)`` in [0, 1].
-        pixels: how the leaked model's images are normalised.
+        pixels: normalisation of the leaked model's images.
     """
 
     network: nn.Module
@@ -39,7 +39,7 @@ class GeneratorDecoding:
         return image
 
     def weights(self, count: int) -> dict[str, Tensor]:
-        """Variables that start as the generator's weights, one copy for each of ``count`` images: ``(count, ...)``."""
+        """Variables initialised with the generator's weights, one copy for each image, ``(count, ...)``."""
         return {
             f"{WEIGHTS}{name}": value.detach().expand(count, *value.shape).contiguous()
             for name, value in self.network.named_parameters()

@@ -1,4 +1,4 @@
-"""Gradient inversion with a generative image prior."""
+"""GIAS: gradient inversion in the latent space of a generative image prior."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ from fedleak.threat import ModelArchitecture, PublicData
 class Gias(TrainedAttack[ImageGenerator], InversionAttack):
     """GIAS: search a generator's latent space, then its weights (Jeon et al. 2021, arXiv 2110.14962).
 
-    The generator is trained offline on the adversary's own images. First ``iterations`` of Adam on the latent vectors
-    (section 4.1), then ``weight_iterations`` on the weights of one copy of the generator for each image (section 4.2),
-    both by cosine distance and total variation. Defaults are the budget of Du et al. 2024 (arXiv 2404.05403), who call
-    it GIA-L: 400 and 6,000 iterations. Our choice: the decoder of a variational autoencoder in place of a GAN.
+    The generator is trained offline on the adversary's own images. The search runs ``iterations`` of Adam on the latent
+    vectors (section 4.1), then ``weight_iterations`` on the weights of one copy of the generator per image
+    (section 4.2), both with cosine distance and total variation. The defaults are the budget of Du et al. 2024
+    (arXiv 2404.05403), who call it GIA-L: 400 and 6,000 iterations. Our choice: the decoder of a variational
+    autoencoder instead of a GAN.
     """
 
     kind: Literal["gias"] = "gias"
@@ -46,15 +47,15 @@ class Gias(TrainedAttack[ImageGenerator], InversionAttack):
     compile: Literal["never"] = "never"
     latent: int = Field(default=128, ge=1)
     width: int = Field(default=16, ge=1)
-    """Channels of the generator at full size; eight times as many at an eighth of it."""
+    """Channels of the generator at full resolution; eight times as many at an eighth of it."""
     training: GeneratorTraining = GeneratorTraining()
 
     @model_validator(mode="after")
     def _pixels_are_the_generators(self) -> Self:
         if self.starts_from or self.decoder.kind != "identity":
-            raise ValueError("gias starts from latent vectors and has its own decoder: leave init and decoder out")
+            raise ValueError("gias starts from latent vectors and has its own decoder: leave out init and decoder")
         if self.priors.group:
-            raise ValueError("gias searches on from its best restart: they cannot agree, leave priors.group out")
+            raise ValueError("gias continues from its best restart only, so there is no group: leave out priors.group")
         return self
 
     @property
@@ -92,10 +93,10 @@ class Gias(TrainedAttack[ImageGenerator], InversionAttack):
     def reconstruct(
         self, trained: ImageGenerator, known: LabelledKnowledge, *, generator: torch.Generator
     ) -> Reconstruction:
-        """Images of one update: the latent search's, refined by the search of the weights.
+        """Images of one update: from the latent search, refined by the search over the generator's weights.
 
         Raises:
-            AttackFailedError: if the update cannot be matched, or no trial ever had a finite loss.
+            AttackFailedError: if the update cannot be matched, or no trial had a finite loss.
         """
         problem = self.problem(known)
         decoding = GeneratorDecoding(trained, known.pixels)
@@ -121,7 +122,7 @@ class Gias(TrainedAttack[ImageGenerator], InversionAttack):
         iterations: int,
         generator: torch.Generator,
     ) -> Inversion:
-        """The box is the generator's own: its images are pixels."""
+        """Run one phase of the search; no box is needed, because the generator's output lies in [0, 1]."""
         tensors = search_tensors(problem, self.distance, restarts=len(start["code"]), box=False)
         settings = EngineSettings(
             architecture=problem.known.architecture,

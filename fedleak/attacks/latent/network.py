@@ -1,4 +1,4 @@
-"""The generative model: from a latent vector to an image, and the encoder that it is trained with."""
+"""Networks of the generative model: the generator and the encoder used to train it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ DOUBLINGS = 3
 
 
 class ImageGenerator(nn.Module):
-    """A latent vector becomes an eighth of the image, and doubles in size three times (after DCGAN, arXiv 1511.06434).
+    """Image generator: maps a latent vector to 1/8 of the image size, then doubles it 3 times (after DCGAN).
 
-    Enlarged and convolved instead of transposed convolutions, which leave chequerboards; normalised in groups, because
-    the weights are searched for one image at a time (our choices).
+    DCGAN: arXiv 1511.06434. Our choices: upsampling with convolution instead of transposed convolutions, which cause
+    checkerboard artefacts; group normalisation, because the weights are optimised for one image at a time.
 
     Args:
         latent: length of the latent vector.
         width: channels before the last convolution; eight times as many at the start.
-        shape: of an image.
+        shape: of an image, ``(C, H, W)``.
     """
 
     def __init__(self, latent: int, width: int, shape: InputShape) -> None:
@@ -54,7 +54,7 @@ class ImageGenerator(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """The generator's mirror: mean and logarithm of the variance of the latent vector, ``(B, latent)`` each."""
+    """Encoder that mirrors the generator: mean and log variance of the latent vector, ``(B, latent)`` each."""
 
     def __init__(self, latent: int, width: int, shape: InputShape) -> None:
         super().__init__()
@@ -74,6 +74,6 @@ class ImageEncoder(nn.Module):
         self.last = nn.Linear(widths[-1] * math.prod(math.ceil(length / 2**DOUBLINGS) for length in size), 2 * latent)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images ``(B, C, H, W)`` in [0, 1] -> mean and logarithm of the variance."""
+        """Images ``(B, C, H, W)`` in [0, 1] -> mean and log variance."""
         mean, log_variance = self.last(self.maps(images)).chunk(2, dim=1)
         return mean, log_variance

@@ -1,4 +1,4 @@
-"""Training the generative model on the adversary's own images."""
+"""Training of the generative model on the adversary's own images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fedleak.progress import Progress
 
 
 class GeneratorTraining(Settings):
-    """How the generative model is trained."""
+    """Settings for training the generative model."""
 
     epochs: int = Field(default=30, ge=1)
     batch_size: int = Field(default=128, ge=1)
@@ -27,8 +27,8 @@ class GeneratorTraining(Settings):
 def evidence_bound(images: Tensor, rebuilt: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     """Negative evidence lower bound of an image, in nats up to a constant, averaged over the batch.
 
-    The variance of pixels is the best one, their mean squared error: no weight between likeness and regularity has to
-    be chosen (Rybkin et al. 2021, arXiv 2006.13202, Eq. 8).
+    The pixel variance is set to its optimum, the mean squared error, so no weight between reconstruction and divergence
+    has to be chosen (Rybkin et al. 2021, arXiv 2006.13202, Eq. 8).
 
     Args:
         images, rebuilt: ``(B, C, H, W)`` in [0, 1].
@@ -52,14 +52,14 @@ def train_image_generator(
 ) -> list[float]:
     """Train ``network`` in place as the decoder of a variational autoencoder (Kingma & Welling 2014, arXiv 1312.6114).
 
-    GIAS trains a GAN; an autoencoder needs no adversary to balance and comes out the same on a CPU and in minutes.
+    GIAS trains a GAN; an autoencoder needs no discriminator, trains in minutes and is reproducible on a CPU.
 
     Args:
         images: the adversary's own, uint8 ``(N, C, H, W)``.
-        generator: of the order of images and of the latent noise.
+        generator: for the order of images and the latent noise.
 
     Returns:
-        Mean bound of every epoch.
+        Mean bound per epoch.
 
     Raises:
         AttackFailedError: if the loss is not finite.

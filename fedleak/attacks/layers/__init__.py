@@ -1,1 +1,1 @@
-"""The leaked model as layers: what attacks of several families read off its architecture."""
+"""The leaked model as a graph or chain of layers, used by attacks of several families."""

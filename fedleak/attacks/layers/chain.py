@@ -1,4 +1,4 @@
-"""The leaked model as a chain of linear and convolutional layers, with activations between them that can be undone."""
+"""The leaked model as a chain of linear and convolutional layers with known activations in between."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Activation:
         return 1 - a.square() if self.kind == "tanh" else torch.ones_like(a)
 
     def inverse(self, a: Tensor) -> Tensor:
-        """``z`` from ``a = s(z)``, any shape; not a number where ``a`` does not tell (a ReLU's zeros, saturation)."""
+        """``z`` from ``a = s(z)``, any shape; NaN where ``a`` does not determine it (zeros of a ReLU, saturation)."""
         unknown = torch.full_like(a, torch.nan)
         if self.kind == "relu" or (self.kind == "leaky_relu" and self.slope == 0):
             return torch.where(a > 0, a, unknown)
@@ -61,8 +61,8 @@ class ChainLayer:
 
     Attributes:
         name: module path in the leaked model.
-        module: its geometry; a linear layer, or a convolution with one group and zero padding. Its weights are random.
-        activation: behind it; none behind the last layer.
+        module: gives the geometry: a linear layer, or a convolution with one group and zero padding; random weights.
+        activation: after the layer; ``identity`` after the last layer.
         input_shape: per sample, ``(C, H, W)`` or ``(width,)``.
         output_shape: per sample.
     """
@@ -75,7 +75,7 @@ class ChainLayer:
 
     @property
     def bias(self) -> bool:
-        """Whether it has a bias."""
+        """Whether the layer has a bias."""
         return self.module.bias is not None
 
 
@@ -83,14 +83,15 @@ def chain_of(model: nn.Module, input_shape: InputShape) -> tuple[ChainLayer, ...
     """The layers of ``model`` from first to last; dropout counts as off.
 
     Args:
-        model: any weights; left unchanged.
+        model: with any weights; not modified.
         input_shape: ``(C, H, W)``.
 
     Raises:
-        AttackFailedError: naming what is no chain of linear and convolutional layers with known activations.
+        AttackFailedError: if the model is no chain of linear and convolutional layers with known activations; the
+            message names the part that does not fit.
     """
     if not trace_layers(model, input_shape).is_chain:
-        raise AttackFailedError(f"the attack goes back through a chain of layers; {type(model).__name__} branches")
+        raise AttackFailedError(f"the attack needs a chain of layers, but {type(model).__name__} has branches")
     traced = fx.symbolic_trace(copy.deepcopy(model))
     traced.eval()
     ShapeProp(traced).propagate(torch.zeros(1, *input_shape))
@@ -99,14 +100,14 @@ def chain_of(model: nn.Module, input_shape: InputShape) -> tuple[ChainLayer, ...
         if node.op == "call_module":
             layers = _with(layers, node, traced.get_submodule(str(node.target)))
         elif node.op not in ("placeholder", "output") and node.target not in (torch.flatten, "flatten"):
-            raise AttackFailedError(f"{node.name}: the attack cannot go back through this operation")
+            raise AttackFailedError(f"{node.name}: the attack cannot invert this operation")
     if layers[-1].activation.kind != "identity":
         raise AttackFailedError(f"{layers[-1].name}: the attack needs logits, not an activation, at the end")
     return tuple(layers)
 
 
 def _with(layers: list[ChainLayer], node: fx.Node, module: nn.Module) -> list[ChainLayer]:
-    """The layers with one more module."""
+    """The layers with one more module appended."""
     if isinstance(module, IGNORED):
         return layers
     kind = KINDS.get(type(module))
@@ -115,18 +116,18 @@ def _with(layers: list[ChainLayer], node: fx.Node, module: nn.Module) -> list[Ch
         return [*layers[:-1], replace(layers[-1], activation=activation)]
     plain = isinstance(module, nn.Conv2d) and module.groups == 1 and module.padding_mode == "zeros"
     if not (isinstance(module, nn.Linear) or (plain and isinstance(module, nn.Conv2d))):
-        raise AttackFailedError(f"{node.target} ({type(module).__name__}): the attack cannot go back through it")
+        raise AttackFailedError(f"{node.target} ({type(module).__name__}): the attack cannot invert this layer")
     shapes = [tuple(n.meta["tensor_meta"].shape[1:]) for n in (node.all_input_nodes[0], node)]
     return [*layers, ChainLayer(str(node.target), module, Activation(), shapes[0], shapes[1])]
 
 
 def unfold(layer: nn.Conv2d, inputs: Tensor) -> Tensor:
-    """What each output position sees: ``(n, C, H, W)`` -> ``(n, C * k * k, positions)``.
+    """Input patch of each output position: ``(n, C, H, W)`` -> ``(n, C * k * k, positions)``.
 
     Raises:
         AttackFailedError: if the padding is given by name.
     """
     padding = layer.padding
     if isinstance(padding, str):
-        raise AttackFailedError(f"the attack needs padding in numbers, not {padding!r}")
+        raise AttackFailedError(f"the attack needs numeric padding, not {padding!r}")
     return F.unfold(inputs, layer.kernel_size, dilation=layer.dilation, padding=padding, stride=layer.stride)

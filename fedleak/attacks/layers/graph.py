@@ -1,9 +1,9 @@
-"""The leaked model as GIT sees it: layers with weights between points, and shortcuts from point to point.
+"""The leaked model as a graph for GIT: layers with weights between points, and shortcuts from point to point.
 
-A *point* is a tensor inside the leaked model that layers read; it is what a generator estimates (``a`` in Chen & Liu
-2025, arXiv 2505.20026, Eq. 1). A *layer* reads one point; its output arrives, with others where outputs are added or
-concatenated, at one or more points: the layers into and out of a point are the input and output layers of the paper's
-multi-input multi-output layer. A *shortcut* carries a point unchanged into a later one.
+A *point* is a tensor inside the leaked model that layers read; a generator estimates it (``a`` in Chen & Liu 2025,
+arXiv 2505.20026, Eq. 1). A *layer* reads one point; its output enters one or more points, added or concatenated with
+the outputs of other layers. The layers into and out of a point are the input and output layers of the paper's
+multi-input multi-output layer. A *shortcut* carries a point unchanged into a later point.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Layer:
     Attributes:
         name: module path in the leaked model.
         kind: what it computes; a patch embedding is a convolution whose stride is its kernel.
-        parameters: names of its parameters, those of normalisations around it, and of learned tokens and offsets.
-        weight, bias: names of its own weight and bias, where it has one of each.
+        parameters: names of its parameters, of the adjacent normalisations, and of learned tokens and offsets.
+        weight, bias: names of its weight and bias; None if it does not have one.
         input_shape, output_shape: per sample.
         source: number of the point that it reads.
-        map_shape: the input's shape before it was flattened; the same where it was not.
+        map_shape: shape of the input before flattening; equal to the input's shape if it was not flattened.
         offset: name of a learned offset ``(1, T, D)`` added to its output, such as a position embedding.
         offset_start: row of the offset that belongs to the first token of this layer; learned tokens come before.
     """
@@ -51,10 +51,10 @@ class Point:
     """A tensor that layers read.
 
     Attributes:
-        shape: per sample, as its first reader reads it.
-        map_shape: the same before it was flattened.
+        shape: per sample, as read by the first layer.
+        map_shape: the same before flattening.
         inputs: numbers of the layers whose outputs are added or concatenated here.
-        shortcuts: numbers of earlier points that arrive here unchanged.
+        shortcuts: numbers of earlier points that enter here unchanged.
     """
 
     shape: Shape
@@ -64,19 +64,19 @@ class Point:
 
     @property
     def values(self) -> int:
-        """Numbers per sample."""
+        """Number of values per sample."""
         return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
 class GeneratorStep:
-    """One step of a generator: from the estimates behind a point to the estimate at it.
+    """One step of a generator: from the estimates at the following points to the estimate at a point.
 
     Attributes:
         point: number of the point.
-        own: layers whose gradients stand in place of ``G_W`` (Eq. 3): those that read the point.
-        above: layers whose gradients stand in place of ``G_V``: those that read the points behind.
-        ends: the points behind, whose estimates are known; the model's output among them.
+        own: layers whose gradients take the role of ``G_W`` (Eq. 3): those that read the point.
+        above: layers whose gradients take the role of ``G_V``: those that read the following points.
+        ends: the following points, whose estimates are known; they may include the model's output.
     """
 
     point: int
@@ -87,14 +87,14 @@ class GeneratorStep:
 
 @dataclass(frozen=True)
 class LayerGraph:
-    """Layers in the order of the forward pass; points likewise, from the model's input (0) to its output (last)."""
+    """Layers and points in the order of the forward pass; the first point is the model's input, the last its output."""
 
     layers: tuple[Layer, ...]
     points: tuple[Point, ...]
 
     @property
     def is_chain(self) -> bool:
-        """Whether every layer reads what the one before it gives."""
+        """Whether every layer reads exactly the output of the previous layer."""
         return all(
             layer.source == i and self.points[i + 1].inputs == (i,) and not self.points[i + 1].shortcuts
             for i, layer in enumerate(self.layers)
@@ -102,7 +102,7 @@ class LayerGraph:
 
     @property
     def last(self) -> Layer | None:
-        """The linear layer that alone gives the model's output; None where it is not linear or has company."""
+        """The linear layer that produces the model's output; None if that is not a single linear layer."""
         output = self.points[-1]
         if len(output.inputs) != 1 or output.shortcuts:
             return None
@@ -114,7 +114,7 @@ class LayerGraph:
         return tuple(i for i, layer in enumerate(self.layers) if layer.source == point)
 
     def ends(self, point: int) -> tuple[int, ...]:
-        """Numbers of the points that one layer, or a shortcut, leads to from ``point``."""
+        """Numbers of the points reached from ``point`` by one layer or a shortcut."""
         readers = set(self.readers(point))
         return tuple(
             number
@@ -125,9 +125,9 @@ class LayerGraph:
     def steps(self) -> tuple[GeneratorStep, ...]:
         """One step per point, from the model's input to the point before its output.
 
-        The estimate at a point takes the gradients of the layers that read it, the gradients of the layers that read
-        the points behind, and the estimates there; a shortcut's end is such a point (Eq. 11). A chain gives
-        ``a_{i-1} = h_i(G_{W_i}, G_{W_{i+1}}, a_i)``.
+        The estimate at a point uses the gradients of the layers that read it, the gradients of the layers that read the
+        following points, and the estimates at these points; the end of a shortcut is such a point (Eq. 11). A chain
+        gives ``a_{i-1} = h_i(G_{W_i}, G_{W_{i+1}}, a_i)``.
         """
         steps = []
         for number in range(len(self.points) - 1):
@@ -137,12 +137,12 @@ class LayerGraph:
         return tuple(steps)
 
     def cuts(self) -> tuple[int, ...]:
-        """Points through which everything passes; between two of them lies a module, such as a residual block."""
+        """Points through which all paths pass; between two of them lies a module, such as a residual block."""
         edges = [(u, v) for u in range(len(self.points)) for v in self.ends(u)]
         return tuple(p for p in range(len(self.points)) if not any(u < p < v for u, v in edges))
 
     def modules(self) -> tuple[tuple[int, ...], ...]:
-        """Numbers of the layers between one cut and the next."""
+        """Numbers of the layers between consecutive cuts."""
         cuts = self.cuts()
         return tuple(
             tuple(i for i, layer in enumerate(self.layers) if first <= layer.source < behind)
@@ -150,7 +150,7 @@ class LayerGraph:
         )
 
     def module_steps(self) -> tuple[GeneratorStep, ...]:
-        """One step per module, at the point before it (Eq. 5): all its gradients, those of the module behind."""
+        """One step per module, at its input point (Eq. 5): uses its gradients and those of the following module."""
         cuts, modules = self.cuts(), self.modules()
         following = [*modules[1:], ()]
         return tuple(GeneratorStep(cuts[i], modules[i], following[i], (cuts[i + 1],)) for i in range(len(modules)))

@@ -1,9 +1,9 @@
-"""The input of a patch embedding with learned positions, in closed form.
+"""Closed-form recovery of the input of a patch embedding with learned positions.
 
 The gradient of the position embeddings *is* the gradient ``d`` of the embedding's output, so Eq. 3 of Chen & Liu 2025
-(arXiv 2505.20026) needs nothing unknown at this layer: ``G_W = sum_t d_t patch_t^T`` gives ``patches = (d^T)^+ G_W``,
-exact for one image as long as there are fewer patches than a token has values (layer norm takes one away; Lu et al.
-2022, arXiv 2112.14087). Of a batch it is a mixture. A factor common to both gradients cancels.
+(arXiv 2505.20026) has no unknown weights at this layer: ``G_W = sum_t d_t patch_t^T`` gives ``patches = (d^T)^+ G_W``,
+exact for one image if there are fewer patches than values per token (layer norm removes one dimension; Lu et al.
+2022, arXiv 2112.14087). For a batch it gives a mixture. A factor common to both gradients cancels.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from fedleak.examples import InputShape
 from fedleak.transcript.layout import Layout
 
 GUARD = 1e-10
-"""Weight of Tikhonov's term, relative to the mean eigenvalue of ``d d^T``."""
+"""Weight of the Tikhonov term, relative to the mean eigenvalue of ``d d^T``."""
 
 
 @dataclass(frozen=True)
 class EmbeddingLayer:
-    """Where the weight ``(D, C, p, q)`` of the patch embedding and the positions ``(T, D)`` lie in a flat update.
+    """Location of the patch embedding's weight ``(D, C, p, q)`` and of the positions ``(T, D)`` in a flat update.
 
     Attributes:
         weight, positions: half-open ranges.
@@ -42,7 +42,7 @@ class EmbeddingLayer:
 
     @property
     def values(self) -> int:
-        """Numbers of one solution."""
+        """Number of values in one solution."""
         return math.prod(self.image)
 
     def solve(self, updates: Tensor) -> Tensor:
@@ -53,13 +53,13 @@ class EmbeddingLayer:
         weight = updates[:, slice(*self.weight)].double().reshape(len(updates), -1, channels * p * q)
         d = updates[:, slice(*self.positions)].double().reshape(len(updates), -1, weight.shape[1])[:, self.first :]
         solution, _ = tikhonov_solve(d @ d.transpose(1, 2), d @ weight, weight=GUARD)
-        patches = solution.nan_to_num(posinf=0.0, neginf=0.0)  # an update that is not finite has no solution
+        patches = solution.nan_to_num(posinf=0.0, neginf=0.0)  # a non-finite update has no solution
         tiles = patches.reshape(-1, rows, columns, channels, p, q).permute(0, 3, 1, 4, 2, 5)
         return tiles.reshape(len(updates), -1).to(torch.float32)
 
 
 def embedding_layer(graph: LayerGraph, layout: Layout) -> EmbeddingLayer | None:
-    """The leaked model's patch embedding; None if it has none whose positions are learned."""
+    """The leaked model's patch embedding with learned positions; None if it has none."""
     slots = {slot.name: (slot.start, slot.stop) for slot in layout.slots}
     for layer in graph.layers:
         if layer.kind != "patch_embedding" or layer.source != 0 or not (layer.weight and layer.offset):

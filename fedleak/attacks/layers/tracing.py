@@ -1,8 +1,8 @@
-"""From an ``nn.Module`` to its graph of layers, by ``torch.fx``.
+"""Conversion of an ``nn.Module`` to its graph of layers with ``torch.fx``.
 
-The traced forward pass is walked node by node. Every tensor carries its *flow*: the layers and points whose sum or
-concatenation it is. Whatever acts element by element, normalises, pools or reshapes passes the flow on; a layer with
-weights reads it, which makes it a point.
+The traced forward pass is processed node by node. Every tensor carries its *flow*: the layers and points whose sum or
+concatenation it is. Elementwise operations, normalisation, pooling and reshaping pass the flow on. When a layer with
+weights reads a tensor, the tensor becomes a point.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ ADDITIONS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 
 @dataclass(frozen=True)
 class TracedTensor:
-    """What is known of a tensor in the traced forward pass.
+    """Flow and shape of a tensor in the traced forward pass.
 
     Attributes:
-        layers, points: whose sum or concatenation it is.
-        norms: parameters, of normalisations and learned tensors, that wait for the layer that will read it.
-        learned: names of parameters, for a tensor that is nothing else.
-        map_shape: its shape, or that of the map of which it is a flattened form.
-        tokens: learned tokens put before its own.
-        joined: whether something has been added or concatenated since the last layer.
+        layers, points: the layers and points whose sum or concatenation it is.
+        norms: parameters of normalisations and learned tensors, to be assigned to the layer that will read it.
+        learned: parameter names, if the tensor consists of parameters only.
+        map_shape: its shape, or the shape of the map before flattening.
+        tokens: number of learned tokens in front of its own tokens.
+        joined: whether something was added or concatenated since the last layer.
     """
 
     layers: tuple[int, ...] = ()
@@ -60,11 +60,11 @@ def trace_layers(model: nn.Module, input_shape: Shape) -> LayerGraph:
     """The graph of ``model``: linear, convolutional and attention layers, and how their outputs are joined.
 
     Args:
-        model: any weights; left unchanged.
+        model: with any weights; not modified.
         input_shape: ``(C, H, W)``.
 
     Raises:
-        AttackFailedError: naming the operation that is not understood and where it stands.
+        AttackFailedError: if the model contains an unsupported operation; the message names it and its place.
     """
     try:
         traced = fx.symbolic_trace(copy.deepcopy(model))  # the traced graph shares its layers with the model
@@ -84,7 +84,7 @@ def trace_layers(model: nn.Module, input_shape: Shape) -> LayerGraph:
 
 @dataclass
 class _Tracer:
-    """The graph so far, and what is known of each node."""
+    """The graph built so far, and the traced tensor of each node."""
 
     traced: fx.GraphModule
     layers: list[Layer] = field(default_factory=list)
@@ -92,7 +92,7 @@ class _Tracer:
     values: dict[fx.Node, TracedTensor] = field(default_factory=dict)
 
     def visit(self, node: fx.Node) -> None:
-        """Take one node down."""
+        """Process one node."""
         if node.op == "placeholder":
             shape = _shape(node)
             self.points.append(Point(shape, shape, ()))
@@ -108,7 +108,7 @@ class _Tracer:
             self._call(node)
 
     def _tensors(self, node: fx.Node) -> list[fx.Node]:
-        """Arguments of a node that are tensors, each once."""
+        """Tensor arguments of a node, without duplicates."""
         return [source for source in node.all_input_nodes if source in self.values]
 
     def _module(self, node: fx.Node, name: str, module: nn.Module) -> None:
@@ -126,9 +126,9 @@ class _Tracer:
     def _layer(self, node: fx.Node, name: str, module: nn.Module, own: tuple[str, ...]) -> None:
         tensors = self._tensors(node)
         if len(tensors) != 1:
-            raise AttackFailedError(f"{name} ({type(module).__name__}): unsupported: it reads more than one tensor")
+            raise AttackFailedError(f"{name} ({type(module).__name__}): unsupported: more than one input tensor")
         if any(layer.name == name for layer in self.layers):
-            raise AttackFailedError(f"{name} ({type(module).__name__}): unsupported: it is used more than once")
+            raise AttackFailedError(f"{name} ({type(module).__name__}): unsupported: used more than once")
         source = self.values[tensors[0]]
         shape = _shape(tensors[0])
         weight, bias = (n if n in own else None for n in (f"{name}.weight", f"{name}.bias"))
@@ -160,7 +160,7 @@ class _Tracer:
             raise AttackFailedError(f"{node.name} ({_name(target)}): unsupported operation{_place(node)}")
 
     def _passed(self, node: fx.Node, source: TracedTensor) -> TracedTensor:
-        """The value behind an operation that keeps the flow."""
+        """The value after an operation that keeps the flow."""
         if source.learned:
             return source
         shape = _shape(node) if _is_tensor(node) else source.map_shape
@@ -168,7 +168,7 @@ class _Tracer:
         return replace(source, map_shape=source.map_shape if same else shape)
 
     def _attached(self, source: TracedTensor, parameters: tuple[str, ...], *, behind: bool) -> TracedTensor:
-        """The value with ``parameters``, which belong to the one layer in front of it, else to the next to read it."""
+        """The value with ``parameters`` assigned to the one layer before it, or else to the next layer to read it."""
         flow = self._canonical(source)
         if behind and len(flow.layers) == 1 and not flow.points and not flow.norms:
             (number,) = flow.layers
@@ -178,7 +178,7 @@ class _Tracer:
         return replace(source, norms=source.norms + parameters)
 
     def _joined(self, node: fx.Node, sources: list[TracedTensor]) -> TracedTensor:
-        """The value behind an addition or concatenation."""
+        """The value after an addition or concatenation."""
         if not any(value.layers or value.points for value in sources):
             raise AttackFailedError(f"{node.name} ({_name(node.target)}): unsupported operation without input")
         if len(sources) != len(node.all_input_nodes):
@@ -197,7 +197,7 @@ class _Tracer:
         return value
 
     def _with_learned(self, node: fx.Node, value: TracedTensor, learned: tuple[str, ...]) -> TracedTensor:
-        """A learned token joins the tokens, or an offset is added to them."""
+        """The value after concatenating a learned token or adding a learned offset."""
         value = self._attached(value, learned, behind=True)
         if node.target is torch.cat:
             first = self.values[node.all_input_nodes[0]]
@@ -208,7 +208,7 @@ class _Tracer:
         return value
 
     def _canonical(self, value: TracedTensor) -> TracedTensor:
-        """The same value as a point, where a layer has read it already."""
+        """The same value as a point if a layer has already read it."""
         number = self._find(value)
         return value if number is None else replace(value, layers=(), points=(number,))
 
@@ -219,7 +219,7 @@ class _Tracer:
         return next((i for i, p in enumerate(self.points) if i and (p.inputs, p.shortcuts) == flow), None)
 
     def _point(self, value: TracedTensor, shape: Shape) -> int:
-        """The number of the point of this flow, made if need be."""
+        """Number of the point with this flow; creates the point if it does not exist."""
         if value.norms:
             raise AttackFailedError(f"{value.norms[0]}: unsupported: no layer follows this normalisation")
         found = self._find(value)
@@ -243,7 +243,7 @@ def _is_tensor(node: fx.Node) -> bool:
 
 
 def _shape(node: fx.Node) -> Shape:
-    """Per sample; of a pair such as attention's output, that of its first part."""
+    """Shape per sample; for a pair, such as the output of attention, the shape of its first part."""
     meta = node.meta["tensor_meta"]
     first = meta if _is_tensor(node) else meta[0]
     return tuple(first.shape[1:])
@@ -254,7 +254,7 @@ def _numbers(shape: Shape) -> int:
 
 
 def _place(node: fx.Node) -> str:
-    """In which module of the model an operation stands, where it is not the outermost one."""
+    """The module that contains an operation, as text; empty for the outermost module."""
     stack = node.meta.get("nn_module_stack", {})
     return f" in {list(stack)[-1]}" if stack else ""
 

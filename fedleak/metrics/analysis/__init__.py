@@ -1,1 +1,1 @@
-"""What scoring measures of the leaked model at the victims' images, whatever an attack made of them."""
+"""Analyses of the leaked model at the victims' images, independent of any attack."""

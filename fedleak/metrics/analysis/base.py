@@ -1,4 +1,4 @@
-"""What every analysis is: one value per image that needs the leaked model, where a metric compares two pictures."""
+"""Base class of analyses: one value per image, computed with the leaked model."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class LeakedBatch:
     """The batch behind one update, and the model that the update was computed on.
 
     Attributes:
-        module: the network as it was broadcast, in evaluation mode, on the device of the images.
-        images: the victim's own, ``(B, C, H, W)`` in [0, 1].
-        labels: the true ones, ``(B,)``.
+        module: the network as broadcast, in evaluation mode, on the device of the images.
+        images: the victim's images, ``(B, C, H, W)`` in [0, 1].
+        labels: the true labels, ``(B,)``.
         mean, std: of the normalisation that precedes the network.
-        places: client of each image, and its place in the client's share of the update; empty if nobody asks.
-        task: what the network is trained for.
-        classes: of the data set; only tasks that make their targets of the number of classes read it.
+        places: client of each image, and its position in the client's part of the update; empty if not needed.
+        task: learning task of the network.
+        classes: of the data set; used only by tasks whose targets depend on the number of classes.
     """
 
     module: nn.Module
@@ -41,38 +41,38 @@ class LeakedBatch:
 
     @property
     def normalisation(self) -> Normalisation:
-        """The normalisation alone."""
+        """The normalisation as one object."""
         return Normalisation(self.mean, self.std)
 
     @property
     def targets(self) -> Tensor:
-        """Of the images, ``(B, ...)``, as the loss of the task takes them."""
+        """Targets of the images, ``(B, ...)``, for the loss of the task."""
         return self.task.targets(self.labels, self.classes)
 
     def normalised(self, images: Tensor) -> Tensor:
-        """Images in [0, 1] as the network takes them."""
+        """Images in [0, 1] -> normalised inputs of the network."""
         return self.normalisation.apply(images)
 
     def pixels(self, images: Tensor) -> Tensor:
-        """And back."""
+        """Normalised inputs of the network -> images in [0, 1]."""
         return self.normalisation.undo(images)
 
 
 class Analysis(Component):
-    """One value for each image of an update; the kind is the column's name.
+    """Base class of analyses: one value for each image of an update; the kind is the name of the column.
 
-    The images are the victims' own, for only at them can the value be set beside how well the same image was rebuilt.
-    It is known to scoring alone: no attack sees it.
+    Analyses use the victims' own images, so that the value can be compared with the reconstruction of the same image.
+    They run at scoring only; attacks do not see them.
     """
 
     @abstractmethod
     def evaluate(self, leaked: LeakedBatch, *, generator: torch.Generator) -> Tensor:
-        """``(B,)``."""
+        """One value per image, ``(B,)``."""
 
 
 @contextmanager
 def differentiable(module: nn.Module) -> Iterator[list[nn.Parameter]]:
-    """The parameters of ``module``, which ask for gradients inside the block."""
+    """The parameters of ``module``, which require gradients inside the block."""
     parameters = list(module.parameters())
     asked = [parameter.requires_grad for parameter in parameters]
     module.requires_grad_(True)

@@ -15,33 +15,33 @@ from fedleak.metrics.analysis.base import Analysis, LeakedBatch, differentiable
 
 
 class Igsa(Analysis):
-    """How smoothly the gradient follows the image: high where gradients are easy to invert (Du et al. 2024, Eq. 10).
+    """Smoothness of the gradient in the image: high where gradients are easy to invert (Du et al. 2024, Eq. 10).
 
     Let ``J_l(x)`` be the Jacobian, with respect to one image, of the gradient of that image's loss for all parameters
-    of layer ``l`` (a module with parameters of its own, in the order of the network). Then, with ``x'`` near ``x``,
+    of layer ``l`` (a module that directly owns parameters, in the order of the network). Then, with ``x'`` near ``x``,
 
         IGSA(x) = 1 / mean_x' sum_l v_l ||J_l(x')||_F      v_l = 2 (L + 1 - l) / (L (L + 1)),
 
-    so that shallow layers weigh most and the weights sum to one (arXiv 2404.05403, section 5.1.1, whose norm and
-    weights are not told: this is our reading). Norms are estimated from Jacobian-vector products in random directions
-    at right angles; with as many directions as the image has values they are exact. The cost is
-    ``samples * projections`` products for each image; no Jacobian is ever formed.
+    so that shallow layers have the largest weights and the weights sum to one (arXiv 2404.05403, section 5.1.1, which
+    does not specify norm and weights: this is our reading). Norms are estimated from Jacobian-vector products in random
+    orthonormal directions; with as many directions as the image has values they are exact. The cost is
+    ``samples * projections`` products for each image; no Jacobian is formed.
 
-    It is taken at the victims' own images and the model version that their update was computed on, one image at a
-    time, with the normalisation layers at their running statistics. Values of different models do not compare; charts
-    show them relative to the first attacked round.
+    It is computed at the victims' own images and the model version of their update, one image at a time, with running
+    statistics in the normalisation layers. Values of different models are not comparable; charts show them relative to
+    the first attacked round.
     """
 
     kind: Literal["igsa"] = "igsa"
     samples: int = Field(default=8, ge=1)
     """Points x' near each image."""
     projections: int = Field(default=8, ge=1)
-    """Directions at each of them."""
+    """Directions at each point."""
     radius: float = Field(default=1.0, ge=0)
-    """Of the ball around the image in which the points are drawn uniformly: Euclidean, pixels in [0, 1]."""
+    """Radius of the Euclidean ball around the image in which the points are drawn uniformly, for pixels in [0, 1]."""
 
     def evaluate(self, leaked: LeakedBatch, *, generator: torch.Generator) -> Tensor:
-        """``(B,)``, in units of pixels over gradient; infinite where the gradient does not change at all."""
+        """``(B,)``, in units of pixels over gradient; infinite if the gradient is constant."""
         values = []
         for image, label in zip(leaked.images, leaked.targets, strict=True):
             directions = min(self.projections, image.numel())
@@ -57,13 +57,14 @@ class Igsa(Analysis):
 def jacobian_norms(leaked: LeakedBatch, image: Tensor, target: Tensor, directions: Tensor) -> Tensor:
     """Estimated Frobenius norm of the Jacobian of each layer's gradient, ``(L,)``.
 
-    ``J u`` is the gradient, for the parameters, of ``<dloss/dx, u>``: one graph of the inner gradient serves all
-    directions. (On a ResNet-18 that took 0.75 of the time of forward over reverse differentiation batched by vmap.)
+    ``J u`` is the gradient of ``<dloss/dx, u>`` with respect to the parameters, so one graph of the inner gradient is
+    reused for all directions. (On a ResNet-18 this took 0.75 of the time of forward-over-reverse differentiation with
+    vmap.)
 
     Args:
         leaked: the model.
         image: ``(C, H, W)``.
-        target: as the loss of the task takes it.
+        target: for the loss of the task.
         directions: orthonormal, ``(P, C, H, W)``.
     """
     with differentiable(leaked.module) as parameters, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
@@ -83,7 +84,7 @@ def jacobian_norms(leaked: LeakedBatch, image: Tensor, target: Tensor, direction
 
 
 def layers(module: nn.Module) -> Iterable[tuple[int, ...]]:
-    """Places among the parameters of those that belong to one module, for each module that has any."""
+    """For each module that directly owns parameters, their positions in the list of parameters."""
     owners: dict[str, list[int]] = {}
     for place, (name, _) in enumerate(module.named_parameters()):
         owners.setdefault(name.rpartition(".")[0], []).append(place)
@@ -91,7 +92,7 @@ def layers(module: nn.Module) -> Iterable[tuple[int, ...]]:
 
 
 def depth_weights(count: int, *, like: Tensor) -> Tensor:
-    """``(L,)``: falling linearly with depth, sum one."""
+    """Weights of the layers, ``(L,)``: falling linearly with depth, with sum one."""
     falling = torch.arange(count, 0, -1, dtype=like.dtype, device=like.device)
     return falling / falling.sum()
 

@@ -1,1 +1,1 @@
-"""What theorems say about an update: images computed from the truth, to be set beside what attacks make of it."""
+"""Predictions of theorems about an update: images computed from the ground truth, to compare with attacks."""

@@ -1,4 +1,4 @@
-"""What every theorem is: from the truth behind an update to the images that it speaks of."""
+"""Base class of theorems: from the ground truth of an update to the predicted images."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fedleak.transcript.manifest import TrainingRecord
 
 
 class NotApplicableError(Exception):
-    """The theorem says nothing about this model, or this way of training."""
+    """The theorem does not apply to this model or this kind of training."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Images that a theorem speaks of, and numbers about them.
+    """Images that a theorem predicts, and numbers about them.
 
     Attributes:
         images: ``(B, C, H, W)`` in [0, 1], in any order.
@@ -33,25 +33,25 @@ class Prediction:
 
 
 class Theory(Component):
-    """A theorem made checkable: its images are scored like an attack's, as ``theory_`` and the kind.
+    """Base class of theorems: the predicted images are scored like an attack's, as ``theory_`` and the kind.
 
-    They are made from the truth, so scoring alone can make them, and they are no attack and no baseline.
+    They are computed from the ground truth at scoring, so they are neither an attack nor a baseline.
     """
 
     @property
     def row_name(self) -> str:
-        """What stands in the column of attacks."""
+        """Name in the column of attacks."""
         return f"{THEORY_PREFIX}{self.kind}"
 
     @abstractmethod
     def predict(self, leaked: LeakedBatch, training: TrainingRecord, *, generator: torch.Generator) -> Prediction:
-        """What the theorem says of the update behind ``leaked``.
+        """The theorem's prediction for the update of the batch ``leaked``.
 
         Args:
             leaked: the true batch, and the model that the update was computed on.
-            training: how the client trained.
-            generator: of random starts.
+            training: the client's training settings.
+            generator: for random starts.
 
         Raises:
-            NotApplicableError: saying why.
+            NotApplicableError: if the theorem does not apply; the message gives the reason.
         """

@@ -1,4 +1,4 @@
-"""The drift of a reconstruction under several local updates."""
+"""Drift of a reconstruction under several local updates."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from fedleak.transcript.manifest import TrainingRecord
 
 
 class LocalDrift(Theory):
-    """Where gradient matching drifts after K local updates (Du et al. 2024, Theorem 4.2), for logistic regression.
+    """Drift of gradient matching after K local updates (Du et al. 2024, Theorem 4.2), for logistic regression.
 
-    The theorem (arXiv 2404.05403, section 4.1.1 and appendix A ii): who takes the update of K steps for one gradient
-    rebuilds ``x* = x`` only for K = 1; else the error follows from the outputs at the weights in between. Its
-    equations are worked out here for two classes and one linear layer without a bias, where they are exact. Let
-    ``m = (w_y - w_other) x`` be the margin of the normalised image x. The loss is ``log(1 + exp(-m))``, its gradient
-    ``-sigmoid(-m) x`` for the row of the true class (and the opposite for the other), so that a local step of rate
-    eta raises the margin:
+    The theorem (arXiv 2404.05403, section 4.1.1 and appendix A ii): an attacker who treats the update of K steps as one
+    gradient reconstructs ``x* = x`` only for K = 1; otherwise the error follows from the outputs at the intermediate
+    weights. The equations are solved here for two classes and one linear layer without a bias, where they are exact.
+    Let ``m = (w_y - w_other) x`` be the margin of the normalised image x. The loss is ``log(1 + exp(-m))``, its
+    gradient ``-sigmoid(-m) x`` for the row of the true class (and the opposite for the other), so a local step with
+    rate eta raises the margin:
 
         m_0 = m,    m_{k+1} = m_k + 2 eta sigmoid(-m_k) ||x||^2.
 
-    The client shares ``eta sum_k sigmoid(-m_k) x``: always a multiple of x. An adversary who knows eta and K and takes
-    the mean of the K gradients for the one at the broadcast weights finds ``x* = s x``, where
+    The client shares ``eta sum_k sigmoid(-m_k) x``: always a multiple of x. An adversary who knows eta and K and treats
+    the mean of the K gradients as the gradient at the broadcast weights finds ``x* = s x``, where
 
         s sigmoid(-s m_0) = 1/K sum_{k<K} sigmoid(-m_k),
 
-    and errs by ``x* - x = (s - 1) x``: more with every further step, for the margins rise. In the attack this is
-    ``local_training: {learning_rate: K * eta, epochs: 1}`` with a squared distance. Where ``m_0 > 0`` two multiples of
-    x solve the equation. The theory names the smaller, at which a search that starts from grey (``x* = 0``) arrives:
-    for K = 1 it is x itself as long as ``m_0 <= 1.278``; beyond, another image has the gradient of x already.
+    with the error ``x* - x = (s - 1) x``, which grows with every further step, because the margins rise. In the attack
+    this is ``local_training: {learning_rate: K * eta, epochs: 1}`` with a squared distance. For ``m_0 > 0``, two
+    multiples of x solve the equation. The prediction is the smaller, which a search from grey (``x* = 0``) reaches: for
+    K = 1 it is x itself if ``m_0 <= 1.278``; above, another image already has the gradient of x.
     """
 
     kind: Literal["local_drift"] = "local_drift"
@@ -47,11 +47,11 @@ class LocalDrift(Theory):
             NotApplicableError: for other models, batches of several images, other optimisers.
         """
         if len(leaked.images) > 1:
-            raise NotApplicableError(f"it speaks of one image, the update has {len(leaked.images)}")
+            raise NotApplicableError(f"it holds for one image, the update has {len(leaked.images)}")
         if training.postprocess or LocalSgd.model_validate(training.local_sgd) != PLAIN_SGD:
-            raise NotApplicableError("it speaks of plain gradient descent whose update is shared as it is")
+            raise NotApplicableError("it holds for plain gradient descent without post-processing")
         if leaked.task != CLASSIFICATION:
-            raise NotApplicableError("it speaks of cross-entropy")
+            raise NotApplicableError("it holds for cross-entropy")
         weight = _two_rows(leaked.module).double()
         image, other = leaked.normalised(leaked.images[0].double()), 1 - int(leaked.labels[0])
         direction = weight[int(leaked.labels[0])] - weight[other]
@@ -62,7 +62,7 @@ class LocalDrift(Theory):
 
 
 TURN = 1.2784645427610738
-"""Where ``u sigmoid(-u)`` is largest: ``u sigmoid(u) = 1``."""
+"""Maximum of ``u sigmoid(-u)``: ``u sigmoid(u) = 1``."""
 
 
 def shrinkage(margin: float, size: float, *, rate: float, steps: int) -> float:
@@ -91,5 +91,5 @@ def _slope(margin: float) -> float:
 def _two_rows(module: nn.Module) -> Tensor:
     parameters = list(module.parameters())
     if len(parameters) != 1 or parameters[0].ndim != 2 or len(parameters[0]) != 2:
-        raise NotApplicableError("it speaks of one linear layer without a bias and two classes")
+        raise NotApplicableError("it holds for one linear layer without a bias and two classes")
     return parameters[0].detach()

@@ -1,4 +1,4 @@
-"""A second batch with the same gradient."""
+"""Search for a second batch with the same gradient."""
 
 from __future__ import annotations
 
@@ -21,50 +21,50 @@ from fedleak.transcript.manifest import TrainingRecord
 
 Floats = NDArray[np.float64]
 MOST_PARAMETERS = 5000
-"""The Jacobian is formed, parameters by pixels of the batch."""
+"""Largest number of model parameters, because the full Jacobian (parameters x pixels of the batch) is formed."""
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-15, 1e6
 ROUNDING = 1e-13
-"""Relative difference of gradients in double precision that is none."""
+"""Relative difference of gradients that counts as zero in double precision."""
 
 
 class SameGradient(Theory):
     """A different batch with the same labels and the same gradient (Du et al. 2024, arXiv 2404.05403, Theorem 4.3).
 
     The theorem: if the batch has more pixels than the model has parameters, there is a mask m != 0 with
-    ``F(x + m) = F(x)`` for the gradient F. Its proof solves ``J m = 0``, linearised (appendix A iii); here the mask is
-    constructed and the equality verified for F itself: a root of the relative difference of the gradients, in double
-    precision, near a noisy batch (``shortest_way``). With fewer pixels than parameters the same search is
-    expected to end at the true batch or nowhere. The theorem speaks of real numbers: pixels may leave [0, 1] unless
-    ``bounded``, a harder search of which it promises nothing.
+    ``F(x + m) = F(x)`` for the gradient F. Its proof solves the linearised ``J m = 0`` (appendix A iii); here the mask
+    is constructed and the equality is verified for F itself: a root of the relative difference of the gradients, in
+    double precision, near a noisy batch (``shortest_way``). With fewer pixels than parameters, the search is expected
+    to end at the true batch or without a root. The theorem is about real numbers: pixels may leave [0, 1] unless
+    ``bounded`` is set, which makes the search harder and is not covered by the theorem.
 
-    ``update_gap`` is ``||F(x') - F(x)|| / ||F(x)||``; ``second_batch`` is 1 where that is at most ``tolerance`` and
-    the images differ by ``distance`` or more, else 0; ``outside`` is the share of pixels outside [0, 1]. Images are
-    shown, and scored, cut off there.
+    ``update_gap`` is ``||F(x') - F(x)|| / ||F(x)||``; ``second_batch`` is 1 if it is at most ``tolerance`` and the
+    images differ by ``distance`` or more, else 0; ``outside`` is the fraction of pixels outside [0, 1]. Images are
+    clamped to [0, 1] for display and scoring.
     """
 
     kind: Literal["same_gradient"] = "same_gradient"
     tolerance: float = Field(default=1e-6, gt=0)
-    """Relative difference of gradients that are called the same."""
+    """Largest relative difference of gradients that count as equal."""
     distance: float = Field(default=0.05, gt=0)
-    """Root mean square of the pixels' differences, after matching, from which batches are called different."""
+    """Root mean square pixel difference, after matching, from which batches count as different."""
     noise: float = Field(default=0.5, gt=0, le=1)
-    """Share of uniform noise in the images that the search starts from; the rest is the true batch."""
+    """Fraction of uniform noise in the initial images; the rest is the true batch."""
     steps: int = Field(default=200, ge=1)
-    """Steps, or evaluations where bounded, at most."""
+    """Largest number of steps, or of evaluations if bounded."""
     starts: int = Field(default=5, ge=1)
-    """Noisy batches from which to search until a second batch is found."""
+    """Largest number of noisy initial batches tried until a second batch is found."""
     bounded: bool = False
-    """Look for images alone, with pixels in [0, 1] (scipy's trust region)."""
+    """Restrict pixels to [0, 1] (scipy's trust region)."""
 
     def predict(self, leaked: LeakedBatch, training: TrainingRecord, *, generator: torch.Generator) -> Prediction:
-        """Where the search ended, whether or not it is a second batch.
+        """The final batch of the search, whether or not it is a second batch.
 
         Raises:
             NotApplicableError: for models with too many parameters to form the Jacobian.
         """
         size = sum(parameter.numel() for parameter in leaked.module.parameters())
         if size > MOST_PARAMETERS:
-            raise NotApplicableError(f"the model has {size} parameters; the Jacobian is formed up to {MOST_PARAMETERS}")
+            raise NotApplicableError(f"the Jacobian of {size} parameters is too large; the limit is {MOST_PARAMETERS}")
         images, gap, second = leaked.images.double(), float("inf"), False
         for _ in range(self.starts):
             found, difference = self.search(leaked, generator)
@@ -78,7 +78,7 @@ class SameGradient(Theory):
         return Prediction(images.clamp(0, 1).to(leaked.images), metrics)
 
     def search(self, leaked: LeakedBatch, generator: torch.Generator) -> tuple[Tensor, float]:
-        """The batch ``(B, C, H, W)`` in double precision where the search ended, and its ``update_gap``."""
+        """The final batch ``(B, C, H, W)`` of one search in double precision, and its ``update_gap``."""
         problem = _GradientEquations(leaked)
         noise = torch.rand(leaked.images.shape, generator=generator, dtype=torch.float64)
         start: Floats = torch.lerp(leaked.images.double(), noise, self.noise).numpy().ravel()
@@ -94,15 +94,15 @@ class SameGradient(Theory):
 def shortest_way(
     residual: Callable[[Floats], Floats], jacobian: Callable[[Floats], Floats], start: Floats, *, steps: int
 ) -> Floats:
-    """A root of fewer equations than unknowns near ``start``, by Levenberg's and Marquardt's damped Gauss-Newton steps.
+    """A root near ``start`` of fewer equations than unknowns, by Levenberg-Marquardt steps of minimum norm.
 
-    Steps of least norm, ``-J^T (J J^T + damping I)^-1 r``: of all roots one nearby, and a system as small as there are
-    equations. Scipy's own Levenberg-Marquardt refuses such problems, and its trust region strays far off.
+    The steps ``-J^T (J J^T + damping I)^-1 r`` lead to a nearby root and need a system only as large as the number of
+    equations. Scipy's own Levenberg-Marquardt rejects such problems, and its trust region moves far from the start.
 
     Args:
         residual: ``(n,)`` -> ``(m,)``.
         jacobian: ``(n,)`` -> ``(m, n)``.
-        steps: at most.
+        steps: largest number of steps.
     """
     point, damping = start, 1e-3
     rest = residual(point)
@@ -125,7 +125,7 @@ def shortest_way(
 
 
 def rms_distance(images: Tensor, truth: Tensor) -> float:
-    """Of two batches ``(B, C, H, W)`` whose images are matched one to one."""
+    """Root mean square difference of two batches ``(B, C, H, W)``, with images matched one to one."""
     from scipy.optimize import linear_sum_assignment
 
     cost = pairwise_squared_distance(images[None], truth[None])[0]
@@ -134,7 +134,7 @@ def rms_distance(images: Tensor, truth: Tensor) -> float:
 
 
 class _GradientEquations:
-    """The relative difference to the true gradient, as a function of flat pixels, in double precision."""
+    """Relative difference to the true gradient as a function of flat pixels, in double precision."""
 
     def __init__(self, leaked: LeakedBatch) -> None:
         self._module = copy.deepcopy(leaked.module).double()
@@ -152,12 +152,12 @@ class _GradientEquations:
         return torch.cat([value.flatten() for value in gradient.values()])
 
     def residual(self, pixels: Floats) -> Floats:
-        """``(P,)``."""
+        """Residual ``(P,)`` at flat pixels."""
         residual: Floats = ((self._gradient(torch.from_numpy(pixels)) - self._true) / self._size).numpy()
         return residual
 
     def jacobian(self, pixels: Floats) -> Floats:
-        """``(P, B C H W)``."""
+        """Jacobian ``(P, B C H W)`` at flat pixels."""
         by_pixel = jacrev(self._gradient)(torch.from_numpy(pixels))
         jacobian: Floats = (by_pixel / self._size).detach().numpy()
         return jacobian

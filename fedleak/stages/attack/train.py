@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fedleak import artefacts, seeds
+from fedleak import seeds
+from fedleak.attacks import artefacts
 from fedleak.attacks.base import Artefact, TrainedAttack
 from fedleak.stages.attack.context import AttackContext
 from fedleak.stages.attack.fingerprints import artefact_key

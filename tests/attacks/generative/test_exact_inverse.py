@@ -68,5 +68,5 @@ def test_the_guard_shrinks_the_answer() -> None:
 
 def test_a_convolution_that_is_too_large_is_a_failed_attack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exact_inverse, "LARGEST", 1000)
-    with pytest.raises(AttackFailedError, match=r"54 x 36 numbers .*try git_coarse"):
+    with pytest.raises(AttackFailedError, match=r"54 x 36 entries .*try git_coarse"):
         kernel_map(nn.Conv2d(2, 6, 3, padding=1), torch.zeros(1, 6, 6, 6), (6, 6))

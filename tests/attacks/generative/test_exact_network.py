@@ -99,5 +99,5 @@ def test_the_error_can_be_followed_to_the_weights() -> None:
 
 
 def test_it_needs_the_last_bias() -> None:
-    with pytest.raises(AttackFailedError, match="starts from the gradient of the last bias"):
+    with pytest.raises(AttackFailedError, match="needs a linear last layer with a bias"):
         network(nn.Sequential(nn.Flatten(), nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2, bias=False)))

@@ -122,5 +122,5 @@ def test_of_a_batch_every_image_gets_the_same_estimate(tmp_path: Path) -> None:
 
 
 def test_without_a_last_bias_it_is_a_failed_attack(tmp_path: Path) -> None:
-    with pytest.raises(AttackFailedError, match="starts from the gradient of the last bias"):
+    with pytest.raises(AttackFailedError, match="needs a linear last layer with a bias"):
         fit(GitExact(), tmp_path, LeNet(channels=2, last_bias=False), pairs=20)

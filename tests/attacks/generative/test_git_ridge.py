@@ -131,7 +131,7 @@ def test_an_update_of_more_than_one_image_is_a_failed_attack(tmp_path: Path) -> 
 
 def test_a_class_with_too_many_pairs_is_a_failed_attack_that_names_another(tmp_path: Path) -> None:
     pairs = injected_pairs(tmp_path, architecture(), pairs=60)
-    with pytest.raises(AttackFailedError, match="take git_spatial"):
+    with pytest.raises(AttackFailedError, match="use git_spatial"):
         fitted(pairs, GitRidge(largest_joint=3))
 
 

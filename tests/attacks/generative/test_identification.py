@@ -60,5 +60,5 @@ def test_the_walk_meets_the_leaked_models_own_activations(activation: Activation
 
 def test_it_needs_two_layers_and_a_last_bias() -> None:
     leaked = architecture(LeNet(last_bias=False))
-    with pytest.raises(AttackFailedError, match="linear with a bias"):
+    with pytest.raises(AttackFailedError, match="a linear last layer with a bias"):
         BackwardRecursion(chain_of(leaked.build(seed=0), leaked.input_shape), guard=0.0, final_guard=0.0)

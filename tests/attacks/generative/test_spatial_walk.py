@@ -74,7 +74,7 @@ def test_maps_of_a_vision_transformer_lie_on_the_grid_of_its_patches() -> None:
 
 def test_what_cannot_be_laid_out_in_space_is_a_failed_attack() -> None:
     graph = trace_layers(ResNet15().build(CIFAR, 10, seed=0), CIFAR)
-    with pytest.raises(AttackFailedError, match=r"cannot lay a tensor of shape \(5, 8\) out in space"):
+    with pytest.raises(AttackFailedError, match=r"cannot arrange a tensor of shape \(5, 8\) as a map"):
         grid_of(graph, Point((5, 8), (5, 8), ()))
 
 

@@ -120,7 +120,7 @@ def test_clipping_of_single_values_needs_trials_of_known_size() -> None:
     clipping = ElementwiseClipping(bound=1e-4)
     averaging = LocalTraining("fedavg", batch_size=1, epochs=1, learning_rate=0.1, train_mode=False)
     one = shared(victim(training=averaging), clipping)
-    with pytest.raises(AttackFailedError, match="elementwise_clipping needs their size"):
+    with pytest.raises(AttackFailedError, match="applying elementwise_clipping to trial updates needs their scale"):
         attacked(one, InvertingGradients(iterations=2, adaptive=True), clipping)
     steps = {"local_training": {"learning_rate": 0.1}}
     told = InvertingGradients.model_validate({"iterations": 2, "adaptive": True} | steps)

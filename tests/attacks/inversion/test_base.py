@@ -52,7 +52,7 @@ def test_a_delta_is_matched_in_direction_with_the_right_sign() -> None:
 
 
 def test_a_delta_of_unknown_size_cannot_be_matched_by_squared_distance() -> None:
-    with pytest.raises(AttackFailedError, match="give local_training"):
+    with pytest.raises(AttackFailedError, match="set local_training"):
         victim(training=AVERAGING).attacked_by(Dlg(iterations=2))
 
 

@@ -59,7 +59,7 @@ def test_networks_with_wide_layers_are_not_compiled_unless_asked_and_that_is_sai
     engine_for.cache_clear()
     wide, attack = victim(Mlp(hidden=(1024,)), uniform=False), InvertingGradients(iterations=2000)
     problem = attack.problem(wide.bundle(attack))
-    with pytest.warns(RuntimeWarning, match="without compilation: not writing out the gradients of 1 wide layers"):
+    with pytest.warns(RuntimeWarning, match="without compilation: keeping the gradients of 1 wide layers"):
         engine = attack._engine(problem)
     assert engine.objective.wide_layers(1)
     with warnings.catch_warnings():

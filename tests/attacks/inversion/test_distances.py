@@ -76,7 +76,7 @@ def test_the_scale_multiplies() -> None:
 
 
 def test_no_matching_layer_is_a_failed_attack() -> None:
-    with pytest.raises(AttackFailedError, match="there are a, b"):
+    with pytest.raises(AttackFailedError, match="parameters: a, b"):
         value(Distance(layers=("conv*",)))
 
 

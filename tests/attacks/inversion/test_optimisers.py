@@ -38,7 +38,7 @@ def test_the_cosine_schedule_after_a_warm_up(iteration: int, rate: float) -> Non
 
 @pytest.mark.parametrize("setting", ["langevin", "gradient_blend", "plateau"])
 def test_lbfgs_refuses_what_it_would_ignore(setting: str) -> None:
-    with pytest.raises(ValidationError, match=f"lbfgs has no {setting}"):
+    with pytest.raises(ValidationError, match=f"lbfgs does not support {setting}"):
         Optimiser.model_validate({"kind": "lbfgs", setting: 1})
 
 

@@ -35,7 +35,7 @@ def test_images_are_normalised_as_the_network_saw_them() -> None:
     start = StartingImages(torch.full((2, 3, 4, 4), 0.6), None, "lti")
     values = normalised(start, 2, RGB)[0, :, 0, 0]
     torch.testing.assert_close(values, torch.tensor([0.5, 0.8, 0.6]))
-    with pytest.raises(AttackFailedError, match="lti gives 2 images to start from, needed are 3"):
+    with pytest.raises(AttackFailedError, match="lti gives 2 images to start from, not 3"):
         normalised(start, 3, RGB)
 
 
@@ -108,5 +108,5 @@ def replace_init(attack: InvertingGradients, init: str) -> InvertingGradients:
 
 def test_without_images_a_hybrid_fails() -> None:
     one = victim()
-    with pytest.raises(AttackFailedError, match="no images of lti"):
+    with pytest.raises(AttackFailedError, match="lti has no images to start from"):
         replace(one).attacked_by(hybrid())

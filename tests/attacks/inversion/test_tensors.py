@@ -95,10 +95,10 @@ def test_a_delta_of_unknown_size_is_turned_round_and_one_of_known_steps_is_not()
 
 def test_what_needs_the_size_of_a_delta_says_so() -> None:
     one = victim(training=AVERAGING)
-    with pytest.raises(AttackFailedError, match="distance squared_l2 needs a gradient of known size"):
+    with pytest.raises(AttackFailedError, match="distance squared_l2 needs a gradient of known scale"):
         search_tensors(Problem(one.bundle(ATTACK)), SQUARED, restarts=1, box=False)
     clipped = Problem(one.bundle(ATTACK), postprocessing=(ElementwiseClipping(bound=0.1),))
-    with pytest.raises(AttackFailedError, match="trial updates through elementwise_clipping needs their size"):
+    with pytest.raises(AttackFailedError, match="applying elementwise_clipping to trial updates needs their scale"):
         search_tensors(clipped, COSINE, restarts=1, box=False)
 
 

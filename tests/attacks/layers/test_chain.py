@@ -69,9 +69,9 @@ def test_nested_parts_carry_names_and_shapes() -> None:
 
 
 REFUSED = {
-    "pooling": (ConvNet(normalisation="none"), r"2 \(MaxPool2d\): the attack cannot go back through it"),
-    "normalisation": (ConvNet(), r"1 \(BatchNorm2d\): the attack cannot go back"),
-    "branches": (ResNet15(), "Sequential branches"),
+    "pooling": (ConvNet(normalisation="none"), r"2 \(MaxPool2d\): the attack cannot invert this layer"),
+    "normalisation": (ConvNet(), r"1 \(BatchNorm2d\): the attack cannot invert this layer"),
+    "branches": (ResNet15(), "Sequential has branches"),
 }
 
 
@@ -104,5 +104,5 @@ def test_patches_are_what_each_position_sees() -> None:
 
 
 def test_padding_by_name_is_refused() -> None:
-    with pytest.raises(AttackFailedError, match="padding in numbers, not 'same'"):
+    with pytest.raises(AttackFailedError, match="numeric padding, not 'same'"):
         unfold(nn.Conv2d(1, 1, 3, padding="same"), torch.zeros(1, 1, 4, 4))

@@ -321,10 +321,10 @@ UNSUPPORTED = {
     "functional": (lambda net, x: F.softplus(net.first(x)), r"softplus .*: unsupported operation"),
     "method": (lambda net, x: net.first(x).sin(), r"sin \(sin\): unsupported operation"),
     "product": (lambda net, x: net.first(x) * net.second(x), r"mul \(mul\): unsupported operation"),
-    "twice": (lambda net, x: net.first(net.first(x)), r"first \(Linear\): unsupported: it is used more than once"),
+    "twice": (lambda net, x: net.first(net.first(x)), r"first \(Linear\): unsupported: used more than once"),
     "cross-attention": (
         lambda net, x: net.attention(net.first(x), net.second(x), x)[0],
-        r"attention \(MultiheadAttention\): unsupported: it reads more than one tensor",
+        r"attention \(MultiheadAttention\): unsupported: more than one input tensor",
     ),
     "last norm": (lambda net, x: net.norm(net.first(x) + x), r"norm\.weight: unsupported: no layer follows"),
 }

@@ -79,7 +79,7 @@ def test_settings_of_plain_gradient_descent_are_no_other_optimiser() -> None:
         (batch(images=2), {}, "one image"),
         (batch(bias=True), {}, "without a bias"),
         (batch(), {"local_sgd": {"momentum": 0.9}}, "plain gradient descent"),
-        (batch(), {"postprocess": ({"kind": "sign_sgd"},)}, "shared as it is"),
+        (batch(), {"postprocess": ({"kind": "sign_sgd"},)}, "without post-processing"),
     ],
 )
 def test_it_says_of_what_it_does_not_speak(leaked: LeakedBatch, changes: dict[str, Any], reason: str) -> None:

@@ -1,4 +1,4 @@
-"""The cache of trained attacks, by content: the same pairs and settings are trained on once."""
+"""Content-addressed cache of trained attacks, so that the same pairs and settings are trained only once."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from fedleak.cache import cache_root
 from fedleak.locks import waiting_lock
 
 METADATA = "artefact"
-"""Entry of the file's metadata that holds, as JSON, all that is no tensor."""
+"""Entry of the file's metadata that holds everything except the tensors, as JSON."""
 
 
 def cache_folder() -> Path:
-    """Below the cache's root."""
+    """Folder of the artefacts below the root of the cache."""
     return cache_root() / "artefacts"
 
 
 @contextmanager
 def exclusive(key: str) -> Iterator[None]:
-    """Let one process at a time find or make the artefact under ``key``; the lock goes however its holder ends."""
+    """Let one process at a time find or create the artefact of ``key``; the lock is released even after a crash."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with waiting_lock(folder / f"{key}.lock"):
@@ -36,7 +36,7 @@ def exclusive(key: str) -> Iterator[None]:
 
 
 def store(key: str, artefact: Artefact) -> None:
-    """Keep an artefact under its content hash; concurrent writers of one key write the same thing.
+    """Store an artefact under its content hash; concurrent writers of one key write the same content.
 
     In the file, tensors are named ``parameters/NAME``, ``estimates/NAME`` and ``versions/NUMBER/NAME``.
     """
@@ -58,7 +58,7 @@ def store(key: str, artefact: Artefact) -> None:
 
 
 def find(key: str) -> Artefact | None:
-    """The artefact under ``key``; a damaged file counts as absent and is replaced by the next ``store``."""
+    """The artefact of ``key``, or None; a damaged file counts as absent and is replaced by the next ``store``."""
     path = cache_folder() / f"{key}.safetensors"
     if not path.is_file():
         return None
@@ -71,7 +71,7 @@ def find(key: str) -> Artefact | None:
 
 
 def _assembled(tensors: Mapping[str, torch.Tensor], rest: Mapping[str, Any]) -> Artefact:
-    """An artefact from its tensors, as they are named in the file, and all that is no tensor."""
+    """An artefact from its tensors, as named in the file, and the metadata."""
     named: dict[str, dict[str, torch.Tensor]] = {"parameters": {}, "estimates": {}}
     by_version: dict[int, dict[str, torch.Tensor]] = {}
     for path, tensor in tensors.items():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fedleak import artefacts
+from fedleak.attacks import artefacts
 from fedleak.attacks.base import Artefact
 
 
