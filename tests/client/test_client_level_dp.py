@@ -158,7 +158,7 @@ def test_results_and_report_say_what_is_private(tmp_path: Path, noise: str) -> N
     sigma = 4.0 if noise == "central" else 2.0
     assert results.epsilon == epsilon(noise_multiplier=sigma, sample_rate=1.0, steps=2, delta=1e-5)
     assert results.privacy_unit == "client"
-    assert any("updates reach it without noise" in note for note in results.notes) == (noise == "central")
+    assert any("updates reach the server without noise" in note for note in results.notes) == (noise == "central")
     assert "Client-level ε, δ" in write_report(run.root).read_text("utf-8")
 
 

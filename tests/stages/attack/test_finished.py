@@ -145,7 +145,7 @@ def test_the_start_is_the_other_attacks_images_and_leads_to_no_truth(
     ("attacks", "path", "message"),
     [
         ([LTI | {"id": "small"}, HYBRID | {"init": {"from": "smal"}}], "attacks.1.init.from", "did you mean 'small'"),
-        ([HYBRID | {"init": {"from": "hybrid"}}], "attacks.0.init.from", "circle"),
+        ([HYBRID | {"init": {"from": "hybrid"}}], "attacks.0.init.from", "cycle"),
         ([LTI, LTI | {"id": "other"}, HYBRID | {"init": {"from": "lti"}, "id": "h"}], None, ""),
         ([LTI | {"id": "a"}, LTI | {"id": "b"}, HYBRID], "attacks.2.init.from", "one of the ids a, b"),
     ],

@@ -41,7 +41,7 @@ def test_indicators_and_worst_samples_reach_rows_summaries_and_studies(tmp_path:
     assert len(measured["first"]["wsrr_ssim"]) == len(measured["first"]["mse"])
     assert measured["first"]["label_accuracy_class"] == [1.0] * len(measured["first"]["mse"])
     assert "wsrr_ssim" not in measured["other"]
-    assert any("stands in" in note for note in results.notes)
+    assert any("instead of a pretrained network" in note for note in results.notes)
     assert "WSRR" in (tmp_path / "run" / "report.html").read_text("utf-8")
 
 
