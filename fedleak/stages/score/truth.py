@@ -93,7 +93,7 @@ class TruthReader:
             data = client_folder(self._folder, client)
             images = np.load(data / "images.npy", mmap_mode="r", allow_pickle=False)[index]
             labels = np.load(data / "labels.npy", mmap_mode="r", allow_pickle=False)[index]
-            parts.append((images.astype(np.float32) / 255, labels.astype(np.int64)))
+            parts.append((to_unit(images).numpy(), labels.astype(np.int64)))
             places += [(client, place) for place in range(len(index))]
         both = [torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True)]
         return Truth(both[0], both[1], tuple(places))
