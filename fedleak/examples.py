@@ -1,29 +1,86 @@
-"""Image conventions: the stored form, the network input, and the displayed form.
+"""What an example is: its shape, its stored form, the network input, the displayed form, and which metrics apply.
 
-Shapes are ``(C, H, W)``. Stored and transmitted images are uint8 in [0, 255]; compared and displayed images are
-float32 in [0, 1]; networks take normalised images, ``(x - mean) / std`` for each channel. To support another kind of
-data, change this file, the networks and the image metrics.
+A data set holds examples of one ``ExampleKind``; images are the kind in ``KINDS``. Stored and transmitted images are
+uint8 ``(C, H, W)`` in [0, 255]; compared and displayed ones are float32 in [0, 1]; networks take normalised ones,
+``(x - mean) / std`` for each channel. To support another kind of data, add a class here; docstrings elsewhere that say
+``(C, H, W)`` describe images, but code that does more than compare values asks the kind.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-InputShape = tuple[int, int, int]
-"""``(C, H, W)`` of one image."""
+InputShape = tuple[int, ...]
+"""Shape of one example, ``(C, H, W)`` of an image."""
+Stored = NDArray[np.uint8]
+"""Examples as clients hold and send them; another kind may store float32 in [0, 1]."""
 
 LARGEST = 255
 """Largest stored pixel value."""
 
 
+class ExampleKind(ABC):
+    """Base class of kinds of examples; a kind is recognised by the number of axes of one example.
+
+    Attributes:
+        name: in messages, plural.
+        axes: the axes of one example.
+        stored: dtype of stored and transmitted examples.
+        metrics: what metrics may compare: always ``values``, and ``images`` if two axes are height and width.
+    """
+
+    name: ClassVar[str]
+    axes: ClassVar[tuple[str, ...]]
+    stored: ClassVar[np.dtype[np.generic]]
+    metrics: ClassVar[frozenset[str]]
+
+    @abstractmethod
+    def to_picture(self, example: Tensor) -> Stored:
+        """One example in [0, 1] -> array for an image file, ``(H, W)`` or ``(H, W, 3)`` uint8."""
+
+
+class ImageKind(ExampleKind):
+    """Greyscale and colour images."""
+
+    name = "images"
+    axes = ("C", "H", "W")
+    stored = np.dtype(np.uint8)
+    metrics = frozenset({"values", "images"})
+
+    def to_picture(self, example: Tensor) -> Stored:
+        """``(C, H, W)`` -> ``(H, W)`` or ``(H, W, C)``."""
+        pixels: Stored = (example.clamp(0, 1) * LARGEST).round().byte().permute(1, 2, 0).numpy()
+        return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+
+
+IMAGES = ImageKind()
+KINDS: tuple[ExampleKind, ...] = (IMAGES,)
+"""The known kinds, each with another number of axes."""
+
+
+def kind_of(shape: InputShape) -> ExampleKind:
+    """The kind of examples of one shape.
+
+    Raises:
+        ValueError: if no kind has so many axes.
+    """
+    for kind in KINDS:
+        if len(kind.axes) == len(shape):
+            return kind
+    known = ", ".join(f"{kind.name} ({', '.join(kind.axes)})" for kind in KINDS)
+    raise ValueError(f"examples of shape {tuple(shape)} are of no known kind; known: {known}")
+
+
 @dataclass(frozen=True)
 class Normalisation:
-    """Per-channel mean and standard deviation, for images in [0, 1].
+    """Mean and standard deviation for examples in [0, 1]: one for each channel, or one for all values.
 
     Fixed constants shared by all parties of the federation; never computed from a client's data.
     """
@@ -32,12 +89,17 @@ class Normalisation:
     std: tuple[float, ...]
 
     def constants(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation, ``(C, 1, 1)`` each, of the dtype and on the device of ``like``."""
+        """Mean and standard deviation, of the dtype and on the device of ``like``.
+
+        ``(C, 1, 1)`` each; without axes if there is one for all values.
+        """
+        if len(self.mean) == 1:
+            return like.new_tensor(self.mean[0]), like.new_tensor(self.std[0])
         mean, std = (like.new_tensor(values).reshape(-1, 1, 1) for values in (self.mean, self.std))
         return mean, std
 
     def apply(self, images: Tensor) -> Tensor:
-        """Images ``(..., C, H, W)`` in [0, 1] -> normalised network input."""
+        """Examples ``(..., C, H, W)`` in [0, 1] -> normalised network input."""
         mean, std = self.constants(images)
         return (images - mean) / std
 
@@ -47,13 +109,13 @@ class Normalisation:
         return normalised * std + mean
 
 
-def to_unit(stored: Tensor | NDArray[np.uint8], device: torch.device | None = None) -> Tensor:
-    """Stored images, uint8 in [0, 255] -> float32 in [0, 1]."""
+def to_unit(stored: Tensor | Stored, device: torch.device | None = None) -> Tensor:
+    """Stored examples, uint8 in [0, 255] or float32 in [0, 1] -> float32 in [0, 1]."""
     tensor = stored if isinstance(stored, Tensor) else torch.from_numpy(np.ascontiguousarray(stored))
-    return tensor.to(device, torch.float32) / LARGEST
+    values = tensor.to(device, torch.float32)
+    return values if tensor.is_floating_point() else values / LARGEST
 
 
-def to_picture(image: Tensor) -> NDArray[np.uint8]:
-    """One image ``(C, H, W)`` in [0, 1] -> array for an image file, ``(H, W)`` or ``(H, W, C)`` uint8."""
-    pixels: NDArray[np.uint8] = (image.clamp(0, 1) * LARGEST).round().byte().permute(1, 2, 0).numpy()
-    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+def to_picture(example: Tensor) -> Stored:
+    """One example in [0, 1] -> array for an image file, as its kind shows it."""
+    return kind_of(tuple(example.shape)).to_picture(example)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fedleak.examples import LARGEST, Normalisation, to_picture, to_unit
+from fedleak.examples import IMAGES, LARGEST, Normalisation, kind_of, to_picture, to_unit
 
 TWO = Normalisation((0.5, 0.2), (0.25, 0.1))
 
@@ -55,3 +55,18 @@ def test_values_out_of_range_are_shown_as_black_or_white() -> None:
 def test_every_stored_value_survives_the_way_there_and_back() -> None:
     stored = np.arange(LARGEST + 1, dtype=np.uint8).reshape(1, 16, 16)
     np.testing.assert_array_equal(to_picture(to_unit(stored)), stored[0])
+
+
+def test_images_are_a_kind_and_other_shapes_are_none() -> None:
+    assert kind_of((3, 8, 8)) is IMAGES
+    with pytest.raises(ValueError, match=r"\(4, 5\) are of no known kind; known: images \(C, H, W\)"):
+        kind_of((4, 5))
+
+
+def test_floats_are_stored_as_they_are_compared() -> None:
+    stored = np.array([[0.25, 1.0]], np.float32)
+    assert to_unit(stored).tolist() == [[0.25, 1.0]]
+
+
+def test_one_constant_serves_any_shape() -> None:
+    assert Normalisation((0.5,), (0.25,)).apply(torch.full((2, 7), 1.0)).shape == (2, 7)

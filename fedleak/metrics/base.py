@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import create_model
 
 from fedleak.component import Component, Settings
 from fedleak.data.sources.base import Dataset
+from fedleak.examples import ExampleKind
 
 
 class MetricUnavailableError(Exception):
@@ -32,6 +33,8 @@ class Metric(Component):
     higher_is_better: ClassVar[bool]
     is_default: ClassVar[bool] = True
     """Whether the metric is computed by default; otherwise only if the scenario names it."""
+    compares: ClassVar[Literal["values", "images"]] = "images"
+    """What it needs of examples: values of any shape, or height and width."""
 
     @abstractmethod
     def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -41,9 +44,16 @@ class Metric(Component):
             MetricUnavailableError: if something that it needs, such as weights, is not available.
         """
 
+    @classmethod
+    def applies_to(cls, kind: ExampleKind) -> bool:
+        """Whether examples of this kind can be compared."""
+        return cls.compares in kind.metrics
+
     def objection(self, private: Dataset) -> str:
         """Reason why the metric does not apply to the clients' data set; empty if it does."""
-        return ""
+        if self.applies_to(private.examples):
+            return ""
+        return f"it compares images; the data set {private.kind} holds {private.examples.name}"
 
     def note(self) -> str:
         """Remark for the report on how the metric was computed; empty if there is none."""

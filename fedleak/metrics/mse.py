@@ -10,9 +10,10 @@ from fedleak.metrics.base import Metric
 
 
 class Mse(Metric):
-    """Mean squared error over all pixels and channels, images in [0, 1]."""
+    """Mean squared error over all values, examples in [0, 1]."""
 
     kind: Literal["mse"] = "mse"
+    compares = "values"
     higher_is_better: ClassVar[bool] = False
 
     def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ class Psnr(Metric):
     """Peak signal-to-noise ratio in dB with data range 1, at most 100 dB."""
 
     kind: Literal["psnr"] = "psnr"
+    compares = "values"
     higher_is_better: ClassVar[bool] = True
 
     def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -23,6 +24,6 @@ class Psnr(Metric):
         from torchmetrics.functional.image import peak_signal_noise_ratio  # slow to import, and needed only here
 
         value: torch.Tensor = peak_signal_noise_ratio(
-            reconstruction, truth, data_range=1.0, reduction="none", dim=(1, 2, 3)
+            reconstruction, truth, data_range=1.0, reduction="none", dim=tuple(range(1, truth.ndim))
         )
         return value.reshape(-1).clamp(max=PERFECT_DB)

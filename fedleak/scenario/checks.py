@@ -140,6 +140,8 @@ def _check_task(scenario: Scenario) -> Iterator[InputError]:
 def _check_metrics(scenario: Scenario) -> Iterator[InputError]:
     private = scenario.adversary.shift.private_source(scenario.dataset)
     for metric in scenario.metrics.enabled():
+        if metric.is_default and not metric.applies_to(private.examples):
+            continue  # left out at scoring
         if objection := metric.objection(private):
             yield InputError(f"metrics.{metric.kind}", metric.model_dump(exclude={"kind"}), objection)
 

@@ -6,12 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import NonNegativeInt, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import AfterValidator, NonNegativeInt, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from fedleak.errors import InputError
-from fedleak.examples import InputShape
+from fedleak.examples import InputShape, kind_of
 from fedleak.records import Record
 from fedleak.transcript.layout import Layout
 
@@ -22,6 +22,14 @@ CLASSIFICATION: dict[str, Any] = {"kind": "classification"}
 
 Protocol = Literal["fedsgd", "fedavg"]
 Status = Literal["ok", "failed", "missing", "non_finite"]
+
+
+def _of_a_known_kind(shape: InputShape) -> InputShape:
+    kind_of(shape)
+    return shape
+
+
+KnownShape = Annotated[InputShape, AfterValidator(_of_a_known_kind)]
 
 
 class UpdateRecord(Record):
@@ -117,7 +125,7 @@ class FederationRecord(Record):
     model: dict[str, Any]
     """Settings of the model, from which attacks build the network."""
     task: dict[str, Any] = CLASSIFICATION
-    input_shape: InputShape
+    input_shape: KnownShape
     classes: int
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
@@ -136,7 +144,7 @@ class Manifest(Record):
     model: dict[str, Any]
     task: dict[str, Any] = CLASSIFICATION
     """The learning task; written only if it is not classification."""
-    input_shape: InputShape
+    input_shape: KnownShape
     classes: int
     class_names: tuple[str, ...]
     mean: tuple[float, ...]

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from fedleak.errors import InputError
+from fedleak.examples import kind_of
 from fedleak.transcript.manifest import Manifest, file_digest, load_manifest
 from fedleak.transcript.rows import RowFile
 from fedleak.transcript.writer import model_file, sent_file, statistics_file
@@ -55,7 +56,7 @@ class TranscriptReader:
                 raise InputError("transcript", "pairs/index.npy", f"there are only {len(public)} public images")
         if self.has_public_images:
             count = len(self._rows("public/images.npy"))
-            self._expect("public/images.npy", (count, *manifest.input_shape), "uint8")
+            self._expect("public/images.npy", (count, *manifest.input_shape), kind_of(manifest.input_shape).stored.name)
             self._expect("public/labels.npy", (count,), "int64")
 
     def _expect(self, name: str, shape: tuple[int, ...], *dtypes: str) -> None:

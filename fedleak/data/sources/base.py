@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedleak.component import Component
-from fedleak.examples import InputShape, Normalisation
+from fedleak.examples import IMAGES, ExampleKind, InputShape, Normalisation, Stored, kind_of
 
-Images = NDArray[np.uint8]
+Images = Stored
 Labels = NDArray[np.int64]
 
 
@@ -23,8 +24,9 @@ class LabelledImages:
     labels: Labels
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype != np.uint8:
-            raise ValueError(f"images: expected (N, C, H, W) uint8, got {self.images.shape} {self.images.dtype}")
+        kind = kind_of(self.images.shape[1:])
+        if self.images.dtype != kind.stored:
+            raise ValueError(f"{kind.name}: expected {kind.stored}, got {self.images.shape} {self.images.dtype}")
         if self.labels.shape != (len(self.images),):
             raise ValueError(f"labels: expected ({len(self.images)},), got {self.labels.shape}")
 
@@ -47,13 +49,14 @@ class DatasetSplits:
 
     @property
     def input_shape(self) -> InputShape:
-        """``(C, H, W)`` of one image."""
-        channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
+        """Shape of one example, ``(C, H, W)`` of an image."""
+        return self.train.images.shape[1:]
 
 
 class Dataset(Component):
-    """Base class of sources of labelled images."""
+    """Base class of sources of labelled images, or of examples of another kind."""
+
+    examples: ClassVar[ExampleKind] = IMAGES
 
     @abstractmethod
     def load(self) -> DatasetSplits:

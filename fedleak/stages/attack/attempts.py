@@ -46,7 +46,7 @@ def check(reconstruction: Reconstruction, input_shape: InputShape) -> None:
         AttackFailedError: if it is not finite.
     """
     images = reconstruction.images
-    if images.ndim != 4 or tuple(images.shape[1:]) != input_shape:
-        raise ValueError(f"reconstruction: expected (B, {input_shape}), got {tuple(images.shape)}")
+    if tuple(images.shape[1:]) != tuple(input_shape):
+        raise ValueError(f"reconstruction: expected (B, *{tuple(input_shape)}), got {tuple(images.shape)}")
     if not torch.isfinite(images).all():
         raise AttackFailedError("the reconstruction is not finite")

@@ -80,6 +80,8 @@ def encoded_bytes(updates: Iterable[UpdateRecord]) -> float | None:
 
 def metric_notes(scorer: ImageScorer) -> Iterator[str]:
     """Notes on missing metrics and the reason, then notes on how to read the others."""
+    if scorer.left_out:
+        yield f"left out, as they compare images, not {scorer.kind.name}: {', '.join(scorer.left_out)}"
     for name, reason in scorer.unavailable.items():
         yield f"{name} is absent: {reason}"
     for metric in scorer.metrics:

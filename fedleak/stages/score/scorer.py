@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fedleak.examples import kind_of
 from fedleak.metrics.base import PeerMetric, Peers
 from fedleak.results.schema import PICTURES, AttackSummary, Interval, Picture, ResultRow, RoundSummary
 from fedleak.stages.score.analyse import Analyses
@@ -41,12 +42,17 @@ class ImageScorer:
         analyses: values added to the metrics of each row.
 
     Attributes:
-        metrics: metrics that the scenario enables.
+        kind: kind of the run's examples.
+        metrics: metrics that the scenario enables and that apply to this kind.
+        left_out: names of the enabled metrics that do not apply.
         unavailable: kind of a metric that cannot be computed on this machine -> reason; filled while scoring.
     """
 
     def __init__(self, run: RecordedRun, analyses: Analyses) -> None:
-        self.metrics = run.scenario.metrics.enabled()
+        self.kind = kind_of(run.reader.manifest.input_shape)
+        enabled = run.scenario.metrics.enabled()
+        self.metrics = tuple(metric for metric in enabled if metric.applies_to(self.kind))
+        self.left_out = tuple(metric.kind for metric in enabled if not metric.applies_to(self.kind))
         self.unavailable: dict[str, str] = {}
         self.analyses = analyses
         self._pictures = run.files.root / PICTURES
