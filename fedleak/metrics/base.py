@@ -12,7 +12,7 @@ from pydantic import create_model
 
 from fedleak.component import Component, Settings
 from fedleak.data.sources.base import Dataset
-from fedleak.examples import ExampleKind
+from fedleak.examples import ExampleKind, InputShape
 
 
 class MetricUnavailableError(Exception):
@@ -55,8 +55,8 @@ class Metric(Component):
             return ""
         return f"it compares images; the data set {private.kind} holds {private.examples.name}"
 
-    def note(self) -> str:
-        """Remark for the report on how the metric was computed; empty if there is none."""
+    def note(self, shape: InputShape) -> str:
+        """Remark for the report on how the metric was computed for examples of this shape; empty if there is none."""
         return ""
 
 

@@ -15,7 +15,7 @@ from fedleak import seeds
 from fedleak.component import Settings
 from fedleak.examples import Normalisation
 from fedleak.metrics.base import MetricUnavailableError, Peers
-from fedleak.metrics.lpips import read_weights
+from fedleak.metrics.weights import download, read_file
 
 WIDTHS = (32, 64, 128)
 BATCH = 256
@@ -95,7 +95,11 @@ def _in_batches(network: nn.Module, images: Tensor) -> Tensor:
 def _pretrained(weights: str) -> Extractor:
     from torchvision.models import ResNet18_Weights, resnet18
 
-    state = read_weights(weights, name="resnet18", url=ResNet18_Weights.IMAGENET1K_V1.url, setting="metrics.iip")
+    if weights == "resnet18":
+        url, hint = ResNet18_Weights.IMAGENET1K_V1.url, "set metrics.iip.features.weights to a local file"
+        state = download(url, name=weights, hint=hint)
+    else:
+        state = read_file(Path(weights).expanduser(), "metrics.iip.features.weights")
     with seeds.global_torch_seed(0):
         network: Any = resnet18(weights=None)
     try:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from fedleak.examples import InputShape
 from fedleak.metrics.base import PeerMetric, Peers
 from fedleak.metrics.features import Extractor, FeatureSettings, extractor
 
@@ -42,7 +43,7 @@ class Iip(PeerMetric):
         nearest = similarity.masked_fill(copies, -torch.inf).amax(dim=1)
         return (own > nearest).to(reconstruction.dtype)
 
-    def note(self) -> str:
+    def note(self, shape: InputShape) -> str:
         """The features that were compared."""
         return f"iip: nearest neighbours by {self.features.describe()}"
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from fedleak.metrics.base import Metric
-from fedleak.metrics.lpips import Lpips
+from fedleak.metrics.lpips import SMALLEST_SIDE, Lpips
 from fedleak.metrics.psnr import Psnr
 
 
@@ -28,6 +28,8 @@ class Leaked(Metric):
     """Upper bound of LPIPS."""
     backbone: str = "alex"
     """Weights for LPIPS, as in ``metrics.lpips.backbone``."""
+    smallest_side: int = Field(default=SMALLEST_SIDE, ge=SMALLEST_SIDE, le=512)
+    """Images with a smaller side, in pixels, are enlarged to it for LPIPS."""
 
     def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """``(N,)`` of zeros and ones.
@@ -35,6 +37,7 @@ class Leaked(Metric):
         Raises:
             MetricUnavailableError: if the LPIPS weights are not available.
         """
-        distance = Lpips(backbone=self.backbone).evaluate(reconstruction, truth)
+        lpips = Lpips(backbone=self.backbone, smallest_side=self.smallest_side)
+        distance = lpips.evaluate(reconstruction, truth)
         near = distance <= self.lpips
         return (near & (Psnr().evaluate(reconstruction, truth) >= self.psnr)).to(reconstruction.dtype)

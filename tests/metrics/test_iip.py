@@ -88,4 +88,4 @@ def test_missing_or_foreign_weights_make_it_absent(tmp_path: Path, alexnet_file:
 
 
 def test_the_report_is_told_what_stands_in() -> None:
-    assert "instead of a pretrained network" in Iip().note()
+    assert "instead of a pretrained network" in Iip().note((1, 8, 8))

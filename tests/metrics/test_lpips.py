@@ -12,16 +12,16 @@ import torch
 import torch.nn.functional as F
 
 from fedleak.metrics.base import MetricUnavailableError
-from fedleak.metrics.lpips import Lpips, _network
+from fedleak.metrics.lpips import Lpips, _loaded
 
 SLICES = {"slice1.0": 0, "slice2.3": 3, "slice3.6": 6, "slice4.8": 8, "slice5.10": 10}
 
 
 @pytest.fixture(autouse=True)
 def _fresh_network() -> Iterator[None]:
-    _network.cache_clear()
+    _loaded.cache_clear()
     yield
-    _network.cache_clear()
+    _loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +48,34 @@ def test_equals_the_authors_network_with_the_same_weights(alexnet_file: Path, re
     assert (expected > 0).all()
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("side", [8, 32])
-def test_small_and_grey_images_are_enlarged_and_repeated(
-    alexnet_file: Path, reference: Any, side: int, channels: int
-) -> None:
-    guess, truth = images(side, channels=channels), images(side, channels=channels, seed=1)
-    enlarged = [F.interpolate(x, size=(64, 64), mode="bilinear").expand(-1, 3, -1, -1) for x in (guess, truth)]
+@pytest.mark.parametrize("side", [31, 32, 64])
+def test_images_from_31_pixels_on_keep_their_size(alexnet_file: Path, reference: Any, side: int) -> None:
+    guess, truth = images(side), images(side, seed=1)
     with torch.no_grad():
-        expected = reference(*(2 * x - 1 for x in enlarged)).flatten()
+        expected = reference(2 * guess - 1, 2 * truth - 1).flatten()
     torch.testing.assert_close(Lpips(backbone=str(alexnet_file)).evaluate(guess, truth), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("size", "enlarged"), [((8, 8), (31, 31)), ((28, 28), (31, 31)), ((16, 40), (31, 78))])
+def test_smaller_images_are_enlarged_to_31_and_grey_ones_repeated(
+    alexnet_file: Path, reference: Any, size: tuple[int, int], enlarged: tuple[int, int], channels: int
+) -> None:
+    draws = torch.Generator().manual_seed(2)
+    pair = [torch.rand(2, channels, *size, generator=draws) for _ in range(2)]
+    large = [F.interpolate(x, size=enlarged, mode="bilinear").expand(-1, 3, -1, -1) for x in pair]
+    with torch.no_grad():
+        expected = reference(*(2 * x - 1 for x in large)).flatten()
+    metric = Lpips(backbone=str(alexnet_file))
+    torch.testing.assert_close(metric.evaluate(*pair), expected)
+    assert "images are enlarged to 31 pixels" in metric.note((channels, *size))
+
+
+def test_the_note_tells_whether_values_are_comparable(alexnet_file: Path) -> None:
+    note = Lpips(backbone=str(alexnet_file)).note((3, 32, 32))
+    assert note == (
+        "lpips: AlexNet from a file in metrics.lpips.backbone (weights other than torchvision's, so not comparable)"
+    )
 
 
 def test_other_weights_give_another_value(alexnet_file: Path, tmp_path: Path) -> None:

@@ -82,5 +82,5 @@ def test_what_clients_hold_may_come_from_another_data_set() -> None:
 
 
 def test_the_note_says_what_guessing_gets() -> None:
-    assert "3 symbols of each number" in Readout(content="number").note()
-    assert "guessing gets 10%" in Readout(content="number").note()
+    assert "3 symbols of each number" in Readout(content="number").note((1, 32, 32))
+    assert "guessing gets 10%" in Readout(content="number").note((1, 32, 32))

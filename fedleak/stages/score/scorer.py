@@ -42,14 +42,15 @@ class ImageScorer:
         analyses: values added to the metrics of each row.
 
     Attributes:
-        kind: kind of the run's examples.
+        shape, kind: of the run's examples.
         metrics: metrics that the scenario enables and that apply to this kind.
         left_out: names of the enabled metrics that do not apply.
         unavailable: kind of a metric that cannot be computed on this machine -> reason; filled while scoring.
     """
 
     def __init__(self, run: RecordedRun, analyses: Analyses) -> None:
-        self.kind = kind_of(run.reader.manifest.input_shape)
+        self.shape = run.reader.manifest.input_shape
+        self.kind = kind_of(self.shape)
         enabled = run.scenario.metrics.enabled()
         self.metrics = tuple(metric for metric in enabled if metric.applies_to(self.kind))
         self.left_out = tuple(metric.kind for metric in enabled if not metric.applies_to(self.kind))
