@@ -12,7 +12,7 @@ from fedleak.studies.results import StudyLine, StudyResults
 
 FURTHER = ("psnr", "leaked", "leaked_ssim", "wsrr", "wsrr_ssim")
 """Leakage metrics that the terminal shows in addition to the chosen one."""
-STYLES = {"reproduced": "green", "not_reproduced": "red", "inconclusive": "yellow"}
+STYLES = {"reproduced": "green", "not_reproduced": "red", "inconclusive": "yellow", "nothing_leaked": "yellow"}
 
 
 def lines_table(results: StudyResults) -> Table:

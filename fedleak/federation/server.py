@@ -201,6 +201,7 @@ class Server:
             accuracy=accuracy,
             loss=loss,
             broadcast_accuracy=before,
+            test_images=len(self.plan.splits.test),
             replies=len(tap.deliveries) - len(failures),
             failures=tuple(failures),
             updates=with_oracles(tap.update_records(number), self.plan, self.plan.rounds[number - 1]),

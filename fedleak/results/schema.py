@@ -157,6 +157,8 @@ class FederationRound(Record):
     failures: tuple[str, ...] = ()
     broadcast_accuracy: float | None = None
     """Accuracy of the model that was broadcast in this round, the one under attack."""
+    test_images: int | None = None
+    """Size of the test split behind the accuracies; unknown for older transcripts."""
     analyses: dict[str, Interval] = {}
     """Means over the victims' images of the round, by kind of analysis."""
 

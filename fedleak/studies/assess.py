@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fedleak.studies.claims.base import correct
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.matrix import axis_name, matches
 from fedleak.studies.measurements import ATTACK, ROUND, AttackPlace, Measurements
@@ -42,7 +43,7 @@ def assess(study: Study, directory: StudyDirectory) -> StudyResults:
         source=study.settings.published.source,
         setting=study.settings.published.setting,
         published=published,
-        verdicts=tuple(claim.judge(measured) for claim in study.settings.claims),
+        verdicts=correct([claim.judge(measured) for claim in study.settings.claims]),
         lines=tuple(measured_lines(measured, published=published, baselines=study.settings.table.baselines)),
         round_lines=tuple(_round_lines(study, measured, published)),
         cells=tuple(_cell_line(cell, records[cell.key]) for cell in study.cells),

@@ -66,6 +66,7 @@ def _record(root: Path, results: Results) -> CellRecord:
         federation=_federation(root, results),
         status="ok",
         seconds=0.0,
+        test_images=results.federation[-1].test_images if results.federation else None,
         higher_is_better=results.higher_is_better,
         attacks=measure(results),
     )

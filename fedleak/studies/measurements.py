@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fedleak.results.schema import Interval
-from fedleak.studies.bootstrap import Estimate, SeedSample, estimate
+from fedleak.results.estimates import Estimate, SeedSample, estimate, student_quantile
+from fedleak.results.leakage import UpdateKey
+from fedleak.results.schema import WEIGHT_DISTANCE, Interval
 from fedleak.studies.matrix import Label, Point, axis_name, describe, matches, same, short_names
-from fedleak.studies.records import CellRecord, ImageKey, Measured
+from fedleak.studies.records import ACCURACY, FINAL_ACCURACY, CellRecord, ImageKey, Measured
 
 ATTACK = "attack"
 ROUND = "round"
@@ -39,11 +40,36 @@ class AttackPlace:
         return AttackPlace(tuple((name, label) for name, label in self.labels if name not in left_out))
 
 
+RECONSTRUCTION = (
+    "mse", "psnr", "ssim", "lpips", "fft_2d", "registered_psnr", "iip", "leaked", "leaked_ssim", "readout",
+)  # fmt: skip
+"""Scores of reconstructed images, which guessing has, too: claims about them are gated."""
+WHOLE_RUN = (FINAL_ACCURACY, ACCURACY, WEIGHT_DISTANCE)
+"""Values of the federation as a whole, which the records repeat on every image."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Whether an attack rebuilds more than the best guess without updates, by the interval of the difference."""
+
+    attack: str
+    baseline: str
+    metric: str
+    mean: float
+    guessed: float
+    leaks: bool
+
+    def describe(self) -> str:
+        """``lti has psnr 9.0, baseline_mean_image 11.6``."""
+        return f"{self.attack} has {self.metric} {self.mean:.4g}, {self.baseline} {self.guessed:.4g}"
+
+
 @dataclass(frozen=True)
 class _Part:
     seed: int
     group: str
     measured: Measured
+    test_images: int | None = None
 
 
 @dataclass
@@ -59,18 +85,23 @@ class Measurements:
     resamples: int
     _parts: dict[AttackPlace, list[_Part]] = field(default_factory=dict)
     _images: dict[str, dict[ImageKey, int]] = field(default_factory=dict)
+    _updates: dict[str, dict[ImageKey, UpdateKey]] = field(default_factory=dict)
     _estimates: dict[tuple[AttackPlace, str], Estimate | None] = field(default_factory=dict)
     _by_round: Measurements | None = None
+    _higher: set[str] = field(default_factory=set)
 
     def add(self, point: Point, seed: int, record: CellRecord) -> None:
         """Add a finished cell."""
         for measured in record.attacks:
-            self._add(AttackPlace.of(point, measured.attack), _Part(seed, record.images or record.federation, measured))
+            part = _Part(seed, record.images or record.federation, measured, record.test_images)
+            self._add(AttackPlace.of(point, measured.attack), part)
+        self._higher.update(record.higher_is_better)
 
     def _add(self, place: AttackPlace, part: _Part) -> None:
-        known = self._images.setdefault(part.group, {})
-        for key in part.measured.images:
+        known, updates = self._images.setdefault(part.group, {}), self._updates.setdefault(part.group, {})
+        for key, update in zip(part.measured.images, part.measured.clusters, strict=True):
             known.setdefault(key, len(known))
+            updates.setdefault(key, update)
         self._parts.setdefault(place, []).append(part)
         self._by_round = None
 
@@ -78,6 +109,7 @@ class Measurements:
         """The same measurements with ``round`` as an additional axis."""
         if self._by_round is None:
             self._by_round = Measurements((*self.axes, ROUND), self.resamples)
+            self._by_round._higher = self._higher
             for place, parts in self._parts.items():
                 labels = place.without([ATTACK]).by_name
                 for part in parts:
@@ -127,13 +159,43 @@ class Measurements:
         parts = [part for part in self._parts.get(place, []) if metric in part.measured.metrics]
         return estimate([self._sample(part, metric) for part in parts], resamples=self.resamples)
 
+    def gate(self, place: AttackPlace, metric: str) -> Gate | None:
+        """The attack there against the best update-free baseline at the same point.
+
+        None if the metric is no score of reconstructions, or the attack or every baseline lacks it.
+        """
+        here = place.without([ATTACK])
+        if metric not in RECONSTRUCTION or (own := self.estimate(place, metric)) is None:
+            return None
+        sign = 1.0 if metric in self._higher else -1.0
+        baselines = [
+            (str(other.by_name[ATTACK]), found)
+            for other, parts in self._parts.items()
+            if parts[0].measured.is_baseline
+            and other.without([ATTACK]) == here
+            and (found := self.estimate(other, metric)) is not None
+        ]
+        if not baselines:
+            return None
+        name, best = max(baselines, key=lambda pair: sign * pair[1].mean)
+        leaks = False
+        if own.draws is not None and best.draws is not None:
+            error = float((own.draws - best.draws).std())
+            leaks = sign * (own.mean - best.mean) > student_quantile(min(own.units, best.units)) * error
+        return Gate(str(place.by_name[ATTACK]), name, metric, own.mean, best.mean, leaks)
+
     def _sample(self, part: _Part, metric: str) -> SeedSample:
+        if metric in WHOLE_RUN:
+            return _of_whole_run(part, metric)
         index = self._images[part.group]
         values = np.full(len(index), np.nan)
         for key, value in zip(part.measured.images, part.measured.metrics[metric], strict=True):
             if value is not None and np.isfinite(value):
                 values[index[key]] = value
-        return SeedSample(part.seed, part.group, values)
+        updates = self._updates[part.group]
+        places = {update: number for number, update in enumerate(dict.fromkeys(updates.values()))}
+        clusters = np.array([places[updates[key]] for key in index], dtype=np.int64)
+        return SeedSample(part.seed, part.group, values, clusters)
 
     def find(self, place: AttackPlace) -> AttackPlace | None:
         """The same place with its labels in the order of the study."""
@@ -143,3 +205,11 @@ class Measurements:
 
 def _equal(left: Mapping[str, Label], right: Mapping[str, Label]) -> bool:
     return left.keys() == right.keys() and all(same(left[name], right[name]) for name in left)
+
+
+def _of_whole_run(part: _Part, metric: str) -> SeedSample:
+    """One number; test accuracies are rates over the images of the test split."""
+    found = [v for v in part.measured.metrics[metric] if v is not None and np.isfinite(v)]
+    mean = np.array([np.mean(found)] if found else [np.nan])
+    trials = part.test_images if metric in (FINAL_ACCURACY, ACCURACY) else None
+    return SeedSample(part.seed, part.group, mean, trials=trials)

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from fedleak.records import ENCODED_BYTES, Record, write_atomically
 from fedleak.results.labels import class_accuracies
-from fedleak.results.leakage import worst_samples
+from fedleak.results.leakage import UpdateKey, worst_samples
 from fedleak.results.schema import WEIGHT_DISTANCE, AttackSummary, Picture, ResultRow, Results
 
 CELL = "cell.json"
@@ -38,6 +38,8 @@ class Measured(Record):
     adaptive: bool | None = None
     """Whether it adapts to the clients' post-processing."""
     images: tuple[ImageKey, ...]
+    updates: tuple[UpdateKey, ...] = ()
+    """Client and round of the update of each image; empty if it is that of the victim, as without sums."""
     metrics: dict[str, list[float | None]]
     failures: int = 0
     training_seconds: float | None = None
@@ -54,8 +56,14 @@ class Measured(Record):
 
     def _part(self, places: list[int]) -> Measured:
         images = ((victim, 0, image) for victim, _, image in (self.images[place] for place in places))
+        updates = tuple((client, 0) for client, _ in (self.clusters[place] for place in places))
         metrics = {name: [column[place] for place in places] for name, column in self.metrics.items()}
-        return self.model_copy(update={"images": tuple(images), "metrics": metrics})
+        return self.model_copy(update={"images": tuple(images), "updates": updates, "metrics": metrics})
+
+    @property
+    def clusters(self) -> tuple[UpdateKey, ...]:
+        """The update of each image: images of one update are correlated."""
+        return self.updates or tuple((victim, number) for victim, number, _ in self.images)
 
 
 class CellRecord(Record):
@@ -76,6 +84,8 @@ class CellRecord(Record):
     """Mean size of an update in fedleak's shortest lossless encoding."""
     bytes_per_round: float | None = None
     """Total over the clients that take part in a round."""
+    test_images: int | None = None
+    """Size of the test split behind the accuracies; unknown for older cells."""
     higher_is_better: tuple[str, ...] = ()
     attacks: tuple[Measured, ...] = ()
 
@@ -132,6 +142,7 @@ def _columns(
         is_baseline=summary.is_baseline,
         adaptive=summary.adaptive,
         images=tuple((row.victim, row.round, row.image or 0) for row in rows),
+        updates=tuple(row.update for row in rows) if any(row.summed for row in rows) else (),
         metrics=metrics,
         failures=summary.failures,
         training_seconds=summary.training_seconds,

@@ -132,6 +132,7 @@ def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
             status="ok",
             seconds=time.perf_counter() - start,
             accuracy=results.federation[-1].accuracy if results.federation else None,
+            test_images=results.federation[-1].test_images if results.federation else None,
             encoded_bytes=results.encoded_bytes,
             bytes_per_round=bytes_per_round(results),
             higher_is_better=(*results.higher_is_better, *ACCURACIES),

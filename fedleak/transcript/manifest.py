@@ -72,6 +72,8 @@ class RoundRecord(Record):
     loss: float
     broadcast_accuracy: float | None = None
     """Accuracy of the model broadcast in this round; unknown for older transcripts."""
+    test_images: NonNegativeInt | None = None
+    """Size of the test split behind the accuracies; unknown for older transcripts."""
     replies: NonNegativeInt
     failures: tuple[str, ...] = ()
     updates: tuple[UpdateRecord, ...] = ()

@@ -34,8 +34,14 @@ def write_study(folder: Path, **blocks: Any) -> Path:
     return path
 
 
-def record(values: Mapping[str, Mapping[str, Sequence[float]]], *, group: str = "g") -> CellRecord:
-    """A finished cell: attack -> metric -> one value per image."""
+def record(
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    *,
+    group: str = "g",
+    higher_is_better: Sequence[str] = (),
+    test_images: int | None = None,
+) -> CellRecord:
+    """A finished cell: attack -> metric -> one value per image, each of an update of its own."""
     attacks = []
     for attack, metrics in values.items():
         count = max(len(column) for column in metrics.values())
@@ -44,18 +50,31 @@ def record(values: Mapping[str, Mapping[str, Sequence[float]]], *, group: str = 
                 attack=attack,
                 kind=attack,
                 is_baseline=attack.startswith("baseline_"),
-                images=tuple((1, 1, i) for i in range(count)),
+                images=tuple((i, 1, 0) for i in range(count)),
                 metrics={name: list(column) for name, column in metrics.items()},
             )
         )
-    return CellRecord(key="k", federation=group, images=group, status="ok", seconds=1.0, attacks=tuple(attacks))
+    return CellRecord(
+        key="k",
+        federation=group,
+        images=group,
+        status="ok",
+        seconds=1.0,
+        test_images=test_images,
+        higher_is_better=tuple(higher_is_better),
+        attacks=tuple(attacks),
+    )
 
 
 def measurements(
-    cells: Sequence[tuple[dict[str, Label], Mapping[str, Mapping[str, Sequence[float]]]]], *, seed: int = 0
+    cells: Sequence[tuple[dict[str, Label], Mapping[str, Mapping[str, Sequence[float]]]]],
+    *,
+    seed: int = 0,
+    higher_is_better: Sequence[str] = (),
+    test_images: int | None = None,
 ) -> Measurements:
     """Measurements of one seed; every cell rebuilt the same images."""
     measured = Measurements(tuple(cells[0][0]), RESAMPLES)
     for point, values in cells:
-        measured.add(point, seed, record(values))
+        measured.add(point, seed, record(values, higher_is_better=higher_is_better, test_images=test_images))
     return measured

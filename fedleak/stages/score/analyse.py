@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from fedleak import seeds
 from fedleak.metrics.analysis.base import LeakedBatch
+from fedleak.results.estimates import mean_interval
 from fedleak.results.schema import Interval, ResultRow
 from fedleak.stages.score.batches import LeakedBatches
-from fedleak.stages.score.intervals import mean_interval
 from fedleak.stages.score.recorded import RecordedRun
 from fedleak.transcript.manifest import UpdateRecord
 
@@ -46,12 +46,12 @@ class Analyses:
 
     def of_round(self, number: int) -> dict[str, Interval]:
         """Mean and interval over the images of a round, by kind."""
-        columns: dict[str, list[float]] = {}
-        for (_, round_number, _), values in self._values.items():
-            for kind, value in values.items() if round_number == number else ():
-                columns.setdefault(kind, []).extend([] if value is None else [value])
-        return {kind: found for kind, column in columns.items() if (found := self._interval(column)) is not None}
-
-    def _interval(self, values: Sequence[float]) -> Interval | None:
-        resamples, seed = self._scenario.bootstrap_resamples, self._scenario.seed
-        return mean_interval(values, resamples=resamples, seed=seed)
+        columns: dict[str, dict[ImagePlace, float]] = {}
+        for place, values in self._values.items():
+            for kind, value in values.items() if place[1] == number else ():
+                columns.setdefault(kind, {}).update({} if value is None else {place: value})
+        found = {
+            kind: mean_interval(list(column.values()), [client for client, _, _ in column])
+            for kind, column in columns.items()
+        }
+        return {kind: interval for kind, interval in found.items() if interval is not None}

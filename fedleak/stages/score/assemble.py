@@ -66,6 +66,7 @@ def federation_rounds(manifest: Manifest, analyses: Analyses) -> tuple[Federatio
             loss=record.loss,
             failures=record.failures,
             broadcast_accuracy=record.broadcast_accuracy,
+            test_images=record.test_images,
             analyses=analyses.of_round(record.round),
         )
         for record in manifest.rounds

@@ -38,7 +38,7 @@ class ImageScorer:
     """Scores reconstructions against their originals with the metrics of a scenario, and saves pictures of some.
 
     Args:
-        run: the run, with metrics and bootstrap settings in its scenario; pictures are saved in its folder.
+        run: the run, with metrics in its scenario; pictures are saved in its folder.
         analyses: values added to the metrics of each row.
 
     Attributes:
@@ -57,7 +57,6 @@ class ImageScorer:
         self.unavailable: dict[str, str] = {}
         self.analyses = analyses
         self._pictures = run.files.root / PICTURES
-        self._resamples, self._seed = run.scenario.bootstrap_resamples, run.scenario.seed
         self._peers = _peers(run.truth) if any(isinstance(metric, PeerMetric) for metric in self.metrics) else None
 
     def score(self, images: MatchedImages, *, compared: bool = False) -> ImageScores:
@@ -70,8 +69,8 @@ class ImageScorer:
         rows = evaluate_metrics(images, self.metrics, self.unavailable, peers=self._peers)
         return ImageScores(
             rows=tuple(self.analyses.beside(rows)),
-            metrics=summarise_metrics(rows, resamples=self._resamples, seed=self._seed),
-            rounds=summarise_rounds(rows, resamples=self._resamples, seed=self._seed),
+            metrics=summarise_metrics(rows),
+            rounds=summarise_rounds(rows),
             pictures=save_pictures(self._pictures, images, rows),
             compared=save_compared(self._pictures, images, rows) if compared else (),
         )

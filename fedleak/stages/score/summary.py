@@ -4,32 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from fedleak.results.estimates import mean_interval
 from fedleak.results.labels import class_accuracies
 from fedleak.results.leakage import UpdateKey
 from fedleak.results.schema import Interval, ResultRow, RoundSummary
-from fedleak.stages.score.intervals import mean_interval
 
 
-def summarise_metrics(rows: Sequence[ResultRow], *, resamples: int, seed: int) -> dict[str, Interval]:
+def summarise_metrics(rows: Sequence[ResultRow]) -> dict[str, Interval]:
     """Mean and interval of every metric over ``rows``; metrics without values are left out."""
     names = list(dict.fromkeys(name for row in rows for name in row.metrics))
     summary = {}
     for name in names:
-        values = [value for row in rows if (value := row.metrics.get(name)) is not None]
-        interval = mean_interval(values, resamples=resamples, seed=seed)
+        values = [(value, row.update) for row in rows if (value := row.metrics.get(name)) is not None]
+        interval = mean_interval([value for value, _ in values], [update for _, update in values])
         if interval is not None:
             summary[name] = interval
     return summary
 
 
-def summarise_rounds(rows: Sequence[ResultRow], *, resamples: int, seed: int) -> tuple[RoundSummary, ...]:
+def summarise_rounds(rows: Sequence[ResultRow]) -> tuple[RoundSummary, ...]:
     """Mean and interval of every metric, separately for each round."""
     by_round: dict[int, list[ResultRow]] = {}
     for row in rows:
         by_round.setdefault(row.round, []).append(row)
     return tuple(
-        RoundSummary(round=number, metrics=summarise_metrics(some, resamples=resamples, seed=seed))
-        for number, some in sorted(by_round.items())
+        RoundSummary(round=number, metrics=summarise_metrics(some)) for number, some in sorted(by_round.items())
     )
 
 

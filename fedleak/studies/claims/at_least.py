@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, missing, where_text
+from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, gated, missing, together, where_text
 from fedleak.studies.measurements import AttackPlace, Measurements
 
 
@@ -28,4 +28,6 @@ class AtLeast(Claim):
         found = measured.estimate(place, self.metric)
         if found is None:
             return missing(f"{self.metric} at {measured.describe(place)}", label)
-        return above_zero(label, found.mean - self.value, found.draws - self.value if found.images > 1 else None)
+        draws, units = together(found)
+        check = above_zero(label, found.mean - self.value, draws[0] - self.value if draws else None, units)
+        return gated(check, measured, self.metric, [place])

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
+
+from scipy import stats
 
 from fedleak.component import Component
 from fedleak.records import Record
-from fedleak.studies.bootstrap import Floats, limits
+from fedleak.results.estimates import ALPHA, FEWEST_IMAGES, FEWEST_UNITS, Estimate, Floats, student_quantile
 from fedleak.studies.matrix import Label
-from fedleak.studies.measurements import ROUND, Measurements
+from fedleak.studies.measurements import ROUND, AttackPlace, Measurements
 
 Where = dict[str, Label]
 """Axes (in full or by the last parts of their path) and ``attack`` -> label."""
-VerdictState = Literal["reproduced", "not_reproduced", "inconclusive"]
+VerdictState = Literal["reproduced", "not_reproduced", "inconclusive", "nothing_leaked"]
+DECIDED = ("reproduced", "not_reproduced")
 
 
 class ClaimCheck(Record):
@@ -24,6 +27,7 @@ class ClaimCheck(Record):
     Attributes:
         label: what is compared.
         value: the estimate, with its 95 % interval.
+        p: two-sided p-value of a value of zero; None without an interval.
         hint: what would decide it, if the interval does not.
     """
 
@@ -31,24 +35,35 @@ class ClaimCheck(Record):
     value: float | None
     low: float | None = None
     high: float | None = None
+    p: float | None = None
     state: VerdictState
     hint: str = ""
 
 
 class ClaimVerdict(Record):
-    """The outcome of a claim with its checks."""
+    """The outcome of a claim with its checks.
+
+    Attributes:
+        p: p-value of the outcome, the largest of the checks that it rests on; None if it is not decided.
+        adjusted_p: the same after Holm's correction for the number of claims of the study.
+    """
 
     kind: str
     statement: str
     state: VerdictState
     checks: tuple[ClaimCheck, ...]
+    p: float | None = None
+    adjusted_p: float | None = None
+    reason: str = ""
+    """Why a claim that its checks decide is inconclusive all the same."""
 
     @property
     def hints(self) -> tuple[str, ...]:
-        """Hints what would decide an inconclusive claim."""
-        if self.state != "inconclusive":
+        """Hints what would decide a claim that is not decided."""
+        if self.state in DECIDED:
             return ()
-        return tuple(dict.fromkeys(check.hint for check in self.checks if check.hint))
+        hints = (self.reason, *(check.hint for check in self.checks))
+        return tuple(dict.fromkeys(hint for hint in hints if hint))
 
 
 class Claim(Component):
@@ -80,20 +95,68 @@ class Claim(Component):
         return ROUND in {self.axis(), *(name for where in self.selections().values() for name in where)}
 
     def judge(self, measured: Measurements) -> ClaimVerdict:
-        """Reproduced if every check is; not reproduced if any check is not; else inconclusive."""
+        """The verdict on this claim alone; ``correct`` takes the other claims of the study into account."""
         seen = measured.by_round() if self.speaks_of_rounds() else measured
         checks = self.check(seen) or [missing("no finished cell matches", self.kind)]
+        state = worst(checks)
         return ClaimVerdict(
-            kind=self.kind, statement=self.says or self.statement(), state=worst(checks), checks=tuple(checks)
+            kind=self.kind,
+            statement=self.says or self.statement(),
+            state=state,
+            checks=tuple(checks),
+            p=_p_value(state, checks),
         )
 
 
 def worst(checks: Iterable[ClaimCheck]) -> VerdictState:
-    """The state of a claim with these checks."""
+    """The state of a claim with these checks.
+
+    One check that is not reproduced refutes it. It is reproduced if every check is, and nothing leaked if that is so of
+    every check.
+    """
     states = {check.state for check in checks}
     if "not_reproduced" in states:
         return "not_reproduced"
-    return "inconclusive" if "inconclusive" in states or not states else "reproduced"
+    return states.pop() if len(states) == 1 else "inconclusive"
+
+
+def _p_value(state: VerdictState, checks: Sequence[ClaimCheck]) -> float | None:
+    """All checks must hold, so a reproduced claim is as certain as its least certain check (Berger 1982).
+
+    One check refutes a claim, so the smallest p-value counts, times the number of checks (Bonferroni).
+    """
+    found = [check.p for check in checks if check.state == state and check.p is not None]
+    if state not in DECIDED or not found:
+        return None
+    return max(found) if state == "reproduced" else min(1.0, min(found) * len(checks))
+
+
+def correct(verdicts: Sequence[ClaimVerdict]) -> tuple[ClaimVerdict, ...]:
+    """Holm's correction: decided claims whose p-value is too large among so many claims become inconclusive.
+
+    Holm 1979, "A simple sequentially rejective multiple test procedure". Every claim with checks that could be decided
+    counts, also the undecided ones.
+    """
+    family = [v for v in verdicts if any(check.p is not None for check in v.checks)]
+    ranked = sorted((v.p, i) for i, v in enumerate(verdicts) if v.p is not None)
+    adjusted: dict[int, float] = {}
+    largest = 0.0
+    for rank, (p, i) in enumerate(ranked):
+        largest = max(largest, min(1.0, p * (len(family) - rank)))
+        adjusted[i] = largest
+    return tuple(_corrected(v, adjusted.get(i), len(family)) for i, v in enumerate(verdicts))
+
+
+def _corrected(verdict: ClaimVerdict, adjusted: float | None, claims: int) -> ClaimVerdict:
+    if adjusted is None:
+        return verdict
+    if adjusted < ALPHA:
+        return verdict.model_copy(update={"adjusted_p": adjusted})
+    reason = (
+        f"alone it would be {verdict.state.replace('_', ' ')} (p = {verdict.p:.2g}); among {claims} claims of a study "
+        f"p is {adjusted:.2g} (Holm), so more seeds or images are needed"
+    )
+    return verdict.model_copy(update={"state": "inconclusive", "adjusted_p": adjusted, "reason": reason})
 
 
 def missing(reason: str, label: str) -> ClaimCheck:
@@ -101,18 +164,54 @@ def missing(reason: str, label: str) -> ClaimCheck:
     return ClaimCheck(label=label, value=None, state="inconclusive", hint=reason)
 
 
-def above_zero(label: str, value: float, draws: Floats | None) -> ClaimCheck:
-    """Check that the interval of ``value`` is above zero; ``draws`` is None if there are too few images for one."""
+def gated(check: ClaimCheck, measured: Measurements, metric: str, places: Sequence[AttackPlace]) -> ClaimCheck:
+    """The check if something leaked at one of its places; else ``nothing_leaked``.
+
+    A claim about leakage says nothing where no side rebuilds more than an adversary without updates would guess.
+
+    Args:
+        metric: the metric that is compared; others than scores of reconstructions are not gated.
+        places: the sides of the comparison.
+    """
+    gates = [gate for place in places if (gate := measured.gate(place, metric)) is not None]
+    if not gates or any(gate.leaks for gate in gates):
+        return check
+    hint = f"no side rebuilds more than guessing does: {gates[0].describe()}; a stronger attack or a weaker setting"
+    return check.model_copy(update={"state": "nothing_leaked", "hint": hint})
+
+
+def above_zero(label: str, value: float, draws: Floats | None, units: int) -> ClaimCheck:
+    """Check that the interval of ``value`` is above zero.
+
+    Args:
+        draws: draws of the value; None if a side of it has no interval.
+        units: independent units behind the draws, for Student's t.
+    """
     if draws is None:
-        hint = "a second image or seed: a single one has no interval"
+        hint = f"{FEWEST_IMAGES} images in {FEWEST_UNITS} updates or seeds: with fewer there is no interval"
         return ClaimCheck(label=label, value=value, state="inconclusive", hint=hint)
-    low, high = limits(draws)
+    error = float(draws.std())
+    reach = student_quantile(units) * error
+    low, high = value - reach, value + reach
+    p = _two_sided(value, error, units)
     if low > 0:
-        return ClaimCheck(label=label, value=value, low=low, high=high, state="reproduced")
+        return ClaimCheck(label=label, value=value, low=low, high=high, p=p, state="reproduced")
     if high < 0:
-        return ClaimCheck(label=label, value=value, low=low, high=high, state="not_reproduced")
+        return ClaimCheck(label=label, value=value, low=low, high=high, p=p, state="not_reproduced")
     hint = _what_would_decide(value, low, high)
-    return ClaimCheck(label=label, value=value, low=low, high=high, state="inconclusive", hint=hint)
+    return ClaimCheck(label=label, value=value, low=low, high=high, p=p, state="inconclusive", hint=hint)
+
+
+def _two_sided(value: float, error: float, units: int) -> float:
+    if error == 0:
+        return 1.0 if value == 0 else 0.0
+    return float(2 * stats.t.sf(abs(value) / error, units - 1))
+
+
+def together(*sides: Estimate) -> tuple[list[Floats] | None, int]:
+    """Draws of several means, None if one has no interval, and the number of units behind the least certain."""
+    draws = [side.draws for side in sides if side.draws is not None]
+    return (draws if len(draws) == len(sides) else None), min(side.units for side in sides)
 
 
 def _what_would_decide(value: float, low: float, high: float) -> str:

@@ -6,10 +6,11 @@ from typing import Literal
 
 import numpy as np
 from pydantic import Field
+from scipy import stats
 from scipy.stats import rankdata
 
-from fedleak.studies.bootstrap import Floats
-from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, missing
+from fedleak.results.estimates import ALPHA, Floats
+from fedleak.studies.claims.base import DECIDED, Claim, ClaimCheck, above_zero, gated, missing, together
 from fedleak.studies.matrix import axis_name
 from fedleak.studies.measurements import AttackPlace, Measurements
 
@@ -19,7 +20,8 @@ FEWEST = 3
 class Correlates(Claim):
     """Claims that two metrics have a rank correlation (Spearman), for every attack.
 
-    It is computed over all points of the matrix, or over one axis, separately for each point of the other axes.
+    It is computed over all points of the matrix, or over one axis, separately for each point of the other axes. Its
+    interval resamples these points, too, and the correlation must be unlikely by chance in so few points.
     """
 
     kind: Literal["correlates"] = "correlates"
@@ -58,10 +60,43 @@ class Correlates(Claim):
         sign = 1 if self.direction == "positive" else -1
         x, y = (np.array([[e.mean for e in column]]) for column in zip(*pairs, strict=True))
         value = sign * float(spearman(x, y)[0]) - self.stronger_than
-        if any(e.images < 2 for pair in pairs for e in pair):
-            return above_zero(label, value, None)
-        draws_x, draws_y = (np.stack([e.draws for e in column], axis=1) for column in zip(*pairs, strict=True))
-        return above_zero(label, value, sign * spearman(draws_x, draws_y) - self.stronger_than)
+        draws, units = together(*(side for pair in pairs for side in pair))
+        if draws is None:
+            return above_zero(label, value, None, units)
+        drawn = sign * _resampled(np.stack(draws[::2], axis=1), np.stack(draws[1::2], axis=1)) - self.stronger_than
+        check = _beyond_chance(above_zero(label, value, drawn, min(units, len(pairs))), x[0], y[0])
+        for metric in (self.x, self.y):
+            check = gated(check, measured, metric, places)
+        return check
+
+
+def _resampled(x: Floats, y: Floats) -> Floats:
+    """Correlations of draws ``(R, P)`` over P resampled points of the axis, so that a few points are not certain."""
+    picked = np.random.default_rng(len(x)).integers(x.shape[1], size=x.shape)
+    return spearman(*(np.take_along_axis(column, picked, axis=1) for column in (x, y)))
+
+
+def _beyond_chance(check: ClaimCheck, x: Floats, y: Floats) -> ClaimCheck:
+    """The check; inconclusive if as strong a correlation of so many points is likely by chance (permutation test)."""
+    chance = chance_of_correlation(x, y)
+    least = max(check.p or 0.0, chance)
+    if check.state not in DECIDED or chance < ALPHA:
+        return check.model_copy(update={"p": least})
+    hint = f"more points: as strong a correlation of {len(x)} points has a probability of {chance:.2g} by chance"
+    return check.model_copy(update={"p": least, "state": "inconclusive", "hint": hint})
+
+
+def chance_of_correlation(x: Floats, y: Floats) -> float:
+    """Two-sided p-value of Spearman's correlation by permutation: exact up to seven points, else 9,999 permutations."""
+    found = stats.permutation_test(
+        (x,),
+        lambda permuted, axis: spearman(np.moveaxis(permuted, axis, -1).reshape(-1, len(x)), y[None]),
+        permutation_type="pairings",
+        n_resamples=9999,
+        vectorized=True,
+        rng=np.random.default_rng(0),
+    )
+    return float(found.pvalue)
 
 
 def spearman(x: Floats, y: Floats) -> Floats:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fedleak.studies.claims.base import Claim, ClaimCheck, Where, above_zero, missing, where_text
+from fedleak.studies.claims.base import Claim, ClaimCheck, Where, above_zero, gated, missing, together, where_text
 from fedleak.studies.measurements import AttackPlace, Measurements
 
 
@@ -44,7 +44,9 @@ class Less(Claim):
         label = f"{measured.describe(left)} below {measured.describe(right) if right else where_text(self.right)}"
         low = measured.estimate(left, self.metric)
         high = measured.estimate(right, self.metric) if right else None
-        if low is None or high is None:
+        if right is None or low is None or high is None:
             return missing(f"{self.metric} was not measured on both sides of: {label}", label)
-        draws = high.draws - self.factor * low.draws if min(low.images, high.images) > 1 else None
-        return above_zero(label, high.mean - self.factor * low.mean, draws)
+        draws, units = together(high, low)
+        difference = draws[0] - self.factor * draws[1] if draws else None
+        check = above_zero(label, high.mean - self.factor * low.mean, difference, units)
+        return gated(check, measured, self.metric, [left, right])

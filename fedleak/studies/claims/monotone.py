@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-from fedleak.studies.bootstrap import Estimate
-from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, missing
+from fedleak.results.estimates import Estimate
+from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, gated, missing, together
 from fedleak.studies.matrix import Label, axis_name, label_text, same
 from fedleak.studies.measurements import AttackPlace, Measurements
 
@@ -51,9 +51,10 @@ class Monotone(Claim):
         self, measured: Measurements, rest: AttackPlace, places: list[AttackPlace], axis: str
     ) -> list[ClaimCheck]:
         name = measured.describe(rest)
+        ordered = self._ordered(places, axis)
         points = [
             (place.by_name[axis], value)
-            for place in self._ordered(places, axis)
+            for place in ordered
             if (value := measured.estimate(place, self.metric)) is not None
         ]
         absent = [value for value in self.values if not any(same(value, label) for label, _ in points)]
@@ -62,11 +63,10 @@ class Monotone(Claim):
         if len(points) < 2:
             return [missing(f"{self.metric} of {name} at two values of {axis} or more", name)]
         steps = [self._step(name, *ends) for ends in pairwise(points)]
-        if len(points) == 2:
-            return steps
         whole = self._step(name, points[0], points[-1])
         counted = steps if self.strict else [step for step in steps if step.state == "not_reproduced"]
-        return [whole, *counted]
+        checks = steps if len(points) == 2 else [whole, *counted]
+        return [gated(check, measured, self.metric, ordered) for check in checks]
 
     def _ordered(self, places: Sequence[AttackPlace], axis: str) -> list[AttackPlace]:
         if not self.values:
@@ -76,9 +76,10 @@ class Monotone(Claim):
     def _step(self, name: str, before: tuple[Label, Estimate], after: tuple[Label, Estimate]) -> ClaimCheck:
         sign = 1 if self.direction == "increasing" else -1
         (start, first), (end, second) = before, after
-        draws = sign * (second.draws - first.draws) if min(first.images, second.images) > 1 else None
+        draws, units = together(second, first)
+        difference = sign * (draws[0] - draws[1]) if draws else None
         label = f"{name}: {label_text(start)} to {label_text(end)}"
-        return above_zero(label, sign * (second.mean - first.mean), draws)
+        return above_zero(label, sign * (second.mean - first.mean), difference, units)
 
 
 def ascending(places: Sequence[AttackPlace], axis: str) -> list[AttackPlace]:

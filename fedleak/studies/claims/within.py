@@ -7,7 +7,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import model_validator
 
-from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, missing, where_text
+from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, gated, missing, together, where_text
 from fedleak.studies.measurements import AttackPlace, Measurements
 
 
@@ -40,5 +40,7 @@ class Within(Claim):
         found = measured.estimate(place, self.metric)
         if found is None:
             return missing(f"{self.metric} at {measured.describe(place)}", label)
-        draws = np.minimum(found.draws - self.low, self.high - found.draws) if found.images > 1 else None
-        return above_zero(label, min(found.mean - self.low, self.high - found.mean), draws)
+        draws, units = together(found)
+        inside = np.minimum(draws[0] - self.low, self.high - draws[0]) if draws else None
+        check = above_zero(label, min(found.mean - self.low, self.high - found.mean), inside, units)
+        return gated(check, measured, self.metric, [place])

@@ -24,8 +24,14 @@ STATES: dict[VerdictState, str] = {
     "reproduced": "reproduced",
     "not_reproduced": "not reproduced",
     "inconclusive": "inconclusive",
+    "nothing_leaked": "nothing leaked",
 }
-TONES: dict[VerdictState, str] = {"reproduced": "holds", "not_reproduced": "leaks", "inconclusive": "unclear"}
+TONES: dict[VerdictState, str] = {
+    "reproduced": "holds",
+    "not_reproduced": "leaks",
+    "inconclusive": "unclear",
+    "nothing_leaked": "unclear",
+}
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def test_peers_are_the_images_of_all_clients(recorded: RecordedRun) -> None:
     scores = scorer_with(recorded, PeerCount()).score(matched(recorded))
     held = len(recorded.truth.peers().images)
     assert held > 4
-    assert scores.metrics["peer_count"] == Interval(mean=held, low=held, high=held)
+    assert scores.metrics["peer_count"] == Interval(mean=held)  # of fewer than five images
 
 
 def test_a_metric_that_cannot_be_had_is_noted(recorded: RecordedRun) -> None:

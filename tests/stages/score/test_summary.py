@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from scipy import stats
 
 from fedleak.results.schema import ResultRow
 from fedleak.stages.score.summary import (
@@ -19,19 +20,26 @@ def row(round_number: int = 1, *, guess: int | None = None, **metrics: float | N
 
 
 def test_means_are_over_images() -> None:
-    summary = summarise_metrics([row(mse=0.1, psnr=10.0), row(mse=0.3, psnr=20.0)], resamples=100, seed=0)
+    summary = summarise_metrics([row(mse=0.1, psnr=10.0), row(mse=0.3, psnr=20.0)])
     assert {name: interval.mean for name, interval in summary.items()} == pytest.approx({"mse": 0.2, "psnr": 15.0})
 
 
+def test_intervals_are_over_updates() -> None:
+    """Two images of each of five victims: their means are 0.1, 0.2, 0.3, 0.4, 0.5."""
+    rows = [row(mse=0.1 * v + d).model_copy(update={"victim": v}) for v in range(1, 6) for d in (-0.05, 0.05)]
+    expected = stats.ttest_1samp([0.1, 0.2, 0.3, 0.4, 0.5], 0).confidence_interval()
+    assert summarise_metrics(rows)["mse"].low == pytest.approx(expected.low)
+
+
 def test_absent_values_do_not_count() -> None:
-    summary = summarise_metrics([row(mse=0.1, lpips=None), row(mse=None, lpips=None)], resamples=100, seed=0)
+    summary = summarise_metrics([row(mse=0.1, lpips=None), row(mse=None, lpips=None)])
     assert set(summary) == {"mse"}
     assert summary["mse"].mean == 0.1
     assert summary["mse"].low is None
 
 
 def test_rounds_are_summarised_apart_and_in_order() -> None:
-    rounds = summarise_rounds([row(2, mse=0.4), row(1, mse=0.1), row(2, mse=0.6)], resamples=100, seed=0)
+    rounds = summarise_rounds([row(2, mse=0.4), row(1, mse=0.1), row(2, mse=0.6)])
     assert [(r.round, r.metrics["mse"].mean) for r in rounds] == [(1, 0.1), (2, 0.5)]
 
 

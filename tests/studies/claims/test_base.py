@@ -1,30 +1,64 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
+from scipy import stats
 
-from fedleak.studies.claims.base import ClaimCheck, VerdictState, above_zero, missing, where_text, worst
+from fedleak.results.estimates import Floats
+from fedleak.studies.claims.base import (
+    Claim,
+    ClaimCheck,
+    ClaimVerdict,
+    VerdictState,
+    above_zero,
+    correct,
+    missing,
+    where_text,
+    worst,
+)
+from fedleak.studies.claims.less import Less
+from fedleak.studies.claims.monotone import Monotone
+from fedleak.studies.measurements import Measurements
+from tests.studies.builders import measurements
+
+
+def draws(mean: float, error: float) -> Floats:
+    """Draws with exactly this mean and standard deviation."""
+    noise = np.random.default_rng(0).normal(size=500)
+    return mean + error * (noise - noise.mean()) / noise.std()
 
 
 def test_an_interval_above_zero_holds_and_one_below_does_not() -> None:
-    assert above_zero("x", 1.0, np.linspace(0.5, 1.5, 100)).state == "reproduced"
-    assert above_zero("x", -1.0, np.linspace(-1.5, -0.5, 100)).state == "not_reproduced"
+    assert above_zero("x", 1.0, draws(1, 0.3), 20).state == "reproduced"
+    assert above_zero("x", -1.0, draws(-1, 0.3), 20).state == "not_reproduced"
+
+
+def test_the_interval_and_p_value_are_students() -> None:
+    """Few units need a larger multiple of the error: 4.30 for three, 1.96 for many."""
+    few, many = (above_zero("x", 1.0, draws(1, 0.4), units) for units in (3, 10_000))
+    assert (few.state, many.state) == ("inconclusive", "reproduced")
+    assert few.low == pytest.approx(1 - 4.3027 * 0.4, abs=1e-3)
+    assert few.p == pytest.approx(2 * stats.t.sf(2.5, 2))
 
 
 def test_an_interval_around_zero_says_how_much_more_would_decide() -> None:
-    check = above_zero("x", 1.0, np.linspace(-2.0, 4.0, 1001))
+    check = above_zero("x", 1.0, draws(1, 1.45), 10_000)
     assert check.state == "inconclusive"
-    assert "about 9 times as many images or seeds" in check.hint  # reach 0.95 * 3 = 2.85; 2.85 squared = 8.1
+    assert "about 9 times as many images or seeds" in check.hint  # reach 1.96 * 1.45 = 2.84; 2.84 squared = 8.1
 
 
 def test_the_hint_tells_which_way_the_difference_points() -> None:
-    assert "against the claim" in above_zero("x", -1.0, np.linspace(-4.0, 2.0, 100)).hint
-    assert "hardly" in above_zero("x", 1e-6, np.linspace(-1, 1, 100)).hint
-    assert "no difference" in above_zero("x", 0.0, np.zeros(10)).hint
+    assert "against the claim" in above_zero("x", -1.0, draws(-1, 1), 20).hint
+    assert "hardly" in above_zero("x", 1e-6, draws(0, 1), 20).hint
+    assert "no difference" in above_zero("x", 0.0, np.zeros(10), 20).hint
 
 
 def test_without_an_interval_nothing_is_decided() -> None:
-    assert above_zero("x", 1.0, None).state == "inconclusive"
+    check = above_zero("x", 1.0, None, 1)
+    assert (check.state, check.p) == ("inconclusive", None)
+    assert "5 images in 3 updates or seeds" in check.hint
 
 
 def check(state: VerdictState) -> ClaimCheck:
@@ -37,11 +71,89 @@ def check(state: VerdictState) -> ClaimCheck:
         (["reproduced", "reproduced"], "reproduced"),
         (["reproduced", "inconclusive"], "inconclusive"),
         (["inconclusive", "not_reproduced", "reproduced"], "not_reproduced"),
+        (["nothing_leaked", "nothing_leaked"], "nothing_leaked"),
+        (["nothing_leaked", "reproduced"], "inconclusive"),
+        (["nothing_leaked", "not_reproduced"], "not_reproduced"),
         ([], "inconclusive"),
     ],
 )
 def test_a_claim_is_as_good_as_its_worst_case(states: list[VerdictState], verdict: VerdictState) -> None:
     assert worst(map(check, states)) == verdict
+
+
+def verdict(p: float | None, state: VerdictState = "reproduced") -> ClaimVerdict:
+    own = ClaimCheck(label="", value=1.0, p=p, state=state)
+    return ClaimVerdict(kind="less", statement="", state=state, checks=(own,), p=p)
+
+
+def test_many_claims_are_judged_by_holms_correction() -> None:
+    """.01 * 3, .02 * 2 and .04 * 1, none below the one before; the last alone would be reproduced."""
+    found = correct([verdict(0.04), verdict(0.01), verdict(0.02)])
+    assert [v.adjusted_p for v in found] == pytest.approx([0.04, 0.03, 0.04])
+    assert {v.state for v in found} == {"reproduced"}
+    one_of_ten = correct([verdict(0.03), *(verdict(None) for _ in range(9))])
+    assert one_of_ten[0].state == "reproduced", "claims without any interval are no tests"
+    undecided = ClaimVerdict(
+        kind="less",
+        statement="",
+        state="inconclusive",
+        checks=(ClaimCheck(label="", value=1.0, p=0.3, state="inconclusive"),),
+    )
+    one_of_ten = correct([verdict(0.03), *([undecided] * 9)])
+    assert (one_of_ten[0].state, one_of_ten[0].adjusted_p) == ("inconclusive", pytest.approx(0.3))
+    assert "among 10 claims" in one_of_ten[0].hints[0]
+
+
+def test_a_claim_is_as_certain_as_its_least_certain_case() -> None:
+    checks = [ClaimCheck(label="", value=1.0, p=p, state="reproduced") for p in (0.001, 0.03)]
+
+    class Fixed(Claim):
+        kind: Literal["fixed"] = "fixed"
+
+        def check(self, measured: Measurements) -> list[ClaimCheck]:
+            return checks
+
+        def statement(self) -> str:
+            return "fixed"
+
+    assert Fixed().judge(measurements([({}, {"a": {"mse": [1.0]}})])).p == 0.03
+
+
+GUESS = {"psnr": [12.0, 11.0, 12.5, 11.5, 12.0, 11.8]}
+
+
+@pytest.mark.parametrize(
+    ("weak", "strong", "state"),
+    [
+        (8.0, 9.0, "nothing_leaked"),
+        (8.0, 20.0, "reproduced"),
+        (12.0, 12.4, "nothing_leaked"),
+        (20.0, 9.0, "not_reproduced"),
+    ],
+)
+def test_a_claim_where_nothing_leaks_is_not_judged(weak: float, strong: float, state: VerdictState) -> None:
+    """gradinv-t2 rose from 8.3 to 9.0 dB below a mean image of 11.6 and was called reproduced."""
+    noise = [0.0, 0.3, -0.3, 0.1, -0.1, 0.2]
+    cells = [
+        ({"steps": steps}, {"ig": {"psnr": [mean + n for n in noise]}, "baseline_mean_image": GUESS})
+        for steps, mean in ((1, weak), (2, strong))
+    ]
+    measured = measurements(cells, higher_is_better=("psnr",))
+    for claim in (
+        Less(metric="psnr", left={"steps": 1}, right={"steps": 2}),
+        Monotone(metric="psnr", along="steps", direction="increasing"),
+    ):
+        found = claim.judge(measured)
+        assert found.state == state
+        if state == "nothing_leaked":
+            assert "baseline_mean_image" in found.hints[0]
+
+
+def test_claims_about_the_model_are_not_gated() -> None:
+    cells = [({"p": p}, {"ig": {"final_accuracy": [a]}, "baseline_mean_image": GUESS}) for p, a in ((1, 0.3), (2, 0.9))]
+    measured = measurements(cells, test_images=500)
+    claim = Less(metric="final_accuracy", left={"p": 1}, right={"p": 2})
+    assert claim.judge(measured).state == "reproduced"
 
 
 def test_words() -> None:

@@ -5,7 +5,7 @@ import pytest
 from fedleak.studies.claims.less import Less
 from tests.studies.builders import measurements
 
-LOW, HIGH = [0.1, 0.2, 0.3, 0.4], [0.2, 0.3, 0.4, 0.5]
+LOW, HIGH = [0.1, 0.2, 0.3, 0.4, 0.5], [0.2, 0.3, 0.4, 0.5, 0.6]
 
 
 def less(**settings: object) -> Less:
@@ -27,7 +27,9 @@ def test_the_other_way_round_it_is_not_reproduced() -> None:
 
 
 def test_a_noisy_difference_is_inconclusive() -> None:
-    measured = measurements([({}, {"git": {"mse": [0.1, 0.5]}, "lti": {"mse": [0.5, 0.2]}})])
+    measured = measurements(
+        [({}, {"git": {"mse": [0.1, 0.5, 0.2, 0.4, 0.3]}, "lti": {"mse": [0.5, 0.2, 0.4, 0.1, 0.4]}})]
+    )
     verdict = less().judge(measured)
     assert verdict.state == "inconclusive"
     assert verdict.hints
@@ -48,7 +50,7 @@ def test_two_points_of_one_attack_can_be_compared() -> None:
 
 
 def test_a_factor_asks_for_more() -> None:
-    measured = measurements([({}, {"git": {"mse": [0.1, 0.1]}, "lti": {"mse": [0.3, 0.3]}})])
+    measured = measurements([({}, {"git": {"mse": [0.1] * 6}, "lti": {"mse": [0.3] * 6}})])
     assert less(factor=2.9).judge(measured).state == "reproduced"
     assert less(factor=3.1).judge(measured).state == "not_reproduced"
 

@@ -63,7 +63,7 @@ def test_the_margin_is_the_difference_of_the_ends() -> None:
 
 
 def test_every_attack_is_a_case_of_its_own() -> None:
-    cells = [({"p": x}, {"a": {"mse": [x, x]}, "b": {"mse": [-x, -x]}}) for x in (1.0, 2.0)]
+    cells = [({"p": x}, {"a": {"mse": (x + NOISE).tolist()}, "b": {"mse": (NOISE - x).tolist()}}) for x in (1.0, 2.0)]
     measured = measurements(cells)
     assert [check.state for check in monotone().check(measured)] == ["not_reproduced", "reproduced"]
     assert monotone(where={"attack": "b"}).judge(measured).state == "reproduced"
