@@ -41,8 +41,8 @@ def translate(details: list[ErrorDetails], raw: Mapping[str, Any], *, root: type
 
 def _innermost(details: list[ErrorDetails]) -> list[ErrorDetails]:
     """Drop errors of a list or mapping that only follow from an error inside it."""
-    places = [detail["loc"] for detail in details]
-    return [d for d in details if not any(len(p) > len(d["loc"]) and p[: len(d["loc"])] == d["loc"] for p in places)]
+    outer = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
+    return [detail for detail in details if detail["loc"] not in outer]
 
 
 def _translate(detail: ErrorDetails, raw: Mapping[str, Any], root: type[BaseModel]) -> InputError:

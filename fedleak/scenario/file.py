@@ -14,16 +14,13 @@ from pydantic_core import PydanticSerializationError
 from fedleak.errors import InputError, nearest
 from fedleak.scenario.checks import check_scenario
 from fedleak.scenario.errors import translate
+from fedleak.scenario.loader import RefusedYamlError
+from fedleak.scenario.reader import Raw, detail, dump_yaml, parse_yaml, plain, read_yaml
 from fedleak.scenario.schema import Scenario
 from fedleak.server.staleness.trace import FOLDER
 
-Raw = dict[str, Any]
-
 STUDY_KEYS = ("matrix", "seeds", "claims", "published", "figure", "table", "resources", "costs")
 """Keys of a study file in addition to its scenario: the fields of ``studies.schema.StudySettings``."""
-
-NOT_YAML = (yaml.YAMLError, ValueError, AttributeError, RecursionError)
-"""Errors of the safe loader, including Python errors from its constructors of numbers and dates."""
 
 
 def load_scenario(
@@ -47,7 +44,7 @@ def load_scenario(
     Raises:
         InputError: with the YAML path, the value and what is allowed.
     """
-    raw = read_yaml(source) if isinstance(source, Path) else copy.deepcopy(dict(source))
+    raw = read_yaml(source) if isinstance(source, Path) else plain(source)
     _refuse_study(raw, source)
     _apply_budget(raw, budget)
     for override in overrides:
@@ -82,29 +79,10 @@ def _check_text(scenario: Scenario) -> None:
         raise InputError("SCENARIO", scenario.name, f"a text in it cannot be written to a file ({error})") from error
 
 
-def read_yaml(path: Path) -> Raw:
-    """A YAML mapping, by the safe loader.
-
-    Raises:
-        InputError: if the file is missing, not YAML, or not a mapping.
-    """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("SCENARIO", str(path), "there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("SCENARIO", str(path), f"it cannot be read ({error})") from error
-    except NOT_YAML as error:
-        raise InputError("SCENARIO", str(path), f"it is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict):
-        raise InputError("SCENARIO", str(path), "expected a mapping of settings")
-    return raw
-
-
 def to_yaml(scenario: Scenario) -> str:
     """The resolved scenario with every default written out; the budget is already applied."""
     raw = scenario.model_dump(mode="json", exclude={"budgets"})
-    return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)
+    return dump_yaml(raw)
 
 
 def parse_override(override: str) -> tuple[str, Any]:
@@ -116,7 +94,13 @@ def parse_override(override: str) -> tuple[str, Any]:
     path, separator, text = override.partition("=")
     if not separator or not path.strip():
         raise InputError("--set", override, "expected path=value, such as federation.rounds=3")
-    return path.strip(), _parse_value(override, text)
+    path = path.strip()
+    try:
+        return path, parse_yaml(text)
+    except RefusedYamlError as error:
+        raise InputError(".".join(filter(None, (path, error.path))), error.value, f"{error.reason} (--set)") from error
+    except yaml.YAMLError as error:
+        raise InputError("--set", override, f"the value is not valid YAML ({detail(error)})") from error
 
 
 def set_path(raw: Raw, path: str, value: Any) -> None:
@@ -158,14 +142,6 @@ def _list_index(items: list[Any], key: str, path: str) -> int:
 
 def _item_name(item: Any) -> str:
     return str(item.get("id") or item.get("kind")) if isinstance(item, dict) else str(item)
-
-
-def _parse_value(override: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except NOT_YAML as error:
-        detail = " ".join(str(error).split())
-        raise InputError("--set", override, f"the value is not valid YAML ({detail})") from error
 
 
 def _apply_budget(raw: Raw, budget: str | None) -> None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from fedleak.errors import InputError, InputErrors, nearest
 from fedleak.run_directory import federation_fingerprint, scenario_fingerprint
 from fedleak.scenario.errors import translate
-from fedleak.scenario.file import STUDY_KEYS, Raw, load_scenario, parse_override, read_yaml, set_path
+from fedleak.scenario.file import STUDY_KEYS, load_scenario, parse_override, set_path
+from fedleak.scenario.reader import Raw, dump_yaml, plain, read_yaml
 from fedleak.scenario.schema import Scenario
 from fedleak.studies.matrix import Axis, Matrix, Point, describe, parse_matrix
 from fedleak.studies.references import check_references
@@ -80,7 +80,7 @@ def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (
     Raises:
         InputError: with the YAML path, the value and what is allowed.
     """
-    raw = read_yaml(source) if isinstance(source, Path) else copy.deepcopy(dict(source))
+    raw = read_yaml(source) if isinstance(source, Path) else plain(source)
     if isinstance(source, Path):
         raw.setdefault("name", source.stem)
     _apply_budget(raw, budget)
@@ -207,4 +207,4 @@ def _in_cell(error: InputError, point: Point) -> list[InputError]:
 
 def resolved_text(study: Study) -> str:
     """The study as it was run, as YAML."""
-    return yaml.safe_dump(study.raw, sort_keys=False, allow_unicode=True)
+    return dump_yaml(study.raw)
