@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from fedleak.errors import InputError, nearest
+from fedleak.errors import InputError
+from fedleak.scenario.budgets import apply_budget
 from fedleak.scenario.checks import check_scenario
 from fedleak.scenario.errors import translate
 from fedleak.scenario.loader import RefusedYamlError
@@ -37,7 +37,7 @@ def load_scenario(
     Args:
         source: a YAML file, or its content.
         overrides: ``path=value`` with dots between keys and YAML for the value; list items by number or ``id``.
-        budget: name of one of the scenario's ``budgets``, applied before ``overrides``.
+        budget: name of one of the scenario's ``budgets``, applied before ``overrides`` (default: its key ``budget``).
         seed, device: shorthands for overriding these settings.
         folder: folder of the files that the scenario names (default: the folder of the scenario).
 
@@ -46,9 +46,9 @@ def load_scenario(
     """
     raw = read_yaml(source) if isinstance(source, Path) else plain(source)
     _refuse_study(raw, source)
-    _apply_budget(raw, budget)
-    for override in overrides:
-        set_path(raw, *parse_override(override))
+    parsed = [parse_override(override) for override in overrides]
+    for path, value in apply_budget(raw, budget, parsed, owner="scenario", set_path=set_path):
+        set_path(raw, path, value)
     if seed is not None:
         raw["seed"] = seed
     if device is not None:
@@ -80,8 +80,10 @@ def _check_text(scenario: Scenario) -> None:
 
 
 def to_yaml(scenario: Scenario) -> str:
-    """The resolved scenario with every default written out; the budget is already applied."""
+    """The resolved scenario with every default written out; the budget is already applied, so it changes nothing."""
     raw = scenario.model_dump(mode="json", exclude={"budgets"})
+    if scenario.budget is not None:
+        raw["budgets"] = {scenario.budget: {}}
     return dump_yaml(raw)
 
 
@@ -142,18 +144,3 @@ def _list_index(items: list[Any], key: str, path: str) -> int:
 
 def _item_name(item: Any) -> str:
     return str(item.get("id") or item.get("kind")) if isinstance(item, dict) else str(item)
-
-
-def _apply_budget(raw: Raw, budget: str | None) -> None:
-    if budget is None:
-        return
-    budgets = raw.get("budgets") or {}
-    if not isinstance(budgets, dict) or budget not in budgets:
-        known = ", ".join(map(str, budgets)) if isinstance(budgets, dict) and budgets else "none"
-        hint = nearest(budget, map(str, budgets)) if isinstance(budgets, dict) else ""
-        raise InputError("--budget", budget, f"{hint}the scenario's budgets: {known}")
-    if not isinstance(budgets[budget], dict):
-        raise InputError(f"budgets.{budget}", budgets[budget], "expected a mapping of path: value")
-    for path, value in budgets[budget].items():
-        set_path(raw, str(path), copy.deepcopy(value))
-    raw["budget"] = budget

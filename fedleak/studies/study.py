@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from fedleak.errors import InputError, InputErrors, nearest
 from fedleak.run_directory import federation_fingerprint, scenario_fingerprint
+from fedleak.scenario.budgets import apply_budget
 from fedleak.scenario.errors import translate
 from fedleak.scenario.file import STUDY_KEYS, load_scenario, parse_override, set_path
 from fedleak.scenario.reader import Raw, dump_yaml, plain, read_yaml
@@ -83,9 +84,8 @@ def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (
     raw = read_yaml(source) if isinstance(source, Path) else plain(source)
     if isinstance(source, Path):
         raw.setdefault("name", source.stem)
-    _apply_budget(raw, budget)
-    for override in overrides:
-        path, value = parse_override(override)
+    parsed = [parse_override(override) for override in overrides]
+    for path, value in apply_budget(raw, budget, parsed, owner="study", set_path=set_study_path):
         set_study_path(raw, path, value)
     if not is_study(raw):
         name = str(source) if isinstance(source, Path) else raw.get("name")
@@ -98,7 +98,7 @@ def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (
     folder = source.parent if isinstance(source, Path) else None
     cells = _make_cells(base, matrix, settings.seeds, folder)
     first = cells[0].scenario
-    study = Study(first.name, first.description, budget, settings, matrix.axes, cells, raw)
+    study = Study(first.name, first.description, raw.get("budget"), settings, matrix.axes, cells, raw)
     check_references(settings, matrix.axes, {attack.name for cell in cells for attack in cell.scenario.attacks})
     return study
 
@@ -116,20 +116,6 @@ def set_study_path(raw: Raw, path: str, value: Any) -> None:
         matrix.pop(axis, None)
     else:
         matrix[axis] = value
-
-
-def _apply_budget(raw: Raw, budget: str | None) -> None:
-    if budget is None:
-        return
-    budgets = raw.get("budgets") or {}
-    chosen = budgets.get(budget) if isinstance(budgets, dict) else None
-    if not isinstance(chosen, dict):
-        known = [str(name) for name in budgets] if isinstance(budgets, dict) else []
-        hint = nearest(budget, known)
-        raise InputError("--budget", budget, f"{hint}the study's budgets: {', '.join(known) or 'none'}")
-    for path, value in chosen.items():
-        set_study_path(raw, str(path), copy.deepcopy(value))
-    raw["budget"] = budget
 
 
 def _check_keys(raw: Mapping[str, Any]) -> None:

@@ -59,7 +59,7 @@ def test_a_path_that_exists_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert find_scenario(Path("quickstart")) == Path("quickstart")
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".yaml", "a\0b.yaml"])
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".yaml"])
 @pytest.mark.parametrize("verb", ["run", "validate", "doctor", "study"])
 def test_a_name_that_no_file_can_have_is_no_traceback(name: str, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     outcome = command(capsys, verb, name)
