@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from fedleak import threat
+from fedleak import limits, threat
 from fedleak.component import Settings
 from fedleak.errors import nearest
 from fedleak.scenario.choices import ClientIndex, LabelChoice, RoundNumber, ShiftChoice
@@ -15,7 +15,7 @@ from fedleak.scenario.choices import ClientIndex, LabelChoice, RoundNumber, Shif
 class Injection(Settings):
     """Input-update pairs gathered through the channel of the compromised client."""
 
-    pairs: int = Field(ge=2)
+    pairs: int = Field(ge=2, le=limits.IMAGES)
     rounds: tuple[RoundNumber, ...] = Field(default=(1,), min_length=1)
     """Rounds in which pairs are gathered, an equal share in each."""
     dtype: Literal["float32", "float16"] = "float32"
@@ -42,7 +42,7 @@ class Adversary(Settings):
     """Grant capabilities by name."""
     compromised: ClientIndex = 0
     """The client whose channel is controlled."""
-    public_images: int | None = Field(default=None, ge=1)
+    public_images: int | None = Field(default=None, ge=1, le=limits.IMAGES)
     """Number of the adversary's own images (default: enough for the pairs, at most half of the data)."""
     shift: ShiftChoice = Field(default={"kind": "none"}, validate_default=True)
     injection: Injection | None = None

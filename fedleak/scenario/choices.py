@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from pydantic import Field
 
-from fedleak import families
+from fedleak import families, limits
 from fedleak.component import choice
 from fedleak.metrics.base import metric_settings
 
@@ -59,5 +59,5 @@ else:
     TaskChoice = choice(*families.TASKS)
     TheoryChoice = choice(*families.THEORIES)
 
-ClientIndex = Annotated[int, Field(ge=0)]
-RoundNumber = Annotated[int, Field(ge=1)]
+ClientIndex = Annotated[int, Field(ge=0, lt=limits.CLIENTS)]
+RoundNumber = Annotated[int, Field(ge=1, le=limits.ROUNDS)]

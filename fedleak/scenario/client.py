@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from fedleak import limits
 from fedleak.client.dp_sgd import DpSgd
 from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.client.local_training import LocalTraining
@@ -23,11 +24,11 @@ class Drift(Settings):
     every round.
     """
 
-    images: int = Field(ge=1)
+    images: int = Field(ge=1, le=limits.IMAGES)
     """Number of the client's images to train on, the same images in every round."""
-    epochs: int = Field(ge=0)
-    learning_rate: float = Field(default=0.01, gt=0)
-    batch_size: int = Field(default=32, ge=1)
+    epochs: int = Field(ge=0, le=limits.EPOCHS)
+    learning_rate: float = Field(default=0.01, gt=0, le=limits.RATE)
+    batch_size: int = Field(default=32, ge=1, le=limits.IMAGES)
 
 
 class ClientSettings(Settings):
@@ -35,16 +36,16 @@ class ClientSettings(Settings):
 
     protocol: Literal["fedsgd", "fedavg"] = "fedsgd"
     """``fedsgd``: share one gradient; ``fedavg``: train locally, share the weight delta."""
-    batch_size: int = Field(default=1, ge=1)
+    batch_size: int = Field(default=1, ge=1, le=limits.IMAGES)
     """Images in a gradient (fedsgd) or a local mini-batch (fedavg)."""
-    samples: int | None = Field(default=None, ge=1)
+    samples: int | None = Field(default=None, ge=1, le=limits.IMAGES)
     """fedavg: number of images that a client uses in a round (default: its whole partition)."""
     selection: Literal["random", "largest_gradients"] = "random"
     """``random``: new images in every round; ``largest_gradients``: always the images with the largest gradients under
     the initial model, taken from every class in turn (GradInversion's vulnerable population, arXiv 2104.07586,
     section 4.3)."""
-    local_epochs: int = Field(default=1, ge=1)
-    local_learning_rate: float = Field(default=0.01, gt=0)
+    local_epochs: int = Field(default=1, ge=1, le=limits.EPOCHS)
+    local_learning_rate: float = Field(default=0.01, gt=0, le=limits.RATE)
     local_sgd: LocalSgd = PLAIN_SGD
     """fedavg: momentum, weight decay, learning-rate schedule (default: plain SGD)."""
     batch_norm: Literal["eval", "train_shared", "train_local"] = "eval"

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.client.client_level_dp import ClientLevelDp
 from fedleak.component import Settings
 from fedleak.scenario.choices import AggregationChoice, ClientIndex, PartitionChoice, RoundNumber, StalenessChoice
@@ -16,7 +17,7 @@ from fedleak.server.secure_aggregation import SecureAggregation
 class ServerSettings(Settings):
     """Settings of the server's aggregation."""
 
-    learning_rate: float | None = Field(default=None, gt=0)
+    learning_rate: float | None = Field(default=None, gt=0, le=limits.RATE)
     """Factor of every update (default: 0.1 for fedsgd, 1.0 for fedavg)."""
     aggregation: AggregationChoice | None = None
     """Aggregation rule for the updates of a round (default: their mean, weighted by number of images)."""
@@ -36,23 +37,23 @@ class SimulationEngine(Settings):
 
     kind: Literal["ray", "serial"] = "ray"
     """Ray actors, or one client after the other in this process (for debugging, and for machines without Ray)."""
-    cpus: int | None = Field(default=None, ge=1)
+    cpus: int | None = Field(default=None, ge=1, le=limits.CPUS)
     """CPUs of a local Ray (default: all)."""
-    client_cpus: float = Field(default=1, gt=0)
-    client_gpus: float = Field(default=0, ge=0)
+    client_cpus: float = Field(default=1, gt=0, le=limits.CPUS)
+    client_gpus: float = Field(default=0, ge=0, le=limits.CPUS)
     """Share of a GPU for each client actor, such as 0.25."""
     address: str | None = None
     """Join this Ray cluster (``auto``, ``host:port``) instead of starting one."""
-    timeout: float = Field(default=300, gt=0)
+    timeout: float = Field(default=300, gt=0, le=limits.SECONDS)
     """Seconds after which missing replies of a round count as failures."""
 
 
 class Federation(Settings):
     """The federation under attack."""
 
-    clients: int = Field(default=4, ge=2)
-    rounds: int = Field(default=5, ge=1)
-    clients_per_round: int | None = Field(default=None, ge=1)
+    clients: int = Field(default=4, ge=2, le=limits.CLIENTS)
+    rounds: int = Field(default=5, ge=1, le=limits.ROUNDS)
+    clients_per_round: int | None = Field(default=None, ge=1, le=limits.CLIENTS)
     """Number of clients sampled in each round (default: all)."""
     partition: PartitionChoice = Field(default={"kind": "iid"}, validate_default=True)
     client: ClientSettings = ClientSettings()

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from fedleak import limits
 from fedleak.attacks.base import Slug
 from fedleak.component import Settings
 from fedleak.scenario.adversary import Adversary as Adversary
@@ -30,7 +31,7 @@ class Scenario(Settings):
 
     name: Slug
     description: str = ""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=limits.SEED)
     dataset: DatasetChoice
     model: ModelChoice
     task: TaskChoice = Field(default={"kind": "classification"}, validate_default=True)
@@ -43,11 +44,11 @@ class Scenario(Settings):
     """Analyses of the leaked model at the victims' images (default: none)."""
     theory: tuple[TheoryChoice, ...] = ()
     """Theorems whose predictions are scored together with the attacks (default: none)."""
-    bootstrap_resamples: int = Field(default=2000, ge=100)
+    bootstrap_resamples: int = Field(default=2000, ge=100, le=limits.RESAMPLES)
     """Bootstrap resamples of every 95 % interval."""
     device: str = "auto"
     """Device of the attack stage: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ..."""
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=limits.CPUS)
     """CPU threads of the attack stage (default: all cores). Small generators train fastest on one."""
     budgets: dict[str, dict[str, Any]] = {}
     """Named sets of overrides, ``path: value``, chosen with ``--budget``."""

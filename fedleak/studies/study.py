@@ -94,7 +94,7 @@ def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (
     _check_keys(raw)
     settings = _settings({key: raw[key] for key in STUDY_KEYS if key in raw})
     base = {key: value for key, value in raw.items() if key not in (*STUDY_KEYS, "budgets", "budget")}
-    matrix = parse_matrix(settings.matrix)
+    matrix = parse_matrix(settings.matrix, seeds=len(set(settings.seeds)) or 1)
     folder = source.parent if isinstance(source, Path) else None
     cells = _make_cells(base, matrix, settings.seeds, folder)
     first = cells[0].scenario
