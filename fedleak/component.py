@@ -10,18 +10,77 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+
+NUMBERS = ("int", "float", "bool")
+VALUES = ("metadata", "serialization", "default", "expected")
+"""Keys of a core schema that hold no schemas."""
+
+
+def _make_numbers_strict(schema: Any) -> None:
+    """Make the numbers of a core schema strict; pydantic's own strict mode would also refuse lists for tuples."""
+    kind = schema.get("type") if isinstance(schema, dict) else None
+    if kind in NUMBERS:
+        schema["strict"] = True
+    elif kind == "literal":
+        _list_numbers(schema)
+    else:
+        for part in _parts(schema):
+            _make_numbers_strict(part)
+
+
+def _parts(schema: Any) -> Sequence[Any]:
+    if isinstance(schema, list | tuple):
+        return schema
+    if not isinstance(schema, dict):
+        return ()
+    function = schema.get("function")
+    if isinstance(function, dict) and isinstance(function.get("function"), _AsListed):
+        return ()
+    return [part for key, part in schema.items() if key not in VALUES]
+
+
+def _list_numbers(schema: dict[str, Any]) -> None:
+    listed, literal = tuple(schema["expected"]), dict(schema)
+    if any(isinstance(value, int | float) for value in listed):
+        schema.clear()
+        schema.update(core_schema.no_info_before_validator_function(_AsListed(listed), literal))
+
+
+@dataclass(frozen=True)
+class _AsListed:
+    """Refuses a number that only equals one of those that are listed: ``True == 1.0 == 1``."""
+
+    listed: tuple[Any, ...]
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, int | float) and type(value) not in {type(each) for each in self.listed}:
+            raise PydanticKnownError("literal_error", {"expected": " or ".join(map(str, self.listed))})
+        return value
 
 
 class Settings(BaseModel):
-    """A frozen block of YAML settings; unknown keys are errors."""
+    """A frozen block of YAML settings; unknown keys are errors, and numbers are taken as written.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    A text or a boolean is no number, a fraction no integer, a number no boolean: ``"3"``, ``true``, ``3.0`` and ``1``
+    are refused where an integer, a number, an integer and a boolean belong. A number may be written without a point.
+    Field descriptions are the docstrings below the fields.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        _make_numbers_strict(schema)
+        return schema
 
 
 class Component(Settings):

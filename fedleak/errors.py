@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+LONGEST_PATH, LONGEST_REASON = 200, 2000
+"""Characters of the parts of a message."""
+MOST_ERRORS = 20
+"""Errors in one message."""
+BRACKETS: dict[type, str] = {list: "[]", tuple: "()", dict: "{}"}
 
 
 class FedleakError(Exception):
@@ -25,7 +32,7 @@ class InputError(FedleakError):
 
     def __init__(self, path: str, value: object, allowed: str) -> None:
         self.path, self.value, self.allowed = path, value, allowed
-        super().__init__(f"{path}: got {shorten(value)}; {allowed}")
+        super().__init__(f"{_one_line(path, LONGEST_PATH)}: got {shorten(value)}; {_one_line(allowed, LONGEST_REASON)}")
 
 
 class InputErrors(InputError):  # noqa: N818 - the plural is deliberate
@@ -33,7 +40,10 @@ class InputErrors(InputError):  # noqa: N818 - the plural is deliberate
 
     def __init__(self, errors: list[InputError]) -> None:
         self.errors = errors
-        FedleakError.__init__(self, "\n".join(str(error) for error in errors))
+        lines = [str(error) for error in errors[:MOST_ERRORS]]
+        if len(errors) > MOST_ERRORS:
+            lines.append(f"and {len(errors) - MOST_ERRORS} more errors")
+        FedleakError.__init__(self, "\n".join(lines))
 
 
 class FederationError(FedleakError):
@@ -55,9 +65,54 @@ def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
 
 
 def shorten(value: object, limit: int = 80) -> str:
-    """``repr(value)``, cut to ``limit`` characters in the middle, because the end of a path matters."""
-    text = repr(value)
+    """``repr(value)``, cut to ``limit`` characters in the middle, because the end of a path matters.
+
+    Time and memory are bounded by ``limit``: of a large list or mapping only the beginning is looked at, and a part
+    that a list holds many times is written no more often than fits.
+    """
+    pieces: list[str] = []
+    length = 0
+    for piece in _pieces(value, limit):
+        pieces.append(piece)
+        length += len(piece)
+        if length > 2 * limit + 2:
+            return f"{''.join(pieces)[: limit - 3]}..."
+    return _cut("".join(pieces), limit)
+
+
+def _pieces(value: object, limit: int) -> Iterator[str]:
+    """``repr(value)`` piece by piece; texts and numbers are cut where ``shorten`` leaves something out anyway."""
+    if type(value) in (list, tuple, dict):
+        yield from _pieces_of_items(value, limit)
+    elif isinstance(value, str) and len(value) > 2 * limit:
+        yield repr(value[:limit] + value[-limit:])
+    elif isinstance(value, int) and value.bit_length() > 8 * limit:
+        yield f"an integer of {value.bit_length()} bits"
+    else:
+        yield repr(value)
+
+
+def _pieces_of_items(value: Any, limit: int) -> Iterator[str]:
+    brackets = BRACKETS[type(value)]
+    yield brackets[0]
+    for i, item in enumerate(value):
+        if i:
+            yield ", "
+        yield from _pieces(item, limit)
+        if isinstance(value, dict):
+            yield ": "
+            yield from _pieces(value[item], limit)
+    yield ",)" if isinstance(value, tuple) and len(value) == 1 else brackets[1]
+
+
+def _cut(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     end = (limit - 3) // 2
     return f"{text[: limit - 3 - end]}...{text[-end:]}"
+
+
+def _one_line(text: str, limit: int) -> str:
+    """A text for a message: without line breaks and control characters, cut in the middle."""
+    joined = " ".join(text.split("\n")) if "\n" in text else text
+    return _cut("".join(c if c.isprintable() else repr(c)[1:-1] for c in _cut(joined, limit)), limit)

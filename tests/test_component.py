@@ -3,11 +3,13 @@ from __future__ import annotations
 import importlib
 import itertools
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from fedleak.component import Component, choice, discover
+from fedleak.component import Component, Settings, choice, discover
+from tests.scenario.settings_models import every_model, numbers
 
 BASE = """
 from abc import abstractmethod
@@ -127,3 +129,46 @@ def test_components_cannot_be_changed(family: tuple[str, Path]) -> None:
     pear = discover(base_of(family), family[0])["pear"]()
     with pytest.raises(ValidationError):
         pear.seeds = 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("model", every_model(), ids=lambda model: model.__name__)
+def test_every_number_of_every_model_is_strict(model: type[BaseModel]) -> None:
+    for name, leaf in numbers(model):
+        if leaf["type"] in ("int", "float", "bool"):
+            assert leaf.get("strict") is True, name
+        elif leaf["type"] == "literal":
+            assert all(isinstance(value, str) for value in leaf["expected"]), f"{name} lists numbers without a check"
+
+
+class Numbers(Settings):
+    """One field of each sort."""
+
+    count: int = 1
+    rate: float = 1.0
+    flag: bool = False
+    depth: Literal[1, 18] = 1
+    sizes: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    either: Literal["all"] | int | None = None
+    costs: dict[str, float] = {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"count": True}, {"count": "3"}, {"count": 3.0}, {"count": None}, {"rate": True}, {"rate": "1"}, {"flag": 1},
+        {"flag": 0}, {"flag": "true"}, {"flag": 1.0}, {"depth": True}, {"depth": 1.0}, {"depth": "18"}, {"depth": 2},
+        {"sizes": [True]}, {"sizes": ["1"]}, {"sizes": [1.0]}, {"either": True}, {"either": 1.0}, {"either": "1"},
+        {"costs": {"a": True}}, {"costs": {"a": "1"}}, {"rate": float("nan")}, {"costs": {"a": float("inf")}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_number_that_is_another_sort_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Numbers.model_validate(wrong)
+
+
+def test_a_number_may_be_written_without_a_point_and_a_list_is_a_tuple() -> None:
+    numbers_ = Numbers.model_validate({"rate": 2, "sizes": [1, 2], "either": 3, "depth": 18, "costs": {"a": 1}})
+    assert (numbers_.rate, type(numbers_.rate)) == (2.0, float)
+    assert (numbers_.sizes, numbers_.either, numbers_.depth) == ((1, 2), 3, 18)
+    assert Numbers.model_json_schema()["properties"]["depth"]["enum"] == [1, 18]

@@ -163,7 +163,8 @@ def validate(
     show: Annotated[bool, typer.Option("--show", help="Print the resolved scenario.")] = False,
 ) -> None:
     """Check a scenario or a study without running it."""
-    from fedleak.scenario.file import load_scenario, read_yaml, to_yaml
+    from fedleak.scenario.file import load_scenario, to_yaml
+    from fedleak.scenario.reader import read_yaml
     from fedleak.scenario.shipped import find_scenario
     from fedleak.studies.study import is_study, load_study, resolved_text
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.client.postprocess.base import PostProcess
 from fedleak.client.postprocess.gaussian_noise import GaussianNoise
 from fedleak.client.postprocess.l2_clipping import L2Clipping
@@ -18,9 +19,9 @@ class ClientLevelDp(Settings):
     noise: Literal["central", "local"] = "central"
     """``central``: a trusted server, which sees the clipped updates, adds noise to their mean (Flower's strategy).
     ``local``: every client adds noise to its own update, so that the server need not be trusted."""
-    max_norm: float = Field(gt=0)
+    max_norm: float = Field(gt=0, le=limits.RATE)
     """Euclidean norm to which each client clips its update, after any other post-processing."""
-    noise_multiplier: float = Field(ge=0)
+    noise_multiplier: float = Field(ge=0, le=limits.RATE)
     """Standard deviation of the noise in units of ``max_norm``: on the sum of updates (central), or on each (local)."""
     delta: float = Field(default=1e-5, gt=0, lt=1)
     """Delta at which epsilon is reported."""

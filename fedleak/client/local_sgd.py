@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
+from fedleak import limits
 from fedleak.client.schedule.base import Schedule
 from fedleak.component import Settings, choice
 from fedleak.tensors import Tensors
@@ -24,7 +25,7 @@ class LocalSgd(Settings):
 
     momentum: float = Field(default=0.0, ge=0, lt=1)
     nesterov: bool = False
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, le=limits.RATE)
     """L2 weight decay of all parameters, added to the gradient."""
     schedule: ScheduleChoice = Field(default={"kind": "constant"}, validate_default=True)
 

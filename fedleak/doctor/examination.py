@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from fedleak.component import discover
 from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun, Facts, Severity
 from fedleak.errors import InputError, InputErrors
 from fedleak.run_directory import RunDirectory
-from fedleak.scenario.file import load_scenario, read_yaml
+from fedleak.scenario.file import load_scenario
+from fedleak.scenario.reader import read_yaml
 from fedleak.scenario.schema import Scenario
 from fedleak.scenario.shipped import find_scenario
 from fedleak.studies.study import is_study, load_study
@@ -27,7 +29,7 @@ def examine(path: Path, *, budget: str | None = None, overrides: tuple[str, ...]
         InputError: if ``path`` does not exist and is not the name of a shipped scenario.
     """
     path = find_scenario(path, option="SCENARIO|RUN_DIR")
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError("SCENARIO|RUN_DIR", str(path), "there is no such file or directory")
     try:
         examined_runs, found = _examined_runs(path, budget, overrides)

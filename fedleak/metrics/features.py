@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from fedleak import seeds
+from fedleak import limits, seeds
 from fedleak.component import Settings
 from fedleak.examples import Normalisation
 from fedleak.metrics.base import MetricUnavailableError, Peers
@@ -33,9 +33,9 @@ class FeatureSettings(Settings):
     on enlarged images. The first two need no pretrained weights."""
     weights: str = "resnet18"
     """For ``pretrained``: ``resnet18`` (torchvision's, downloaded on first use) or a local file with its state dict."""
-    steps: int = Field(default=300, ge=1)
+    steps: int = Field(default=300, ge=1, le=limits.ITERATIONS)
     """Training steps, with 64 images each."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=limits.SEED)
 
     def describe(self) -> str:
         """Description for the report."""

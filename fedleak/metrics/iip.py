@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from fedleak import limits
 from fedleak.examples import InputShape
 from fedleak.metrics.base import PeerMetric, Peers
 from fedleak.metrics.features import Extractor, FeatureSettings, extractor
@@ -26,7 +27,7 @@ class Iip(PeerMetric):
     higher_is_better: ClassVar[bool] = True
     is_default: ClassVar[bool] = False
     features: FeatureSettings = FeatureSettings()
-    peers: int = Field(default=2000, ge=1)
+    peers: int = Field(default=2000, ge=1, le=limits.IMAGES)
     """Largest number of peers besides the original, taken from all clients in turn."""
 
     def evaluate_among(self, reconstruction: Tensor, truth: Tensor, peers: Peers) -> Tensor:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.metrics.base import Metric
 from fedleak.metrics.lpips import SMALLEST_SIDE, Lpips
 from fedleak.metrics.psnr import Psnr
@@ -22,9 +23,9 @@ class Leaked(Metric):
     kind: Literal["leaked"] = "leaked"
     higher_is_better: ClassVar[bool] = True
     is_default: ClassVar[bool] = False
-    psnr: float = Field(default=18.0, gt=0)
+    psnr: float = Field(default=18.0, gt=0, le=limits.DECIBEL)
     """Lower bound of the PSNR in dB."""
-    lpips: float = Field(default=0.1, gt=0)
+    lpips: float = Field(default=0.1, gt=0, le=limits.RATE)
     """Upper bound of LPIPS."""
     backbone: str = "alex"
     """Weights for LPIPS, as in ``metrics.lpips.backbone``."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.metrics.base import Metric
 from fedleak.metrics.psnr import Psnr
 from fedleak.metrics.ssim import Ssim
@@ -22,7 +23,7 @@ class LeakedSsim(Metric):
     kind: Literal["leaked_ssim"] = "leaked_ssim"
     higher_is_better: ClassVar[bool] = True
     is_default: ClassVar[bool] = False
-    psnr: float = Field(default=18.0, gt=0)
+    psnr: float = Field(default=18.0, gt=0, le=limits.DECIBEL)
     """Lower bound of the PSNR in dB."""
     ssim: float = Field(default=0.8, gt=0, lt=1)
     """Lower bound of SSIM."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.data.sources.base import Dataset
 from fedleak.data.sources.drawing import CONTENTS, ContentName
 from fedleak.data.sources.rendered import Rendered
@@ -33,7 +34,7 @@ class Readout(Metric):
     """Same value as ``dataset.content``."""
     length: int = Field(default=3, ge=1, le=6)
     """Same value as ``dataset.length``."""
-    steps: int = Field(default=800, ge=1)
+    steps: int = Field(default=800, ge=1, le=limits.ITERATIONS)
     """Training steps of the reader."""
     accuracy: float = Field(default=0.9, ge=0, le=1)
     """Accuracy on clean images that the reader must reach; otherwise the metric is unavailable."""

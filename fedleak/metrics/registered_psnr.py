@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.metrics.base import Metric
 from fedleak.metrics.psnr import PERFECT_DB
 
@@ -20,7 +21,7 @@ class RegisteredPsnr(Metric):
 
     kind: Literal["registered_psnr"] = "registered_psnr"
     higher_is_better: ClassVar[bool] = True
-    largest_shift: int = Field(default=3, ge=0)
+    largest_shift: int = Field(default=3, ge=0, le=limits.PIXELS)
     """Largest shift in pixels along each axis; limited to a quarter of the image."""
 
     def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
+from fedleak import limits
 from fedleak.examples import InputShape
 from fedleak.models.base import ACTIVATIONS, ActivationName, Model
 from fedleak.models.norms import NormName, norm
@@ -22,7 +23,7 @@ class ConvNet(Model):
     """
 
     kind: Literal["convnet"] = "convnet"
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = (32, 64, 128)
+    widths: tuple[Annotated[int, Field(ge=1, le=limits.WIDTH)], ...] = (32, 64, 128)
     """Channels of each block."""
     kernel: int = Field(default=3, ge=1, le=15)
     padding: int = Field(default=1, ge=0, le=15)
@@ -32,7 +33,7 @@ class ConvNet(Model):
     activation: ActivationName = "relu"
     normalisation: NormName = "batch"
     pooling: PoolingName = "max"
-    pool_every: int = Field(default=1, ge=1)
+    pool_every: int = Field(default=1, ge=1, le=limits.LAYERS)
     """Number of blocks per pooling layer."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout rate on the linear layer's inputs; in training mode only."""

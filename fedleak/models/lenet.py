@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from fedleak import limits
 from fedleak.examples import InputShape
 from fedleak.models.base import ACTIVATIONS, ActivationName, Model
 
@@ -16,7 +17,7 @@ class LeNet(Model):
     """Three 5x5 convolutions with strides 2, 2, 1 and one linear layer (Zhu et al. 2019, arXiv 1906.08935)."""
 
     kind: Literal["lenet"] = "lenet"
-    channels: int = Field(default=12, ge=1)
+    channels: int = Field(default=12, ge=1, le=limits.WIDTH)
     activation: ActivationName = "sigmoid"
     last_bias: bool = True
     """Whether the last layer has a bias; GIT starts from its gradient."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
+from fedleak import limits
 from fedleak.examples import InputShape
 from fedleak.models.base import ACTIVATIONS, ActivationName, Model
 
@@ -16,7 +17,7 @@ class Mlp(Model):
     """Multi-layer perceptron: fully connected layers with an activation in between."""
 
     kind: Literal["mlp"] = "mlp"
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = (128, 64)
+    hidden: tuple[Annotated[int, Field(ge=1, le=limits.WIDTH)], ...] = (128, 64)
     activation: ActivationName = "relu"
     bias: bool = True
     """Whether the layers have a bias."""

@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
+import yaml
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from fedleak.component import Component
-from fedleak.errors import InputError, InputErrors, nearest
+from fedleak.errors import InputError, InputErrors, nearest, shorten
+from fedleak.scenario.reader import parse_yaml
 from fedleak.scenario.schema import Scenario
 
 Location = tuple[int | str, ...]
@@ -36,13 +38,15 @@ def translate(details: list[ErrorDetails], raw: Mapping[str, Any], *, root: type
             other = error.allowed.removeprefix("expected ")
             error = InputError(error.path, known.value, f"{known.allowed}, or {other}")
         merged[error.path] = error
-    return InputErrors(list(merged.values()))
+    parts = [path.split(".") for path in merged]
+    outer = {".".join(part[:depth]) for part in parts for depth in range(len(part))}  # of another branch of a union
+    return InputErrors([error for path, error in merged.items() if path not in outer])
 
 
 def _innermost(details: list[ErrorDetails]) -> list[ErrorDetails]:
     """Drop errors of a list or mapping that only follow from an error inside it."""
-    places = [detail["loc"] for detail in details]
-    return [d for d in details if not any(len(p) > len(d["loc"]) and p[: len(d["loc"])] == d["loc"] for p in places)]
+    outer = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
+    return [detail for detail in details if detail["loc"] not in outer]
 
 
 def _translate(detail: ErrorDetails, raw: Mapping[str, Any], root: type[BaseModel]) -> InputError:
@@ -63,7 +67,20 @@ def _translate(detail: ErrorDetails, raw: Mapping[str, Any], root: type[BaseMode
     if detail["type"] == "too_short":
         return InputError(".".join(path), value, f"expected at least {context['min_length']} items")
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-    return InputError(".".join(path), value, WORDS.get(detail["type"], message))
+    return InputError(".".join(path), value, WORDS.get(detail["type"], message) + _as_number(detail["type"], value))
+
+
+def _as_number(error_type: str, value: object) -> str:
+    """How to write a value so that it is the number that it looks like."""
+    if error_type not in {"int_type", "float_type"} or not isinstance(value, str | float):
+        return ""
+    try:
+        number = parse_yaml(value) if isinstance(value, str) else int(value)
+    except yaml.YAMLError:
+        return ""
+    wanted = int if error_type == "int_type" else int | float
+    is_number = isinstance(number, wanted) and not isinstance(number, bool)
+    return f"; write {shorten(number)}" if is_number and number == (number if isinstance(value, str) else value) else ""
 
 
 def _unknown_kind(path: str, kind: object, expected: str) -> InputError:

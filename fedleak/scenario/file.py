@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,17 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from fedleak.errors import InputError, nearest
+from fedleak.errors import InputError
+from fedleak.scenario.budgets import apply_budget
 from fedleak.scenario.checks import check_scenario
 from fedleak.scenario.errors import translate
+from fedleak.scenario.loader import RefusedYamlError
+from fedleak.scenario.reader import Raw, detail, dump_yaml, parse_yaml, plain, read_yaml
 from fedleak.scenario.schema import Scenario
 from fedleak.server.staleness.trace import FOLDER
 
-Raw = dict[str, Any]
-
 STUDY_KEYS = ("matrix", "seeds", "claims", "published", "figure", "table", "resources", "costs")
 """Keys of a study file in addition to its scenario: the fields of ``studies.schema.StudySettings``."""
-
-NOT_YAML = (yaml.YAMLError, ValueError, AttributeError, RecursionError)
-"""Errors of the safe loader, including Python errors from its constructors of numbers and dates."""
 
 
 def load_scenario(
@@ -40,18 +37,18 @@ def load_scenario(
     Args:
         source: a YAML file, or its content.
         overrides: ``path=value`` with dots between keys and YAML for the value; list items by number or ``id``.
-        budget: name of one of the scenario's ``budgets``, applied before ``overrides``.
+        budget: name of one of the scenario's ``budgets``, applied before ``overrides`` (default: its key ``budget``).
         seed, device: shorthands for overriding these settings.
         folder: folder of the files that the scenario names (default: the folder of the scenario).
 
     Raises:
         InputError: with the YAML path, the value and what is allowed.
     """
-    raw = read_yaml(source) if isinstance(source, Path) else copy.deepcopy(dict(source))
+    raw = read_yaml(source) if isinstance(source, Path) else plain(source)
     _refuse_study(raw, source)
-    _apply_budget(raw, budget)
-    for override in overrides:
-        set_path(raw, *parse_override(override))
+    parsed = [parse_override(override) for override in overrides]
+    for path, value in apply_budget(raw, budget, parsed, owner="scenario", set_path=set_path):
+        set_path(raw, path, value)
     if seed is not None:
         raw["seed"] = seed
     if device is not None:
@@ -82,29 +79,12 @@ def _check_text(scenario: Scenario) -> None:
         raise InputError("SCENARIO", scenario.name, f"a text in it cannot be written to a file ({error})") from error
 
 
-def read_yaml(path: Path) -> Raw:
-    """A YAML mapping, by the safe loader.
-
-    Raises:
-        InputError: if the file is missing, not YAML, or not a mapping.
-    """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("SCENARIO", str(path), "there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("SCENARIO", str(path), f"it cannot be read ({error})") from error
-    except NOT_YAML as error:
-        raise InputError("SCENARIO", str(path), f"it is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict):
-        raise InputError("SCENARIO", str(path), "expected a mapping of settings")
-    return raw
-
-
 def to_yaml(scenario: Scenario) -> str:
-    """The resolved scenario with every default written out; the budget is already applied."""
+    """The resolved scenario with every default written out; the budget is already applied, so it changes nothing."""
     raw = scenario.model_dump(mode="json", exclude={"budgets"})
-    return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)
+    if scenario.budget is not None:
+        raw["budgets"] = {scenario.budget: {}}
+    return dump_yaml(raw)
 
 
 def parse_override(override: str) -> tuple[str, Any]:
@@ -116,7 +96,13 @@ def parse_override(override: str) -> tuple[str, Any]:
     path, separator, text = override.partition("=")
     if not separator or not path.strip():
         raise InputError("--set", override, "expected path=value, such as federation.rounds=3")
-    return path.strip(), _parse_value(override, text)
+    path = path.strip()
+    try:
+        return path, parse_yaml(text)
+    except RefusedYamlError as error:
+        raise InputError(".".join(filter(None, (path, error.path))), error.value, f"{error.reason} (--set)") from error
+    except yaml.YAMLError as error:
+        raise InputError("--set", override, f"the value is not valid YAML ({detail(error)})") from error
 
 
 def set_path(raw: Raw, path: str, value: Any) -> None:
@@ -158,26 +144,3 @@ def _list_index(items: list[Any], key: str, path: str) -> int:
 
 def _item_name(item: Any) -> str:
     return str(item.get("id") or item.get("kind")) if isinstance(item, dict) else str(item)
-
-
-def _parse_value(override: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except NOT_YAML as error:
-        detail = " ".join(str(error).split())
-        raise InputError("--set", override, f"the value is not valid YAML ({detail})") from error
-
-
-def _apply_budget(raw: Raw, budget: str | None) -> None:
-    if budget is None:
-        return
-    budgets = raw.get("budgets") or {}
-    if not isinstance(budgets, dict) or budget not in budgets:
-        known = ", ".join(map(str, budgets)) if isinstance(budgets, dict) and budgets else "none"
-        hint = nearest(budget, map(str, budgets)) if isinstance(budgets, dict) else ""
-        raise InputError("--budget", budget, f"{hint}the scenario's budgets: {known}")
-    if not isinstance(budgets[budget], dict):
-        raise InputError(f"budgets.{budget}", budgets[budget], "expected a mapping of path: value")
-    for path, value in budgets[budget].items():
-        set_path(raw, str(path), copy.deepcopy(value))
-    raw["budget"] = budget

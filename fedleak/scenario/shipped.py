@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from fedleak.errors import InputError, nearest
@@ -31,7 +32,7 @@ def find_scenario(given: Path, *, option: str = "SCENARIO") -> Path:
     Raises:
         InputError: if there is neither such a file nor a bundled scenario of that name; suggests the nearest name.
     """
-    if given.exists() or given.suffix or len(given.parts) > 1:
+    if os.path.exists(given) or given.suffix or len(given.parts) > 1:
         return given
     known = shipped_scenarios()
     if given.name not in known:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedleak.errors import InputError
-from fedleak.scenario.file import read_yaml
+from fedleak.scenario.reader import read_yaml
 from fedleak.studies.study import Study, is_study, load_study
 
 

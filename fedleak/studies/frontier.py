@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import yaml
-
 from fedleak.errors import InputError
 from fedleak.records import Record
 from fedleak.results.leakage import WSRR
 from fedleak.results.schema import Interval
+from fedleak.scenario.reader import parse_mapping
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.matrix import Label, Point, describe, short_names
 from fedleak.studies.measurements import Measurements
@@ -137,8 +136,8 @@ def find_frontier(
 
 def _axes(results: StudyResults, within: tuple[str, ...]) -> tuple[str, ...]:
     """Axes that change only settings below the paths ``within``."""
-    raw = yaml.safe_load(results.study) if results.study else None
-    matrix = raw.get("matrix") if isinstance(raw, Mapping) else None
+    raw = parse_mapping(results.study, "study.json", option="STUDY_DIR") if results.study else {}
+    matrix = raw.get("matrix")
     axes = matrix if isinstance(matrix, Mapping) else {}
     return tuple(axis for axis in results.axes if _below(_paths(axis, axes.get(axis)), within))
 

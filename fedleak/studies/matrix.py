@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fedleak import limits
 from fedleak.errors import InputError, nearest
+from fedleak.scenario.reader import plain
 
 Label = str | int | float | bool | None
 Point = dict[str, Label]
@@ -115,23 +118,27 @@ def label_text(label: Label) -> str:
     return label if isinstance(label, str) else json.dumps(label)
 
 
-def parse_matrix(raw: object) -> Matrix:
-    """The ``matrix`` block of a study.
+def parse_matrix(raw: object, *, seeds: int = 1) -> Matrix:
+    """The ``matrix`` block of a study with ``seeds`` seeds.
 
     Raises:
         InputError: with the YAML path.
     """
     if not isinstance(raw, dict):
         raise InputError("matrix", raw, "expected a mapping of scenario path: list of values")
-    axes = tuple(_axis(str(name), value) for name, value in raw.items() if name not in RESERVED)
-    included = _mappings("matrix.include", raw.get("include"))
+    blocks: dict[str, Any] = plain({"matrix": raw})["matrix"]
+    axes = tuple(_axis(str(name), value) for name, value in blocks.items() if name not in RESERVED)
+    cells = seeds * math.prod(len(axis.levels) for axis in axes)
+    if cells > limits.CELLS:
+        raise InputError("matrix", f"{cells} cells", f"expected at most {limits.CELLS}, seeds included")
+    included = _mappings("matrix.include", blocks.get("include"))
     axes = tuple(_with_added(axis, included, axes) for axis in axes)
     include = tuple(_point(f"matrix.include.{i}", item, axes) for i, item in enumerate(included))
     for i, point in enumerate(include):
         missing = [axis.name for axis in axes if axis.name not in point]
         if missing:
             raise InputError(f"matrix.include.{i}", point, f"it lacks a value for {', '.join(missing)}")
-    excluded = _mappings("matrix.exclude", raw.get("exclude"))
+    excluded = _mappings("matrix.exclude", blocks.get("exclude"))
     exclude = tuple(_point(f"matrix.exclude.{i}", item, axes) for i, item in enumerate(excluded))
     return Matrix(axes, exclude, include)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.attacks.base import Slug
 from fedleak.component import Settings, choice
 from fedleak.studies.claims.base import Claim, Where
@@ -56,9 +57,9 @@ class TableSettings(Settings):
 class Resources(Settings):
     """Resources of one cell; as many cells run at once as fit."""
 
-    cpus: float = Field(default=1, gt=0)
-    gpus: float = Field(default=0, ge=0)
-    memory_gib: float = Field(default=1.0, gt=0)
+    cpus: float = Field(default=1, gt=0, le=limits.CPUS)
+    gpus: float = Field(default=0, ge=0, le=limits.CPUS)
+    memory_gib: float = Field(default=1.0, gt=0, le=limits.MEMORY_GIB)
     """Peak memory of a cell, for scheduling; it is not enforced."""
 
 
@@ -67,14 +68,14 @@ class StudySettings(Settings):
 
     matrix: dict[str, Any] = {}
     """Scenario path: list of values, or a name: {variant: {path: value}}; ``exclude`` and ``include`` list points."""
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[Annotated[int, Field(ge=0, le=limits.SEED)], ...] = ()
     """The scenario's seed by default."""
     claims: tuple[ClaimChoice, ...] = ()
     published: Published = Published()
     figure: FigureSettings | None = None
     table: TableSettings = TableSettings()
     resources: Resources = Resources()
-    costs: dict[str, float] = {}
+    costs: dict[str, Annotated[float, Field(ge=0, le=limits.MINUTES)]] = {}
     """Budget -> minutes on two CPU cores: an estimate, from a run or from the time of single cells."""
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from fedleak.errors import InputError, InputErrors, nearest
 from fedleak.run_directory import federation_fingerprint, scenario_fingerprint
+from fedleak.scenario.budgets import apply_budget
 from fedleak.scenario.errors import translate
-from fedleak.scenario.file import STUDY_KEYS, Raw, load_scenario, parse_override, read_yaml, set_path
+from fedleak.scenario.file import STUDY_KEYS, load_scenario, parse_override, set_path
+from fedleak.scenario.reader import Raw, dump_yaml, plain, read_yaml
 from fedleak.scenario.schema import Scenario
 from fedleak.studies.matrix import Axis, Matrix, Point, describe, parse_matrix
 from fedleak.studies.references import check_references
@@ -80,12 +81,11 @@ def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (
     Raises:
         InputError: with the YAML path, the value and what is allowed.
     """
-    raw = read_yaml(source) if isinstance(source, Path) else copy.deepcopy(dict(source))
+    raw = read_yaml(source) if isinstance(source, Path) else plain(source)
     if isinstance(source, Path):
         raw.setdefault("name", source.stem)
-    _apply_budget(raw, budget)
-    for override in overrides:
-        path, value = parse_override(override)
+    parsed = [parse_override(override) for override in overrides]
+    for path, value in apply_budget(raw, budget, parsed, owner="study", set_path=set_study_path):
         set_study_path(raw, path, value)
     if not is_study(raw):
         name = str(source) if isinstance(source, Path) else raw.get("name")
@@ -94,11 +94,11 @@ def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (
     _check_keys(raw)
     settings = _settings({key: raw[key] for key in STUDY_KEYS if key in raw})
     base = {key: value for key, value in raw.items() if key not in (*STUDY_KEYS, "budgets", "budget")}
-    matrix = parse_matrix(settings.matrix)
+    matrix = parse_matrix(settings.matrix, seeds=len(set(settings.seeds)) or 1)
     folder = source.parent if isinstance(source, Path) else None
     cells = _make_cells(base, matrix, settings.seeds, folder)
     first = cells[0].scenario
-    study = Study(first.name, first.description, budget, settings, matrix.axes, cells, raw)
+    study = Study(first.name, first.description, raw.get("budget"), settings, matrix.axes, cells, raw)
     check_references(settings, matrix.axes, {attack.name for cell in cells for attack in cell.scenario.attacks})
     return study
 
@@ -116,20 +116,6 @@ def set_study_path(raw: Raw, path: str, value: Any) -> None:
         matrix.pop(axis, None)
     else:
         matrix[axis] = value
-
-
-def _apply_budget(raw: Raw, budget: str | None) -> None:
-    if budget is None:
-        return
-    budgets = raw.get("budgets") or {}
-    chosen = budgets.get(budget) if isinstance(budgets, dict) else None
-    if not isinstance(chosen, dict):
-        known = [str(name) for name in budgets] if isinstance(budgets, dict) else []
-        hint = nearest(budget, known)
-        raise InputError("--budget", budget, f"{hint}the study's budgets: {', '.join(known) or 'none'}")
-    for path, value in chosen.items():
-        set_study_path(raw, str(path), copy.deepcopy(value))
-    raw["budget"] = budget
 
 
 def _check_keys(raw: Mapping[str, Any]) -> None:
@@ -207,4 +193,4 @@ def _in_cell(error: InputError, point: Point) -> list[InputError]:
 
 def resolved_text(study: Study) -> str:
     """The study as it was run, as YAML."""
-    return yaml.safe_dump(study.raw, sort_keys=False, allow_unicode=True)
+    return dump_yaml(study.raw)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 from torch import Tensor
 
+from fedleak import limits
 from fedleak.tasks.base import LearningTask, Reduction
+
+ClassNumber = Annotated[int, Field(ge=0, lt=limits.CLASSES)]
 
 
 class MultiLabel(LearningTask):
     """Multi-label classification: several binary attributes per image, binary cross-entropy."""
 
     kind: Literal["multi_label"] = "multi_label"
-    attributes: tuple[tuple[NonNegativeInt, ...], ...] = Field(min_length=1)
+    attributes: tuple[tuple[ClassNumber, ...], ...] = Field(min_length=1)
     """For each attribute, the class numbers that have it: ``[[0, 2, 4], [1, 2]]`` defines two attributes."""
 
     def outputs(self, classes: int) -> int:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from fedleak import limits
 from fedleak.tasks.base import LearningTask, Reduction
 
 
@@ -15,7 +16,7 @@ class Regression(LearningTask):
     """Regression: one number per image, squared error; the target is the class number scaled to [0, 1]."""
 
     kind: Literal["regression"] = "regression"
-    tolerance: float = Field(default=0.1, gt=0)
+    tolerance: float = Field(default=0.1, gt=0, le=limits.RATE)
     """An output is correct if its distance to the target is below this value."""
 
     def outputs(self, classes: int) -> int:

@@ -100,9 +100,42 @@ BAD_SETTINGS = [
     ("federation.engine.timeout=.inf", "federation.engine.timeout", "expected a finite number"),
     ("federation={1: 2}", "federation.1", "keys must be names"),
     ("metrics.lpip=null", "metrics.lpip", "did you mean 'lpips'?"),
-    ("budgets.long=3", "budgets.long", "expected a mapping"),
+    ("budgets.long=3", "budgets.long", "override the setting itself"),
+    ("budgets={a: {}}", "budgets", "override the setting itself"),
+    ("budget=lon", "budget", "did you mean 'long'? the scenario's budgets: long"),
+    ("budget=3", "budget", "the scenario's budgets: long"),
+    ("budget.x=3", "budget.x", "override the setting itself"),
     ("name=not a name", "name", "pattern"),
     ("name.x=3", "name", "expected a valid string"),
+    *[
+        (f"{path}={value}", path, "expected a valid integer")
+        for path in ("federation.rounds", "federation.client.batch_size", "seed", "threads", "attacks.0.hidden")
+        for value in ("true", "'3'", "3.0", "1e3", "010", "1:30", "yes", "2020-01-01")
+    ],
+    ("seed='3'", "seed", "expected a valid integer; write 3"),
+    ("seed=3.0", "seed", "expected a valid integer; write 3"),
+    *[
+        (f"{path}={value}", path, "expected a valid number")
+        for path in (
+            "federation.client.local_learning_rate",
+            "attacks.0.training.learning_rate",
+            "federation.engine.timeout",
+        )
+        for value in ("true", "'0.5'", "no", "nan")
+    ],
+    (
+        "federation.client_level_dp={max_norm: '1', noise_multiplier: 1}",
+        "federation.client_level_dp.max_norm",
+        "write 1",
+    ),
+    *[
+        (f"{path}={value}", path, "expected a valid boolean")
+        for path in ("federation.client.error_feedback", "adversary.injection.postprocessed")
+        for value in ("1", "0", "'true'", "yes", "1.0")
+    ],
+    ("adversary.victims.clients=[true]", "adversary.victims.clients.0", "expected a valid integer"),
+    ("model={kind: resnet, depth: 18.0}", "model.depth", "expected 18"),
+    ("dataset={kind: image_folder, root: x, channels: true}", "dataset.channels", "expected 1 or 3"),
     ("seed=-1", "seed", "expected greater than or equal to 0"),
     ("device=gpu", "device", "expected auto, cpu, cuda"),
     ('description="\\ud800"', "SCENARIO", "cannot be written to a file"),
@@ -110,10 +143,12 @@ BAD_SETTINGS = [
     ("federation.rounds", "--set", "expected path=value"),
     ("federation..rounds=3", "--set", "single dots"),
     ("seed=[1", "--set", "not valid YAML"),
-    ("seed=2020-13-45", "--set", "not valid YAML"),
-    ("seed=!!timestamp x", "--set", "not valid YAML"),
-    ("seed=!!python/object:os.system x", "--set", "not valid YAML"),
-    (f"seed={'[' * 3000}", "--set", "not valid YAML"),
+    ("seed=[1]]", "--set", "not valid YAML"),
+    ("seed=2020-13-45", "seed", "expected a valid integer"),
+    ("seed=!!timestamp x", "seed", "tags are not accepted"),
+    ("seed=!!python/object:os.system x", "seed", "tags are not accepted"),
+    (f"seed={'[' * 3000}", "seed.0.0.0.0", "at most 50 levels"),
+    ("federation={rounds: 2, rounds: 3}", "federation.rounds", "given twice"),
 ]
 
 
@@ -139,7 +174,7 @@ def test_an_unknown_budget_names_the_known_ones() -> None:
         load_scenario(tiny(), budget="lon")
 
 
-@pytest.mark.parametrize("content", [b"a: [1", b"a: {", b"\xff\xfe\x00", b"- 1\n- 2\n", b"", b"42", b"a: 2020-13-45"])
+@pytest.mark.parametrize("content", [b"a: [1", b"a: {", b"\xff\xfe\x00", b"- 1\n- 2\n", b"", b"42", b"--- 1\n--- 2"])
 def test_files_that_are_no_mapping(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.yaml"
     path.write_bytes(content)

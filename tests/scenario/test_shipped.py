@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fedleak.errors import InputError
-from fedleak.scenario.file import load_scenario, read_yaml
+from fedleak.scenario.file import load_scenario
+from fedleak.scenario.reader import read_yaml
 from fedleak.scenario.shipped import find_scenario, shipped_folder, shipped_scenarios
 from fedleak.studies.study import is_study, load_study
 from tests.scenarios import command, write_scenario
@@ -56,6 +57,13 @@ def test_a_path_that_exists_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     Path("quickstart").touch()
     assert find_scenario(Path("quickstart")) == Path("quickstart")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".yaml"])
+@pytest.mark.parametrize("verb", ["run", "validate", "doctor", "study"])
+def test_a_name_that_no_file_can_have_is_no_traceback(name: str, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = command(capsys, verb, name)
+    assert (outcome.code, len(outcome.errors)) == (2, 1)
 
 
 @pytest.mark.parametrize("path", ["quickstart.yaml", "git/git-t7", "./a/quickstart", "/quickstart"])

@@ -74,6 +74,12 @@ def test_components_are_labelled_by_kind() -> None:
         ({"a": [1, 2, 1]}, "matrix.a.2"),
         ({"a": {"one": 3}}, "matrix.a.one"),
         ({"a": {1: {}}}, "matrix.a.1"),
+        ({"a": [1.0, float("nan")]}, "matrix.a.1"),
+        ({"a": [{"kind": "x", "y": [float("inf")]}]}, "matrix.a.0.y.0"),
+        ({"a": {"one": {"b.c": -float("inf")}}}, "matrix.a.one.b.c"),
+        ({"a": [1], "include": [{"a": float("nan")}]}, "matrix.include.0.a"),
+        ({"a": [1], "exclude": [{"a": float("nan")}]}, "matrix.exclude.0.a"),
+        ({name: list(range(10)) for name in "abcdefgh"}, "matrix"),
         ({"a": [1], "exclude": {"a": 1}}, "matrix.exclude"),
         ({"a": [1], "exclude": [{"b": 1}]}, "matrix.exclude.0.b"),
         ({"a": [1], "exclude": [{"a": 2}]}, "matrix.exclude.0.a"),
@@ -100,3 +106,10 @@ def test_labels_compare_as_yaml_means_them() -> None:
     assert same(1, 1.0)
     assert not same(1, True)
     assert same(None, None)
+
+
+def test_seeds_count_as_cells() -> None:
+    axes = {"a": list(range(100)), "b": list(range(100))}
+    assert len(parse_matrix(axes).points()) == 10_000
+    with pytest.raises(InputError, match=r"^matrix: got '20000 cells'; expected at most 10000, seeds included$"):
+        parse_matrix(axes, seeds=2)

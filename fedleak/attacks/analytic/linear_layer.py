@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from fedleak import limits
 from fedleak.attacks.base import Attack, Reconstruction
 from fedleak.errors import AttackFailedError
 from fedleak.examples import InputShape
@@ -23,7 +24,7 @@ class LinearLayer(Attack):
     """
 
     kind: Literal["linear_layer"] = "linear_layer"
-    smallest_bias: float = Field(default=1e-12, ge=0)
+    smallest_bias: float = Field(default=1e-12, ge=0, le=limits.RATE)
     """Rows whose bias gradient is smaller than this fraction of the largest are ignored."""
 
     def reconstruct(

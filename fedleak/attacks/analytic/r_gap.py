@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from fedleak import limits
 from fedleak.attacks.analytic.constraints import gradient_rows, weight_rows
 from fedleak.attacks.analytic.last_layer import LastLayer, solve_last_layer
 from fedleak.attacks.analytic.linear_layer import to_pixels
@@ -38,7 +39,7 @@ class RGap(Attack):
 
     kind: Literal["r_gap"] = "r_gap"
     tasks: ClassVar[frozenset[str] | None] = frozenset({"classification"})
-    most_unknowns: int = Field(default=8192, ge=1)
+    most_unknowns: int = Field(default=8192, ge=1, le=limits.PARAMETERS)
     """Layers with more inputs are rejected, because the dense system grows with their square."""
     tolerance: float = Field(default=1e-12, gt=0, lt=1)
     """Directions weaker than this fraction of the strongest count as undetermined."""

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from fedleak import seeds
+from fedleak import limits, seeds
 from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
 from fedleak.attacks.generative.acceleration import AccelerationSettings, accelerated
 from fedleak.attacks.generative.features import GradientFeatures, OutputLayer, layer_columns
@@ -57,11 +57,11 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
     solves_embedding: ClassVar[bool] = False
     """Whether the features include a patch embedding's input, solved in closed form."""
 
-    parameters: int = Field(default=4_000_000, ge=1000)
+    parameters: int = Field(default=4_000_000, ge=1000, le=limits.PARAMETERS)
     """Approximate number of trainable parameters; the hidden width follows from it."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout on the features of the update."""
-    max_layer_features: int = Field(default=16_384, ge=16)
+    max_layer_features: int = Field(default=16_384, ge=16, le=limits.PARAMETERS)
     """Wider layers are reduced to this many features by feature hashing; wider estimates are limited to this width."""
     training: TrainingSettings = TrainingSettings()
     acceleration: AccelerationSettings = AccelerationSettings()

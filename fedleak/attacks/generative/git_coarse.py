@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from fedleak import limits
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape, integer_root
 from fedleak.attacks.generative.features import GradientFeatures
 from fedleak.attacks.layers.graph import GeneratorStep, LayerGraph
@@ -29,7 +30,7 @@ class GitCoarse(GenerativeAttack):
     stream: ClassVar[str] = "coarse_git"
 
     kind: Literal["git_coarse"] = "git_coarse"
-    hidden: int | None = Field(default=None, ge=1)
+    hidden: int | None = Field(default=None, ge=1, le=limits.WIDTH)
     """Hidden width of every ``h_i``; default: chosen to match ``parameters``."""
 
     def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from fedleak import limits
 from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
 from fedleak.attacks.generative import ridge
 from fedleak.attacks.generative.features import chunks
@@ -19,6 +20,8 @@ from fedleak.errors import AttackFailedError
 from fedleak.examples import InputShape
 from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate
+
+Strength = Annotated[float, Field(ge=0, le=limits.RATE)]
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,9 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
     """Tikhonov term of the inverses used for identification, relative to the mean eigenvalue of the inverted matrix."""
     final_tikhonov: float = Field(default=1e-4, ge=0, le=1)
     """The same for the second layer's input, which strides may leave partly undetermined."""
-    identification_pairs: int = Field(default=5000, ge=2)
+    identification_pairs: int = Field(default=5000, ge=2, le=limits.IMAGES)
     """Largest number of pairs of each model version used to identify weights; the map to the image uses all pairs."""
-    regularisation: tuple[float, ...] = Field(default=(1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0), min_length=1)
+    regularisation: tuple[Strength, ...] = Field(default=(1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0), min_length=1)
     """Candidates for the map to the image, in units of the features' mean variance."""
 
     def fit(

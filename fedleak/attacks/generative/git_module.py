@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import nn
 
+from fedleak import limits
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape
 from fedleak.attacks.generative.features import GradientFeatures
 from fedleak.attacks.generative.git_coarse import make_plan, mlp_walk
@@ -25,7 +26,7 @@ class GitModule(GenerativeAttack):
     stream: ClassVar[str] = "module_git"
 
     kind: Literal["git_module"] = "git_module"
-    hidden: int | None = Field(default=None, ge=1)
+    hidden: int | None = Field(default=None, ge=1, le=limits.WIDTH)
     """Hidden width of every MLP; default: chosen to match ``parameters``."""
 
     def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from itertools import groupby
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from fedleak import limits
 from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
 from fedleak.attacks.generative import ridge
 from fedleak.attacks.generative.features import GradientFeatures, OutputLayer, chunks, layer_columns
@@ -21,6 +22,7 @@ from fedleak.threat import InjectedPairs, SharedUpdate
 from fedleak.transcript.layout import Layout, Slot
 
 Weighting = Literal["layer", "value"]
+Strength = Annotated[float, Field(ge=0, le=limits.RATE)]
 GROUPED = tuple(field.name for field in fields(ridge.Grouped))
 
 
@@ -56,16 +58,16 @@ class GitRidge(TrainedAttack[RidgeInverter]):
     """
 
     kind: Literal["git_ridge"] = "git_ridge"
-    regularisation: tuple[float, ...] = Field(default=(1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0), min_length=1)
+    regularisation: tuple[Strength, ...] = Field(default=(1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0), min_length=1)
     """Candidates, in units of the kernel's mean diagonal."""
-    sharing: tuple[float, ...] = Field(default=(0.0, 0.2), min_length=1)
+    sharing: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(default=(0.0, 0.2), min_length=1)
     """Candidates for the similarity of different classes; 0 solves every class separately."""
-    largest_joint: int = Field(default=12_000, ge=2)
+    largest_joint: int = Field(default=12_000, ge=2, le=limits.PARAMETERS)
     """Largest number of pairs solved jointly, because time grows with its cube. With more pairs, classes share nothing;
     one class with more pairs is an error."""
     weighting: Weighting = "layer"
     """Equal weight in the kernel for every layer, or for every value of the update."""
-    max_layer_features: int = Field(default=4096, ge=16)
+    max_layer_features: int = Field(default=4096, ge=16, le=limits.PARAMETERS)
     """Wider layers are reduced to this many features by feature hashing; more features preserve the kernel better."""
 
     def fit(

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from fedleak import limits
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape
 from fedleak.attacks.generative.features import GradientFeatures
 from fedleak.attacks.generative.spatial_walk import spatial_walk
@@ -33,9 +34,9 @@ class GitSpatial(GenerativeAttack):
     solves_embedding: ClassVar[bool] = True
 
     kind: Literal["git_spatial"] = "git_spatial"
-    channels: int = Field(default=64, ge=MIN_CHANNELS, multiple_of=GROUPS)
+    channels: int = Field(default=64, ge=MIN_CHANNELS, le=limits.WIDTH, multiple_of=GROUPS)
     """Channels at the lowest resolution; halved with every doubling of the side, down to 16."""
-    depth: int = Field(default=1, ge=0)
+    depth: int = Field(default=1, ge=0, le=limits.LAYERS)
     """Residual convolutions after each step."""
 
     def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
+from fedleak import limits
 from fedleak.attacks.generative.base import GenerativeAttack, TargetShape, integer_root
 from fedleak.attacks.generative.features import GradientFeatures
 from fedleak.attacks.layers.graph import LayerGraph
@@ -20,7 +21,7 @@ class Lti(GenerativeAttack):
     """
 
     kind: Literal["lti"] = "lti"
-    hidden: int | None = Field(default=None, ge=1)
+    hidden: int | None = Field(default=None, ge=1, le=limits.WIDTH)
     """Width of the hidden layers (3,000 in the paper); default: chosen to match ``parameters``."""
 
     def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:

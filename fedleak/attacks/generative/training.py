@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
+from fedleak import limits
 from fedleak.attacks.generative.feature_table import FeatureTable
 from fedleak.attacks.generative.versions import VersionedFeatures
 from fedleak.attacks.matching import permutation_invariant_mse
@@ -24,16 +25,16 @@ from fedleak.threat import InjectedPairs
 class TrainingSettings(Settings):
     """Settings for training a generator."""
 
-    epochs: int = Field(default=60, ge=1)
+    epochs: int = Field(default=60, ge=1, le=limits.EPOCHS)
     """Maximum number of epochs; early stopping may end sooner."""
-    batch_size: int = Field(default=128, ge=1)
+    batch_size: int = Field(default=128, ge=1, le=limits.IMAGES)
     """Pairs per step."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, le=limits.RATE)
     """Peak of a one-cycle schedule (AdamW)."""
-    weight_decay: float = Field(default=1e-4, ge=0)
+    weight_decay: float = Field(default=1e-4, ge=0, le=limits.RATE)
     held_out: float = Field(default=0.1, gt=0, lt=1)
     """Fraction of the pairs held out for early stopping."""
-    patience: int = Field(default=12, ge=1)
+    patience: int = Field(default=12, ge=1, le=limits.EPOCHS)
     """Epochs without a better held-out loss before stopping."""
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 import torch
 from pydantic import Field, model_validator
 
+from fedleak import limits
 from fedleak.attacks.base import Reconstruction, SideBySideAttack
 from fedleak.attacks.inversion.decoders import Decoder
 from fedleak.attacks.inversion.distances import Distance
@@ -41,8 +42,8 @@ from fedleak.threat import (
 class InversionAttack(SideBySideAttack[InversionKnowledge]):
     """Base class of all attacks that optimise images until their update matches the shared one."""
 
-    iterations: int = Field(default=4000, ge=1)
-    restarts: int = Field(default=1, ge=1)
+    iterations: int = Field(default=4000, ge=1, le=limits.ITERATIONS)
+    restarts: int = Field(default=1, ge=1, le=limits.RESTARTS)
     """Trials from independent starts, run together; the trial with the lowest matching loss is kept."""
     init: Init = "normal"
     """Standard normal or uniform noise in normalised space, or mid-grey; or ``{from: ATTACK}``."""
@@ -64,7 +65,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
     adaptive: bool | Literal["estimated"] = False
     """Pass trial updates through the client's post-processing, which is either granted (``post_processing_details``) or
     ``estimated`` from each update."""
-    victims_per_call: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    victims_per_call: Literal["auto"] | Annotated[int, Field(ge=1, le=limits.IMAGES)] = "auto"
     """Victims of one model version that are attacked in one batch. ``auto``: one if a forward pass is expensive, else
     as many as fit into 512 MiB, at most 16. Always one with L-BFGS, a plateau, or estimates from each update."""
 

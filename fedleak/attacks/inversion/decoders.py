@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from fedleak import limits
 from fedleak.component import Settings
 from fedleak.examples import InputShape
 
@@ -28,7 +29,7 @@ class Decoder(Settings):
     """
 
     kind: Literal["identity", "upsample"] = "identity"
-    factor: int = Field(default=4, ge=2)
+    factor: int = Field(default=4, ge=2, le=limits.PIXELS)
     """Reduction along each axis (``upsample`` only)."""
     mode: Literal["bicubic", "bilinear", "nearest"] = "bicubic"
 

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from fedleak import limits
 from fedleak.attacks.inversion.factors import Factors, written_out
 from fedleak.component import Settings
 from fedleak.errors import AttackFailedError
@@ -100,7 +101,7 @@ class Distance(Settings):
     """Distance between updates, and the part of the update that is compared."""
 
     kind: DistanceName = "cosine"
-    scale: float = Field(default=1.0, gt=0)
+    scale: float = Field(default=1.0, gt=0, le=limits.RATE)
     layer_weights: Literal["equal", "linear", "inverse"] = "equal"
     """Equal weights; growing with depth (1 .. L, mean one); or falling with depth."""
     layers: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.attacks.base import Reconstruction
 from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.attacks.inversion.distances import Distance
@@ -26,7 +27,7 @@ class Dlg(InversionAttack):
     """
 
     kind: Literal["dlg"] = "dlg"
-    iterations: int = Field(default=300, ge=1)
+    iterations: int = Field(default=300, ge=1, le=limits.ITERATIONS)
     distance: Distance = Distance(kind="squared_l2")
     optimiser: Optimiser = LBFGS
     box: bool = False

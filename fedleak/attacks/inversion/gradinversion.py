@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.attacks.inversion.base import LabelledInversion
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.optimisers import Optimiser
@@ -25,8 +26,8 @@ class GradInversion(LabelledInversion):
     """
 
     kind: Literal["gradinversion"] = "gradinversion"
-    iterations: int = Field(default=20_000, ge=1)
-    restarts: int = Field(default=8, ge=1)
+    iterations: int = Field(default=20_000, ge=1, le=limits.ITERATIONS)
+    restarts: int = Field(default=8, ge=1, le=limits.RESTARTS)
     distance: Distance = Distance(kind="l2_per_layer", scale=1e-3)
     priors: Priors = Priors(total_variation=1e-4, total_variation_kind="norms", l2=1e-6, batch_norm=0.1, group=0.01)
     optimiser: Optimiser = Optimiser(kind="adam", learning_rate=0.1, schedule="cosine", warm_up=50, langevin=0.2)

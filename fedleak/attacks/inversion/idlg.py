@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.attacks.inversion.base import LabelledInversion
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.dlg import LBFGS
@@ -19,7 +20,7 @@ class Idlg(LabelledInversion):
     """
 
     kind: Literal["idlg"] = "idlg"
-    iterations: int = Field(default=300, ge=1)
+    iterations: int = Field(default=300, ge=1, le=limits.ITERATIONS)
     distance: Distance = Distance(kind="squared_l2")
     optimiser: Optimiser = LBFGS
     box: bool = False

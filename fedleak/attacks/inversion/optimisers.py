@@ -9,6 +9,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from fedleak import limits
 from fedleak.component import Settings
 from fedleak.tensors import Tensors
 
@@ -21,20 +22,20 @@ class Optimiser(Settings):
     """Optimiser of the search: kind, learning rate and stopping rule."""
 
     kind: Literal["adam", "signed_adam", "lbfgs"] = "signed_adam"
-    learning_rate: float = Field(default=0.1, gt=0)
+    learning_rate: float = Field(default=0.1, gt=0, le=limits.RATE)
     schedule: Literal["constant", "step", "cosine"] = "step"
-    warm_up: int = Field(default=0, ge=0)
+    warm_up: int = Field(default=0, ge=0, le=limits.ITERATIONS)
     """Iterations over which the learning rate grows from zero."""
-    langevin: float = Field(default=0.0, ge=0)
+    langevin: float = Field(default=0.0, ge=0, le=limits.RATE)
     """Gaussian noise added in every iteration, as a multiple of the learning rate."""
     gradient_blend: float = Field(default=0.0, ge=0, le=1)
     """Weight of the gradient taken at a point ``gradient_step`` uphill, which penalises the gradient's norm."""
-    gradient_step: float = Field(default=0.1, gt=0)
-    inner_steps: int = Field(default=20, ge=1)
+    gradient_step: float = Field(default=0.1, gt=0, le=limits.RATE)
+    inner_steps: int = Field(default=20, ge=1, le=limits.ITERATIONS)
     """L-BFGS iterations per outer iteration."""
     line_search: bool = False
     """L-BFGS with the strong Wolfe conditions instead of a fixed step."""
-    plateau: int = Field(default=0, ge=0)
+    plateau: int = Field(default=0, ge=0, le=limits.ITERATIONS)
     """Stop after this many iterations without a decrease of the lowest matching loss by 0.1 %; 0: never. L-BFGS stops
     when its objective no longer changes."""
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from fedleak import limits
 from fedleak.component import Settings
 from fedleak.models.normalisation import mean_and_variance, recorded_inputs
 from fedleak.tensors import Tensors
@@ -20,15 +21,15 @@ TINY = 1e-12
 class Priors(Settings):
     """Weights of the priors; a prior of weight zero is not computed."""
 
-    total_variation: float = Field(default=0.0, ge=0)
+    total_variation: float = Field(default=0.0, ge=0, le=limits.RATE)
     total_variation_kind: Literal["anisotropic", "isotropic", "norms"] = "anisotropic"
     """Mean absolute differences; mean norm of the gradient; or norms of the differences in four directions."""
-    l2: float = Field(default=0.0, ge=0)
-    batch_norm: float = Field(default=0.0, ge=0)
+    l2: float = Field(default=0.0, ge=0, le=limits.RATE)
+    batch_norm: float = Field(default=0.0, ge=0, le=limits.RATE)
     """Weight of the distance between the trial batch's statistics and those named in ``batch_norm_statistics``."""
     batch_norm_statistics: Literal["running", "exact"] = "running"
     """``running``: of the broadcast model; ``exact``: of the victim's batch, which must be granted."""
-    group: float = Field(default=0.0, ge=0)
+    group: float = Field(default=0.0, ge=0, le=limits.RATE)
     """Weight of the distance of each restart to the consensus of all restarts."""
 
 

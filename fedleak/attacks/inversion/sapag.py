@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.attacks.inversion.base import LabelledInversion
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.optimisers import Optimiser
@@ -22,4 +23,4 @@ class Sapag(LabelledInversion):
     kind: Literal["sapag"] = "sapag"
     distance: Distance = Distance(kind="gaussian_kernel")
     optimiser: Optimiser = Optimiser(kind="adam", learning_rate=0.1, schedule="step")
-    iterations: int = Field(default=4000, ge=1)
+    iterations: int = Field(default=4000, ge=1, le=limits.ITERATIONS)

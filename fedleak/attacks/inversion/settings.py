@@ -8,14 +8,16 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
+from fedleak import limits
 from fedleak.attacks.replay import LocalSteps, Order, assumed_order, random_orders
 from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.component import Settings
 
 T = TypeVar("T")
 OneOf = Annotated[tuple[T, ...], Field(min_length=1)]
-Rate = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, le=limits.RATE)]
+Epochs = Annotated[int, Field(ge=1, le=limits.EPOCHS)]
+Count = Annotated[int, Field(ge=1, le=limits.IMAGES)]
 
 
 class LocalTrainingGuess(Settings):
@@ -26,12 +28,12 @@ class LocalTrainingGuess(Settings):
 
     learning_rate: Literal["estimated"] | Rate | OneOf[Rate]
     """Learning rate, or ``estimated`` from the last layer and the labels."""
-    epochs: Count | OneOf[Count] = 1
+    epochs: Epochs | OneOf[Epochs] = 1
     batch_size: Count | OneOf[Count | None] | None = None
     """Images per step; null: all images."""
     sgd: LocalSgd = PLAIN_SGD
     """Momentum, weight decay, schedule."""
-    orders: int = Field(default=1, ge=1)
+    orders: int = Field(default=1, ge=1, le=limits.RESTARTS)
     """Number of random image orders over which the trial update is averaged, because the client's order is unknown; 1:
     the same consecutive mini-batches in every epoch."""
 
@@ -130,10 +132,10 @@ class Group(Settings):
 
     consensus: Literal["lazy", "registered"] = "lazy"
     """The pixel mean, or the mean after registering every candidate to it by shifts."""
-    start: int = Field(default=5000, ge=0)
+    start: int = Field(default=5000, ge=0, le=limits.ITERATIONS)
     """Iteration from which candidates are registered."""
-    refresh: int = Field(default=100, ge=1)
-    largest_shift: int = Field(default=2, ge=1)
+    refresh: int = Field(default=100, ge=1, le=limits.ITERATIONS)
+    largest_shift: int = Field(default=2, ge=1, le=limits.PIXELS)
 
 
 class StartFrom(Settings):
@@ -143,7 +145,7 @@ class StartFrom(Settings):
 
     from_: str = Field(validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
     """Id or kind of an attack of the same scenario."""
-    noise: float = Field(default=0.05, ge=0)
+    noise: float = Field(default=0.05, ge=0, le=limits.RATE)
     """Standard deviation of Gaussian noise on the start of every restart except the first, for pixels in [0, 1]."""
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.attacks.labels.calibration import Calibrated
 from fedleak.examples import InputShape
 from fedleak.threat import GlobalModel, ModelArchitecture, SharedUpdate
@@ -25,9 +26,9 @@ class CalibratedCounts(Calibrated):
     """
 
     kind: Literal["calibrated_counts"] = "calibrated_counts"
-    images: int = Field(default=128, ge=1)
+    images: int = Field(default=128, ge=1, le=limits.IMAGES)
     """Noise images, the same for every update."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=limits.SEED)
     """Random seed of the noise."""
 
     def infer(

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from fedleak import limits
 from fedleak.attacks.labels.calibration import Calibrated
 from fedleak.examples import to_unit
 from fedleak.threat import GlobalModel, ModelArchitecture, PixelPrior, PublicData, SharedUpdate
@@ -22,7 +23,7 @@ class CalibratedCountsPublic(Calibrated):
     """
 
     kind: Literal["calibrated_counts_public"] = "calibrated_counts_public"
-    images_per_class: int = Field(default=32, ge=1)
+    images_per_class: int = Field(default=32, ge=1, le=limits.IMAGES)
 
     def infer(
         self,

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from fedleak import limits
 from fedleak.attacks.labels.base import output_gradient
 from fedleak.attacks.labels.counting import least_squares
 from fedleak.attacks.labels.solved import SolvedCounts
@@ -29,7 +30,7 @@ class Ilrg(SolvedCounts):
     """
 
     kind: Literal["ilrg"] = "ilrg"
-    alpha: float = Field(default=1.0, gt=0)
+    alpha: float = Field(default=1.0, gt=0, le=limits.RATE)
     """Scale of the logits; the authors' code also uses 0.01, which gives a nearly uniform softmax."""
 
     def infer(self, update: SharedUpdate, model: GlobalModel, *, count: int) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Literal, Self
 import torch
 from pydantic import Field, model_validator
 
-from fedleak import seeds
+from fedleak import limits, seeds
 from fedleak.attacks.base import Artefact, Reconstruction, TrainedAttack
 from fedleak.attacks.inversion.base import InversionAttack
 from fedleak.attacks.inversion.distances import Distance
@@ -38,15 +38,15 @@ class Gias(TrainedAttack[ImageGenerator], InversionAttack):
     """
 
     kind: Literal["gias"] = "gias"
-    iterations: int = Field(default=400, ge=1)
-    weight_iterations: int = Field(default=6000, ge=0)
+    iterations: int = Field(default=400, ge=1, le=limits.ITERATIONS)
+    weight_iterations: int = Field(default=6000, ge=0, le=limits.ITERATIONS)
     distance: Distance = Distance(kind="cosine")
     priors: Priors = Priors(total_variation=1e-6)
     optimiser: Optimiser = Optimiser(kind="adam", learning_rate=0.03, schedule="constant")
     weight_optimiser: Optimiser = Optimiser(kind="adam", learning_rate=1e-3, schedule="constant")
     compile: Literal["never"] = "never"
-    latent: int = Field(default=128, ge=1)
-    width: int = Field(default=16, ge=1)
+    latent: int = Field(default=128, ge=1, le=limits.WIDTH)
+    width: int = Field(default=16, ge=1, le=limits.WIDTH)
     """Channels of the generator at full resolution; eight times as many at an eighth of it."""
     training: GeneratorTraining = GeneratorTraining()
 

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from fedleak import limits
 from fedleak.attacks.latent.network import ImageEncoder, ImageGenerator
 from fedleak.component import Settings
 from fedleak.errors import AttackFailedError
@@ -18,9 +19,9 @@ from fedleak.progress import Progress
 class GeneratorTraining(Settings):
     """Settings for training the generative model."""
 
-    epochs: int = Field(default=30, ge=1)
-    batch_size: int = Field(default=128, ge=1)
-    learning_rate: float = Field(default=2e-3, gt=0)
+    epochs: int = Field(default=30, ge=1, le=limits.EPOCHS)
+    batch_size: int = Field(default=128, ge=1, le=limits.IMAGES)
+    learning_rate: float = Field(default=2e-3, gt=0, le=limits.RATE)
     """Peak of a one-cycle schedule (AdamW)."""
 
 

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from fedleak import limits
 from fedleak.client.augment.base import Augmentation, Batch, draw
 
 
@@ -19,7 +20,7 @@ class InstaHide(Augmentation):
     """
 
     kind: Literal["instahide"] = "instahide"
-    images: int = Field(default=4, ge=2)
+    images: int = Field(default=4, ge=2, le=limits.IMAGES)
     """Number of images mixed into one, including the client's own (the paper's k)."""
     partners: Literal["batch", "public"] = "batch"
     """Source of the other images: the client's batch, with labels mixed too, or public images, whose labels are

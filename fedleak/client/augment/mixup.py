@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.client.augment.base import Augmentation, Batch
 
 
@@ -18,7 +19,7 @@ class Mixup(Augmentation):
     """
 
     kind: Literal["mixup"] = "mixup"
-    alpha: float = Field(default=1.0, gt=0)
+    alpha: float = Field(default=1.0, gt=0, le=limits.RATE)
     """Parameter of the mixing share's Beta(alpha, alpha); one share for the whole batch, as in the paper's code."""
 
     def apply(self, batch: Batch, public: Batch, *, generator: np.random.Generator) -> Batch:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.client.augment.base import Augmentation, Batch, draw
 
 
@@ -18,7 +19,7 @@ class PublicSamples(Augmentation):
     """
 
     kind: Literal["public_samples"] = "public_samples"
-    count: int = Field(ge=1)
+    count: int = Field(ge=1, le=limits.IMAGES)
     """Public images added for every update; the client still reports only the number of its own images."""
 
     def apply(self, batch: Batch, public: Batch, *, generator: np.random.Generator) -> Batch:

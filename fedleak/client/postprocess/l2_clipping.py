@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.client.postprocess.base import PostProcess, Update
 from fedleak.client.postprocess.tensors import each_floating, scaled_norm
 
@@ -15,7 +16,7 @@ class L2Clipping(PostProcess):
     """Scale the update down to at most ``max_norm`` in Euclidean norm (Abadi et al. 2016, arXiv 1607.00133)."""
 
     kind: Literal["l2_clipping"] = "l2_clipping"
-    max_norm: float = Field(gt=0)
+    max_norm: float = Field(gt=0, le=limits.RATE)
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Scale down an update above the bound, without overflow for large values; others do not change."""

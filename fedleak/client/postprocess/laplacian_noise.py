@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.client.postprocess.base import PostProcess, Update
 from fedleak.client.postprocess.tensors import add_noise, added_variance, laplace_like
 
@@ -15,7 +16,7 @@ class LaplacianNoise(PostProcess):
     """Add Laplacian noise of scale ``std / sqrt(2)`` to every value (Zhu et al. 2019, arXiv 1906.08935, section 5)."""
 
     kind: Literal["laplacian_noise"] = "laplacian_noise"
-    std: float = Field(ge=0)
+    std: float = Field(ge=0, le=limits.RATE)
     """Standard deviation, in the unit that ``relative_to`` selects."""
     relative_to: Literal["nothing", "tensor", "update"] = "nothing"
     """``std`` is absolute, or a multiple of the root mean square of each tensor, or of the whole update."""

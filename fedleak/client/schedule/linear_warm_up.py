@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.client.schedule.base import Schedule
 
 
@@ -13,7 +14,7 @@ class LinearWarmUp(Schedule):
     """Linear warm-up: equal increments up to the full rate, then constant (Goyal et al. 2017, arXiv 1706.02677)."""
 
     kind: Literal["linear_warm_up"] = "linear_warm_up"
-    warm_up: int = Field(ge=1)
+    warm_up: int = Field(ge=1, le=limits.EPOCHS)
     """First local step, counted from one, with the full rate."""
 
     def factor(self, step: int, *, steps: int) -> float:

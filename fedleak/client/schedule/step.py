@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.client.schedule.base import Schedule
 
 
@@ -13,7 +14,7 @@ class Step(Schedule):
     """Step: the learning rate is multiplied by ``gamma`` after every ``every`` local steps."""
 
     kind: Literal["step"] = "step"
-    every: int = Field(ge=1)
+    every: int = Field(ge=1, le=limits.EPOCHS)
     """Number of local steps between drops."""
     gamma: float = Field(default=0.1, gt=0, le=1)
 

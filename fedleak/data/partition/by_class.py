@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.data.partition.base import Partition
 
 
@@ -13,7 +14,7 @@ class ByClass(Partition):
     """Every client holds images of only ``classes_per_client`` classes."""
 
     kind: Literal["by_class"] = "by_class"
-    classes_per_client: int = Field(default=2, ge=1)
+    classes_per_client: int = Field(default=2, ge=1, le=limits.CLASSES)
 
     def partitioner(self, *, clients: int, seed: int) -> Any:
         """flwr-datasets' PathologicalPartitioner with deterministic class assignment."""

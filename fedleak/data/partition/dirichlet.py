@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.data.partition.base import Partition
 
 
@@ -13,8 +14,8 @@ class Dirichlet(Partition):
     """Class shares per client from Dirichlet(alpha); small alpha: strong skew (Hsu et al. 2019, arXiv 1909.06335)."""
 
     kind: Literal["dirichlet"] = "dirichlet"
-    alpha: float = Field(default=0.5, gt=0)
-    min_partition_size: int = Field(default=1, ge=1)
+    alpha: float = Field(default=0.5, gt=0, le=limits.RATE)
+    min_partition_size: int = Field(default=1, ge=1, le=limits.IMAGES)
     """Redraw until every client holds at least this many images."""
 
     def partitioner(self, *, clients: int, seed: int) -> Any:

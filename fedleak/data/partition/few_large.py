@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.data.partition.base import Indices, Partition
 from fedleak.errors import InputError
 
@@ -19,9 +20,9 @@ class FewLarge(Partition):
     """
 
     kind: Literal["few_large"] = "few_large"
-    large: int = Field(default=1, ge=1)
+    large: int = Field(default=1, ge=1, le=limits.CLIENTS)
     """Number of large clients; they are clients 0, 1 ..."""
-    images: int = Field(default=1, ge=1)
+    images: int = Field(default=1, ge=1, le=limits.IMAGES)
     """Number of images of each other client."""
 
     def partitioner(self, *, clients: int, seed: int) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.data.partition.base import Indices, Partition
 from fedleak.errors import InputError
 
@@ -19,7 +20,7 @@ class OnePerClass(Partition):
     """
 
     kind: Literal["one_per_class"] = "one_per_class"
-    classes_per_client: int | None = Field(default=None, ge=1)
+    classes_per_client: int | None = Field(default=None, ge=1, le=limits.CLASSES)
     """Number of classes (default: all that the data allow)."""
 
     def partitioner(self, *, clients: int, seed: int) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.data.partition.base import Partition
 
 
@@ -13,7 +14,7 @@ class Shards(Partition):
     """Data sorted by label and cut into shards, a few shards per client (McMahan et al. 2017, arXiv 1602.05629)."""
 
     kind: Literal["shards"] = "shards"
-    shards_per_client: int = Field(default=2, ge=1)
+    shards_per_client: int = Field(default=2, ge=1, le=limits.IMAGES)
 
     def partitioner(self, *, clients: int, seed: int) -> Any:
         """flwr-datasets' ShardPartitioner."""

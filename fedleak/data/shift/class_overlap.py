@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.data.shift.base import Shift
 
-ClassIndex = Annotated[int, Field(ge=0)]
+ClassIndex = Annotated[int, Field(ge=0, lt=limits.CLASSES)]
 
 
 class ClassOverlap(Shift):

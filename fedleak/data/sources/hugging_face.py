@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.data.sources.files import Channels
 from fedleak.data.sources.resized import ResizedDataset, to_array
@@ -40,7 +41,7 @@ class HuggingFace(ResizedDataset):
     """Column of the images (default: the only image column)."""
     label: str | None = None
     """Column of the labels (default: the only column with class names)."""
-    images: int | None = Field(default=None, ge=2)
+    images: int | None = Field(default=None, ge=2, le=limits.IMAGES)
     """Maximum number of images of each split, drawn with a fixed seed (default: all)."""
     channels: Channels = 3
 

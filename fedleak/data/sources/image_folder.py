@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.data.sources.base import DatasetSplits
 from fedleak.data.sources.files import (
     Channels,
@@ -30,9 +31,9 @@ class ImageFolder(ResizedDataset):
     root: Path
     """The folder; ``~`` is expanded, and a relative path starts at the working directory."""
     channels: Channels = 3
-    classes: int | None = Field(default=None, ge=2)
+    classes: int | None = Field(default=None, ge=2, le=limits.CLASSES)
     """Use only the first ``classes`` classes, sorted by name (default: all)."""
-    per_class: int | None = Field(default=None, ge=1)
+    per_class: int | None = Field(default=None, ge=1, le=limits.IMAGES)
     """Use only the first ``per_class`` images of each class in each split (default: all)."""
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of every class used as the test split if the folder has no ``test`` or ``val``."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.data.sources.base import Dataset, DatasetSplits, Images, LabelledImages
 from fedleak.data.sources.drawing import CONTENTS, ContentName, masks
 from fedleak.data.sources.files import Channels
@@ -31,9 +32,9 @@ class Rendered(Dataset):
     size: int = Field(default=32, ge=16, le=256)
     """Height and width in pixels."""
     channels: Channels = 3
-    images: int = Field(default=2000, ge=10)
+    images: int = Field(default=2000, ge=10, le=limits.IMAGES)
     """Number of training images; the test split has a fifth as many in addition."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=limits.SEED)
 
     def load(self) -> DatasetSplits:
         """Generate both splits: symbols, colours, position, size and background are random."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.data.sources.base import Dataset, DatasetSplits, LabelledImages
 from fedleak.examples import Normalisation
 
@@ -20,9 +21,9 @@ class Synthetic(Dataset):
     kind: Literal["synthetic"] = "synthetic"
     size: int = Field(default=32, ge=8, le=256)
     """Height and width in pixels."""
-    images: int = Field(default=2000, ge=10)
+    images: int = Field(default=2000, ge=10, le=limits.IMAGES)
     """Number of training images; the test split has a fifth as many in addition."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=limits.SEED)
 
     def load(self) -> DatasetSplits:
         """Generate both splits: the class is the shape; colour, position, size and background are random."""

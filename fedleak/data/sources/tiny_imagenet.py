@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.data.sources.files import LabelledFile, class_names, existing_folder, pictures, read_files
 from fedleak.data.sources.resized import ResizedDataset
@@ -26,9 +27,9 @@ class TinyImageNet(ResizedDataset):
     kind: Literal["tiny_imagenet"] = "tiny_imagenet"
     root: Path
     """The folder ``tiny-imagenet-200``; ``~`` is expanded."""
-    classes: int | None = Field(default=None, ge=2)
+    classes: int | None = Field(default=None, ge=2, le=limits.CLASSES)
     """Use only the first ``classes`` classes, sorted by WordNet id (default: all)."""
-    per_class: int | None = Field(default=None, ge=1)
+    per_class: int | None = Field(default=None, ge=1, le=limits.IMAGES)
     """Use only the first ``per_class`` images of each class in each split (default: all)."""
 
     def load(self) -> DatasetSplits:

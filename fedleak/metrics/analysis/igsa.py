@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from fedleak import limits
 from fedleak.metrics.analysis.base import Analysis, LeakedBatch, differentiable
 
 
@@ -33,11 +34,11 @@ class Igsa(Analysis):
     """
 
     kind: Literal["igsa"] = "igsa"
-    samples: int = Field(default=8, ge=1)
+    samples: int = Field(default=8, ge=1, le=limits.RESTARTS)
     """Points x' near each image."""
-    projections: int = Field(default=8, ge=1)
+    projections: int = Field(default=8, ge=1, le=limits.RESTARTS)
     """Directions at each point."""
-    radius: float = Field(default=1.0, ge=0)
+    radius: float = Field(default=1.0, ge=0, le=limits.RATE)
     """Radius of the Euclidean ball around the image in which the points are drawn uniformly, for pixels in [0, 1]."""
 
     def evaluate(self, leaked: LeakedBatch, *, generator: torch.Generator) -> Tensor:

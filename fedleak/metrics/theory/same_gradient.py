@@ -14,6 +14,7 @@ from scipy.optimize import least_squares
 from torch import Tensor
 from torch.func import functional_call, grad, jacrev
 
+from fedleak import limits
 from fedleak.attacks.matching import pairwise_squared_distance
 from fedleak.metrics.analysis.base import LeakedBatch
 from fedleak.metrics.theory.base import NotApplicableError, Prediction, Theory
@@ -43,15 +44,15 @@ class SameGradient(Theory):
     """
 
     kind: Literal["same_gradient"] = "same_gradient"
-    tolerance: float = Field(default=1e-6, gt=0)
+    tolerance: float = Field(default=1e-6, gt=0, le=limits.RATE)
     """Largest relative difference of gradients that count as equal."""
-    distance: float = Field(default=0.05, gt=0)
+    distance: float = Field(default=0.05, gt=0, le=limits.RATE)
     """Root mean square pixel difference, after matching, from which batches count as different."""
     noise: float = Field(default=0.5, gt=0, le=1)
     """Fraction of uniform noise in the initial images; the rest is the true batch."""
-    steps: int = Field(default=200, ge=1)
+    steps: int = Field(default=200, ge=1, le=limits.ITERATIONS)
     """Largest number of steps, or of evaluations if bounded."""
-    starts: int = Field(default=5, ge=1)
+    starts: int = Field(default=5, ge=1, le=limits.RESTARTS)
     """Largest number of noisy initial batches tried until a second batch is found."""
     bounded: bool = False
     """Restrict pixels to [0, 1] (scipy's trust region)."""

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from fedleak import limits
 from fedleak.component import Component, Settings
 from fedleak.tensors import NamedTensors
 
@@ -54,9 +55,9 @@ class StalenessWeight(Settings):
     """Weight of an update that is ``t`` versions old (Xie et al. 2019, arXiv 1903.03934, section 5.2)."""
 
     kind: Literal["constant", "polynomial", "hinge"] = "polynomial"
-    a: float = Field(default=0.5, gt=0)
+    a: float = Field(default=0.5, gt=0, le=limits.RATE)
     """polynomial: the exponent; hinge: the slope."""
-    b: int = Field(default=4, ge=0)
+    b: int = Field(default=4, ge=0, le=limits.ROUNDS)
     """hinge: the age up to which an update has weight one."""
 
     def __call__(self, age: int) -> float:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.server.aggregation.base import Aggregation, Arrival, StalenessWeight, moved, weighted_sum
 from fedleak.tensors import NamedTensors
 
@@ -24,7 +25,7 @@ class FedBuff(Aggregation):
     """
 
     kind: Literal["fedbuff"] = "fedbuff"
-    buffer: int = Field(default=10, ge=1)
+    buffer: int = Field(default=10, ge=1, le=limits.CLIENTS)
     """``K`` of the paper, which takes 10."""
     weight: StalenessWeight = StalenessWeight()
     """Weight of stale updates (default: ``1 / sqrt(1 + t)``, as in the paper)."""

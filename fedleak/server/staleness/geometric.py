@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.server.staleness.base import Staleness
 
 
@@ -16,7 +17,7 @@ class Geometric(Staleness):
     kind: Literal["geometric"] = "geometric"
     p: float = Field(gt=0, le=1)
     """Probability of finishing; the mean lag is ``(1 - p) / p``."""
-    max: int | None = Field(default=None, ge=0)
+    max: int | None = Field(default=None, ge=0, le=limits.ROUNDS)
     """Upper bound of the lag (default: none)."""
 
     def lag_of(self, client: int, round_number: int, *, generator: np.random.Generator) -> int:

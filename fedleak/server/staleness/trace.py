@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationInfo
 
+from fedleak import limits
 from fedleak.server.staleness.base import Staleness
 
 FOLDER = "folder"
@@ -28,10 +29,13 @@ def _read(value: Any, info: ValidationInfo) -> Any:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"the file cannot be read ({error})") from error
-    return [line.split(",") for line in lines if line.strip()]
+    try:
+        return [[int(number) for number in line.split(",")] for line in lines if line.strip()]
+    except ValueError:
+        raise ValueError("the file must hold whole numbers with commas between them, a line for each client") from None
 
 
-Course = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+Course = Annotated[tuple[Annotated[int, Field(ge=0, le=limits.ROUNDS)], ...], Field(min_length=1)]
 
 
 class Trace(Staleness):

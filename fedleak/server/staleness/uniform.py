@@ -7,6 +7,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from fedleak import limits
 from fedleak.server.staleness.base import Staleness
 
 
@@ -14,8 +15,8 @@ class Uniform(Staleness):
     """Lags drawn uniformly, as in the experiments of FedAsync (Xie et al. 2019, arXiv 1903.03934, section 6)."""
 
     kind: Literal["uniform"] = "uniform"
-    min: int = Field(default=0, ge=0)
-    max: int = Field(ge=0)
+    min: int = Field(default=0, ge=0, le=limits.ROUNDS)
+    max: int = Field(ge=0, le=limits.ROUNDS)
     """Largest lag, inclusive."""
 
     @model_validator(mode="after")

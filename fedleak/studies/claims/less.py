@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.studies.claims.base import Claim, ClaimCheck, Where, above_zero, gated, missing, together, where_text
 from fedleak.studies.measurements import AttackPlace, Measurements
 
@@ -20,7 +21,7 @@ class Less(Claim):
     """Attack and point with the lower mean."""
     right: Where
     """Attack and point with the higher mean; what it does not name is as on the left."""
-    factor: float = Field(default=1.0, gt=0)
+    factor: float = Field(default=1.0, gt=0, le=limits.RATE)
     """``factor`` times the left mean must still be lower."""
 
     def statement(self) -> str:

@@ -1,0 +1,120 @@
+"""Settings of the clients: the block ``federation.client``."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from fedleak import limits
+from fedleak.client.dp_sgd import DpSgd
+from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
+from fedleak.client.local_training import LocalTraining
+from fedleak.client.postprocess.gradient_masking import frozen_layers
+from fedleak.component import Settings
+from fedleak.scenario.choices import AugmentationChoice, GuardChoice, PostProcessChoice
+from fedleak.tasks.base import LearningTask
+
+
+class Drift(Settings):
+    """Local training of every client on its own images before it computes the shared update.
+
+    Its parameters then differ from those with which the compromised client computes injected batches, without drift
+    (parameter discrepancy; Chen & Liu 2025, arXiv 2505.20026, section 5.2.3). It restarts from the global model in
+    every round.
+    """
+
+    images: int = Field(ge=1, le=limits.IMAGES)
+    """Number of the client's images to train on, the same images in every round."""
+    epochs: int = Field(ge=0, le=limits.EPOCHS)
+    learning_rate: float = Field(default=0.01, gt=0, le=limits.RATE)
+    batch_size: int = Field(default=32, ge=1, le=limits.IMAGES)
+
+
+class ClientSettings(Settings):
+    """Settings of the clients: local training, defenses and post-processing."""
+
+    protocol: Literal["fedsgd", "fedavg"] = "fedsgd"
+    """``fedsgd``: share one gradient; ``fedavg``: train locally, share the weight delta."""
+    batch_size: int = Field(default=1, ge=1, le=limits.IMAGES)
+    """Images in a gradient (fedsgd) or a local mini-batch (fedavg)."""
+    samples: int | None = Field(default=None, ge=1, le=limits.IMAGES)
+    """fedavg: number of images that a client uses in a round (default: its whole partition)."""
+    selection: Literal["random", "largest_gradients"] = "random"
+    """``random``: new images in every round; ``largest_gradients``: always the images with the largest gradients under
+    the initial model, taken from every class in turn (GradInversion's vulnerable population, arXiv 2104.07586,
+    section 4.3)."""
+    local_epochs: int = Field(default=1, ge=1, le=limits.EPOCHS)
+    local_learning_rate: float = Field(default=0.01, gt=0, le=limits.RATE)
+    local_sgd: LocalSgd = PLAIN_SGD
+    """fedavg: momentum, weight decay, learning-rate schedule (default: plain SGD)."""
+    batch_norm: Literal["eval", "train_shared", "train_local"] = "eval"
+    """``eval``: broadcast running statistics; ``train_shared``, ``train_local``: batch statistics, whose running
+    averages are shared or kept."""
+    augment: tuple[AugmentationChoice, ...] = ()
+    """Applied to a client's images before training, once per update; injected batches are treated in the same way."""
+    dp_sgd: DpSgd | None = None
+    """fedsgd: clip each example's gradient and add noise; epsilon is reported (needs ``fedleak[dp]``)."""
+    guards: tuple[GuardChoice, ...] = ()
+    """Checks of the broadcast model; a client that finds it crafted does not train and reports the reason."""
+    drift: Drift | None = None
+    """Train locally before computing the update (default: off)."""
+    postprocess: tuple[PostProcessChoice, ...] = ()
+    """Applied to every update before it leaves the client, in this order."""
+    error_feedback: bool = False
+    """Each client adds what the compressors of ``postprocess`` left out of its last update to its next one. Injected
+    batches neither use nor change this residual: a pair depends only on its images, not on earlier rounds."""
+
+    def training(self, task: LearningTask) -> LocalTraining:
+        """The local training of a client with these settings."""
+        return LocalTraining(
+            protocol=self.protocol,
+            batch_size=self.batch_size,
+            epochs=self.local_epochs,
+            learning_rate=self.local_learning_rate,
+            train_mode=self.batch_norm != "eval",
+            sgd=self.local_sgd,
+            frozen=frozen_layers(self.postprocess),
+            task=task,
+        )
+
+    def images_per_update(self, held: int) -> int:
+        """Number of images in one update of a client that holds ``held`` images."""
+        if self.protocol == "fedsgd":
+            return self.batch_size
+        return self.samples if self.samples is not None else held
+
+    @model_validator(mode="after")
+    def _fits_protocol(self) -> Self:
+        local = self.local_epochs != 1 or self.samples is not None or self.local_sgd != PLAIN_SGD
+        if self.protocol == "fedsgd" and local:
+            raise ValueError("local_epochs, samples, local_sgd belong to protocol fedavg; fedsgd shares one gradient")
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_examples_apart(self) -> Self:
+        mixes = self.protocol != "fedsgd" or self.batch_norm != "eval" or bool(self.augment) or self.drift is not None
+        if self.dp_sgd is not None and mixes:
+            raise ValueError(
+                "dp_sgd clips each example's gradient: it needs fedsgd, batch_norm eval, no augment and no drift"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _looks_at_the_batch_first(self) -> Self:
+        looking = [step.needs_batch for step in self.postprocess]
+        if any(looking) and (
+            looking != sorted(looking, reverse=True)
+            or (self.protocol, self.batch_norm, self.dp_sgd) != ("fedsgd", "eval", None)
+        ):
+            kind = self.postprocess[looking.index(True)].kind
+            raise ValueError(f"{kind} needs the batch: it must come first, with fedsgd, batch_norm eval and no dp_sgd")
+        return self
+
+    @model_validator(mode="after")
+    def _feeds_errors_of_compressors_back(self) -> Self:
+        others = [step.kind for step in self.postprocess if not step.compresses]
+        if self.error_feedback and (others or not self.postprocess):
+            found = ", ".join(others) or "nothing"
+            raise ValueError(f"error_feedback works only with compressors; postprocess holds {found}")
+        return self

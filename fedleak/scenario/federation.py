@@ -1,0 +1,83 @@
+"""Settings of the federation: the block ``federation``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fedleak import limits
+from fedleak.client.client_level_dp import ClientLevelDp
+from fedleak.component import Settings
+from fedleak.scenario.choices import AggregationChoice, ClientIndex, PartitionChoice, RoundNumber, StalenessChoice
+from fedleak.scenario.client import ClientSettings
+from fedleak.server.secure_aggregation import SecureAggregation
+
+
+class ServerSettings(Settings):
+    """Settings of the server's aggregation."""
+
+    learning_rate: float | None = Field(default=None, gt=0, le=limits.RATE)
+    """Factor of every update (default: 0.1 for fedsgd, 1.0 for fedavg)."""
+    aggregation: AggregationChoice | None = None
+    """Aggregation rule for the updates of a round (default: their mean, weighted by number of images)."""
+
+
+class Fault(Settings):
+    """An injected failure, to study and test how a federation handles it."""
+
+    round: RoundNumber
+    client: ClientIndex
+    mode: Literal["raise", "silent", "exit", "nan"]
+    """``raise`` an error; ``silent``: do not reply; ``exit``: end the worker process; ``nan``: share NaN values."""
+
+
+class SimulationEngine(Settings):
+    """Where and how the clients run; these settings do not change results."""
+
+    kind: Literal["ray", "serial"] = "ray"
+    """Ray actors, or one client after the other in this process (for debugging, and for machines without Ray)."""
+    cpus: int | None = Field(default=None, ge=1, le=limits.CPUS)
+    """CPUs of a local Ray (default: all)."""
+    client_cpus: float = Field(default=1, gt=0, le=limits.CPUS)
+    client_gpus: float = Field(default=0, ge=0, le=limits.CPUS)
+    """Share of a GPU for each client actor, such as 0.25."""
+    address: str | None = None
+    """Join this Ray cluster (``auto``, ``host:port``) instead of starting one."""
+    timeout: float = Field(default=300, gt=0, le=limits.SECONDS)
+    """Seconds after which missing replies of a round count as failures."""
+
+
+class Federation(Settings):
+    """The federation under attack."""
+
+    clients: int = Field(default=4, ge=2, le=limits.CLIENTS)
+    rounds: int = Field(default=5, ge=1, le=limits.ROUNDS)
+    clients_per_round: int | None = Field(default=None, ge=1, le=limits.CLIENTS)
+    """Number of clients sampled in each round (default: all)."""
+    partition: PartitionChoice = Field(default={"kind": "iid"}, validate_default=True)
+    client: ClientSettings = ClientSettings()
+    staleness: StalenessChoice = Field(default={"kind": "fixed", "lag": 0}, validate_default=True)
+    """How old the models are that clients compute on (default: current, synchronous)."""
+    server: ServerSettings = ServerSettings()
+    client_level_dp: ClientLevelDp | None = None
+    """Clip each client's update as a whole and add noise; epsilon is reported (needs ``fedleak[dp]``)."""
+    secure_aggregation: SecureAggregation | None = None
+    """The server, and so the adversary, sees only the sum of a round's updates."""
+    engine: SimulationEngine = SimulationEngine()
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def sharing_client(self) -> ClientSettings:
+        """The client's settings, with the steps of client-level privacy appended to ``postprocess``."""
+        if self.client_level_dp is None:
+            return self.client
+        steps = (*self.client.postprocess, *self.client_level_dp.steps)
+        return self.client.model_copy(update={"postprocess": steps})
+
+    @property
+    def server_learning_rate(self) -> float:
+        """The server's learning rate, or its default for the protocol."""
+        if self.server.learning_rate is not None:
+            return self.server.learning_rate
+        return 0.1 if self.client.protocol == "fedsgd" else 1.0
