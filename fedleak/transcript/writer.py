@@ -36,13 +36,15 @@ from fedleak.version import __version__
 JOURNAL = "journal.jsonl"
 MEMORY = "memory"
 """Folder of the server state kept between rounds while the federation runs."""
+MODELS = "models/"
+"""Folder of the global models."""
 SENT = "sent/"
 """Folder of the models sent to single clients instead of the broadcast one."""
 
 
 def model_file(version: int) -> str:
     """Relative name of the global model after ``version`` rounds."""
-    return f"models/version-{version:05d}.safetensors"
+    return f"{MODELS}version-{version:05d}.safetensors"
 
 
 def memory_file(version: int) -> str:

@@ -12,6 +12,7 @@ from fedleak.records import Record
 from fedleak.results.labels import jaccard
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
+from fedleak.stages.agreement import open_transcript
 from fedleak.stages.attack.view import CapabilityNotGrantedError, View
 from fedleak.stages.score.rows import assign_labels
 from fedleak.stages.score.truth import TruthReader
@@ -49,7 +50,8 @@ def score_labels(run: RunDirectory, progress: Progress, *, only: Sequence[str] =
     for kind in only:
         if kind not in known:
             raise InputError("--kind", kind, f"known kinds: {', '.join(sorted(known))}")
-    scenario, reader = run.scenario(), TranscriptReader(run.transcript)
+    scenario = run.scenario()
+    reader = open_transcript(scenario, run.transcript)
     truth = TruthReader(run.truth)
     own = scenario.adversary.label_inference
     tried = [own if own is not None and own.kind == kind else known[kind]() for kind in only or sorted(known)]

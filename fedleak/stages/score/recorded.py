@@ -8,6 +8,7 @@ from typing import Self
 
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
+from fedleak.stages.agreement import open_transcript
 from fedleak.stages.score.truth import Truth, TruthReader
 from fedleak.transcript.manifest import UpdateRecord
 from fedleak.transcript.reader import TranscriptReader
@@ -29,7 +30,7 @@ class RecordedRun:
         Raises:
             InputError: if either is missing or damaged.
         """
-        return cls(scenario, files, TranscriptReader(files.transcript, verify=False), TruthReader(files.truth))
+        return cls(scenario, files, open_transcript(scenario, files.transcript, verify=False), TruthReader(files.truth))
 
     @cached_property
     def updates(self) -> dict[int, UpdateRecord]:
