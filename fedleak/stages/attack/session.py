@@ -17,7 +17,7 @@ from fedleak.stages.attack.device import choose_device
 from fedleak.stages.attack.fingerprints import attack_fingerprint
 from fedleak.stages.attack.finished import FinishedAttack
 from fedleak.stages.attack.memory import PeakMemory
-from fedleak.stages.attack.record import AttackRecord, Attempt, LabelSource, PartFiles, finish, load_record
+from fedleak.stages.attack.record import AttackRecord, Attempt, LabelSource, PartFiles, check_files, finish, load_record
 from fedleak.stages.attack.train import UNTRAINED, ReadyAttack, train
 from fedleak.stages.attack.victims import attack_victims
 from fedleak.stages.attack.weights import save_estimates
@@ -38,6 +38,8 @@ def attack(scenario: Scenario, run: RunDirectory, progress: Progress) -> None:
     for component in in_order(scenario.attacks):
         fingerprint = attack_fingerprint(scenario, component, transcript_digest, device)
         record = load_record(run.attacks / component.name)
+        if record is not None and record.fingerprint == fingerprint:
+            check_files(run.attacks / component.name)
         parts = PartFiles(run.attacks / component.name, fingerprint)
         if record is not None and record.fingerprint == fingerprint and record.rows <= parts.attempts.keys():
             progress.say(f"attack {component.name}: already done, reconstructions reused")

@@ -53,6 +53,7 @@ def score_labels(run: RunDirectory, progress: Progress, *, only: Sequence[str] =
     scenario = run.scenario()
     reader = open_transcript(scenario, run.transcript)
     truth = TruthReader(run.truth)
+    truth.check_transcript(run.transcript)
     own = scenario.adversary.label_inference
     tried = [own if own is not None and own.kind == kind else known[kind]() for kind in only or sorted(known)]
     tried = [inference for inference in tried if not inference.is_oracle]
@@ -74,7 +75,7 @@ def _score(
     reason = ""
     for update in updates:
         bar.advance()
-        labels = truth.batch(update.row, update.summed).labels.tolist()
+        labels = truth.batch(update.row, update.clients).labels.tolist()
         try:
             guess = guessed(inference, scenario, reader, update)
         except CapabilityNotGrantedError as error:
