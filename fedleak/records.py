@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +27,36 @@ class Record(BaseModel):
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace the content of ``path`` with ``text`` (UTF-8); readers see either the old file or the new one."""
+    """Replace the content of ``path`` with ``text`` (UTF-8); readers see either the old file or the new one.
+
+    Raises:
+        OSError: with the name of the file, such as on a full disk.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8", errors="replace") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with naming(path):
+            temporary.unlink(missing_ok=True)  # it may be a link
+            with temporary.open("x", encoding="utf-8", errors="replace") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an OSError that is raised inside the block the name ``path``.
+
+    Raises:
+        OSError: the same with a name.
+    """
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or errno.EIO
+        raise OSError(number, error.strerror or str(error), str(path)) from error
 
 
 def read_json(path: Path) -> Any:

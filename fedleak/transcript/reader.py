@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -80,8 +81,10 @@ class TranscriptReader:
             raise InputError("transcript", name, error.allowed) from error
 
     def _inside(self, name: str) -> Path:
-        path = (self.folder / name).resolve()
-        if not path.is_relative_to(self.folder.resolve()):
+        if "\0" in name:
+            raise InputError("transcript", name, "not a file name")
+        path = Path(os.path.realpath(self.folder / name))  # unlike ``resolve`` it ends for a loop of links
+        if not path.is_relative_to(os.path.realpath(self.folder)):
             raise InputError("transcript", name, "a file must be inside the transcript")
         return path
 

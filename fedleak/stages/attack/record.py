@@ -10,11 +10,12 @@ from typing import Literal
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from fedleak.errors import InputError
 from fedleak.records import Record, read_json, write_atomically
 from fedleak.transcript.checksums import CHECKSUMS, Checksums
+from fedleak.transcript.files import save_tensors
 from fedleak.transcript.manifest import file_digest
 
 RECORD = "attack.json"
@@ -102,7 +103,7 @@ class PartFiles:
     def write(self, attempts: list[Attempt], images: dict[int, torch.Tensor]) -> None:
         """Add a part: attempts, and the images ``(B, C, H, W)`` of the successful ones."""
         path = self.folder / f"part-{self._parts:05d}.safetensors"
-        save_file({f"{row:08d}": tensor.contiguous() for row, tensor in images.items()}, path)
+        save_tensors(path, {f"{row:08d}": tensor for row, tensor in images.items()})
         done = [attempt.model_dump(mode="json") for attempt in attempts]
         raw = {"fingerprint": self._fingerprint, "sha256": file_digest(path), "attempts": done}
         write_atomically(path.with_suffix(".json"), json.dumps(raw))

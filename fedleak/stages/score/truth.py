@@ -22,6 +22,7 @@ from fedleak.examples import to_unit
 from fedleak.records import read_json, write_atomically
 from fedleak.transcript.checksums import Checksums
 from fedleak.transcript.fields import LARGEST_COUNT
+from fedleak.transcript.files import save_array
 from fedleak.transcript.manifest import MANIFEST, file_digest
 
 UPDATES = "updates.json"
@@ -67,8 +68,8 @@ def write_truth(
     for client, (own, classes) in enumerate(zip(images, labels, strict=True)):
         target = client_folder(folder, client)
         target.mkdir(parents=True, exist_ok=True)
-        np.save(target / "images.npy", own)
-        np.save(target / "labels.npy", classes)
+        save_array(target / "images.npy", own)
+        save_array(target / "labels.npy", classes)
     named = {str(row): {str(client): list(places) for client, places in of.items()} for row, of in rows.items()}
     write_atomically(folder / UPDATES, json.dumps(named))
     clients = [client_folder(folder, client).name for client in range(len(images))]
