@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,6 +13,23 @@ LONGEST_PATH, LONGEST_REASON = 200, 2000
 MOST_ERRORS = 20
 """Errors in one message."""
 BRACKETS: dict[type, str] = {list: "[]", tuple: "()", dict: "{}"}
+
+WRONG_PATH = {
+    errno.EACCES: "choose another path, or change its permissions",
+    errno.EEXIST: "a file has this name; choose another path",
+    errno.EISDIR: "it is a directory; a file is expected there",
+    errno.ELOOP: "its links lead in a circle; choose another path",
+    errno.EINVAL: "choose another path",
+    errno.ENAMETOOLONG: "choose a shorter path",
+    errno.ENOENT: "there is no such file or directory",
+    errno.ENOTDIR: "a part of the path is a file; choose another path",
+    errno.EPERM: "choose another path, or change its permissions",
+    errno.EROFS: "choose a path on a file system that can be written to",
+    errno.EXDEV: "choose another path",
+}
+"""Errors of the operating system that the user's path causes, with what to do; all others are failures of the run."""
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+CONTINUE = "finished work is kept, and the same command continues it"
 
 
 class FedleakError(Exception):
@@ -56,6 +75,17 @@ class TrackingError(FedleakError):
 
 class AttackFailedError(FedleakError):
     """One attack could not handle one update; recorded as a failed row, never as a score."""
+
+
+def as_fedleak_error(error: OSError) -> FedleakError:
+    """An error of the operating system, with the path and what to do."""
+    path = error.filename if error.filename is not None else error.filename2
+    reason = error.strerror or str(error) or type(error).__name__
+    name = os.fsdecode(path) if isinstance(path, str | bytes) else str(path)
+    if error.errno in WRONG_PATH and path is not None:
+        return InputError("path", name, f"{reason}: {WRONG_PATH[error.errno]}")
+    advice = f"free some space; {CONTINUE}" if error.errno in FULL else CONTINUE
+    return FedleakError(f"{'' if path is None else name + ': '}{reason}; {advice}")
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:

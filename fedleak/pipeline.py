@@ -65,8 +65,10 @@ def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str
     Raises:
         InputError: if the run directory has no valid transcript, or an override changes the federation.
     """
+    from fedleak.stages.agreement import open_transcript
     from fedleak.stages.attack.session import attack
     from fedleak.stages.score.score import score
+    from fedleak.stages.score.truth import TruthReader
 
     scenario = run.scenario(overrides=overrides)
     manifest = load_manifest(run.transcript)
@@ -76,6 +78,9 @@ def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str
             str(run.root),
             "its transcript was recorded with other federation settings; these cannot be overridden after recording",
         )
+    open_transcript(scenario, run.transcript, verify=False)
+    if run.truth.is_dir():
+        TruthReader(run.truth).check_transcript(run.transcript)
     with run.lock():
         run.store(scenario)
         attack(scenario, run, progress)

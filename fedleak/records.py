@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict
 
 ENCODED_BYTES = AliasChoices("encoded_bytes", "bytes_per_update")
 """Accepted keys for the encoded size of an update; results written before 0.2 use the second one."""
+
+LARGEST_JSON = 1 << 26
+"""Largest JSON file that is read, in bytes."""
 
 
 class Record(BaseModel):
@@ -18,10 +27,78 @@ class Record(BaseModel):
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace the content of ``path`` with ``text`` (UTF-8); readers see either the old file or the new one."""
+    """Replace the content of ``path`` with ``text`` (UTF-8); readers see either the old file or the new one.
+
+    Raises:
+        OSError: with the name of the file, such as on a full disk.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8", errors="replace") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with naming(path):
+            temporary.unlink(missing_ok=True)  # it may be a link
+            with temporary.open("x", encoding="utf-8", errors="replace") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an OSError that is raised inside the block the name ``path``.
+
+    Raises:
+        OSError: the same with a name.
+    """
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or errno.EIO
+        raise OSError(number, error.strerror or str(error), str(path)) from error
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a file of at most ``LARGEST_JSON`` bytes of UTF-8.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is no regular file, too large, no JSON, nested too deeply, or an object has a key twice.
+    """
+    return parse_json(read_bytes(path, most=LARGEST_JSON))
+
+
+def read_bytes(path: Path, *, most: int) -> bytes:
+    """The content of a regular file of at most ``most`` bytes.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is no regular file or larger.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is no regular file")
+    if found.st_size > most:
+        raise ValueError(f"it has {found.st_size:,} bytes; at most {most:,} are read")
+    return path.read_bytes()
+
+
+def parse_json(content: bytes) -> Any:
+    """The JSON value in UTF-8 text.
+
+    Raises:
+        ValueError: if it is no JSON, nested too deeply, or an object has a key twice.
+    """
+    try:
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_without_repeats)
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from fedleak.attacks.base import Artefact
 from fedleak.cache import cache_root
 from fedleak.locks import waiting_lock
+from fedleak.transcript.files import save_tensors
 
 METADATA = "artefact"
 """Entry of the file's metadata that holds everything except the tensors, as JSON."""
@@ -42,7 +42,6 @@ def store(key: str, artefact: Artefact) -> None:
     """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{key}.{os.getpid()}"
     tensors = {f"parameters/{name}": tensor for name, tensor in artefact.parameters.items()}
     tensors |= {f"estimates/{name}": tensor for name, tensor in artefact.estimates.items()}
     for version, some in artefact.by_version.items():
@@ -53,8 +52,7 @@ def store(key: str, artefact: Artefact) -> None:
         "facts": dict(artefact.facts),
         "training_seconds": artefact.training_seconds,
     }
-    save_file(tensors, temporary, metadata={METADATA: json.dumps(rest)})
-    temporary.replace(folder / f"{key}.safetensors")
+    save_tensors(folder / f"{key}.safetensors", tensors, metadata={METADATA: json.dumps(rest)})
 
 
 def find(key: str) -> Artefact | None:
@@ -66,7 +64,7 @@ def find(key: str) -> Artefact | None:
         with safe_open(path, framework="pt") as file:
             rest = json.loads(file.metadata()[METADATA])
         return _assembled(load_file(path), rest)
-    except (SafetensorError, ValueError, KeyError, TypeError):
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
 
 

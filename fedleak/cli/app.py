@@ -20,8 +20,8 @@ from rich.table import Table
 from fedleak.cli import doctor as cli_doctor
 from fedleak.cli import labels as cli_labels
 from fedleak.cli import studies as cli_studies
+from fedleak.cli.failures import failures_as_messages
 from fedleak.cli.studies import TrackOption
-from fedleak.errors import FedleakError
 from fedleak.progress import Progress, QuietProgress, terminal_progress
 from fedleak.version import __version__
 
@@ -294,15 +294,11 @@ class _Signals:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Entry point; a FedleakError becomes one message and an exit code."""
+    """Entry point; an error that a user can do something about becomes one message and an exit code."""
     signals = _Signals()
     try:
-        app(arguments, standalone_mode=True)
-    except FedleakError as error:
-        prefix = "error: "
-        for line in str(error).splitlines():
-            Console(stderr=True, soft_wrap=True).print(prefix + line, style="red", highlight=False, markup=False)
-        sys.exit(error.exit_code)
+        with failures_as_messages():
+            app(arguments, standalone_mode=True)
     except SystemExit as error:
         if error.code != INTERRUPTED:
             raise

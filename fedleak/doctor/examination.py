@@ -14,8 +14,8 @@ from fedleak.scenario.file import load_scenario
 from fedleak.scenario.reader import read_yaml
 from fedleak.scenario.schema import Scenario
 from fedleak.scenario.shipped import find_scenario
+from fedleak.stages.agreement import open_transcript
 from fedleak.studies.study import is_study, load_study
-from fedleak.transcript.reader import TranscriptReader
 
 ORDER: tuple[Severity, ...] = ("error", "warning", "note")
 
@@ -53,7 +53,7 @@ def _examined_runs(
 
 
 def _from_run(run: RunDirectory, overrides: tuple[str, ...]) -> tuple[list[ExaminedRun], list[DoctorFinding]]:
-    reader = TranscriptReader(run.transcript)
+    reader = open_transcript(run.scenario(), run.transcript, models=False)
     manifest = reader.manifest
     facts = Facts(manifest.input_shape, manifest.classes, manifest.mean, manifest.std)
     return [ExaminedRun(run.scenario(overrides=overrides), facts, reader)], []

@@ -10,6 +10,7 @@ from pathlib import Path
 import PIL.Image
 
 from fedleak.errors import InputError
+from fedleak.records import read_bytes
 from fedleak.report.marks import display_name
 from fedleak.results.format import metric_title, metric_value
 from fedleak.results.schema import PICTURES, AttackSummary, Picture
@@ -17,6 +18,8 @@ from fedleak.results.schema import PICTURES, AttackSummary, Picture
 _LONG_SIDE = 96
 """Approximate size in pixels to which small images are enlarged."""
 _LIMIT = 128
+LARGEST_PICTURE = 1 << 25
+"""Largest picture that is embedded, in bytes."""
 """Larger images are shown at this many pixels."""
 _CAPTION_METRICS = ("mse", "psnr")
 
@@ -102,8 +105,8 @@ def read_image(folder: Path, name: str) -> ShownImage:
     """
     path = _inside(folder, name)
     try:
-        content = path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        content = read_bytes(path, most=LARGEST_PICTURE)
+    except (OSError, ValueError):
         return ShownImage(problem="picture missing")
     size = _png_size(content)
     if size is None:
@@ -119,7 +122,7 @@ def _inside(folder: Path, name: str) -> Path:
     root = folder.resolve()
     try:
         path = (root / name).resolve()
-    except (ValueError, OSError) as error:  # a zero byte, or a loop of links
+    except (ValueError, OSError, RuntimeError) as error:  # a zero byte, or a loop of links
         raise InputError("results.json: picture", name, f"not a file name ({error})") from error
     if not path.is_relative_to(root):
         raise InputError("results.json: picture", name, f"pictures must be in {PICTURES}/")
@@ -131,5 +134,5 @@ def _png_size(content: bytes) -> tuple[int, int] | None:
     try:
         with PIL.Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
             return picture.size
-    except (PIL.UnidentifiedImageError, PIL.Image.DecompressionBombError):
+    except (OSError, ValueError, PIL.Image.DecompressionBombError):
         return None

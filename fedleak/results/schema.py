@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from fedleak.errors import InputError
-from fedleak.records import ENCODED_BYTES, Record, write_atomically
+from fedleak.records import ENCODED_BYTES, Record, read_json, write_atomically
 
 RESULTS_JSON = "results.json"
 RESULTS_CSV = "results.csv"
@@ -244,7 +243,7 @@ def load_results(folder: Path) -> Results:
     """
     path = folder / RESULTS_JSON
     try:
-        return Results.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return Results.model_validate(read_json(path))
     except FileNotFoundError:
         raise InputError("RUN_DIR", str(folder), "it holds no results.json; run the attack stage first") from None
     except (OSError, ValueError, ValidationError) as error:

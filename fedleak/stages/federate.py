@@ -10,7 +10,7 @@ from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory, federation_fingerprint
 from fedleak.scenario.schema import Scenario
 from fedleak.server.crafting.base import Crafting
-from fedleak.stages.score.truth import write_truth
+from fedleak.stages.score.truth import seal_transcript, write_truth
 from fedleak.transcript.manifest import (
     MANIFEST,
     FederationRecord,
@@ -82,6 +82,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
         ),
         federation=_federation_record(plan),
     )
+    seal_transcript(run.truth, run.transcript)
 
 
 def write_planned_truth(folder: Path, plan: Plan) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from fedleak.records import ENCODED_BYTES, Record, write_atomically
+from fedleak.records import ENCODED_BYTES, Record, read_json, write_atomically
 from fedleak.results.labels import class_accuracies
 from fedleak.results.leakage import UpdateKey, worst_samples
 from fedleak.results.schema import WEIGHT_DISTANCE, AttackSummary, Picture, ResultRow, Results
@@ -98,8 +98,8 @@ def save_cell(folder: Path, record: CellRecord) -> None:
 def load_cell(folder: Path) -> CellRecord | None:
     """The record of a cell; None if it is not finished."""
     try:
-        return CellRecord.model_validate_json((folder / CELL).read_bytes())
-    except (OSError, ValidationError):
+        return CellRecord.model_validate(read_json(folder / CELL))
+    except (OSError, ValueError, ValidationError):
         return None
 
 

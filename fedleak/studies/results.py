@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from fedleak.errors import InputError
-from fedleak.records import Record, write_atomically
+from fedleak.records import Record, read_json, write_atomically
 from fedleak.results.schema import Interval
 from fedleak.studies.claims.base import ClaimVerdict
 from fedleak.studies.matrix import Label, Point
@@ -106,10 +106,10 @@ def load_study_results(root: Path) -> StudyResults:
     """
     path = root / STUDY_JSON
     try:
-        return StudyResults.model_validate_json(path.read_bytes())
+        return StudyResults.model_validate(read_json(path))
     except FileNotFoundError:
         raise InputError("STUDY_DIR", str(root), "it holds no study.json; run the study first") from None
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError, ValidationError) as error:
         raise InputError("STUDY_DIR", str(path), f"not a readable study ({str(error).splitlines()[0]})") from error
 
 

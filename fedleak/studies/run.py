@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fedleak.errors import FedleakError
+from fedleak.errors import as_fedleak_error
 from fedleak.studies.assess import assess
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.execute import Watcher, execute
@@ -42,5 +42,5 @@ def run_study(
             results = assess(study, directory)
             write_study_report(directory.root)
     except OSError as error:
-        raise FedleakError(f"{directory.root}: {error}; finished cells are kept; the same command continues") from error
+        raise as_fedleak_error(error) from error
     return results

@@ -19,6 +19,7 @@ from fedleak.records import write_atomically
 from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
+from fedleak.stages.score.truth import UPDATES
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.records import ACCURACIES, CellRecord, measure, save_cell
 from fedleak.transcript.manifest import digest_of, file_digest
@@ -153,7 +154,8 @@ def truth_digest(federation: RunDirectory) -> str:
     kept = federation.root / IMAGES_DIGEST
     if kept.is_file():
         return kept.read_text(encoding="utf-8")
-    files = sorted(path for path in federation.truth.rglob("*") if path.is_file())
+    names = {"images.npy", "labels.npy", UPDATES}  # nothing that differs between equal images
+    files = sorted(path for path in federation.truth.rglob("*") if path.is_file() and path.name in names)
     digest = digest_of({path.relative_to(federation.truth).as_posix(): file_digest(path) for path in files})
     write_atomically(kept, digest)
     return digest

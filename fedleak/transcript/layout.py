@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field
+
+from fedleak.transcript.fields import Count, Name
 
 
 class Slot(BaseModel):
     """One tensor: values ``start`` to ``stop`` of the row, reshaped to ``shape``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str
-    shape: tuple[NonNegativeInt, ...]
-    start: NonNegativeInt
+    name: Name
+    shape: Annotated[tuple[Count, ...], Field(max_length=32)]
+    start: Count
 
     @property
     def size(self) -> int:

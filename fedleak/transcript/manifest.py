@@ -6,13 +6,24 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, NonNegativeInt, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from fedleak.errors import InputError
-from fedleak.examples import InputShape, kind_of
-from fedleak.records import Record
+from fedleak.records import Record, read_json
+from fedleak.transcript.consistency import contradictions
+from fedleak.transcript.fields import (
+    Count,
+    Finite,
+    Name,
+    NotNegative,
+    Positive,
+    PositiveFinite,
+    Sha256,
+    Shape,
+    Share,
+)
 from fedleak.transcript.layout import Layout
 
 FORMAT = "fedleak-transcript"
@@ -24,33 +35,25 @@ Protocol = Literal["fedsgd", "fedavg"]
 Status = Literal["ok", "failed", "missing", "non_finite"]
 
 
-def _of_a_known_kind(shape: InputShape) -> InputShape:
-    kind_of(shape)
-    return shape
-
-
-KnownShape = Annotated[InputShape, AfterValidator(_of_a_known_kind)]
-
-
 class UpdateRecord(Record):
     """One expected update, or sum of updates; ``row`` is its row in ``updates.npy``."""
 
-    row: NonNegativeInt
-    round: NonNegativeInt
-    client: NonNegativeInt
+    row: Count
+    round: Count
+    client: Count
     """The client that sent it; for a sum, the first client."""
-    summed: tuple[NonNegativeInt, ...] = ()
+    summed: tuple[Count, ...] = ()
     """Clients in the sum, which is their mean weighted by number of images; empty for a single client's update."""
-    model_version: NonNegativeInt
+    model_version: Count
     """Rounds that had been aggregated into the model it was computed on; attacks know it only if it is granted."""
-    samples: NonNegativeInt | None = None
-    bytes: NonNegativeInt | None = None
+    samples: Count | None = None
+    bytes: Count | None = None
     """Its size in the shortest lossless encoding, including shared buffers; unknown for updates from other sources."""
     status: Status
     reason: str = ""
-    true_labels: tuple[int, ...] | None = None
+    true_labels: tuple[Count, ...] | None = None
     """Labels of its images; recorded only if the scenario grants ``true_labels`` by name."""
-    mini_batches: tuple[tuple[NonNegativeInt, ...], ...] | None = None
+    mini_batches: tuple[tuple[Count, ...], ...] | None = None
     """Images of each local step, numbered in class order; recorded only if ``mini_batch_order`` is granted by name."""
 
     @property
@@ -67,14 +70,14 @@ class UpdateRecord(Record):
 class RoundRecord(Record):
     """One round of the federation as the server saw it; accuracy and loss are on the test split."""
 
-    round: NonNegativeInt
+    round: Count
     accuracy: float
     loss: float
     broadcast_accuracy: float | None = None
     """Accuracy of the model broadcast in this round; unknown for older transcripts."""
-    test_images: NonNegativeInt | None = None
+    test_images: Count | None = None
     """Size of the test split behind the accuracies; unknown for older transcripts."""
-    replies: NonNegativeInt
+    replies: Count
     failures: tuple[str, ...] = ()
     updates: tuple[UpdateRecord, ...] = ()
 
@@ -82,9 +85,9 @@ class RoundRecord(Record):
 class PairsRecord(Record):
     """The injected pairs: row ``i`` of ``pairs/updates.npy`` is the update for images ``pairs/index.npy[i]``."""
 
-    count: NonNegativeInt
-    images_per_pair: NonNegativeInt
-    model_versions: tuple[NonNegativeInt, ...]
+    count: Positive
+    images_per_pair: Positive
+    model_versions: tuple[Count, ...]
     """Model version of each equal share of the pairs, in order."""
     postprocessed: bool = True
     """Whether the pairs passed through the clients' post-processing."""
@@ -97,20 +100,20 @@ class PrivacyRecord(Record):
     """Unit of privacy: hides whether one example, or one client, took part."""
     noise: Literal["client", "server"] = "client"
     """Party that adds the noise: the client before the server sees an update, or the server after."""
-    epsilon: float
+    epsilon: NotNegative
     """Infinite without noise."""
-    delta: float
-    noise_multiplier: float
-    max_norm: float
+    delta: Share
+    noise_multiplier: NotNegative
+    max_norm: PositiveFinite
 
 
 class TrainingRecord(Record):
     """Local training settings of the clients."""
 
-    local_learning_rate: float
-    local_epochs: int
-    batch_size: int
-    samples: int | None
+    local_learning_rate: PositiveFinite
+    local_epochs: Positive
+    batch_size: Positive
+    samples: Positive | None
     batch_norm: str
     postprocess: tuple[dict[str, Any], ...]
     local_sgd: dict[str, Any] = {}
@@ -127,11 +130,11 @@ class FederationRecord(Record):
     model: dict[str, Any]
     """Settings of the model, from which attacks build the network."""
     task: dict[str, Any] = CLASSIFICATION
-    input_shape: KnownShape
-    classes: int
+    input_shape: Shape
+    classes: Positive
     class_names: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[Finite, ...]
+    std: tuple[PositiveFinite, ...]
     privacy: PrivacyRecord | None = None
 
 
@@ -146,18 +149,18 @@ class Manifest(Record):
     model: dict[str, Any]
     task: dict[str, Any] = CLASSIFICATION
     """The learning task; written only if it is not classification."""
-    input_shape: KnownShape
-    classes: int
+    input_shape: Shape
+    classes: Positive
     class_names: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[Finite, ...]
+    std: tuple[PositiveFinite, ...]
     parameters: Layout
-    buffers: tuple[str, ...]
+    buffers: tuple[Name, ...]
     training: TrainingRecord
     rounds: tuple[RoundRecord, ...]
     pairs: PairsRecord | None
     privacy: PrivacyRecord | None = None
-    checksums: dict[str, str]
+    checksums: dict[Name, Sha256]
     """Relative file name -> SHA-256."""
 
     @model_serializer(mode="wrap")
@@ -185,14 +188,14 @@ def digest_of(value: Mapping[str, Any] | list[Any]) -> str:
 
 
 def load_manifest(folder: Path) -> Manifest:
-    """Read ``folder/manifest.json``.
+    """Read ``folder/manifest.json``; what it says is checked as far as it can be without any other file.
 
     Raises:
-        InputError: if it is missing, damaged, or of another format or version.
+        InputError: if it is missing, damaged, contradicts itself, or is of another format or version.
     """
     path = folder / MANIFEST
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path)
     except FileNotFoundError:
         raise InputError("transcript", str(folder), "it contains no finished transcript (run the federation)") from None
     except (OSError, ValueError) as error:
@@ -201,8 +204,11 @@ def load_manifest(folder: Path) -> Manifest:
         found = (raw.get("format"), raw.get("version")) if isinstance(raw, dict) else type(raw).__name__
         raise InputError("transcript", found, f"expected format {FORMAT!r}, version {VERSION}")
     try:
-        return Manifest.model_validate(raw)
+        manifest = Manifest.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"transcript.{where}", first.get("input"), first["msg"]) from error
+        raise InputError(f"transcript.{where}", first.get("input"), f"{first['msg']} (in {path})") from error
+    for problem in contradictions(manifest):
+        raise InputError(problem.path, problem.value, f"{problem.allowed} (in {path})")
+    return manifest

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from fedleak.errors import InputError
@@ -48,6 +49,8 @@ class TranscriptReader:
         for update in manifest.updates:
             self._checked(model_file(update.model_version))
             self._checked(model_file(update.current_version))
+        for version in manifest.pairs.model_versions if manifest.pairs is not None else ():
+            self._checked(model_file(version))
         if manifest.pairs is not None:
             self._expect("pairs/updates.npy", (manifest.pairs.count, values), "float32", "float16")
             self._expect("pairs/index.npy", (manifest.pairs.count, manifest.pairs.images_per_pair), "int64")
@@ -58,6 +61,9 @@ class TranscriptReader:
             count = len(self._rows("public/images.npy"))
             self._expect("public/images.npy", (count, *manifest.input_shape), kind_of(manifest.input_shape).stored.name)
             self._expect("public/labels.npy", (count,), "int64")
+            labels = np.load(self._checked("public/labels.npy"), allow_pickle=False)
+            if labels.size and not 0 <= labels.min() <= labels.max() < manifest.classes:
+                raise InputError("transcript", "public/labels.npy", f"labels are 0 to {manifest.classes - 1}")
 
     def _expect(self, name: str, shape: tuple[int, ...], *dtypes: str) -> None:
         rows = self._rows(name)
@@ -76,8 +82,10 @@ class TranscriptReader:
             raise InputError("transcript", name, error.allowed) from error
 
     def _inside(self, name: str) -> Path:
-        path = (self.folder / name).resolve()
-        if not path.is_relative_to(self.folder.resolve()):
+        if "\0" in name:
+            raise InputError("transcript", name, "not a file name")
+        path = Path(os.path.realpath(self.folder / name))  # unlike ``resolve`` it ends for a loop of links
+        if not path.is_relative_to(os.path.realpath(self.folder)):
             raise InputError("transcript", name, "a file must be inside the transcript")
         return path
 
@@ -96,29 +104,32 @@ class TranscriptReader:
 
     def model(self, version: int) -> dict[str, torch.Tensor]:
         """Parameters and buffers of the global model after ``version`` rounds."""
-        try:
-            return load_file(self._checked(model_file(version)))
-        except SafetensorError as error:
-            raise InputError("transcript", model_file(version), f"not a safetensors file ({error})") from error
+        return self._tensors(model_file(version))
 
     def sent(self, round_number: int, client: int) -> dict[str, torch.Tensor] | None:
         """The model sent to a client in a round; None if it was the broadcast model."""
         name = sent_file(round_number, client)
-        if name not in self.manifest.checksums:
-            return None
-        try:
-            return load_file(self._inside(name))
-        except SafetensorError as error:
-            raise InputError("transcript", name, f"not a safetensors file ({error})") from error
+        return self._tensors(name) if name in self.manifest.checksums else None
 
     def statistics(self, row: int) -> dict[str, torch.Tensor]:
         """``LAYER.mean`` and ``LAYER.var`` of an update's batch; empty if none were recorded."""
         name = statistics_file(row)
-        if name not in self.manifest.checksums:
-            return {}
+        return self._tensors(name) if name in self.manifest.checksums else {}
+
+    def _tensors(self, name: str) -> dict[str, torch.Tensor]:
+        path = self._checked(name)
         try:
-            return load_file(self._inside(name))
-        except SafetensorError as error:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise InputError("transcript", name, f"not a safetensors file ({error})") from error
+
+    def shapes(self, name: str) -> dict[str, tuple[int, ...]]:
+        """Shape of each tensor in a safetensors file of the transcript; the tensors are not read."""
+        path = self._checked(name)
+        try:
+            with safe_open(path, framework="pt") as file:
+                return {tensor: tuple(file.get_slice(tensor).get_shape()) for tensor in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
             raise InputError("transcript", name, f"not a safetensors file ({error})") from error
 
     @property

@@ -15,11 +15,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from fedleak.errors import FederationError
-from fedleak.records import write_atomically
+from fedleak.records import naming, parse_json, write_atomically
 from fedleak.tensors import NamedTensors
+from fedleak.transcript.files import save_array, save_tensors
 from fedleak.transcript.layout import Layout
 from fedleak.transcript.manifest import (
     MANIFEST,
@@ -36,13 +39,15 @@ from fedleak.version import __version__
 JOURNAL = "journal.jsonl"
 MEMORY = "memory"
 """Folder of the server state kept between rounds while the federation runs."""
+MODELS = "models/"
+"""Folder of the global models."""
 SENT = "sent/"
 """Folder of the models sent to single clients instead of the broadcast one."""
 
 
 def model_file(version: int) -> str:
     """Relative name of the global model after ``version`` rounds."""
-    return f"models/version-{version:05d}.safetensors"
+    return f"{MODELS}version-{version:05d}.safetensors"
 
 
 def memory_file(version: int) -> str:
@@ -67,13 +72,30 @@ def _read_journal(path: Path) -> list[dict[str, Any]]:
         return events
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
         try:
-            event = json.loads(line)
+            event = parse_json(line.encode())
         except ValueError:
             break
-        if not line.endswith("\n") or not isinstance(event, dict):
+        if not line.endswith("\n") or not _is_event(event):
             break
         events.append(event)
     return events
+
+
+def _is_event(event: object) -> bool:
+    """Whether a journal's line is a head, a finished round, or a number of finished pairs."""
+    if not isinstance(event, dict) or not isinstance(event.get("pairs_done", 0), int):
+        return False
+    try:
+        return "round" not in event or RoundRecord.model_validate(event["round"]) is not None
+    except ValidationError:
+        return False
+
+
+def _load(path: Path) -> NamedTensors:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise FederationError(f"{path}: damaged ({error}); start over with --force") from error
 
 
 class TranscriptWriter:
@@ -106,7 +128,7 @@ class TranscriptWriter:
         if not events or events[0] != self._head or not self._files_present(events):
             shutil.rmtree(self.folder, ignore_errors=True)
             (self.folder / "models").mkdir(parents=True)
-            path.write_text(json.dumps(self._head) + "\n")
+            write_atomically(path, json.dumps(self._head) + "\n")
             return
         write_atomically(path, "".join(json.dumps(event) + "\n" for event in events))
         for event in events[1:]:
@@ -136,7 +158,8 @@ class TranscriptWriter:
         return all((self.folder / name).is_file() for name in needed)
 
     def _log(self, event: dict[str, Any]) -> None:
-        with (self.folder / JOURNAL).open("a") as file:
+        path = self.folder / JOURNAL
+        with naming(path), path.open("a") as file:
             file.write(json.dumps(event) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -148,20 +171,21 @@ class TranscriptWriter:
     def allocate_pairs(self, index: NDArray[np.int64], *, values: int, dtype: str) -> None:
         """Allocate one pair per row of ``index`` ``(P, B)``, the indices of the injected public images."""
         (self.folder / "pairs").mkdir(exist_ok=True)
-        np.save(self.folder / "pairs/index.npy", index)
+        save_array(self.folder / "pairs/index.npy", index)
         self._pairs = self._open("pairs/updates.npy", (len(index), values), dtype)
 
     def _open(self, name: str, shape: tuple[int, ...], dtype: str) -> RowFile:
         path = self.folder / name
         if not path.exists() or not (self.rounds or self.pairs_done):
-            create_rows(path, shape, dtype)
+            with naming(path):
+                create_rows(path, shape, dtype)
         return RowFile(path, writable=True)
 
     def save_public(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         """Store the adversary's public images ``(N, C, H, W)`` and labels ``(N,)``."""
         (self.folder / "public").mkdir(exist_ok=True)
-        np.save(self.folder / "public/images.npy", images)
-        np.save(self.folder / "public/labels.npy", labels)
+        save_array(self.folder / "public/images.npy", images)
+        save_array(self.folder / "public/labels.npy", labels)
 
     def save_model(self, version: int, state: NamedTensors) -> None:
         """Store the global model after ``version`` rounds."""
@@ -170,18 +194,20 @@ class TranscriptWriter:
     def _save(self, name: str, state: NamedTensors) -> None:
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        save_file({name: tensor.detach().contiguous() for name, tensor in state.items()}, temporary)
-        temporary.replace(path)
+        save_tensors(path, state)
 
     def load_model(self, version: int) -> NamedTensors:
-        """Load a stored global model."""
-        return load_file(self.folder / model_file(version))
+        """Load a stored global model.
+
+        Raises:
+            FederationError: if it is damaged.
+        """
+        return _load(self.folder / model_file(version))
 
     def load_memory(self, version: int) -> NamedTensors:
         """State of the server's aggregation after ``version`` rounds; empty if there is none."""
         path = self.folder / memory_file(version)
-        return load_file(path) if path.is_file() else {}
+        return _load(path) if path.is_file() else {}
 
     def write_pairs(self, start: int, rows: NDArray[np.float32]) -> None:
         """Store the updates of pairs ``start ..``; pairs are written in order."""
@@ -189,8 +215,9 @@ class TranscriptWriter:
             raise RuntimeError("allocate_pairs comes first")
         if self._pairs.dtype == np.float16 and np.abs(rows).max(initial=0.0) > np.finfo(np.float16).max:
             raise FederationError("an update exceeds the range of float16: set adversary.injection.dtype to float32")
-        self._pairs.write(start, rows)
-        self._pairs.sync()
+        with naming(self.folder / "pairs/updates.npy"):
+            self._pairs.write(start, rows)
+            self._pairs.sync()
         self.pairs_done = start + len(rows)
         self._log({"pairs_done": self.pairs_done})
 
@@ -198,8 +225,9 @@ class TranscriptWriter:
         """Store one update; it becomes valid when its round is finished."""
         if self._updates is None:
             raise RuntimeError("allocate comes first")
-        self._updates.grow(row + 1)
-        self._updates.write(row, values[None])
+        with naming(self.folder / "updates.npy"):
+            self._updates.grow(row + 1)
+            self._updates.write(row, values[None])
 
     def write_statistics(self, row: int, statistics: NamedTensors) -> None:
         """Store the batch statistics behind one update, ``LAYER.mean`` and ``LAYER.var``."""
@@ -212,7 +240,8 @@ class TranscriptWriter:
     def finish_round(self, record: RoundRecord, memory: NamedTensors | None = None) -> None:
         """Mark a round as done, and store the state that the server's aggregation keeps for the next one."""
         if self._updates is not None:
-            self._updates.sync()
+            with naming(self.folder / "updates.npy"):
+                self._updates.sync()
         if memory:
             self._save(memory_file(record.round), memory)
         self.rounds.append(record)

@@ -57,4 +57,4 @@ def test_data_that_cannot_be_read_are_a_finding_and_other_checks_go_on(tmp_path:
 def test_a_folder_that_holds_no_run_is_a_finding(tmp_path: Path) -> None:
     (finding,) = examine(tmp_path)
     assert (finding.check, finding.severity) == ("settings", "error")
-    assert "it contains no finished transcript" in finding.what
+    assert "not a fedleak run directory" in finding.what

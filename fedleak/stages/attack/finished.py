@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from fedleak.errors import AttackFailedError
-from fedleak.stages.attack.record import AttackRecord, Attempt, load_images, load_record
+from fedleak.stages.attack.record import AttackRecord, Attempt, check_files, load_images, load_record
 from fedleak.threat import StartingImages
 
 
@@ -20,12 +20,14 @@ class FinishedAttack:
 
     Raises:
         LookupError: if the attack has not been finished.
+        InputError: if a file of it was changed since or cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
         record = load_record(folder)
         if record is None:
             raise LookupError(f"attack {folder.name} has not been run")
+        check_files(folder)
         self.record: AttackRecord = record
         self._folder = folder
 

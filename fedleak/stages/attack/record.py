@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Literal
@@ -9,9 +10,13 @@ from typing import Literal
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from fedleak.records import Record, write_atomically
+from fedleak.errors import InputError
+from fedleak.records import Record, read_json, write_atomically
+from fedleak.transcript.checksums import CHECKSUMS, Checksums
+from fedleak.transcript.files import save_tensors
+from fedleak.transcript.manifest import file_digest
 
 RECORD = "attack.json"
 LabelSource = Literal["inferred", "true", "attack", "none"]
@@ -81,11 +86,13 @@ class PartFiles:
 
     def _adopt(self, path: Path) -> None:
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            raw = read_json(path)
             attempts = [Attempt.model_validate(item) for item in raw["attempts"]]
             if raw["fingerprint"] != self._fingerprint:
                 raise ValueError("another attack's part")
             load_file(path.with_suffix(".safetensors"))
+            if file_digest(path.with_suffix(".safetensors")) != raw.get("sha256"):
+                raise ValueError("its images were changed")
         except (OSError, ValueError, TypeError, KeyError, ValidationError, SafetensorError):
             path.unlink()
             path.with_suffix(".safetensors").unlink(missing_ok=True)
@@ -96,29 +103,67 @@ class PartFiles:
     def write(self, attempts: list[Attempt], images: dict[int, torch.Tensor]) -> None:
         """Add a part: attempts, and the images ``(B, C, H, W)`` of the successful ones."""
         path = self.folder / f"part-{self._parts:05d}.safetensors"
-        save_file({f"{row:08d}": tensor.contiguous() for row, tensor in images.items()}, path)
-        raw = {"fingerprint": self._fingerprint, "attempts": [a.model_dump(mode="json") for a in attempts]}
+        save_tensors(path, {f"{row:08d}": tensor for row, tensor in images.items()})
+        done = [attempt.model_dump(mode="json") for attempt in attempts]
+        raw = {"fingerprint": self._fingerprint, "sha256": file_digest(path), "attempts": done}
         write_atomically(path.with_suffix(".json"), json.dumps(raw))
         self._parts += 1
         self.attempts |= {attempt.row: attempt for attempt in attempts}
 
 
 def finish(folder: Path, record: AttackRecord) -> None:
-    """Mark the attack as done."""
-    write_atomically(folder / RECORD, record.model_dump_json(indent=1))
+    """Mark the attack as done, and keep the checksums of all its files."""
+    text = record.model_dump_json(indent=1)
+    names = [path.name for path in folder.iterdir() if path.suffix in {".safetensors", ".json"}]
+    files = Checksums.of(folder, set(names) - {RECORD, CHECKSUMS}).files
+    Checksums(files=files | {RECORD: hashlib.sha256(text.encode()).hexdigest()}).save(folder)
+    write_atomically(folder / RECORD, text)
 
 
 def load_record(folder: Path) -> AttackRecord | None:
-    """The record of a finished attack; None if there is no readable one."""
+    """The record of a finished attack; None if it is not finished.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    path = folder / RECORD
     try:
-        return AttackRecord.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValidationError):
+        return AttackRecord.model_validate(read_json(path))
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            "RUN_DIR", str(path), f"not a readable record of an attack ({reason}); {_again(folder)}"
+        ) from error
+
+
+def check_files(folder: Path) -> None:
+    """Compare every file of a finished attack with its checksum.
+
+    Raises:
+        InputError: naming the file that was changed or is missing, and what to do.
+    """
+    checksums = Checksums.load(folder)
+    if checksums is not None:
+        for name in checksums.files:
+            checksums.check(folder, name, remedy=_again(folder))
+
+
+def _again(folder: Path) -> str:
+    return f"remove {folder} and attack again (fedleak attack RUN_DIR)"
 
 
 def load_images(folder: Path) -> dict[int, torch.Tensor]:
-    """Row of the update -> images ``(B, C, H, W)``."""
+    """Row of the update -> images ``(B, C, H, W)``.
+
+    Raises:
+        InputError: if a file cannot be read.
+    """
     images: dict[int, torch.Tensor] = {}
     for path in sorted(folder.glob("part-*.safetensors")):
-        images |= {int(name): tensor for name, tensor in load_file(path).items()}
+        try:
+            images |= {int(name): tensor for name, tensor in load_file(path).items()}
+        except (OSError, ValueError, SafetensorError) as error:
+            raise InputError("RUN_DIR", str(path), f"not readable reconstructions ({error})") from error
     return images

@@ -11,17 +11,17 @@ from fedleak.errors import AttackFailedError
 from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
+from fedleak.stages.agreement import open_transcript
 from fedleak.stages.attack.context import AttackContext
 from fedleak.stages.attack.device import choose_device
 from fedleak.stages.attack.fingerprints import attack_fingerprint
 from fedleak.stages.attack.finished import FinishedAttack
 from fedleak.stages.attack.memory import PeakMemory
-from fedleak.stages.attack.record import AttackRecord, Attempt, LabelSource, PartFiles, finish, load_record
+from fedleak.stages.attack.record import AttackRecord, Attempt, LabelSource, PartFiles, check_files, finish, load_record
 from fedleak.stages.attack.train import UNTRAINED, ReadyAttack, train
 from fedleak.stages.attack.victims import attack_victims
 from fedleak.stages.attack.weights import save_estimates
 from fedleak.transcript.manifest import MANIFEST, file_digest
-from fedleak.transcript.reader import TranscriptReader
 
 
 def attack(scenario: Scenario, run: RunDirectory, progress: Progress) -> None:
@@ -33,11 +33,13 @@ def attack(scenario: Scenario, run: RunDirectory, progress: Progress) -> None:
     device = choose_device(scenario.device)
     if scenario.threads is not None:
         torch.set_num_threads(scenario.threads)
-    reader = TranscriptReader(run.transcript)
+    reader = open_transcript(scenario, run.transcript)
     transcript_digest = file_digest(run.transcript / MANIFEST)
     for component in in_order(scenario.attacks):
         fingerprint = attack_fingerprint(scenario, component, transcript_digest, device)
         record = load_record(run.attacks / component.name)
+        if record is not None and record.fingerprint == fingerprint:
+            check_files(run.attacks / component.name)
         parts = PartFiles(run.attacks / component.name, fingerprint)
         if record is not None and record.fingerprint == fingerprint and record.rows <= parts.attempts.keys():
             progress.say(f"attack {component.name}: already done, reconstructions reused")

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from fedleak.attacks.base import Artefact
 from fedleak.errors import InputError
 from fedleak.results.schema import WEIGHT_DISTANCE
+from fedleak.transcript.files import save_tensors
 from fedleak.transcript.reader import TranscriptReader
 
 FILE = "snapshots.safetensors"
@@ -22,7 +23,7 @@ def save_estimates(folder: Path, artefact: Artefact | None) -> None:
     """Store the estimates made during training, if there are any, in the attack's folder."""
     (folder / FILE).unlink(missing_ok=True)
     if artefact is not None and artefact.estimates:
-        save_file(dict(artefact.estimates), folder / FILE)
+        save_tensors(folder / FILE, artefact.estimates)
 
 
 def weight_course(folder: Path, reader: TranscriptReader) -> dict[str, list[float]]:
@@ -35,7 +36,7 @@ def weight_course(folder: Path, reader: TranscriptReader) -> dict[str, list[floa
         return {}
     try:
         estimates = load_file(folder / FILE)
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise InputError("RUN_DIR", str(folder / FILE), f"not a safetensors file ({error})") from error
     leaked = reader.model(reader.manifest.pairs.model_versions[0])
     return {WEIGHT_DISTANCE: weight_distance(estimates, leaked)}

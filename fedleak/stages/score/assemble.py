@@ -39,7 +39,7 @@ def assemble_results(
         delta=manifest.privacy.delta if manifest.privacy else None,
         privacy_unit=manifest.privacy.unit if manifest.privacy else None,
         encoded_bytes=encoded_bytes(run.updates.values()),
-        notes=(*metric_notes(scorer), *federation_notes(manifest)),
+        notes=(*metric_notes(scorer), *truth_notes(run), *federation_notes(manifest)),
         rows=tuple(row for found in scores for row in found.rows),
     )
 
@@ -88,6 +88,12 @@ def metric_notes(scorer: ImageScorer) -> Iterator[str]:
     for metric in scorer.metrics:
         if metric.kind not in scorer.unavailable and (note := metric.note(scorer.shape)):
             yield note
+
+
+def truth_notes(run: RecordedRun) -> Iterator[str]:
+    """A note if changes to the ground truth could not be noticed."""
+    if not run.truth.sealed:
+        yield "the ground truth has no checksums, so changes to it go unnoticed: it was written by hand"
 
 
 def federation_notes(manifest: Manifest) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fedleak.errors import InputError
 from fedleak.progress import Task
 from fedleak.results.leakage import worst_samples
 from fedleak.results.schema import AttackSummary, ResultRow
@@ -37,6 +38,11 @@ def match_attack(run: RecordedRun, record: AttackRecord) -> MatchedImages:
     for attempt in record.attempts:
         if attempt.status == "ok":
             update = run.updates[attempt.row]
+            if attempt.row not in images:
+                folder = run.files.attacks / record.attack
+                raise InputError(
+                    "RUN_DIR", str(folder), f"no reconstruction of row {attempt.row}; remove it, attack again"
+                )
             matched.add_update(
                 attack=record.attack,
                 kind=record.kind,

@@ -12,6 +12,7 @@ from fedleak.records import Record
 from fedleak.results.labels import jaccard
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
+from fedleak.stages.agreement import open_transcript
 from fedleak.stages.attack.view import CapabilityNotGrantedError, View
 from fedleak.stages.score.rows import assign_labels
 from fedleak.stages.score.truth import TruthReader
@@ -49,8 +50,10 @@ def score_labels(run: RunDirectory, progress: Progress, *, only: Sequence[str] =
     for kind in only:
         if kind not in known:
             raise InputError("--kind", kind, f"known kinds: {', '.join(sorted(known))}")
-    scenario, reader = run.scenario(), TranscriptReader(run.transcript)
+    scenario = run.scenario()
+    reader = open_transcript(scenario, run.transcript)
     truth = TruthReader(run.truth)
+    truth.check_transcript(run.transcript)
     own = scenario.adversary.label_inference
     tried = [own if own is not None and own.kind == kind else known[kind]() for kind in only or sorted(known)]
     tried = [inference for inference in tried if not inference.is_oracle]
@@ -72,7 +75,7 @@ def _score(
     reason = ""
     for update in updates:
         bar.advance()
-        labels = truth.batch(update.row, update.summed).labels.tolist()
+        labels = truth.batch(update.row, update.clients).labels.tolist()
         try:
             guess = guessed(inference, scenario, reader, update)
         except CapabilityNotGrantedError as error:

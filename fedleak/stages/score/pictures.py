@@ -12,6 +12,7 @@ from torch import Tensor
 from fedleak.examples import to_picture
 from fedleak.results.schema import Picture, ResultRow
 from fedleak.stages.score.rows import MatchedImages
+from fedleak.transcript.files import replacing
 
 PER_RANK = 6
 COMPARED = 6
@@ -67,4 +68,5 @@ def _save(folder: Path, images: MatchedImages, row: ResultRow, i: int, rank: Ran
 
 
 def _write_png(path: Path, image: Tensor) -> None:
-    Image.fromarray(to_picture(image)).save(path)
+    with replacing(path) as temporary:
+        Image.fromarray(to_picture(image)).save(temporary, format="PNG")

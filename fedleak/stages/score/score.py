@@ -11,7 +11,7 @@ from fedleak.records import write_atomically
 from fedleak.results.schema import PICTURES, Results, save_results
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
-from fedleak.stages.attack.record import AttackRecord, load_record
+from fedleak.stages.attack.record import AttackRecord, check_files, load_record
 from fedleak.stages.score.analyse import Analyses
 from fedleak.stages.score.assemble import assemble_results
 from fedleak.stages.score.attacks import score_attacks
@@ -49,4 +49,5 @@ def _record(files: RunDirectory, name: str) -> AttackRecord:
     record = load_record(files.attacks / name)
     if record is None:
         raise InputError("RUN_DIR", str(files.root), f"attack {name} has not been run there")
+    check_files(files.attacks / name)
     return record

@@ -10,16 +10,25 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from fedleak.errors import InputError
 from fedleak.examples import to_unit
-from fedleak.records import write_atomically
+from fedleak.records import read_json, write_atomically
+from fedleak.transcript.checksums import Checksums
+from fedleak.transcript.fields import LARGEST_COUNT
+from fedleak.transcript.files import save_array
+from fedleak.transcript.manifest import MANIFEST, file_digest
 
 UPDATES = "updates.json"
+RECORD_ANEW = "restore it, or record the federation anew (fedleak run SCENARIO --out RUN_DIR --force)"
+ROWS = TypeAdapter(dict[int, dict[int, list[int]]])
+"""Row of the transcript -> client -> indices of its images."""
 MOST_PEERS = 20_000
 """Maximum number of images to compare with."""
 
@@ -59,25 +68,54 @@ def write_truth(
     for client, (own, classes) in enumerate(zip(images, labels, strict=True)):
         target = client_folder(folder, client)
         target.mkdir(parents=True, exist_ok=True)
-        np.save(target / "images.npy", own)
-        np.save(target / "labels.npy", classes)
+        save_array(target / "images.npy", own)
+        save_array(target / "labels.npy", classes)
     named = {str(row): {str(client): list(places) for client, places in of.items()} for row, of in rows.items()}
     write_atomically(folder / UPDATES, json.dumps(named))
+    clients = [client_folder(folder, client).name for client in range(len(images))]
+    arrays = [f"{client}/{array}.npy" for client in clients for array in ("images", "labels")]
+    Checksums.of(folder, [UPDATES, *arrays]).save(folder)
+
+
+def seal_transcript(folder: Path, transcript: Path) -> None:
+    """Keep the checksum of a finished transcript's manifest beside the truth that belongs to it."""
+    found = Checksums.load(folder)
+    if found is not None:
+        found.model_copy(update={"transcript": file_digest(transcript / MANIFEST)}).save(folder)
 
 
 class TruthReader:
-    """Reader of the ground truth of a run.
+    """Reader of the ground truth of a run; each file is compared with its checksum before it is first used.
+
+    Attributes:
+        sealed: whether there are checksums, as in every run of fedleak; truth written by hand has none.
 
     Raises:
-        InputError: if the run directory has no ground truth.
+        InputError: if the run directory has no ground truth, or it was changed.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._checksums = Checksums.load(folder)
+        self._verified: set[str] = set()
+        self.sealed = self._checksums is not None
+        self._verify(UPDATES)
         try:
-            self._rows = json.loads((folder / UPDATES).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError("truth", str(folder), f"the run has no readable ground truth ({error})") from error
+            self._rows = ROWS.validate_python(read_json(folder / UPDATES))
+        except (OSError, ValueError, ValidationError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError("truth", str(folder), f"the run has no readable ground truth ({reason})") from error
+
+    def check_transcript(self, transcript: Path) -> None:
+        """Compare the manifest of the transcript with the one that was recorded together with this truth.
+
+        Raises:
+            InputError: if it was changed.
+        """
+        kept = self._checksums.transcript if self._checksums is not None else None
+        path = transcript / MANIFEST
+        if kept is not None and file_digest(path) != kept:
+            raise InputError("RUN_DIR", str(path), f"it was changed after the federation; {RECORD_ANEW}")
 
     def batch(self, row: int, clients: Sequence[int] = ()) -> Truth:
         """The images and labels behind the update in ``row``.
@@ -85,25 +123,61 @@ class TruthReader:
         Args:
             row: row of the transcript.
             clients: clients included in the sum (default: all planned ones).
+
+        Raises:
+            InputError: if there are none, or they were changed or cannot be read.
         """
-        planned = {int(client): images for client, images in self._rows[str(row)].items()}
+        planned = self._rows.get(row, {})
+        chosen = list(clients) or sorted(planned)
+        if not chosen or not planned.keys() >= set(chosen):
+            allowed = f"it names no images of clients {chosen} for row {row} of the transcript; {RECORD_ANEW}"
+            raise InputError("RUN_DIR", str(self._folder / UPDATES), allowed)
         parts, places = [], []
-        for client in clients or sorted(planned):
-            index = np.asarray(planned[client], dtype=np.int64)
-            data = client_folder(self._folder, client)
-            images = np.load(data / "images.npy", mmap_mode="r", allow_pickle=False)[index]
-            labels = np.load(data / "labels.npy", mmap_mode="r", allow_pickle=False)[index]
-            parts.append((to_unit(images).numpy(), labels.astype(np.int64)))
+        for client in chosen:
+            images, labels = self._arrays(client_folder(self._folder, client).name)
+            index = planned[client]
+            if not index or not 0 <= min(index) <= max(index) < len(labels):
+                allowed = f"client {client} holds {len(labels)} images; row {row} names others"
+                raise InputError("RUN_DIR", str(self._folder / UPDATES), allowed)
+            parts.append((to_unit(images[index]).numpy(), labels[index].astype(np.int64)))
             places += [(client, place) for place in range(len(index))]
         both = [torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True)]
         return Truth(both[0], both[1], tuple(places))
 
+    def _arrays(self, client: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Images ``(N, C, H, W)`` and labels ``(N,)`` in the folder of a client, mapped into memory."""
+        images, labels = self._array(f"{client}/images.npy"), self._array(f"{client}/labels.npy")
+        path = self._folder / client
+        if images.dtype != np.uint8 or images.ndim != 4:
+            allowed = f"its images are {images.dtype} {images.shape}; expected uint8 (N, C, H, W)"
+            raise InputError("RUN_DIR", str(path), allowed)
+        if not np.issubdtype(labels.dtype, np.integer) or labels.shape != images.shape[:1]:
+            allowed = f"its labels are {labels.dtype} {labels.shape}; expected integers ({len(images)},)"
+            raise InputError("RUN_DIR", str(path), allowed)
+        if labels.size and not 0 <= labels.min() <= labels.max() <= LARGEST_COUNT:
+            raise InputError(
+                "RUN_DIR", str(path), f"its labels are {labels.min()} to {labels.max()}; classes count from 0"
+            )
+        return images, labels
+
+    def _array(self, name: str) -> NDArray[Any]:
+        self._verify(name)
+        try:
+            array: NDArray[Any] = np.load(self._folder / name, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError("RUN_DIR", str(self._folder / name), f"not a readable array ({error})") from error
+        return array
+
+    def _verify(self, name: str) -> None:
+        if self._checksums is not None and name not in self._verified:
+            self._checksums.check(self._folder, name, remedy=RECORD_ANEW)
+            self._verified.add(name)
+
     def peers(self) -> Truth:
         """At most ``MOST_PEERS`` images of all clients, one of each client in turn: ``(N, C, H, W)`` and ``(N,)``."""
-        folders = sorted(path for path in self._folder.iterdir() if path.is_dir())
-        images = [np.load(path / "images.npy", mmap_mode="r", allow_pickle=False) for path in folders]
-        labels = [np.load(path / "labels.npy", mmap_mode="r", allow_pickle=False) for path in folders]
-        order = sorted((i, client) for client, held in enumerate(labels) for i in range(len(held)))[:MOST_PEERS]
-        chosen = np.stack([images[client][i] for i, client in order])
-        own = np.array([labels[client][i] for i, client in order], dtype=np.int64)
-        return Truth(to_unit(chosen), torch.from_numpy(own))
+        folders = sorted(path.name for path in self._folder.iterdir() if path.is_dir())
+        arrays = [self._arrays(name) for name in folders]
+        order = sorted((i, client) for client, (_, own) in enumerate(arrays) for i in range(len(own)))[:MOST_PEERS]
+        chosen = np.stack([arrays[client][0][i] for i, client in order])
+        labels = np.array([arrays[client][1][i] for i, client in order], dtype=np.int64)
+        return Truth(to_unit(chosen), torch.from_numpy(labels))

@@ -20,6 +20,8 @@ HYBRID: list[dict[str, Any]] = [
     {"kind": "inverting_gradients", "iterations": 2, "init": {"from": "lti"}},
 ]
 
+SHA = [str(digit) * 64 for digit in range(10)]
+
 
 def fingerprint(checked: Scenario, *, digest: str = "t", device: torch.device = CPU, number: int = 0) -> str:
     return attack_fingerprint(checked, checked.attacks[number], digest, device)
@@ -67,14 +69,20 @@ def key(checked: Scenario, known: Manifest, *, device: torch.device = CPU) -> st
 
 
 def test_a_generator_follows_its_pairs_and_settings() -> None:
-    base, known = scenario(attacks=[HYBRID[0]]), manifest(checksums={"pairs/updates.npy": "1", "updates.npy": "2"})
+    base, known = (
+        scenario(attacks=[HYBRID[0]]),
+        manifest(checksums={"pairs/updates.npy": SHA[1], "updates.npy": SHA[2]}),
+    )
     same = key(base, known)
     others = [
         key(scenario(attacks=[HYBRID[0] | {"hidden": 9}]), known),
         key(scenario(attacks=[HYBRID[0]], seed=1), known),
         key(scenario(attacks=[HYBRID[0]], threads=2), known),
-        key(base, manifest(checksums={"pairs/updates.npy": "3", "updates.npy": "2"})),
-        key(base, manifest(checksums={"pairs/updates.npy": "1", "updates.npy": "2", "public/images.npy": "4"})),
+        key(base, manifest(checksums={"pairs/updates.npy": SHA[3], "updates.npy": SHA[2]})),
+        key(
+            base,
+            manifest(checksums={"pairs/updates.npy": SHA[1], "updates.npy": SHA[2], "public/images.npy": SHA[4]}),
+        ),
         key(base, manifest(checksums=known.checksums, classes=3)),
         key(base, manifest(checksums=known.checksums, model={"kind": "mlp", "hidden": [2]})),
         key(base, known, device=torch.device("cuda")),
@@ -83,9 +91,14 @@ def test_a_generator_follows_its_pairs_and_settings() -> None:
 
 
 def test_a_generator_is_found_under_another_name_and_for_other_victims() -> None:
-    base, known = scenario(attacks=[HYBRID[0]]), manifest(checksums={"pairs/updates.npy": "1", "updates.npy": "2"})
+    base, known = (
+        scenario(attacks=[HYBRID[0]]),
+        manifest(checksums={"pairs/updates.npy": SHA[1], "updates.npy": SHA[2]}),
+    )
     renamed = scenario(attacks=[HYBRID[0] | {"id": "other"}])
-    others = manifest(checksums={"pairs/updates.npy": "1", "updates.npy": "9", "models/version-00000.safetensors": "9"})
+    others = manifest(
+        checksums={"pairs/updates.npy": SHA[1], "updates.npy": SHA[9], "models/version-00000.safetensors": SHA[9]}
+    )
     assert key(base, known) == key(renamed, known) == key(base, others)
 
 

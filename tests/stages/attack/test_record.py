@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from fedleak.stages.attack.record import RECORD, PartFiles, finish, load_images, load_record
+from fedleak.errors import InputError
+from fedleak.stages.attack.record import RECORD, PartFiles, check_files, finish, load_images, load_record
 from tests.stages.score.builders import attempt, failure, record
 
 IMAGES = {row: torch.full((1, 1, 2, 2), float(row)) for row in range(4)}
@@ -87,10 +89,37 @@ def test_an_attack_is_done_once_its_record_is_there(tmp_path: Path) -> None:
     assert done.rows == {0, 3}
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"attack": "dlg"}'])
-def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, content: str) -> None:
-    (tmp_path / RECORD).write_text(content)
-    assert load_record(tmp_path) is None
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"attack": "dlg"}', b'{"attack": "\xff"}', b"[" * 100_000])
+def test_a_record_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / RECORD).write_bytes(content)
+    with pytest.raises(InputError, match=r"attack.json.*not a readable record.*remove .* and attack again"):
+        load_record(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["part-00000.json", "part-00001.safetensors", "snapshots.safetensors", RECORD])
+@pytest.mark.parametrize("change", ["flip", "remove"])
+def test_a_file_that_was_changed_after_the_attack_is_named(tmp_path: Path, name: str, change: str) -> None:
+    begun(tmp_path)
+    (tmp_path / "snapshots.safetensors").write_bytes(b"estimates")
+    finish(tmp_path, record("dlg", attempt(0), failure(1, "no"), attempt(2)))
+    check_files(tmp_path)
+    path = tmp_path / name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    words = "it was changed after it was written"
+    if change == "remove":
+        path.unlink()
+        words = "the file is missing"
+    with pytest.raises(InputError, match=f"{words}; remove .* and attack again") as caught:
+        check_files(tmp_path)
+    assert caught.value.value == str(path)
+
+
+def test_inverted_images_of_an_unfinished_attack_are_done_again(tmp_path: Path) -> None:
+    begun(tmp_path)
+    save_file({"00000002": 1 - IMAGES[2]}, tmp_path / "part-00001.safetensors")
+    assert list(PartFiles(tmp_path, "same").attempts) == [0, 1]
 
 
 def test_a_record_is_plain_json(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import torch
 
 from fedleak.errors import InputError
 from fedleak.stages.score.recorded import RecordedRun
-from tests.scenarios import scenario
 
 
 def test_updates_are_those_that_arrived(recorded: RecordedRun) -> None:
@@ -38,4 +37,4 @@ def test_truth_of_a_sum_is_that_of_its_clients(recorded: RecordedRun) -> None:
 def test_without_transcript_or_truth_nothing_can_be_scored(recorded: RecordedRun, folder: str) -> None:
     shutil.rmtree(recorded.files.root / folder)
     with pytest.raises(InputError, match=folder):
-        RecordedRun.open(scenario(), recorded.files)
+        RecordedRun.open(recorded.scenario, recorded.files)
