@@ -52,12 +52,16 @@ def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, pro
             federate(plan, run, progress)
 
 
-def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str] = ()) -> Results | None:
+def attack_run(
+    run: RunDirectory, *, progress: Progress, overrides: Sequence[str] = (), isolated: bool = True
+) -> Results | None:
     """Attack, score and report a run whose federation is finished.
 
     Args:
         run: its directory; a transcript without ``truth/`` is attacked but not scored.
         overrides: ``path=value``, for attacks, metrics and device; the federation can no longer be changed.
+        isolated: run the attacks in a process of their own, as all commands do. In this process, whose debugger they
+            then share, attacks can find whatever the process has opened or knows, such as clients' images.
 
     Returns:
         The results, or None without truth.
@@ -65,6 +69,8 @@ def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str
     Raises:
         InputError: if the run directory has no valid transcript, or an override changes the federation.
     """
+    from fedleak.stages.attack.isolated import attack_isolated
+    from fedleak.stages.attack.job import AttackJob
     from fedleak.stages.attack.session import attack
     from fedleak.stages.score.score import score
 
@@ -78,7 +84,8 @@ def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str
         )
     with run.lock():
         run.store(scenario)
-        attack(scenario, run, progress)
+        run.errors.unlink(missing_ok=True)
+        (attack_isolated if isolated else attack)(AttackJob.of(scenario), run, progress)
         if not run.truth.is_dir():
             progress.say(f"no ground truth to score against; the reconstructions are in {run.attacks}")
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from fedleak.environment import describe_environment
@@ -39,7 +40,7 @@ def assemble_results(
         delta=manifest.privacy.delta if manifest.privacy else None,
         privacy_unit=manifest.privacy.unit if manifest.privacy else None,
         encoded_bytes=encoded_bytes(run.updates.values()),
-        notes=(*metric_notes(scorer), *federation_notes(manifest)),
+        notes=(*metric_notes(scorer), *label_notes(records), *federation_notes(manifest)),
         rows=tuple(row for found in scores for row in found.rows),
     )
 
@@ -82,9 +83,19 @@ def metric_notes(scorer: ImageScorer) -> Iterator[str]:
     """Notes on missing metrics and the reason, then notes on how to read the others."""
     for name, reason in scorer.unavailable.items():
         yield f"{name} is absent: {reason}"
+    for name, reason in scorer.analyses.failures.items():
+        yield f"{name} is incomplete: {reason}"
     for metric in scorer.metrics:
         if metric.kind not in scorer.unavailable and (note := metric.note()):
             yield note
+
+
+def label_notes(records: Sequence[AttackRecord]) -> Iterator[str]:
+    """Notes on reconstructions whose labels could not be inferred."""
+    for record in records:
+        reasons = Counter(attempt.reason for attempt in record.attempts if attempt.status == "ok" and attempt.reason)
+        for reason, count in reasons.items():
+            yield f"{record.attack}: {count} of {len(record.attempts)} reconstructions have {reason}"
 
 
 def federation_notes(manifest: Manifest) -> Iterator[str]:

@@ -49,7 +49,7 @@ class ImageScorer:
         self.metrics = run.scenario.metrics.enabled()
         self.unavailable: dict[str, str] = {}
         self.analyses = analyses
-        self._pictures = run.files.root / PICTURES
+        self._pictures, self._log = run.files.root / PICTURES, run.files.errors
         self._resamples, self._seed = run.scenario.bootstrap_resamples, run.scenario.seed
         self._peers = _peers(run.truth) if any(isinstance(metric, PeerMetric) for metric in self.metrics) else None
 
@@ -60,7 +60,7 @@ class ImageScorer:
             images: reconstructions matched to their originals.
             compared: also save pictures of the run's first images, to show attacks side by side.
         """
-        rows = evaluate_metrics(images, self.metrics, self.unavailable, peers=self._peers)
+        rows = evaluate_metrics(images, self.metrics, self.unavailable, peers=self._peers, log=self._log)
         return ImageScores(
             rows=tuple(self.analyses.beside(rows)),
             metrics=summarise_metrics(rows, resamples=self._resamples, seed=self._seed),

@@ -9,6 +9,7 @@ import torch
 
 from fedleak.scenario.schema import Scenario
 from fedleak.stages.attack.fingerprints import artefact_key, attack_fingerprint
+from fedleak.stages.attack.job import AttackJob
 from fedleak.transcript.manifest import Manifest
 from tests.scenarios import scenario
 from tests.transcript.manifests import manifest
@@ -22,7 +23,7 @@ HYBRID: list[dict[str, Any]] = [
 
 
 def fingerprint(checked: Scenario, *, digest: str = "t", device: torch.device = CPU, number: int = 0) -> str:
-    return attack_fingerprint(checked, checked.attacks[number], digest, device)
+    return attack_fingerprint(AttackJob.of(checked), checked.attacks[number], digest, device)
 
 
 def test_an_attacks_fingerprint_follows_what_its_images_depend_on() -> None:
@@ -63,7 +64,7 @@ def test_an_attack_depends_on_the_one_that_it_starts_from() -> None:
 
 
 def key(checked: Scenario, known: Manifest, *, device: torch.device = CPU) -> str:
-    return artefact_key(checked, checked.attacks[0], known, device)
+    return artefact_key(AttackJob.of(checked), checked.attacks[0], known, device)
 
 
 def test_a_generator_follows_its_pairs_and_settings() -> None:
