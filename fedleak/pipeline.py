@@ -85,13 +85,23 @@ def attack_run(
     with run.lock():
         run.store(scenario)
         run.errors.unlink(missing_ok=True)
-        (attack_isolated if isolated else attack)(AttackJob.of(scenario), run, progress)
+        if isolated:
+            attack_isolated(AttackJob.of(scenario), run, progress, private=data_folders(scenario))
+        else:
+            attack(AttackJob.of(scenario), run, progress)
         if not run.truth.is_dir():
             progress.say(f"no ground truth to score against; the reconstructions are in {run.attacks}")
             return None
         results = score(scenario, run, progress)
     write_report(run)
     return results
+
+
+def data_folders(scenario: Scenario) -> list[Path]:
+    """The folders of the data sets that clients' images may come from."""
+    sources = (scenario.dataset, scenario.adversary.shift.private_source(scenario.dataset))
+    roots = [getattr(source, "root", None) for source in sources]
+    return [root for root in roots if isinstance(root, Path)]
 
 
 def write_report(run: RunDirectory) -> Path:

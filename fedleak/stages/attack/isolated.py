@@ -3,11 +3,15 @@
 The process is a fresh interpreter, one for all attacks of a run. It is given a private folder with the transcript, the
 settings of the attacks and the names of what is granted; not the run directory, the scenario's data or its seed. What
 it reports comes back over a socket as JSON, and what it writes is copied below ``attacks/``. A process that dies takes
-only the attack with it that it was running; a new one goes on with the others.
+only the attack with it that it was running; a new one goes on with the others. Where the kernel can, it also refuses
+the process access to the run directory and the clients' data set (see ``confinement``); elsewhere, an attack that
+searches the whole disk finds what this user may read.
 """
 
 from __future__ import annotations
 
+import getpass
+import json
 import multiprocessing
 import os
 import re
@@ -15,13 +19,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import torch
 
@@ -39,11 +45,15 @@ GRACE_SECONDS = 10.0
 """Time in which an interrupted process may write what it has finished."""
 _KEY = re.compile(r"[0-9a-f]{64}")
 _PATHS_OF_A_SHELL = ("PWD", "OLDPWD", "_")
-_CODE = "from fedleak.stages.attack.worker import main; main({control}, {watch})"
+_CODE = "from fedleak.stages.attack.confinement import launch; launch({control}, {watch})"
 
 
-def attack_isolated(job: AttackJob, run: RunDirectory, progress: Progress) -> None:
+def attack_isolated(job: AttackJob, run: RunDirectory, progress: Progress, *, private: Sequence[Path] = ()) -> None:
     """As ``session.attack``, in a process of its own; none is started if every attack is done.
+
+    Args:
+        job, run, progress: as of ``session.attack``.
+        private: further folders that no attack needs, such as that of the clients' data set.
 
     Raises:
         InputError: if the transcript is missing, foreign or damaged.
@@ -56,7 +66,7 @@ def attack_isolated(job: AttackJob, run: RunDirectory, progress: Progress) -> No
     job = replace(job, threads=job.threads or torch.get_num_threads())
     names = [component.name for component in job.attacks]
     while True:
-        with staged(run, checksums, names) as staging, _Process(staging, run, progress) as process:
+        with staged(run, checksums, names) as staging, _Process(staging, run, progress, private) as process:
             lost = process.run(job)
         if lost is None:
             return
@@ -68,14 +78,32 @@ def environment(run: RunDirectory, staging: Staging) -> dict[str, str]:
     """The environment of the process: this one's without paths of the run, and with a cache of its own."""
     named = str(run.root.resolve())
     kept = {n: v for n, v in os.environ.items() if n not in _PATHS_OF_A_SHELL and named not in v}
-    path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
-    return kept | {"PYTHONPATH": path, "FEDLEAK_CACHE": str(staging.cache)}
+    compiled = Path(tempfile.gettempdir()) / f"torchinductor_{getpass.getuser()}"  # torch's own default
+    compiled.mkdir(exist_ok=True)
+    own = {"FEDLEAK_CACHE": staging.cache, "TMPDIR": staging.temporary, "PYTHONPATH": os.pathsep.join(_import_path())}
+    return {"TORCHINDUCTOR_CACHE_DIR": str(compiled)} | kept | {name: str(value) for name, value in own.items()}
+
+
+def _import_path() -> list[str]:
+    return [os.path.abspath(folder) for folder in sys.path]
+
+
+def boundary(run: RunDirectory, staging: Staging, private: Sequence[Path]) -> dict[str, list[str]]:
+    """The folders that the process is refused, and those that it needs even inside of them."""
+    code = [Path(path).resolve() for path in (*_import_path(), sys.prefix, sys.base_prefix)]
+    data = [path.expanduser().resolve() for path in private]
+    data = [folder for folder in data if not any(path.is_relative_to(folder) for path in code)]
+    refused = {run.root.resolve(), run.truth.resolve(), run.transcript.resolve().parent, *data}
+    return {
+        "refused": sorted(map(str, refused)),
+        "needed": [str(path) for path in (staging.files.root.resolve(), *code)],
+    }
 
 
 class _Process:
     """The process, and what this one does for it; ended when the block ends."""
 
-    def __init__(self, staging: Staging, run: RunDirectory, progress: Progress) -> None:
+    def __init__(self, staging: Staging, run: RunDirectory, progress: Progress, private: Sequence[Path]) -> None:
         self._staging, self._progress, self._relay = staging, progress, Relay(progress)
         self._claims: dict[str, ExitStack] = {}
         self._attack = ""
@@ -89,13 +117,15 @@ class _Process:
             [sys.executable, "-P", "-c", code],
             cwd=staging.files.root,
             env=environment(run, staging),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=(theirs.fileno(), watched),
         )
         theirs.close()
         os.close(watched)
+        with suppress(OSError), self._pipe("stdin") as pipe:  # a process that has died is noticed later
+            pipe.write(json.dumps(boundary(run, staging, private)).encode())
 
     def __enter__(self) -> _Process:
         return self
@@ -113,11 +143,15 @@ class _Process:
             self._connection.close()
             self._output.close()
 
+    def _pipe(self, name: Literal["stdin", "stdout"]) -> IO[bytes]:
+        pipe: IO[bytes] | None = getattr(self._process, name)
+        if pipe is None:
+            raise RuntimeError(f"{name} is not a pipe")
+        return pipe
+
     @property
     def _output(self) -> IO[bytes]:
-        if self._process.stdout is None:
-            raise RuntimeError("the output is not a pipe")
-        return self._process.stdout
+        return self._pipe("stdout")
 
     def run(self, job: AttackJob) -> tuple[str, str] | None:
         """Run the job to its end; None, or the attack with which the process died, and the reason.

@@ -14,7 +14,6 @@ from fedleak.errors import FedleakError
 from fedleak.run_directory import RunDirectory
 from fedleak.transcript.manifest import MANIFEST
 
-CACHE = "cache"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 Stamp = tuple[int, int, int]
 """Inode, size and time of the last change of a file, which even its owner cannot set."""
@@ -30,7 +29,7 @@ class Staging:
     """
 
     def __init__(self, folder: Path, run: RunDirectory, attacks: Sequence[str]) -> None:
-        self.files, self.cache = RunDirectory(folder), folder / CACHE
+        self.files, self.cache, self.temporary = RunDirectory(folder), folder / "cache", folder / "tmp"
         self._run, self._attacks = run, attacks
         self._logged = 0
         self._copied: dict[tuple[str, str], Stamp] = {}
@@ -52,6 +51,7 @@ class Staging:
                 shutil.copyfile(path, self.files.attacks / name / path.name)
                 self._copied[name, path.name] = _stamp(self.files.attacks / name / path.name)
         self.cache.mkdir()
+        self.temporary.mkdir()
 
     def collect(self) -> None:
         """Copy what the attacks have written into the run directory; remove what they have removed."""
