@@ -148,6 +148,8 @@ def _check_model(scenario: Scenario, splits: DatasetSplits) -> None:
         model = network_factory(scenario, splits)(0)
     except (ValueError, RuntimeError) as error:
         raise InputError("model", scenario.model.kind, f"it cannot be built for the images: {error}") from error
+    except SystemExit as error:  # a factory may be a user's own code
+        raise InputError("model", scenario.model.kind, f"its code called sys.exit({error})") from error
     _check_steps(scenario, model, splits)
 
 

@@ -79,6 +79,12 @@ class Server:
         Raises:
             FederationError: if it cannot continue.
         """
+        try:
+            self._run(grid)
+        except SystemExit as error:  # a user's model may call it; it would end the process, or a thread, in silence
+            raise FederationError(f"code that the server runs, such as the model, called sys.exit({error})") from error
+
+    def _run(self, grid: Grid) -> None:
         scenario = self.plan.scenario
         nodes = wait_for_nodes(grid, scenario.federation.clients, timeout=START_SECONDS, stop=self.stop)
         partition_to_node = identify(grid, nodes, timeout=START_SECONDS, stop=self.stop)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedleak.errors import InputError
-from fedleak.federation.streams import SECRET, stored_secret
 from fedleak.progress import Progress
 from fedleak.records import write_atomically
 from fedleak.run_directory import RunDirectory, federation_fingerprint
@@ -41,6 +40,7 @@ def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = Fals
         return None
     from fedleak.federation.plan import make_plan
     from fedleak.federation.resources import check_resources
+    from fedleak.federation.streams import stored_secret
 
     check_resources(scenario.federation.engine)
     secret = stored_secret(run.truth) if not again else None
@@ -91,6 +91,8 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
 
 def _check_secret(plan: Plan, run: RunDirectory) -> None:
     """Check that the rounds so far were drawn from the secret of this plan."""
+    from fedleak.federation.streams import stored_secret
+
     if stored_secret(run.truth) != plan.streams.secret:
         raise InputError(
             "RUN_DIR",
@@ -102,6 +104,8 @@ def _check_secret(plan: Plan, run: RunDirectory) -> None:
 
 def write_planned_truth(folder: Path, plan: Plan) -> None:
     """Store the clients' secret and images, and the indices of those behind each planned update, for scoring."""
+    from fedleak.federation.streams import SECRET
+
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / SECRET, plan.streams.secret)
     (folder / SECRET).chmod(0o600)

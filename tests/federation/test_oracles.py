@@ -28,7 +28,7 @@ def planned(*grants: str, images: tuple[int, ...] = (3, 1, 0, 2)) -> tuple[Plan,
     data = tuple(labelled(("++++",) * 4, labels) for labels in LABELS)
     updates = tuple(PlannedUpdate(c - 1, 1, c, 0, np.array(images)) for c in (1, 2))
     number = PlannedRound(1, dict.fromkeys(range(3), 0), updates, range(0))
-    return Plan(found.scenario, found.splits, found.public, data, None, (number,)), number
+    return Plan(found.scenario, found.splits, found.public, data, None, (number,), found.streams), number
 
 
 def record(client: int, summed: tuple[int, ...] = ()) -> UpdateRecord:

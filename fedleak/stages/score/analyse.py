@@ -40,7 +40,7 @@ class Analyses:
             generator = seeds.torch_generator(self._scenario.seed, "analysis", analysis.kind, update.client)
             try:
                 values = analysis.evaluate(batch, generator=generator).tolist()
-            except Exception as error:  # an analysis may be a user's own code, which may raise anything
+            except (Exception, SystemExit) as error:  # an analysis may be a user's own code, which may raise anything
                 self.failures.setdefault(analysis.kind, describe(error))
                 log_traceback(self._log, f"analysis {analysis.kind}, client {update.client}", error)
                 continue

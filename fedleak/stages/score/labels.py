@@ -78,7 +78,7 @@ def _score(
         except CapabilityNotGrantedError as error:
             bar.advance(len(updates) - 1)
             return LabelScore(inference=inference.kind, updates=len(updates), reason=f"not granted: {error}")
-        except Exception as error:  # a rule may be a user's own code, which may raise anything
+        except (Exception, SystemExit) as error:  # a rule may be a user's own code, which may raise anything
             if isinstance(error, FedleakError) and not isinstance(error, AttackFailedError):
                 raise
             failures, reason = failures + 1, describe(error)

@@ -133,7 +133,7 @@ def evaluate_metrics(
                 continue
             except MetricUnavailableError as error:
                 unavailable[metric.kind] = str(error)
-            except Exception as error:  # a metric may be a user's own code, which may raise anything
+            except (Exception, SystemExit) as error:  # a metric may be a user's own code, which may raise anything
                 unavailable[metric.kind] = f"it failed: {describe(error)}"
                 if log is not None:
                     log_traceback(log, f"metric {metric.kind}", error)

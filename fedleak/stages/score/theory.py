@@ -51,7 +51,7 @@ def predict(theory: Theory, run: RecordedRun, batches: LeakedBatches) -> tuple[M
         generator = seeds.torch_generator(run.scenario.seed, "theory", theory.kind, update.row)
         try:
             prediction = theory.predict(leaked, run.reader.manifest.training, generator=generator)
-        except Exception as error:  # a theorem may be a user's own code, which may raise anything
+        except (Exception, SystemExit) as error:  # a theorem may be a user's own code, which may raise anything
             reason = str(error)
             if not isinstance(error, NotApplicableError):
                 reason = describe(error)

@@ -89,12 +89,11 @@ def strings() -> Iterator[str]:
 def modules() -> Iterator[str]:
     """Modules that have seen the clients' data, and what they keep."""
     client = sys.modules.get("fedleak.federation.client")
-    for value in gc.get_referents(client._data) if client is not None else ():
-        for cached in gc.get_referents(value):
-            yield repr(cached)
-            for array in gc.get_referents(cached):
-                if isinstance(array, np.memmap):
-                    yield str(array.filename)
+    values: list[Any] = [client._data] if client is not None else []
+    for _ in range(6):
+        values = [inner for value in values for inner in gc.get_referents(value) if not isinstance(inner, type | dict)]
+        yield from (value for value in values if isinstance(value, str))
+        yield from (str(value.filename) for value in values if isinstance(value, np.memmap))
 
 
 def process() -> Iterator[str]:
@@ -153,7 +152,7 @@ class Spy(Attack):
             if self.eman in found[::-1] or (found.startswith(IMAGE) and found[len(IMAGE) :] in self.hashes):
                 print("FOUND", self.route, found[:300])  # noqa: T201 - fedleak shows what attacks print
                 break
-        return Reconstruction(torch.full((1, 1, 8, 8), 0.5))
+        return Reconstruction(torch.full((1, 3, 8, 8), 0.5))
 
 
 class SeedSearch(Attack):
@@ -176,13 +175,13 @@ class SeedSearch(Attack):
         given = generator.initial_seed()
         names = [("attack", self.attack_stream, update.round, update.client), ("attack", "spy", 1, 1)]
         for seed in range(self.most):
-            built = architecture.build(seeds.derive(seed, "model")).state_dict()
+            built = architecture.build(seed=seeds.derive(seed, "model")).state_dict()
             if all(torch.equal(built[name], tensor) for name, tensor in model.state.items()):
                 print("SEED from the model", seed)  # noqa: T201
                 self._denoise(update, seed)
             if any(seeds.derive(seed, *name) == given for name in names):
                 print("FOUND the seed of the generator", seed)  # noqa: T201
-        return Reconstruction(torch.full((1, 1, 8, 8), 0.5))
+        return Reconstruction(torch.full((1, 3, 8, 8), 0.5))
 
     def _denoise(self, update: SharedUpdate, seed: int) -> None:
         """Print the rest of the update after each noise that the seed leads to; real noise leaves far less."""
@@ -215,7 +214,7 @@ class Dies(Attack):
             if self.how == "segfault":
                 os.kill(os.getpid(), 11)
             os._exit(7)
-        return Reconstruction(torch.full((1, 1, 8, 8), 0.5))
+        return Reconstruction(torch.full((1, 3, 8, 8), 0.5))
 
 
 class Vandal(Attack):
@@ -230,4 +229,4 @@ class Vandal(Attack):
             file.seek(-4, os.SEEK_END)
             file.write(b"\0\0\0\0")
         os.utime(path, ns=(0, 0))
-        return Reconstruction(torch.full((1, 1, 8, 8), 0.5))
+        return Reconstruction(torch.full((1, 3, 8, 8), 0.5))

@@ -30,7 +30,7 @@ from tests.processes import alive, family, finish, start, wait_for
 from tests.scenarios import run_federation, scenario, streams, tree, write_scenario
 from tests.stages.attack.spies import ROUTES, Dies, SeedSearch, Spy, Vandal, image_hash
 
-STD = 0.05
+STD = 1.0
 NAME = "clients-of-harbour"
 CHANGES: dict[str, Any] = {
     "dataset": {"kind": "synthetic", "images": 200, "size": 8, "seed": os.getpid()},  # images that no other run has
@@ -126,8 +126,8 @@ def test_the_same_spies_find_the_clients_images_in_the_process_that_ran_the_fede
 
 def test_a_search_for_the_seed_leads_neither_to_generators_nor_to_noise(run: RunDirectory) -> None:
     said = Said()
-    attack_isolated(job_of(SeedSearch(std=STD)), run, said)
-    assert said.lines.count("SEED from the model 17") == 2, "the search works, and the seed is known"
+    attack_isolated(job_of(SeedSearch(std=STD, most=20)), run, said)
+    assert said.lines.count("SEED from the model 17") == 2, ("the search works, and the seed is known", said.lines)
     assert said.found == []
 
 
@@ -145,7 +145,7 @@ def test_with_the_clients_key_the_same_search_would_remove_the_noise(run: RunDir
         rest = [t - STD * torch.empty(t.shape).normal_(generator=draws) for t in update.values()]
         levels[root] = float(torch.cat([tensor.flatten() for tensor in rest]).square().mean().sqrt())
     own, wrong = levels.values()
-    assert own < 0.8 * wrong
+    assert own < STD < wrong
 
 
 def test_isolated_and_in_one_process_attacks_give_the_same_bytes(run: RunDirectory, tmp_path: Path) -> None:
