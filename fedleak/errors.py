@@ -88,6 +88,13 @@ def as_fedleak_error(error: OSError) -> FedleakError:
     return FedleakError(f"{'' if path is None else name + ': '}{reason}; {advice}")
 
 
+def describe(error: BaseException, limit: int = 300) -> str:
+    """The error in one line of at most ``limit`` characters: type and message, or its own words if it is fedleak's."""
+    words = " ".join(str(error).split())
+    text = words if isinstance(error, FedleakError) else f"{type(error).__name__}: {words}".removesuffix(": ")
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """``did you mean 'x'? ``, or an empty string if no known word is similar."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)

@@ -52,12 +52,16 @@ def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, pro
             federate(plan, run, progress)
 
 
-def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str] = ()) -> Results | None:
+def attack_run(
+    run: RunDirectory, *, progress: Progress, overrides: Sequence[str] = (), isolated: bool = True
+) -> Results | None:
     """Attack, score and report a run whose federation is finished.
 
     Args:
         run: its directory; a transcript without ``truth/`` is attacked but not scored.
         overrides: ``path=value``, for attacks, metrics and device; the federation can no longer be changed.
+        isolated: run the attacks in a process of their own, as all commands do. In this process, whose debugger they
+            then share, attacks can find whatever the process has opened or knows, such as clients' images.
 
     Returns:
         The results, or None without truth.
@@ -66,6 +70,8 @@ def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str
         InputError: if the run directory has no valid transcript, or an override changes the federation.
     """
     from fedleak.stages.agreement import open_transcript
+    from fedleak.stages.attack.isolated import attack_isolated
+    from fedleak.stages.attack.job import AttackJob
     from fedleak.stages.attack.session import attack
     from fedleak.stages.score.score import score
     from fedleak.stages.score.truth import TruthReader
@@ -83,13 +89,24 @@ def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str
         TruthReader(run.truth).check_transcript(run.transcript)
     with run.lock():
         run.store(scenario)
-        attack(scenario, run, progress)
+        run.errors.unlink(missing_ok=True)
+        if isolated:
+            attack_isolated(AttackJob.of(scenario), run, progress, private=data_folders(scenario))
+        else:
+            attack(AttackJob.of(scenario), run, progress)
         if not run.truth.is_dir():
             progress.say(f"no ground truth to score against; the reconstructions are in {run.attacks}")
             return None
         results = score(scenario, run, progress)
     write_report(run)
     return results
+
+
+def data_folders(scenario: Scenario) -> list[Path]:
+    """The folders of the data sets that clients' images may come from."""
+    sources = (scenario.dataset, scenario.adversary.shift.private_source(scenario.dataset))
+    roots = [getattr(source, "root", None) for source in sources]
+    return [root for root in roots if isinstance(root, Path)]
 
 
 def write_report(run: RunDirectory) -> Path:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import stat
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,13 @@ class Record(BaseModel):
     """A frozen JSON object; unknown keys are errors. NaN and infinities are written as strings and read back."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+def log_traceback(path: Path, title: str, error: BaseException) -> None:
+    """Append the traceback of ``error`` to a log, under ``title``."""
+    lines = traceback.format_exception(error)
+    with path.open("a", encoding="utf-8", errors="replace") as file:
+        file.write(f"{title}\n{''.join(lines)}\n")
 
 
 def write_atomically(path: Path, text: str) -> None:

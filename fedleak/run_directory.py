@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fedleak.errors import InputError
 from fedleak.locks import sole_lock
@@ -19,7 +20,8 @@ from fedleak.transcript.manifest import VERSION, digest_of
 
 SCENARIO = "scenario.yaml"
 LOCK = ".lock"
-OWN_FILES = ("environment.json", "results.json", "results.csv", "report.html")
+ERRORS = "errors.log"
+OWN_FILES = (ERRORS, "environment.json", "results.json", "results.csv", "report.html")
 OWN_FOLDERS = ("transcript", "truth", "attacks", "pictures")
 
 
@@ -43,6 +45,11 @@ class RunDirectory:
     def attacks(self) -> Path:
         """One folder per attack."""
         return self.root / "attacks"
+
+    @property
+    def errors(self) -> Path:
+        """Tracebacks of attacks, label inferences and metrics that failed unexpectedly, for their authors."""
+        return self.root / ERRORS
 
     def scenario(self, *, overrides: Sequence[str] = ()) -> Scenario:
         """The resolved scenario of the run, with ``path=value`` overrides.
@@ -123,7 +130,7 @@ def federation_fingerprint(scenario: Scenario) -> str:
     raw = scenario.model_dump(mode="json", include={"seed", "dataset", "model", "federation", "adversary"})
     if scenario.task != CLASSIFICATION:  # runs recorded before tasks existed keep their fingerprint
         raw["task"] = scenario.task.model_dump(mode="json")
-    raw["federation"].pop("engine")
+    _drop_defaults(raw["federation"])
     for key in ("level", "grants", "label_inference"):
         raw["adversary"].pop(key)
     recorded = sorted(name for name in scenario.adversary.granted if CAPABILITIES[name].by_name)
@@ -131,12 +138,19 @@ def federation_fingerprint(scenario: Scenario) -> str:
     return digest_of({"transcript": VERSION, **extra, **raw})
 
 
+def _drop_defaults(federation: dict[str, Any]) -> None:
+    """Remove the engine, which changes no result, and settings that older scenarios do not have, if unused."""
+    federation.pop("engine")
+    if federation["randomness"] == "repeatable":
+        federation.pop("randomness")
+
+
 def scenario_fingerprint(scenario: Scenario) -> str:
     """Content hash of a whole scenario, without the engine."""
     raw = scenario.model_dump(mode="json", exclude={"budgets", "budget", "description"})
     if scenario.task != CLASSIFICATION:  # runs recorded before tasks existed keep their fingerprint
         raw["task"] = scenario.task.model_dump(mode="json")
-    raw["federation"].pop("engine")
+    _drop_defaults(raw["federation"])
     raw["metrics"] = {n: value for n, value in raw["metrics"].items() if type(scenario.metrics).leaves_trace(n, value)}
     for name in ("analyses", "theory"):  # as for metrics: unused settings do not change the hash
         if not raw[name]:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from fedleak.cli.app import main
+from fedleak.federation.streams import Streams, stored_secret
 from fedleak.progress import QuietProgress
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.file import load_scenario, set_path
@@ -65,6 +66,13 @@ def run_federation(root: Path, checked: Scenario) -> RunDirectory:
         with run.claim(checked, force=False):
             federate(plan, run, QuietProgress())
     return run
+
+
+def streams(root: Path) -> Streams:
+    """The roots of the random streams of a run in ``root``."""
+    secret = stored_secret(root / "truth")
+    assert secret is not None
+    return Streams(secret)
 
 
 def tree(folder: Path) -> dict[str, str]:

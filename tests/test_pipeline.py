@@ -46,7 +46,7 @@ def test_a_finished_federation_is_reused(run: RunDirectory) -> None:
 
 
 def test_an_attack_leaves_results_and_a_report(run: RunDirectory) -> None:
-    results = attack_run(run, progress=QUIET)
+    results = attack_run(run, progress=QUIET, isolated=False)
     assert results is not None
     assert results == load_results(run.root)
     assert {summary.attack for summary in results.attacks if not summary.is_baseline} == {"lti"}
@@ -57,7 +57,7 @@ def test_an_attack_leaves_results_and_a_report(run: RunDirectory) -> None:
 
 
 def test_attacks_can_be_changed_after_the_federation(run: RunDirectory) -> None:
-    results = attack_run(run, overrides=["attacks.lti.id=other"], progress=QUIET)
+    results = attack_run(run, overrides=["attacks.lti.id=other"], progress=QUIET, isolated=False)
     assert results is not None
     assert [summary.attack for summary in results.attacks if not summary.is_baseline] == ["other"]
     assert run.scenario().attacks[0].name == "other", "the directory says what was run"
@@ -67,13 +67,13 @@ def test_attacks_can_be_changed_after_the_federation(run: RunDirectory) -> None:
 def test_the_federation_cannot_be_changed_afterwards(run: RunDirectory, override: str) -> None:
     before = tree(run.root)
     with pytest.raises(InputError, match="these cannot be overridden after recording"):
-        attack_run(run, overrides=[override], progress=QUIET)
+        attack_run(run, overrides=[override], progress=QUIET, isolated=False)
     assert tree(run.root) == before
 
 
 def test_without_truth_there_are_reconstructions_but_no_results(run: RunDirectory) -> None:
     shutil.rmtree(run.truth)
-    assert attack_run(run, progress=QUIET) is None
+    assert attack_run(run, progress=QUIET, isolated=False) is None
     assert (run.attacks / "lti").is_dir()
     assert not (run.root / "results.json").exists()
 

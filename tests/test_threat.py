@@ -150,7 +150,7 @@ def test_what_attacks_really_receive(run: RunDirectory, tmp_path: Path, monkeypa
         assert isinstance(component, TrainedAttack)
         for name in ("fit", "restore", "reconstruct"):
             spy(type(component), name)
-    attack_run(run, progress=QuietProgress())
+    attack_run(run, progress=QuietProgress(), isolated=False)
     assert set(calls) == {"fit", "restore", "reconstruct"}
 
 

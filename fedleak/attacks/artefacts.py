@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +56,15 @@ def store(key: str, artefact: Artefact) -> None:
         "training_seconds": artefact.training_seconds,
     }
     save_tensors(folder / f"{key}.safetensors", tensors, metadata={METADATA: json.dumps(rest)})
+
+
+def keep(key: str, file: Path) -> None:
+    """Copy the file of an artefact into the cache, unless the artefact is there."""
+    folder = cache_folder()
+    target, temporary = folder / f"{key}.safetensors", folder / f".{key}.{os.getpid()}"
+    if not target.is_file() or not filecmp.cmp(target, file, shallow=False):
+        shutil.copyfile(file, temporary)
+        temporary.replace(target)
 
 
 def find(key: str) -> Artefact | None:

@@ -65,7 +65,7 @@ class Updates:
 
 
 def compute_updates(
-    model: nn.Module, images: Tensor, targets: Tensor, training: LocalTraining, *, seed: int
+    model: nn.Module, images: Tensor, targets: Tensor, training: LocalTraining, *, seed: seeds.Root
 ) -> Updates:
     """Updates of ``n`` independent clients' batches from one common model.
 
@@ -74,7 +74,7 @@ def compute_updates(
         images: normalised, ``(n, M, C, H, W)``.
         targets: targets of the images, ``(n, M, ...)``, as the loss of the task takes them.
         training: settings of the local training.
-        seed: seed of mini-batch order and dropout.
+        seed: root of mini-batch order and dropout.
     """
     parameters = {name: p.detach() for name, p in model.named_parameters()}
     buffers = {name: b.detach() for name, b in model.named_buffers()}
@@ -102,7 +102,7 @@ def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)  # a single group needs no copy
 
 
-def mini_batches(samples: int, training: LocalTraining, seed: int) -> list[Tensor]:
+def mini_batches(samples: int, training: LocalTraining, seed: seeds.Root) -> list[Tensor]:
     """Indices of the images in each local step; every epoch uses a new permutation."""
     if training.protocol == "fedsgd":
         return [torch.arange(samples)]

@@ -26,7 +26,7 @@ from fedleak.client.postprocess.error_feedback import share_with_feedback
 from fedleak.client.postprocess.gradient_masking import frozen_layers
 from fedleak.client.private_gradient import private_gradient
 from fedleak.examples import to_unit
-from fedleak.federation.sampling import draw_images, training_seed
+from fedleak.federation.sampling import draw_images, training_key
 from fedleak.federation.secure_client import secure_aggregation_mod
 from fedleak.federation.wire import INJECT, Instruction, Reply, injected_batches, instruction_of, model_of
 from fedleak.models.base import NetworkFactory
@@ -76,7 +76,7 @@ def _augment(told: Instruction, images: Tensor, labels: Tensor, *, origin: str, 
     public = Batch(to_unit(pixels), task.soft_targets(classes, told.classes))
     batches = []
     for i in range(len(images)):
-        generator = seeds.numpy_generator(told.seed, "augment", origin, client, told.round, told.first_pair + i)
+        generator = seeds.numpy_generator(told.key, "augment", origin, told.round, told.first_pair + i)
         batch = Batch(images[i], task.soft_targets(labels[i], told.classes))
         batches.append(apply_augmentations(steps, batch, public, generator=generator))
     return torch.stack([batch.images for batch in batches]), torch.stack([batch.targets for batch in batches])
@@ -88,7 +88,7 @@ def _compute(
     images: NDArray[np.uint8],
     labels: NDArray[np.int64],
     *,
-    seed: int,
+    seed: seeds.Root,
     origin: str,
     client: int,
     training: LocalTraining | None = None,
@@ -106,8 +106,8 @@ def _compute(
     )
     normalised, targets = told.normalisation.apply(pixels.to(device)), targets.to(device)
     if told.client.dp_sgd is not None:
-        names = [(told.seed, "dp_sgd", origin, client, told.round, told.first_pair + i) for i in range(len(targets))]
-        generators = [seeds.torch_generator(*name) for name in names]
+        names = [("dp_sgd", origin, told.round, told.first_pair + i) for i in range(len(targets))]
+        generators = [seeds.torch_generator(told.key, *name) for name in names]
         return _private(told, model, normalised, targets, told.client.dp_sgd, generators)
     if training is not None:
         return compute_updates(model, normalised, targets, training, seed=seed)
@@ -150,7 +150,7 @@ def _drift(
     drift = told.client.drift
     if drift is None or drift.epochs == 0:
         return
-    generator = seeds.numpy_generator(told.seed, "drift", client)
+    generator = seeds.numpy_generator(told.key, "drift")
     chosen = generator.permutation(len(labels))[: drift.images]
     training = LocalTraining(
         "fedavg",
@@ -161,7 +161,7 @@ def _drift(
         frozen=frozen_layers(told.client.postprocess),
         task=told.task,
     )
-    seed = seeds.derive(told.seed, "drift-order", client)
+    seed = seeds.key(told.key, "drift-order")
     batch = images[chosen][None], labels[chosen][None]
     delta = _compute(told, model, *batch, seed=seed, origin="drift", client=client, training=training).tensors
     state = model.state_dict()
@@ -212,9 +212,7 @@ def _processed(
     told: Instruction, context: Context, update: dict[str, Tensor], origin: str, number: int
 ) -> dict[str, Tensor]:
     """One update after post-processing, with its own random stream."""
-    generator = seeds.torch_generator(
-        told.seed, "postprocess", origin, context_id(context), told.round, told.first_pair + number
-    )
+    generator = seeds.torch_generator(told.key, "postprocess", origin, told.round, told.first_pair + number)
     if told.client.error_feedback and origin == MessageType.TRAIN:
         return _share_with_feedback(told, context, update, generator)
     return apply_steps(told.client.postprocess, update, generator=generator)
@@ -260,9 +258,9 @@ def train(message: Message, context: Context) -> Message:
     _provoke_fault(told)
     client = context_id(context)
     images, labels = _data(str(Path(told.data) / f"{client:05d}"))
-    chosen = draw_images(told.client, seed=told.seed, round_number=told.round, client=client, held=len(labels))
+    chosen = draw_images(told.client, key=told.key, round_number=told.round, held=len(labels))
     _drift(told, model, images, labels, client)
-    seed = training_seed(told.seed, told.round, client)
+    seed = training_key(told.key, told.round)
     updates = _compute(
         told, model, images[chosen][None], labels[chosen][None], seed=seed, origin=MessageType.TRAIN, client=client
     )
@@ -286,6 +284,6 @@ def inject(message: Message, context: Context) -> Message:
     """Compute updates for the adversary's injected batches as if they were the client's own data."""
     told, model = _prepare(message, context)
     images, labels = injected_batches(message)
-    seed = seeds.derive(told.seed, "inject", told.round, told.first_pair)
+    seed = seeds.key(told.key, "inject", told.round, told.first_pair)
     updates = _compute(told, model, images, labels, seed=seed, origin=INJECT, client=context_id(context))
     return Message(Reply(_on_cpu(updates.tensors)).content(), reply_to=message)

@@ -23,13 +23,14 @@ class StoppedError(FederationError):
 def exchange(grid: Grid, messages: Iterable[Message], *, timeout: float, stop: threading.Event) -> list[Message]:
     """Replies that arrive within ``timeout`` seconds; late ones are missing from the result.
 
-    A serial grid has all replies when the push returns, however long that took, so replies are pulled at least once.
+    A serial grid has all replies when the push returns; it limits the time of each client. Replies are therefore pulled
+    at least once.
 
     Raises:
         StoppedError: as soon as ``stop`` is set.
     """
-    waiting = set(grid.push_messages(messages))
     deadline = time.monotonic() + timeout
+    waiting = set(grid.push_messages(messages))
     replies: list[Message] = []
     while True:
         if stop.is_set():

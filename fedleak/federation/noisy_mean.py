@@ -17,12 +17,12 @@ class NoisyMean(FedAvg):
 
     Args:
         settings: clipping bound and noise; the clients clip.
-        seed: seed of the noise, which Flower draws from numpy's global stream.
+        key: root of the noise, which Flower draws from numpy's global stream.
     """
 
-    def __init__(self, settings: ClientLevelDp, *, seed: int) -> None:
+    def __init__(self, settings: ClientLevelDp, *, key: str) -> None:
         super().__init__()
-        self._settings, self._seed = settings, seed
+        self._settings, self._key = settings, key
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -34,5 +34,5 @@ class NoisyMean(FedAvg):
         private = DifferentialPrivacyClientSideFixedClipping(
             FedAvg(), settings.noise_multiplier, settings.max_norm, sum(counts)
         )
-        with seeds.global_seeds(seeds.derive(self._seed, "client-level-dp", server_round)):
+        with seeds.global_seeds(seeds.key(self._key, "client-level-dp", server_round)):
             return private.aggregate_train(server_round, messages)

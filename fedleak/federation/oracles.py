@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fedleak.client.local_training import mini_batches
 from fedleak.federation.plan import Plan, PlannedRound
-from fedleak.federation.sampling import training_seed
+from fedleak.federation.sampling import training_key
 from fedleak.threat import MiniBatchOrder, TrueLabels
 from fedleak.transcript.manifest import UpdateRecord
 
@@ -37,6 +37,6 @@ def _by_class(record: UpdateRecord, labels: NDArray[np.int64], plan: Plan) -> tu
     order = mini_batches(
         len(labels),
         scenario.federation.client.training(scenario.task),
-        training_seed(scenario.seed, record.round, record.client),
+        training_key(plan.streams.client(record.client), record.round),
     )
     return tuple(tuple(int(i) for i in rank[batch.numpy()]) for batch in order)

@@ -18,6 +18,7 @@ from fedleak.federation.accounting import check_accountant
 from fedleak.federation.channel import ExpectedUpdate
 from fedleak.federation.sampling import draw_images
 from fedleak.federation.selection import largest_gradients_first
+from fedleak.federation.streams import Streams, repeatable_secret, system_secret
 from fedleak.models.base import NetworkFactory
 from fedleak.scenario.schema import Scenario
 
@@ -61,6 +62,8 @@ class Plan:
     pair_index: Indices | None
     """Indices of the public images in each pair, ``(P, B)``."""
     rounds: tuple[PlannedRound, ...]
+    streams: Streams
+    """Roots of all random streams of the run."""
 
     @property
     def recorded_updates(self) -> int:
@@ -68,8 +71,12 @@ class Plan:
         return len({update.row for planned in self.rounds for update in planned.updates})
 
 
-def make_plan(scenario: Scenario) -> Plan:
+def make_plan(scenario: Scenario, *, secret: str | None = None) -> Plan:
     """Load the data, partition it, and plan every round.
+
+    Args:
+        scenario: the scenario.
+        secret: with ``randomness: system``, the clients' secret of a run to be continued (default: a new one).
 
     Raises:
         InputError: if the scenario and its data do not fit together; nothing has been written.
@@ -82,6 +89,7 @@ def make_plan(scenario: Scenario) -> Plan:
         public=_public_count(scenario, len(splits.train)),
         generator=seeds.numpy_generator(scenario.seed, "public"),
     )
+    streams = _streams(scenario, private, secret)
     if scenario.federation.clients > len(private):
         raise InputError(
             "federation.clients",
@@ -89,7 +97,7 @@ def make_plan(scenario: Scenario) -> Plan:
             f"at most {len(private)}, the number of private images",
         )
     parts = scenario.federation.partition.split(
-        private.labels, clients=scenario.federation.clients, seed=seeds.derive(scenario.seed, "partition")
+        private.labels, clients=scenario.federation.clients, seed=seeds.derive(streams.secret, "partition")
     )
     clients = tuple(private.take(part) for part in parts)
     if scenario.federation.client.selection == "largest_gradients":
@@ -108,9 +116,16 @@ def make_plan(scenario: Scenario) -> Plan:
         splits=splits,
         public=public,
         clients=clients,
-        pair_index=_pair_index(scenario, len(public), len(clients[scenario.adversary.compromised])),
-        rounds=_plan_rounds(scenario, [len(data) for data in clients]),
+        pair_index=_pair_index(scenario, streams, len(public), len(clients[scenario.adversary.compromised])),
+        rounds=_plan_rounds(scenario, streams, [len(data) for data in clients]),
+        streams=streams,
     )
+
+
+def _streams(scenario: Scenario, private: LabelledImages, secret: str | None) -> Streams:
+    if scenario.federation.randomness == "system":
+        return Streams(secret or system_secret())
+    return Streams(repeatable_secret(scenario.seed, private))
 
 
 def initial_model(scenario: Scenario, splits: DatasetSplits) -> nn.Module:
@@ -133,6 +148,8 @@ def _check_model(scenario: Scenario, splits: DatasetSplits) -> None:
         model = network_factory(scenario, splits)(0)
     except (ValueError, RuntimeError) as error:
         raise InputError("model", scenario.model.kind, f"it cannot be built for the images: {error}") from error
+    except SystemExit as error:  # a factory may be a user's own code
+        raise InputError("model", scenario.model.kind, f"its code called sys.exit({error})") from error
     _check_steps(scenario, model, splits)
 
 
@@ -172,7 +189,7 @@ def _check_client_data(scenario: Scenario, client: int, held: int) -> None:
         )
 
 
-def _pair_index(scenario: Scenario, public: int, held: int) -> Indices | None:
+def _pair_index(scenario: Scenario, streams: Streams, public: int, held: int) -> Indices | None:
     """Batches of public images from consecutive permutations; each permutation draws an image at most once."""
     injection = scenario.adversary.injection
     if injection is None:
@@ -187,14 +204,14 @@ def _pair_index(scenario: Scenario, public: int, held: int) -> Indices | None:
             injection.pairs,
             f"with one image per pair, {public} public images give at most {distinct} distinct pairs",
         )
-    generator = seeds.numpy_generator(scenario.seed, "pairs")
+    generator = seeds.numpy_generator(streams.nonce, "pairs")
     batches = public // per_pair
     passes = -(-injection.pairs // batches)
     index = [generator.permutation(public)[: batches * per_pair].reshape(batches, per_pair) for _ in range(passes)]
     return np.concatenate(index)[: injection.pairs].astype(np.int64)
 
 
-def _plan_rounds(scenario: Scenario, held: list[int]) -> tuple[PlannedRound, ...]:
+def _plan_rounds(scenario: Scenario, streams: Streams, held: list[int]) -> tuple[PlannedRound, ...]:
     federation, adversary = scenario.federation, scenario.adversary
     together = federation.secure_aggregation is not None
     victims = set(range(federation.clients)) - (set() if together else {adversary.compromised})
@@ -204,15 +221,14 @@ def _plan_rounds(scenario: Scenario, held: list[int]) -> tuple[PlannedRound, ...
     row = 0
     for number in range(1, federation.rounds + 1):
         recorded = adversary.victims.rounds == "all" or number in adversary.victims.rounds
-        versions = {client: _version(scenario, number, client) for client in _sample_clients(scenario, number)}
+        versions = {c: _version(scenario, streams, number, c) for c in _sample_clients(scenario, streams, number)}
         updates: list[PlannedUpdate] = []
         for client, version in versions.items():
             if recorded and client in victims:
                 images = draw_images(
                     federation.client,
-                    seed=scenario.seed,
+                    key=streams.client(client),
                     round_number=number,
-                    client=client,
                     held=held[client],
                 )
                 place = row if together else row + len(updates)
@@ -226,15 +242,15 @@ def _plan_rounds(scenario: Scenario, held: list[int]) -> tuple[PlannedRound, ...
     return tuple(rounds)
 
 
-def _sample_clients(scenario: Scenario, number: int) -> tuple[int, ...]:
+def _sample_clients(scenario: Scenario, streams: Streams, number: int) -> tuple[int, ...]:
     federation = scenario.federation
     count = federation.clients_per_round or federation.clients
-    generator = seeds.numpy_generator(scenario.seed, "sampling", number)
+    generator = seeds.numpy_generator(streams.server, "sampling", number)
     return tuple(sorted(int(c) for c in generator.permutation(federation.clients)[:count]))
 
 
-def _version(scenario: Scenario, number: int, client: int) -> int:
-    generator = seeds.numpy_generator(scenario.seed, "staleness", number, client)
+def _version(scenario: Scenario, streams: Streams, number: int, client: int) -> int:
+    generator = seeds.numpy_generator(streams.server, "staleness", number, client)
     lag = scenario.federation.staleness.lag_of(client, number, generator=generator)
     return max(0, number - 1 - lag)
 

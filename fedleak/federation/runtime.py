@@ -76,7 +76,7 @@ def _run_serial(server: Server, engine: SimulationEngine) -> None:
 
     threads = torch.get_num_threads()
     try:
-        server.run(SerialGrid(app, server.plan.scenario.federation.clients))
+        server.run(SerialGrid(app, server.plan.scenario.federation.clients, timeout=engine.timeout))
     finally:
         torch.set_num_threads(threads)  # the clients run in this process and change it
 

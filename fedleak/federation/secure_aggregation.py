@@ -61,7 +61,7 @@ def aggregate_securely(
     *,
     round_number: int,
     most_images: int,
-    seed: int,
+    key: str,
     timeout: float,
     stop: threading.Event,
 ) -> SecureSum:
@@ -73,7 +73,7 @@ def aggregate_securely(
     Args:
         messages: the instruction of each client of the round, in partition order.
         most_images: largest number of images behind one client's update; that client has weight one before rounding.
-        seed: seed of the neighbourhoods.
+        key: root of the draw of neighbourhoods.
         timeout: seconds for each stage.
 
     Raises:
@@ -92,7 +92,7 @@ def aggregate_securely(
     )
     flower = cast(Grid, wire)  # the workflow only sends and receives
     context, state = _context(round_number, strategy), WorkflowState()
-    with seeds.global_seeds(seed):  # Flower shuffles the ring of neighbours
+    with seeds.global_seeds(key):  # Flower shuffles the ring of neighbours
         begun = workflow.setup_stage(flower, context, state)
     state.nid_to_fitins = {message.metadata.dst_node_id: message.content for message in messages}
     collected = (

@@ -31,8 +31,7 @@ def secure_aggregation_mod(
     if RECORD_KEY_CONFIGS not in records:
         return call_next(message, context)
     told = instruction_of(message) if has_instruction(message) else None
-    name = ("secure-aggregation", told.round, int(context.node_config["partition-id"])) if told else ()
-    with seeds.global_seeds(seeds.derive(told.seed, *name)) if told else nullcontext():
+    with seeds.global_seeds(seeds.key(told.key, "secure-aggregation", told.round)) if told else nullcontext():
         return secaggplus_mod(message, context, lambda m, c: _as_fit_result(call_next(m, c)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import uuid
 from collections.abc import Iterable
 
@@ -14,6 +15,8 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from fedleak.federation.time_limit import TimeLimitError, time_limit
+
 FIRST_NODE = 1000
 
 
@@ -23,12 +26,13 @@ class SerialGrid(Grid):
     Args:
         client_app: the app.
         nodes: number of clients.
+        timeout: seconds that a client has for a reply; a later one is missing, as from a client that does not answer.
     """
 
-    def __init__(self, client_app: ClientApp, nodes: int) -> None:
+    def __init__(self, client_app: ClientApp, nodes: int, *, timeout: float = math.inf) -> None:
         # The constructor of Message reads the identity of the current task.
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SUPERLINK_NODE_ID
-        self._app = client_app
+        self._app, self._timeout = client_app, timeout
         self._replies: dict[str, Message] = {}
         self._contexts = {
             FIRST_NODE + partition: Context(
@@ -66,18 +70,21 @@ class SerialGrid(Grid):
         return list(self._contexts)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Run each client immediately; an exception becomes an error reply, as in Flower's own engine."""
+        """Run each client immediately; an exception or an exit becomes an error reply, as in Flower's own engine."""
         identifiers = []
         for message in messages:
             identifier = str(uuid.uuid4())
             message.metadata.__dict__["_message_id"] = identifier
             message.content = _own_settings(message.content)
+            identifiers.append(identifier)
             try:
-                reply = self._app(message, self._contexts[message.metadata.dst_node_id])
-            except Exception as error:
+                with time_limit(self._timeout):
+                    reply = self._app(message, self._contexts[message.metadata.dst_node_id])
+            except TimeLimitError:
+                continue
+            except (Exception, SystemExit) as error:  # a client's model may be a user's own code
                 reply = Message(Error(code=2, reason=f"{type(error).__name__}: {error}"), reply_to=message)
             self._replies[identifier] = reply
-            identifiers.append(identifier)
         return identifiers
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:

@@ -79,6 +79,12 @@ class Server:
         Raises:
             FederationError: if it cannot continue.
         """
+        try:
+            self._run(grid)
+        except SystemExit as error:  # a user's model may call it; it would end the process, or a thread, in silence
+            raise FederationError(f"code that the server runs, such as the model, called sys.exit({error})") from error
+
+    def _run(self, grid: Grid) -> None:
         scenario = self.plan.scenario
         nodes = wait_for_nodes(grid, scenario.federation.clients, timeout=START_SECONDS, stop=self.stop)
         partition_to_node = identify(grid, nodes, timeout=START_SECONDS, stop=self.stop)
@@ -110,7 +116,7 @@ class Server:
         }
         if rule is not None:
             return AsynchronousServer(rule, memory=self.writer.load_memory(len(self.writer.rounds)), **settings)
-        mean = NoisyMean(private, seed=self.plan.scenario.seed) if private and private.noise == "central" else None
+        mean = NoisyMean(private, key=self.plan.streams.server) if private and private.noise == "central" else None
         return UpdateAveraging(mean=mean, **settings)
 
     def _tap(self, strategy: UpdateAveraging, nodes: Mapping[int, int]) -> ChannelTap:
@@ -130,7 +136,7 @@ class Server:
             return None
         model = network_factory(self.plan.scenario, self.plan.splits)(0)
         model.load_state_dict(state)
-        generator = seeds.torch_generator(self.plan.scenario.seed, "crafting", number, client)
+        generator = seeds.torch_generator(self.plan.streams.nonce, "crafting", number, client)
         sent = self.crafting.craft(model, client=client, round_number=number, generator=generator)
         if sent is not None and {n: t.shape for n, t in sent.items()} != {n: t.shape for n, t in state.items()}:
             raise FederationError(
@@ -186,7 +192,7 @@ class Server:
             settings,
             round_number=number,
             most_images=max(scenario.federation.client.images_per_update(len(data)) for data in self.plan.clients),
-            seed=seeds.derive(scenario.seed, "secure-aggregation", number),
+            key=seeds.key(self.plan.streams.server, "secure-aggregation", number),
             timeout=timeout,
             stop=self.stop,
         )
@@ -224,7 +230,7 @@ class Server:
         scenario, splits = self.plan.scenario, self.plan.splits
         faults = [f.mode for f in scenario.federation.faults if (f.round, f.client) == (number, client)]
         return Instruction(
-            seed=scenario.seed,
+            key=self.plan.streams.client(scenario.adversary.compromised if client is None else client),
             round=number,
             first_pair=first_pair,
             model=scenario.model,

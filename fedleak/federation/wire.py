@@ -33,7 +33,8 @@ _SAMPLES, _LOSS, _CLIENTS = "num-examples", "loss", "clients"
 class Instruction(Settings):
     """Instruction to a client: its settings and its part of the simulation, sent with every message."""
 
-    seed: int
+    key: str = Field(repr=False)
+    """Root of the client's random streams, which no other client knows."""
     round: int
     first_pair: int = 0
     """Number of the first injected pair in the message."""

@@ -65,6 +65,10 @@ class Federation(Settings):
     secure_aggregation: SecureAggregation | None = None
     """The server, and so the adversary, sees only the sum of a round's updates."""
     engine: SimulationEngine = SimulationEngine()
+    randomness: Literal["repeatable", "system"] = "repeatable"
+    """Source of the secret behind everything that clients draw at random: ``repeatable``: the seed and the private
+    images, so that the same scenario gives the same bytes; ``system``: the operating system, so that even who has the
+    images cannot recompute batches or noise; the run cannot be repeated."""
     faults: tuple[Fault, ...] = ()
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fedleak.errors import InputError
 from fedleak.progress import Progress
+from fedleak.records import write_atomically
 from fedleak.run_directory import RunDirectory, federation_fingerprint
 from fedleak.scenario.schema import Scenario
 from fedleak.server.crafting.base import Crafting
@@ -39,9 +40,11 @@ def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = Fals
         return None
     from fedleak.federation.plan import make_plan
     from fedleak.federation.resources import check_resources
+    from fedleak.federation.streams import stored_secret
 
     check_resources(scenario.federation.engine)
-    return make_plan(scenario)
+    secret = stored_secret(run.truth) if not again else None
+    return make_plan(scenario, secret=secret)
 
 
 def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Crafting | None = None) -> None:
@@ -54,6 +57,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
             of the scenario: plan with ``again=True`` where an honest record may exist.
 
     Raises:
+        InputError: if an interrupted run began with other images of the clients.
         FederationError: if it cannot be finished; running it again continues with the next round.
     """
     from fedleak.federation import runtime  # first: it sets variables that Flower reads on import
@@ -64,6 +68,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
     settings = crafting.model_dump(mode="json") if crafting is not None else None
     writer = TranscriptWriter(run.transcript, fingerprint, restart=_keeps_client_state(scenario), crafting=settings)
     if writer.rounds or writer.pairs_done:
+        _check_secret(plan, run)
         progress.say(f"federation: continuing after round {len(writer.rounds)}")
     write_planned_truth(run.truth, plan)
     server = Server(plan, writer, run.truth, progress, crafting=crafting)
@@ -85,8 +90,26 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
     seal_transcript(run.truth, run.transcript)
 
 
+def _check_secret(plan: Plan, run: RunDirectory) -> None:
+    """Check that the rounds so far were drawn from the secret of this plan."""
+    from fedleak.federation.streams import stored_secret
+
+    if stored_secret(run.truth) != plan.streams.secret:
+        raise InputError(
+            "RUN_DIR",
+            str(run.root),
+            "its federation began with other images of the clients, or in an earlier version of fedleak; it cannot be "
+            "continued, --force starts over",
+        )
+
+
 def write_planned_truth(folder: Path, plan: Plan) -> None:
-    """Store the clients' images, and the indices of those behind each planned update, for scoring."""
+    """Store the clients' secret and images, and the indices of those behind each planned update, for scoring."""
+    from fedleak.federation.streams import SECRET
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / SECRET, plan.streams.secret)
+    (folder / SECRET).chmod(0o600)
     rows: dict[int, dict[int, list[int]]] = {}
     for update in (update for planned in plan.rounds for update in planned.updates):
         rows.setdefault(update.row, {})[update.client] = update.images.tolist()
@@ -130,6 +153,7 @@ def _federation_record(plan: Plan) -> FederationRecord:
         mean=splits.normalisation.mean,
         std=splits.normalisation.std,
         privacy=_privacy(plan),
+        nonce=plan.streams.nonce,
     )
 
 

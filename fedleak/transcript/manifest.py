@@ -136,6 +136,8 @@ class FederationRecord(Record):
     mean: tuple[Finite, ...]
     std: tuple[PositiveFinite, ...]
     privacy: PrivacyRecord | None = None
+    nonce: str | None = None
+    """Root of the adversary's random streams."""
 
 
 class Manifest(Record):
@@ -145,6 +147,8 @@ class Manifest(Record):
     version: Literal[1] = 1
     fingerprint: str
     """Content hash of the scenario parts that the federation depends on."""
+    nonce: str | None = None
+    """Root of the adversary's random streams; says nothing of the clients'. None: the fingerprint serves as one."""
     protocol: Protocol
     model: dict[str, Any]
     task: dict[str, Any] = CLASSIFICATION
@@ -169,6 +173,11 @@ class Manifest(Record):
         if raw.get("task") == CLASSIFICATION:
             del raw["task"]
         return raw
+
+    @property
+    def stream_root(self) -> str:
+        """Root of the random streams of attacks."""
+        return self.nonce or self.fingerprint
 
     @property
     def updates(self) -> tuple[UpdateRecord, ...]:

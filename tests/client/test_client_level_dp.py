@@ -153,7 +153,7 @@ def test_results_and_report_say_what_is_private(tmp_path: Path, noise: str) -> N
     run = run_federation(tmp_path, checked)
     with run.claim(checked, force=False):
         pass
-    results = attack_run(run, progress=QuietProgress())
+    results = attack_run(run, progress=QuietProgress(), isolated=False)
     assert results is not None
     sigma = 4.0 if noise == "central" else 2.0
     assert results.epsilon == epsilon(noise_multiplier=sigma, sample_rate=1.0, steps=2, delta=1e-5)

@@ -33,7 +33,7 @@ def grid(app: ClientApp | None = None, nodes: int = len(NODES)) -> SerialGrid:
 def instruction(**changes: Any) -> Instruction:
     """What clients of 2x2 images of two classes are told, unless changed."""
     settings: dict[str, Any] = {
-        "seed": 3,
+        "key": "3",
         "round": 1,
         "model": Mlp(hidden=()),
         "task": Classification(),

@@ -14,6 +14,7 @@ from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.examples import Normalisation
 from fedleak.federation.plan import Plan, PlannedRound, PlannedUpdate
 from fedleak.federation.server import Server
+from fedleak.federation.streams import Streams
 from fedleak.progress import QuietProgress
 from fedleak.server.crafting.base import Crafting
 from fedleak.stages.federate import write_planned_truth
@@ -104,6 +105,7 @@ def plan(*, rounds: int = 1, **changes: Any) -> Plan:
         clients=tuple(data.take(np.array([client])) for client in range(3)),
         pair_index=np.arange(1, pairs + 1)[:, None] % 2 if pairs else None,
         rounds=tuple(planned),
+        streams=Streams("small"),
     )
 
 

@@ -72,7 +72,7 @@ def test_results_and_report_state_it(tmp_path: Path) -> None:
     run = run_federation(tmp_path, checked)
     with run.claim(checked, force=False):
         pass
-    results = attack_run(run, progress=QuietProgress())
+    results = attack_run(run, progress=QuietProgress(), isolated=False)
     assert results is not None
     held = min(len(data) for data in make_plan(checked).clients)
     assert results.epsilon == epsilon(noise_multiplier=1.0, sample_rate=4 / held, steps=2, delta=1e-5)

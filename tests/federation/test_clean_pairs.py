@@ -44,6 +44,6 @@ def test_what_is_trained_on_them_or_starts_from_it_adapts_or_not(
 ) -> None:
     monkeypatch.setenv("FEDLEAK_CACHE", str(tmp_path / "cache"))
     run = run_federation(tmp_path / "run", scenario(**SMALL, **SIGNS, **changes))
-    results = attack_run(run, progress=QuietProgress())
+    results = attack_run(run, progress=QuietProgress(), isolated=False)
     said = {summary.attack: summary.adaptive for summary in results.attacks if not summary.is_baseline}
     assert said == {"lti": adaptive, "dlg": False, "hybrid": adaptive}

@@ -34,10 +34,10 @@ def test_the_gradient_is_taken_at_the_drifted_weights(tmp_path: Path) -> None:
         model = checked.model.build((1, 8, 8), 10, seed=0).eval()
         model.load_state_dict(reader.model(0))
         data = plan.clients[record.client]
-        chosen = seeds.numpy_generator(0, "drift", record.client).permutation(len(data))[:20]
+        chosen = seeds.numpy_generator(plan.streams.client(record.client), "drift").permutation(len(data))[:20]
         pixels = (torch.from_numpy(data.images[chosen]).float() / 255 - 0.5) / 0.5
         labels = torch.from_numpy(data.labels[chosen])
-        order = seeds.torch_generator(seeds.derive(0, "drift-order", record.client), "order")
+        order = seeds.torch_generator(seeds.key(plan.streams.client(record.client), "drift-order"), "order")
         optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
         for _ in range(2):
             for part in torch.split(torch.randperm(20, generator=order), 8):

@@ -109,7 +109,7 @@ def assert_replayed(run: RunDirectory, row: int, *, train_mode: bool) -> None:
 
 
 def test_results_say_what_was_known(run: RunDirectory) -> None:
-    attack_run(run, progress=QuietProgress())
+    attack_run(run, progress=QuietProgress(), isolated=False)
     results = load_results(run.root)
     found = {summary.attack: summary for summary in results.attacks if not summary.is_baseline}
     assert {name: summary.local_knowledge for name, summary in found.items()} == {k: k for k in found}

@@ -21,10 +21,10 @@ def zeros(client: int, *, clients: int = 1) -> Message:
     return Message(reply.content(), reply_to=request(client))
 
 
-def mean(sigma: float, replies: list[Message], *, seed: int = 0, number: int = 1) -> torch.Tensor:
+def mean(sigma: float, replies: list[Message], *, key: str = "0", number: int = 1) -> torch.Tensor:
     """The mean under noise of ``sigma`` times the bound 0.5."""
     settings = ClientLevelDp(max_norm=0.5, noise_multiplier=sigma)
-    arrays, _ = NoisyMean(settings, seed=seed).aggregate_train(number, replies)
+    arrays, _ = NoisyMean(settings, key=key).aggregate_train(number, replies)
     assert arrays is not None
     return arrays.to_torch_state_dict()["w"]
 
@@ -45,11 +45,11 @@ def test_a_sum_counts_for_the_clients_in_it() -> None:
     assert float(mean(3.0, [zeros(0, clients=4)]).std()) == pytest.approx(3.0 * 0.5 / 4, rel=0.03)
 
 
-def test_noise_depends_on_seed_and_round_alone() -> None:
-    first = mean(1.0, [zeros(0)], seed=1, number=2)
-    assert torch.equal(first, mean(1.0, [zeros(0)], seed=1, number=2))
-    assert not torch.equal(first, mean(1.0, [zeros(0)], seed=2, number=2))
-    assert not torch.equal(first, mean(1.0, [zeros(0)], seed=1, number=3))
+def test_noise_depends_on_key_and_round_alone() -> None:
+    first = mean(1.0, [zeros(0)], key="1", number=2)
+    assert torch.equal(first, mean(1.0, [zeros(0)], key="1", number=2))
+    assert not torch.equal(first, mean(1.0, [zeros(0)], key="2", number=2))
+    assert not torch.equal(first, mean(1.0, [zeros(0)], key="1", number=3))
 
 
 def test_the_global_generator_is_left_as_it_was() -> None:

@@ -9,7 +9,7 @@ import torch
 from fedleak.client.local_training import mini_batches
 from fedleak.federation.oracles import with_oracles
 from fedleak.federation.plan import Plan, PlannedRound, PlannedUpdate
-from fedleak.federation.sampling import training_seed
+from fedleak.federation.sampling import training_key
 from fedleak.transcript.manifest import UpdateRecord
 from tests.federation.small import labelled, plan
 
@@ -28,7 +28,7 @@ def planned(*grants: str, images: tuple[int, ...] = (3, 1, 0, 2)) -> tuple[Plan,
     data = tuple(labelled(("++++",) * 4, labels) for labels in LABELS)
     updates = tuple(PlannedUpdate(c - 1, 1, c, 0, np.array(images)) for c in (1, 2))
     number = PlannedRound(1, dict.fromkeys(range(3), 0), updates, range(0))
-    return Plan(found.scenario, found.splits, found.public, data, None, (number,)), number
+    return Plan(found.scenario, found.splits, found.public, data, None, (number,), found.streams), number
 
 
 def record(client: int, summed: tuple[int, ...] = ()) -> UpdateRecord:
@@ -61,7 +61,8 @@ def test_mini_batches_number_images_in_the_order_of_their_classes(client: int, r
     """Client 2's images have the classes 1, 1, 0, 1: the third comes first, the others keep their order."""
     plan, number = planned("mini_batch_order")
     (found,) = with_oracles((record(client),), plan, number)
-    own = mini_batches(4, plan.scenario.federation.client.training(plan.scenario.task), training_seed(0, 1, client))
+    key = training_key(plan.streams.client(client), 1)
+    own = mini_batches(4, plan.scenario.federation.client.training(plan.scenario.task), key)
     assert found.mini_batches == tuple(tuple(ranks[int(i)] for i in batch) for batch in own)
     assert [len(batch) for batch in found.mini_batches or ()] == [2, 2, 2, 2]
     assert found.true_labels is None

@@ -81,7 +81,7 @@ def test_victims_can_be_chosen_by_client_and_round() -> None:
 def test_clients_are_sampled_by_the_round() -> None:
     plan = make_plan(scenario(**SIX, federation__clients_per_round=3))
     for planned in plan.rounds:
-        order = seeds.numpy_generator(0, "sampling", planned.number).permutation(6)
+        order = seeds.numpy_generator(plan.streams.server, "sampling", planned.number).permutation(6)
         assert planned.clients == tuple(sorted(order[:3].tolist()))
     assert plan.recorded_updates == sum(client != 0 for planned in plan.rounds for client in planned.clients)
 
@@ -192,6 +192,7 @@ def test_what_does_not_fit_the_data_is_refused(changes: dict[str, Any], path: st
 def test_a_victim_that_is_never_sampled_is_refused() -> None:
     """One of thirty clients takes part in the one round; it is some other."""
     changes: dict[str, Any] = {"federation__clients": 30, "federation__clients_per_round": 1, "federation__rounds": 1}
-    sampled = int(seeds.numpy_generator(0, "sampling", 1).permutation(30)[0])
+    server = make_plan(scenario(**changes, adversary__victims={"clients": list(range(30))})).streams.server
+    sampled = int(seeds.numpy_generator(server, "sampling", 1).permutation(30)[0])
     with pytest.raises(InputError, match="no sampled client of any round is a victim"):
         make_plan(scenario(**changes, adversary__victims={"clients": [(sampled + 1) % 30]}))

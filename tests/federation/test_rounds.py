@@ -18,6 +18,7 @@ from fedleak.errors import FederationError
 from fedleak.federation import injection
 from fedleak.federation.client import LOCAL_BUFFERS, app
 from fedleak.federation.plan import Plan, make_plan
+from fedleak.federation.sampling import training_key
 from fedleak.federation.serial_grid import SerialGrid
 from fedleak.federation.server import Server
 from fedleak.progress import QuietProgress
@@ -28,7 +29,7 @@ from fedleak.stages.score.truth import TruthReader
 from fedleak.transcript.manifest import RoundRecord
 from fedleak.transcript.reader import TranscriptReader
 from fedleak.transcript.writer import TranscriptWriter
-from tests.scenarios import run_federation, scenario, tree
+from tests.scenarios import run_federation, scenario, streams, tree
 
 ALL = {"adversary__victims__clients": [0, 1, 2]}
 FEDAVG: dict[str, Any] = {
@@ -43,7 +44,9 @@ FEDAVG: dict[str, Any] = {
 CONVNET = {"model": {"kind": "convnet", "widths": [3, 4]}, "federation__client__batch_size": 4}
 
 
-def update_of(checked: Scenario, state: dict[str, Tensor], images: Tensor, labels: Tensor, *, seed: int = 0) -> Updates:
+def update_of(
+    checked: Scenario, state: dict[str, Tensor], images: Tensor, labels: Tensor, *, seed: int | str = 0
+) -> Updates:
     """The client's computation on images ``(B, C, H, W)`` in [0, 1], from the global model ``state``."""
     model = checked.model.build((1, 8, 8), 10, seed=0)
     model.load_state_dict(state)
@@ -120,7 +123,7 @@ def test_fedavg_weighs_by_samples(tmp_path: Path) -> None:
         for update, shared in zip(record.updates, updates, strict=True):
             batch = truth.batch(update.row)
             assert len(batch.images) == update.samples
-            seed = seeds.derive(checked.seed, "client", update.round, update.client)
+            seed = training_key(streams(run.root).client(update.client), update.round)
             own = update_of(checked, old, batch.images, batch.labels, seed=seed)
             check_close(shared, {name: tensor[0] for name, tensor in own.tensors.items()})
 
@@ -229,7 +232,9 @@ def test_pairs_come_from_the_clients_own_code_path(tmp_path: Path, monkeypatch: 
         batch = torch.from_numpy(images[index[pair]]).to(torch.float32) / 255
         round_number = 1 if pair < 20 else 2
         own = update_of(checked, reader.model(round_number - 1), batch, torch.from_numpy(labels[index[pair]]))
-        generator = seeds.torch_generator(0, "postprocess", "query.inject", 1, round_number, pair)
+        generator = seeds.torch_generator(
+            streams(tmp_path).client(1), "postprocess", "query.inject", round_number, pair
+        )
         steps = checked.federation.client.postprocess
         expected = apply_steps(steps, {n: t[0] for n, t in own.tensors.items()}, generator=generator)
         row = torch.from_numpy(reader.pair_updates().read(np.array([pair]))[0].astype(np.float32))

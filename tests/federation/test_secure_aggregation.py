@@ -137,7 +137,7 @@ def test_with_too_few_left_the_run_can_be_resumed(tmp_path: Path) -> None:
 
 
 def test_two_runs_leave_the_same_bytes(tmp_path: Path) -> None:
-    """Keys and masks are new every time, and cancel; neighbours and rounding follow the seed."""
+    """Keys and masks are new every time, and cancel; neighbours and rounding follow the run's secret."""
     ring = {"federation__secure_aggregation": SECURE | {"num_shares": 3, "reconstruction_threshold": 2}}
     first, second = (sums(tmp_path / name, **ring)[0] for name in "ab")
     assert tree(first.transcript) == tree(second.transcript)
@@ -163,7 +163,7 @@ def test_attacks_run_on_the_sum_or_say_why_not(tmp_path: Path) -> None:
     run = run_federation(tmp_path, checked)
     with run.claim(checked, force=False):
         pass
-    results = attack_run(run, progress=QuietProgress())
+    results = attack_run(run, progress=QuietProgress(), isolated=False)
     assert results is not None
     worked = set()
     for row in results.rows:
@@ -189,7 +189,7 @@ def test_local_steps_of_several_clients_are_not_unrolled(tmp_path: Path) -> None
     run = run_federation(tmp_path, checked)
     with run.claim(checked, force=False):
         pass
-    results = attack_run(run, progress=QuietProgress())
+    results = attack_run(run, progress=QuietProgress(), isolated=False)
     assert results is not None
     (row,) = [row for row in results.rows if row.attack == "inverting_averaging"]
     assert (row.status, row.summed) == ("failed", (0, 1, 2, 3, 4))

@@ -42,7 +42,7 @@ def total(values: Mapping[int, tuple[int, list[float]]]) -> SecureSum:
         SETTINGS,
         round_number=1,
         most_images=max(samples for samples, _ in values.values()),
-        seed=0,
+        key="0",
         timeout=5,
         stop=threading.Event(),
     )
@@ -67,7 +67,7 @@ def test_an_update_that_is_not_finite_is_refused_by_its_own_client(bad: float) -
     torch.testing.assert_close(found.arrays[0], torch.tensor([-1.0, 0.0]), rtol=0, atol=4 * STEP)
 
 
-def test_rounding_follows_the_seed_of_the_instruction() -> None:
+def test_rounding_follows_the_key_of_the_instruction() -> None:
     values = {client: (client + 1, [0.1 * client, 1 / 3]) for client in range(3)}
     first, again = total(values), total(values)
     assert all(torch.equal(a, b) for a, b in zip(first.arrays, again.arrays, strict=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -103,6 +105,30 @@ def test_an_exception_becomes_an_error_reply_and_others_go_on() -> None:
     good, bad = training(second_fails).send_and_receive(messages(0, 1))
     assert not good.has_error()
     assert (bad.error.code, bad.error.reason, bad.metadata.src_node_id) == (2, "ValueError: no", 1001)
+
+
+def test_an_exit_is_an_error_of_the_client_and_others_go_on() -> None:
+    def first_exits(message: Message, context: Context) -> Message:
+        if context.node_config["partition-id"] == 0:
+            sys.exit(3)
+        return echo(message, context)
+
+    bad, good = training(first_exits).send_and_receive(messages(0, 1))
+    assert (bad.error.reason, good.has_error()) == ("SystemExit: 3", False)
+
+
+def test_a_client_that_takes_too_long_gives_no_reply() -> None:
+    def first_waits(message: Message, context: Context) -> Message:
+        if context.node_config["partition-id"] == 0:
+            time.sleep(60)
+        return echo(message, context)
+
+    app = ClientApp()
+    app.train()(first_waits)
+    grid, started = SerialGrid(app, 2, timeout=0.2), time.monotonic()
+    (reply,) = grid.send_and_receive(messages(0, 1))
+    assert reply.metadata.src_node_id == 1001
+    assert time.monotonic() - started < 30
 
 
 def test_a_message_without_instruction_is_an_error_of_the_client() -> None:

@@ -155,7 +155,8 @@ def instruction_of(folder: Path, *, injected: bool = False, client: int | None =
 
 def test_an_instruction_names_the_data_and_the_network(tmp_path: Path) -> None:
     told = instruction_of(tmp_path, federation__engine={"kind": "serial", "timeout": 9}, seed=4)
-    assert (told.seed, told.round, told.first_pair, told.timeout, told.gpu) == (4, 1, 5, 9.0, False)
+    assert told.key == plan(seed=4).streams.client(1)
+    assert (told.round, told.first_pair, told.timeout, told.gpu) == (1, 5, 9.0, False)
     assert (told.input_shape, told.classes, told.mean, told.std) == ((1, 2, 2), 2, (0.5,), (0.5,))
     assert (told.data, told.public) == (str(tmp_path / "truth"), str(tmp_path / "transcript/public"))
     assert (told.fault, told.batch_statistics) == (None, False)

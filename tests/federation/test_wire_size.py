@@ -51,7 +51,7 @@ def test_results_and_report_tell_the_size(tmp_path: Path) -> None:
     run = run_federation(tmp_path, checked)
     with run.claim(checked, force=False):
         pass
-    results = attack_run(run, progress=QuietProgress())
+    results = attack_run(run, progress=QuietProgress(), isolated=False)
     assert results is not None
     records = TranscriptReader(run.transcript).manifest.updates
     sizes = [record.bytes for record in records if record.bytes is not None]

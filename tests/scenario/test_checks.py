@@ -14,7 +14,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str, str]] = [
     ({"federation__faults": [{"round": 3, "client": 1, "mode": "nan"}]}, "federation.faults.0", "no such client or"),
     ({"federation__faults": [{"round": 1, "client": 3, "mode": "nan"}]}, "federation.faults.0", "no such client or"),
     ({"federation__faults": [{"round": 1, "client": 1, "mode": "exit"}]}, "federation.faults.0.mode", "serial engine"),
-    ({"federation__faults": [{"round": 1, "client": 1, "mode": "silent"}]}, "federation.faults.0.mode", "serial"),
+    ({"federation__faults": [{"round": 1, "client": 1, "mode": "exit"}]}, "federation.faults.0.mode", "serial"),
     ({"adversary__compromised": 3}, "adversary.compromised", "clients are 0 to 2"),
     ({"adversary__victims__clients": [0, 1, 2, 2]}, "adversary.victims.clients", "more victims than clients"),
     ({"adversary__victims__clients": [1, 3]}, "adversary.victims.clients", "clients are 0 to 2"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from fedleak import seeds
 from fedleak.attacks.base import Attack
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.progress import Progress
-from fedleak.scenario.schema import Scenario
 from fedleak.stages.attack.finished import FinishedAttack
+from fedleak.stages.attack.host import Host
+from fedleak.stages.attack.job import AttackJob
 from fedleak.stages.attack.view import View
 from fedleak.threat import InjectedPairs
 from fedleak.transcript.manifest import UpdateRecord
@@ -26,19 +28,28 @@ class AttackContext:
 
     Attributes:
         start: the finished attack from whose reconstructions this one starts, if any.
+        errors: log of the tracebacks of unexpected errors.
+        host: the process that runs the stage.
     """
 
-    scenario: Scenario
+    job: AttackJob
     attack: Attack
     reader: TranscriptReader
     device: torch.device
     progress: Progress
     start: FinishedAttack | None
+    errors: Path
+    host: Host
+
+    @property
+    def stream_root(self) -> str:
+        """Root of the attack's random streams: the adversary's, unrelated to those of the clients."""
+        return self.reader.manifest.stream_root
 
     @property
     def label_inference(self) -> LabelInference | None:
         """The scenario's label inference, if any."""
-        return self.scenario.adversary.label_inference
+        return self.job.label_inference
 
     @property
     def capability_names(self) -> tuple[str, ...]:
@@ -53,11 +64,16 @@ class AttackContext:
         clean = InjectedPairs in self.attack.wanted() and pairs is not None and not pairs.postprocessed
         return (self.attack.adapts and not clean) or (self.start is not None and self.start.record.adaptive)
 
+    def title(self, *updates: UpdateRecord) -> str:
+        """What is attacked, for the log of errors."""
+        places = "; ".join(f"round {update.round}, client {update.client}" for update in updates)
+        return f"attack {self.attack.name}, {places or 'training'}"
+
     def view(self, update: UpdateRecord | None) -> View:
         """The adversary's view of an update; with None, of the transcript as a whole."""
         return View(
             self.reader,
-            self.scenario.adversary.granted,
+            self.job.granted,
             update,
             inference=self.label_inference,
             device=self.device,
@@ -72,5 +88,5 @@ class AttackContext:
     def generator(self, update: UpdateRecord) -> torch.Generator:
         """Random generator of the attack for one update."""
         return seeds.torch_generator(
-            self.scenario.seed, "attack", self.attack.attack_stream, update.round, update.client, device="cpu"
+            self.stream_root, "attack", self.attack.attack_stream, update.round, update.client, device="cpu"
         )

@@ -10,27 +10,26 @@ import torch
 from fedleak import attacks
 from fedleak.attacks.base import Attack
 from fedleak.attacks.order import source_of
-from fedleak.scenario.schema import Scenario
+from fedleak.stages.attack.job import AttackJob
 from fedleak.transcript.manifest import Manifest, digest_of, file_digest
 
 
-def attack_fingerprint(scenario: Scenario, component: Attack, transcript_digest: str, device: torch.device) -> str:
+def attack_fingerprint(job: AttackJob, component: Attack, transcript_digest: str, device: torch.device) -> str:
     """Content hash of everything that an attack's reconstructions depend on, including the attack it starts from."""
-    labels, source = scenario.adversary.label_inference, source_of(component, scenario.attacks)
+    labels, source = job.label_inference, source_of(component, job.attacks)
     parts = {
         "transcript": transcript_digest,
         "attack": component.model_dump(mode="json"),
         "labels": labels.model_dump(mode="json") if labels else None,
-        "seed": scenario.seed,
         "device": device.type,
-        "threads": scenario.threads,
+        "threads": job.threads,
     }
     if source is not None:
-        parts["source"] = attack_fingerprint(scenario, source, transcript_digest, device)
+        parts["source"] = attack_fingerprint(job, source, transcript_digest, device)
     return digest_of(parts)
 
 
-def artefact_key(scenario: Scenario, component: Attack, manifest: Manifest, device: torch.device) -> str:
+def artefact_key(job: AttackJob, component: Attack, manifest: Manifest, device: torch.device) -> str:
     """Content hash of everything that a trained generator depends on."""
     data = {name: digest for name, digest in manifest.checksums.items() if name.startswith(("pairs/", "public/"))}
     return digest_of(
@@ -39,9 +38,9 @@ def artefact_key(scenario: Scenario, component: Attack, manifest: Manifest, devi
             "data": data,
             "model": manifest.model,
             "shape": [*manifest.input_shape, manifest.classes],
-            "seed": scenario.seed,
+            "seed": manifest.stream_root,
             "device": device.type,
-            "threads": scenario.threads,
+            "threads": job.threads,
             "torch": torch.__version__,
             "code": _code_of_attacks(),
         }

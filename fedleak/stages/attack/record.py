@@ -30,6 +30,9 @@ class Attempt(Record):
     seconds: float
     status: Literal["ok", "failed"]
     reason: str = ""
+    """Why it failed; of a successful attempt: why its images have no labels."""
+    crashed: bool = False
+    """Whether it failed by an error that the attack does not declare; such an attempt is repeated by the next run."""
     labels: tuple[int, ...] | None = None
     """Guessed labels, in the order of the images if the attack itself recovered them."""
     guessed_by_attack: bool = False
@@ -99,6 +102,11 @@ class PartFiles:
             return
         self._parts = max(self._parts, int(path.stem.removeprefix("part-")) + 1)
         self.attempts |= {attempt.row: attempt for attempt in attempts}
+
+    @property
+    def done(self) -> frozenset[int]:
+        """Rows of the updates that need not be attacked again."""
+        return frozenset(row for row, attempt in self.attempts.items() if not attempt.crashed)
 
     def write(self, attempts: list[Attempt], images: dict[int, torch.Tensor]) -> None:
         """Add a part: attempts, and the images ``(B, C, H, W)`` of the successful ones."""

@@ -10,58 +10,89 @@ from fedleak.attacks.order import in_order, source_of
 from fedleak.errors import AttackFailedError
 from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory
-from fedleak.scenario.schema import Scenario
-from fedleak.stages.agreement import open_transcript
+from fedleak.stages.attack.attempts import CrashError, crashes
 from fedleak.stages.attack.context import AttackContext
 from fedleak.stages.attack.device import choose_device
 from fedleak.stages.attack.fingerprints import attack_fingerprint
 from fedleak.stages.attack.finished import FinishedAttack
+from fedleak.stages.attack.host import Host, SameProcess
+from fedleak.stages.attack.job import AttackJob
 from fedleak.stages.attack.memory import PeakMemory
 from fedleak.stages.attack.record import AttackRecord, Attempt, LabelSource, PartFiles, check_files, finish, load_record
 from fedleak.stages.attack.train import UNTRAINED, ReadyAttack, train
 from fedleak.stages.attack.victims import attack_victims
 from fedleak.stages.attack.weights import save_estimates
 from fedleak.transcript.manifest import MANIFEST, file_digest
+from fedleak.transcript.reader import TranscriptReader
 
 
-def attack(scenario: Scenario, run: RunDirectory, progress: Progress) -> None:
-    """Run every attack of ``scenario`` that is not already done on this transcript.
+def attack(
+    job: AttackJob, run: RunDirectory, progress: Progress, *, host: Host | None = None, verify: bool = True
+) -> None:
+    """Run every attack of ``job`` that is not already done on this transcript, in this process.
+
+    Commands call it in a process of its own (see ``isolated``): whatever this process has opened, an attack can find.
+
+    Args:
+        job, progress: the attacks, and where their progress is reported.
+        run: only its transcript is read; ``attacks/`` and the log of errors are written.
+        host: the process that runs the stage (default: the caller's).
+        verify: compare the checksums of the transcript.
 
     Raises:
         InputError: if the transcript is missing, foreign or damaged.
     """
-    device = choose_device(scenario.device)
-    if scenario.threads is not None:
-        torch.set_num_threads(scenario.threads)
-    reader = open_transcript(scenario, run.transcript)
+    device = choose_device(job.device)
+    if job.threads is not None:
+        torch.set_num_threads(job.threads)
+    host = host or SameProcess()
+    reader = TranscriptReader(run.transcript, verify=verify)
     transcript_digest = file_digest(run.transcript / MANIFEST)
-    for component in in_order(scenario.attacks):
-        fingerprint = attack_fingerprint(scenario, component, transcript_digest, device)
-        record = load_record(run.attacks / component.name)
-        if record is not None and record.fingerprint == fingerprint:
-            check_files(run.attacks / component.name)
+    for component in in_order(job.attacks):
+        fingerprint = attack_fingerprint(job, component, transcript_digest, device)
         parts = PartFiles(run.attacks / component.name, fingerprint)
-        if record is not None and record.fingerprint == fingerprint and record.rows <= parts.attempts.keys():
+        if _is_done(parts, fingerprint):
             progress.say(f"attack {component.name}: already done, reconstructions reused")
             continue
-        source = source_of(component, scenario.attacks)
+        source = source_of(component, job.attacks)
         start = FinishedAttack(run.attacks / source.name) if source is not None else None
-        _run(AttackContext(scenario, component, reader, device, progress, start), parts, fingerprint)
+        host.begun(component.name)
+        _run(AttackContext(job, component, reader, device, progress, start, run.errors, host), parts, fingerprint)
+
+
+def all_done(job: AttackJob, run: RunDirectory) -> bool:
+    """Whether every attack of ``job`` is done on the transcript, so that none of their code need run."""
+    device, digest = choose_device(job.device), file_digest(run.transcript / MANIFEST)
+    prints = {component.name: attack_fingerprint(job, component, digest, device) for component in job.attacks}
+    return all(_is_done(PartFiles(run.attacks / name, print_), print_) for name, print_ in prints.items())
+
+
+def _is_done(parts: PartFiles, fingerprint: str) -> bool:
+    record = load_record(parts.folder)
+    if record is None or record.fingerprint != fingerprint:
+        return False
+    check_files(parts.folder)
+    return record.rows <= parts.done
 
 
 def _run(context: AttackContext, parts: PartFiles, fingerprint: str) -> None:
     """Train if needed, attack every usable update that is not in ``parts``, and write the record."""
     memory = PeakMemory(context.device)
     updates = [update for update in context.reader.manifest.updates if update.status == "ok"]
-    training, failure = UNTRAINED, ""
+    training: ReadyAttack = UNTRAINED
+    failure: Exception | None = None
     try:
-        training = train(context)
-    except AttackFailedError as error:
-        failure = str(error)
-        context.progress.say(f"attack {context.attack.name}: failed: {failure}")
+        if context.attack.name in context.job.lost:
+            raise CrashError(context.job.lost[context.attack.name])
+        with crashes(context.errors, context.title()):
+            training = train(context)
+            save_estimates(parts.folder, training.artefact)
+    except (AttackFailedError, CrashError) as error:
+        failure = error
+        context.progress.say(f"attack {context.attack.name}: failed: {error}")
     attack_victims(context, updates, training.trained, parts, failure=failure)
-    save_estimates(parts.folder, training.artefact)
     finish(parts.folder, _record(context, training, parts, fingerprint, memory))
+    context.host.written()
 
 
 def _record(

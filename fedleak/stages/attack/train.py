@@ -58,14 +58,14 @@ def train(context: AttackContext) -> ReadyAttack:
 def _artefact(context: AttackContext, attack: TrainedAttack[Any]) -> tuple[Artefact, bool]:
     """The artefact, and whether it came from the cache."""
     known = context.arguments(context.view(None), attack.fit)
-    key = artefact_key(context.scenario, attack, context.reader.manifest, context.device)
-    with artefacts.exclusive(key):  # a second process waits here and then finds the artefact
+    key = artefact_key(context.job, attack, context.reader.manifest, context.device)
+    with context.host.exclusive(key):  # a second process waits here and then finds the artefact
         found = artefacts.find(key)
         if found is not None:
             context.progress.say(f"attack {attack.name}: trained generator found in the cache")
             return found, True
         begun = time.perf_counter()
-        generator = seeds.torch_generator(context.scenario.seed, "attack-training", attack.training_stream)
+        generator = seeds.torch_generator(context.stream_root, "attack-training", attack.training_stream)
         made = attack.fit(**known, generator=generator, progress=context.progress, device=context.device)
         artefact = replace(made, training_seconds=time.perf_counter() - begun)
         artefacts.store(key, artefact)

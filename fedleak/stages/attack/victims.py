@@ -9,7 +9,13 @@ import torch
 
 from fedleak.attacks.base import Reconstruction, SideBySideAttack, TrainedAttack
 from fedleak.errors import AttackFailedError
-from fedleak.stages.attack.attempts import check, failed, group_by_model
+from fedleak.stages.attack.attempts import (
+    CrashError,
+    check,
+    crashes,
+    failed_by,
+    group_by_model,
+)
 from fedleak.stages.attack.context import AttackContext
 from fedleak.stages.attack.record import Attempt, PartFiles
 from fedleak.stages.attack.view import View
@@ -18,36 +24,47 @@ from fedleak.transcript.manifest import UpdateRecord
 PART_SECONDS = 20.0
 """Seconds after which finished reconstructions are written."""
 
-Answer = tuple[Attempt, Reconstruction | None]
+Answer = tuple[Attempt, torch.Tensor | None]
+"""The attempt, and its images ``(B, C, H, W)`` float32 on the CPU."""
 
 
 def attack_victims(
-    context: AttackContext, updates: list[UpdateRecord], trained: tuple[Any, ...], parts: PartFiles, *, failure: str
+    context: AttackContext,
+    updates: list[UpdateRecord],
+    trained: tuple[Any, ...],
+    parts: PartFiles,
+    *,
+    failure: Exception | None,
 ) -> None:
-    """Attack every update that is not in ``parts``, and write the results.
+    """Attack every update that is not done in ``parts``, and write the results, even if interrupted.
 
     Args:
         trained: arguments before the capabilities in a call of ``reconstruct``.
-        failure: why the attack as a whole failed; empty if it did not.
+        failure: the error by which the attack as a whole failed; None if it did not.
     """
     # The grouping does not depend on the work of an earlier process, so a resumed run gives identical bytes.
     most = 1 if failure else _victims_together(context, updates)
     groups = list(group_by_model(updates, most, version=context.attack.version))
-    groups = [group for group in groups if any(update.row not in parts.attempts for update in group)]
+    groups = [group for group in groups if any(update.row not in parts.done for update in group)]
     bar = context.progress.task(f"attacking with {context.attack.name}", sum(len(group) for group in groups))
     attempts: list[Attempt] = []
     images: dict[int, torch.Tensor] = {}
     written = time.monotonic()
-    for group in groups:
-        answers = _attack_group(context, group, trained, failure)
-        attempts += [attempt for attempt, _ in answers]
-        images |= {attempt.row: rebuilt.images for attempt, rebuilt in answers if rebuilt is not None}
-        bar.advance(len(group))
-        if time.monotonic() - written > PART_SECONDS:
+    try:
+        for group in groups:
+            answers = _attack_group(context, group, trained, failure)
+            attempts += [attempt for attempt, _ in answers]
+            images |= {attempt.row: rebuilt for attempt, rebuilt in answers if rebuilt is not None}
+            bar.advance(len(group))
+            if time.monotonic() - written > PART_SECONDS:
+                done, attempts = attempts, []
+                parts.write(done, images)
+                context.host.written()
+                images, written = {}, time.monotonic()
+    finally:
+        if attempts:
             parts.write(attempts, images)
-            attempts, images, written = [], {}, time.monotonic()
-    if attempts:
-        parts.write(attempts, images)
+            context.host.written()
 
 
 def _victims_together(context: AttackContext, updates: list[UpdateRecord]) -> int:
@@ -56,18 +73,22 @@ def _victims_together(context: AttackContext, updates: list[UpdateRecord]) -> in
     if not updates or isinstance(attack, TrainedAttack) or not isinstance(attack, SideBySideAttack):
         return 1
     try:
-        return attack.victims_together(context.arguments(context.view(updates[0]), attack.reconstruct)["known"])
-    except AttackFailedError:
+        with crashes(context.errors, context.title(updates[0])):
+            return attack.victims_together(context.arguments(context.view(updates[0]), attack.reconstruct)["known"])
+    except (AttackFailedError, CrashError):
         return 1  # the first one will fail when it is attacked, with this reason
 
 
 def _attack_group(
-    context: AttackContext, group: list[UpdateRecord], trained: tuple[Any, ...], failure: str
+    context: AttackContext, group: list[UpdateRecord], trained: tuple[Any, ...], failure: Exception | None
 ) -> list[Answer]:
-    if failure:
-        return [(failed(update, failure), None) for update in group]
+    if failure is not None:
+        return [(failed_by(update, failure), None) for update in group]
     if len(group) > 1 and isinstance(context.attack, SideBySideAttack):
-        return _attack_several(context, context.attack, group)
+        try:
+            return _attack_several(context, context.attack, group)
+        except CrashError:
+            context.progress.say(f"attack {context.attack.name}: failed on several updates at once; now one at a time")
     return [_attack_one(context, update, trained) for update in group]
 
 
@@ -75,34 +96,41 @@ def _attack_one(context: AttackContext, update: UpdateRecord, trained: tuple[Any
     view, attack = context.view(update), context.attack
     begun = time.perf_counter()
     try:
-        known = context.arguments(view, attack.reconstruct)
-        begun = time.perf_counter()  # reading the transcript is not part of the attack
-        rebuilt = attack.reconstruct(*trained, **known, generator=context.generator(update))
-    except AttackFailedError as error:
-        return failed(update, str(error), time.perf_counter() - begun), None
-    return _answer(context, update, view, rebuilt, time.perf_counter() - begun)
+        with crashes(context.errors, context.title(update)):
+            known = context.arguments(view, attack.reconstruct)
+            begun = time.perf_counter()  # reading the transcript is not part of the attack
+            rebuilt = attack.reconstruct(*trained, **known, generator=context.generator(update))
+            return _answer(context, update, view, rebuilt, time.perf_counter() - begun)
+    except (AttackFailedError, CrashError) as error:
+        return failed_by(update, error, time.perf_counter() - begun), None
 
 
 def _attack_several(context: AttackContext, attack: SideBySideAttack[Any], group: list[UpdateRecord]) -> list[Answer]:
-    """Attack a group in parallel; the time is divided equally."""
+    """Attack a group in parallel; the time is divided equally.
+
+    Raises:
+        CrashError: if the attack ended in an error.
+    """
     answers: dict[int, Answer] = {}
     ready: list[tuple[UpdateRecord, View, Any]] = []
     for update in group:
         view = context.view(update)
         try:
-            ready.append((update, view, context.arguments(view, attack.reconstruct)["known"]))
-        except AttackFailedError as error:
-            answers[update.row] = failed(update, str(error)), None
+            with crashes(context.errors, context.title(update)):
+                ready.append((update, view, context.arguments(view, attack.reconstruct)["known"]))
+        except (AttackFailedError, CrashError) as error:
+            answers[update.row] = failed_by(update, error), None
     begun = time.perf_counter()
-    rebuilt = attack.reconstruct_several(
-        [known for _, _, known in ready], generators=[context.generator(update) for update, _, _ in ready]
-    )
-    seconds = (time.perf_counter() - begun) / max(1, len(ready))
-    for (update, view, _), result in zip(ready, rebuilt, strict=True):
-        if isinstance(result, AttackFailedError):
-            answers[update.row] = failed(update, str(result), seconds), None
-        else:
-            answers[update.row] = _answer(context, update, view, result, seconds)
+    with crashes(context.errors, context.title(*group)):
+        rebuilt = attack.reconstruct_several(
+            [known for _, _, known in ready], generators=[context.generator(update) for update, _, _ in ready]
+        )
+        seconds = (time.perf_counter() - begun) / max(1, len(ready))
+        for (update, view, _), result in zip(ready, rebuilt, strict=True):
+            if isinstance(result, AttackFailedError):
+                answers[update.row] = failed_by(update, result, seconds), None
+            else:
+                answers[update.row] = _answer(context, update, view, result, seconds)
     return [answers[update.row] for update in group]
 
 
@@ -115,26 +143,34 @@ def _answer(
     try:
         check(rebuilt, context.reader.manifest.input_shape)
     except AttackFailedError as error:
-        return failed(update, str(error), seconds), None
-    own = rebuilt.labels is not None
-    labels = rebuilt.labels if own else _inferred_labels(context, view, len(rebuilt.images))
+        return failed_by(update, error, seconds), None
+    own, reason = rebuilt.labels is not None, ""
+    labels = rebuilt.labels
+    if labels is None:
+        labels, reason = _inferred_labels(context, view, update, len(rebuilt.images))
     attempt = Attempt(
         row=update.row,
         seconds=seconds,
         status="ok",
+        reason=reason,
         labels=tuple(int(label) for label in labels) if labels is not None else None,
         guessed_by_attack=own,
         curve={name: list(values) for name, values in rebuilt.curve.items()},
     )
-    return attempt, rebuilt
+    # A copy of its own: an attack may return one tensor for all updates, which safetensors refuses to store.
+    return attempt, rebuilt.images.detach().to("cpu", torch.float32, copy=True)
 
 
-def _inferred_labels(context: AttackContext, view: View, count: int) -> torch.Tensor | None:
+def _inferred_labels(
+    context: AttackContext, view: View, update: UpdateRecord, count: int
+) -> tuple[torch.Tensor | None, str]:
+    """The labels, or None and the reason; then the images have no labels, and their cells in the results are empty."""
     inference = context.label_inference
     if inference is None:
-        return None
-    known = view.capabilities(inference.infer)
+        return None, ""
     try:
-        return inference.infer(**known, count=count)
-    except AttackFailedError:
-        return None  # the images have no labels; their cells in the results are empty
+        with crashes(context.errors, f"{inference.kind}, {context.title(update)}"):
+            known = view.capabilities(inference.infer)
+            return inference.infer(**known, count=count), ""
+    except (AttackFailedError, CrashError) as error:
+        return None, f"no labels: {inference.kind}: {error}"

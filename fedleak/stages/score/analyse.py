@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterable
 
 from fedleak import seeds
+from fedleak.errors import describe
 from fedleak.metrics.analysis.base import LeakedBatch
+from fedleak.records import log_traceback
 from fedleak.results.estimates import mean_interval
 from fedleak.results.schema import Interval, ResultRow
 from fedleak.stages.score.batches import LeakedBatches
@@ -21,10 +23,14 @@ class Analyses:
     """The values of the scenario's analyses at the images behind every recorded update.
 
     The random draws of a client are the same in every round, so that its rounds differ only by the model.
+
+    Attributes:
+        failures: kind of an analysis that failed on some update -> the first reason.
     """
 
     def __init__(self, run: RecordedRun, batches: LeakedBatches) -> None:
-        self._scenario = run.scenario
+        self._scenario, self._log = run.scenario, run.files.errors
+        self.failures: dict[str, str] = {}
         self._values: dict[ImagePlace, dict[str, float | None]] = {}
         for update in run.updates.values() if run.scenario.analyses else ():
             self._add(update, batches.of(update))
@@ -32,7 +38,12 @@ class Analyses:
     def _add(self, update: UpdateRecord, batch: LeakedBatch) -> None:
         for analysis in self._scenario.analyses:
             generator = seeds.torch_generator(self._scenario.seed, "analysis", analysis.kind, update.client)
-            values = analysis.evaluate(batch, generator=generator).tolist()
+            try:
+                values = analysis.evaluate(batch, generator=generator).tolist()
+            except (Exception, SystemExit) as error:  # an analysis may be a user's own code, which may raise anything
+                self.failures.setdefault(analysis.kind, describe(error))
+                log_traceback(self._log, f"analysis {analysis.kind}, client {update.client}", error)
+                continue
             for (client, image), value in zip(batch.places, values, strict=True):
                 column = self._values.setdefault((client, update.round, image), {})
                 column[analysis.kind] = value if math.isfinite(value) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from fedleak.environment import describe_environment
@@ -39,7 +40,7 @@ def assemble_results(
         delta=manifest.privacy.delta if manifest.privacy else None,
         privacy_unit=manifest.privacy.unit if manifest.privacy else None,
         encoded_bytes=encoded_bytes(run.updates.values()),
-        notes=(*metric_notes(scorer), *truth_notes(run), *federation_notes(manifest)),
+        notes=(*metric_notes(scorer), *truth_notes(run), *label_notes(records), *federation_notes(manifest)),
         rows=tuple(row for found in scores for row in found.rows),
     )
 
@@ -85,6 +86,8 @@ def metric_notes(scorer: ImageScorer) -> Iterator[str]:
         yield f"left out, as they compare images, not {scorer.kind.name}: {', '.join(scorer.left_out)}"
     for name, reason in scorer.unavailable.items():
         yield f"{name} is absent: {reason}"
+    for name, reason in scorer.analyses.failures.items():
+        yield f"{name} is incomplete: {reason}"
     for metric in scorer.metrics:
         if metric.kind not in scorer.unavailable and (note := metric.note(scorer.shape)):
             yield note
@@ -94,6 +97,14 @@ def truth_notes(run: RecordedRun) -> Iterator[str]:
     """A note if changes to the ground truth could not be noticed."""
     if not run.truth.sealed:
         yield "the ground truth has no checksums, so changes to it go unnoticed: it was written by hand"
+
+
+def label_notes(records: Sequence[AttackRecord]) -> Iterator[str]:
+    """Notes on reconstructions whose labels could not be inferred."""
+    for record in records:
+        reasons = Counter(attempt.reason for attempt in record.attempts if attempt.status == "ok" and attempt.reason)
+        for reason, count in reasons.items():
+            yield f"{record.attack}: {count} of {len(record.attempts)} reconstructions have {reason}"
 
 
 def federation_notes(manifest: Manifest) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.component import discover
-from fedleak.errors import AttackFailedError, InputError
+from fedleak.errors import AttackFailedError, FedleakError, InputError, describe
 from fedleak.progress import Progress, Task
 from fedleak.records import Record
 from fedleak.results.labels import jaccard
@@ -81,8 +81,10 @@ def _score(
         except CapabilityNotGrantedError as error:
             bar.advance(len(updates) - 1)
             return LabelScore(inference=inference.kind, updates=len(updates), reason=f"not granted: {error}")
-        except AttackFailedError as error:
-            failures, reason = failures + 1, str(error)
+        except (Exception, SystemExit) as error:  # a rule may be a user's own code, which may raise anything
+            if isinstance(error, FedleakError) and not isinstance(error, AttackFailedError):
+                raise
+            failures, reason = failures + 1, describe(error)
             continue
         assigned = assign_labels(guess, labels)
         right += sum(a == b for a, b in zip(assigned, labels, strict=False))

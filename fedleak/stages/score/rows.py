@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
 import torch
@@ -11,7 +12,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from fedleak.attacks.matching import pairwise_squared_distance
+from fedleak.errors import describe
 from fedleak.metrics.base import Metric, MetricUnavailableError, PeerMetric, Peers
+from fedleak.records import log_traceback
 from fedleak.results.schema import ResultRow
 from fedleak.stages.score.truth import Truth
 from fedleak.transcript.manifest import UpdateRecord
@@ -109,12 +112,18 @@ def _guessed(
 
 
 def evaluate_metrics(
-    images: MatchedImages, metrics: Sequence[Metric], unavailable: dict[str, str], *, peers: Peers | None = None
+    images: MatchedImages,
+    metrics: Sequence[Metric],
+    unavailable: dict[str, str],
+    *,
+    peers: Peers | None = None,
+    log: Path | None = None,
 ) -> list[ResultRow]:
-    """The rows with metric values added; an unavailable metric is None, with its reason in ``unavailable``.
+    """The rows with metric values added; an unavailable or failing metric is None, its reason in ``unavailable``.
 
     Args:
         peers: images for metrics that compare with other images (default: the originals).
+        log: where the traceback of a failing metric is written.
     """
     values: dict[str, list[float | None]] = {}
     for metric in metrics:
@@ -124,6 +133,10 @@ def evaluate_metrics(
                 continue
             except MetricUnavailableError as error:
                 unavailable[metric.kind] = str(error)
+            except (Exception, SystemExit) as error:  # a metric may be a user's own code, which may raise anything
+                unavailable[metric.kind] = f"it failed: {describe(error)}"
+                if log is not None:
+                    log_traceback(log, f"metric {metric.kind}", error)
         values[metric.kind] = [None] * len(images.rows)
     return [
         row.model_copy(update={"metrics": {name: column[i] for name, column in values.items()} | row.metrics})
@@ -140,5 +153,7 @@ def _evaluate(metric: Metric, images: MatchedImages, peers: Peers | None) -> lis
             value = metric.evaluate_among(guesses, originals, peers)
         else:
             value = metric.evaluate(guesses, originals)
+        if value.shape != (len(guesses),):
+            raise ValueError(f"expected one value for each of {len(guesses)} images, got {tuple(value.shape)}")
         result += [float(v) for v in value]
     return result

@@ -56,7 +56,7 @@ class ImageScorer:
         self.left_out = tuple(metric.kind for metric in enabled if not metric.applies_to(self.kind))
         self.unavailable: dict[str, str] = {}
         self.analyses = analyses
-        self._pictures = run.files.root / PICTURES
+        self._pictures, self._log = run.files.root / PICTURES, run.files.errors
         self._peers = _peers(run.truth) if any(isinstance(metric, PeerMetric) for metric in self.metrics) else None
 
     def score(self, images: MatchedImages, *, compared: bool = False) -> ImageScores:
@@ -66,7 +66,7 @@ class ImageScorer:
             images: reconstructions matched to their originals.
             compared: also save pictures of the run's first images, to show attacks side by side.
         """
-        rows = evaluate_metrics(images, self.metrics, self.unavailable, peers=self._peers)
+        rows = evaluate_metrics(images, self.metrics, self.unavailable, peers=self._peers, log=self._log)
         return ImageScores(
             rows=tuple(self.analyses.beside(rows)),
             metrics=summarise_metrics(rows),

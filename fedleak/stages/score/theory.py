@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from fedleak import seeds
+from fedleak.errors import describe
 from fedleak.metrics.theory.base import NotApplicableError, Theory
 from fedleak.progress import Task
+from fedleak.records import log_traceback
 from fedleak.results.schema import AttackSummary, ResultRow
 from fedleak.stages.score.batches import LeakedBatches
 from fedleak.stages.score.recorded import RecordedRun
@@ -49,11 +51,13 @@ def predict(theory: Theory, run: RecordedRun, batches: LeakedBatches) -> tuple[M
         generator = seeds.torch_generator(run.scenario.seed, "theory", theory.kind, update.row)
         try:
             prediction = theory.predict(leaked, run.reader.manifest.training, generator=generator)
-        except NotApplicableError as error:
+        except (Exception, SystemExit) as error:  # a theorem may be a user's own code, which may raise anything
+            reason = str(error)
+            if not isinstance(error, NotApplicableError):
+                reason = describe(error)
+                log_traceback(run.files.errors, f"{theory.kind}, round {update.round}, client {update.client}", error)
             name, kind = theory.row_name, theory.kind
-            failed.append(
-                ResultRow.failed(str(error), attack=name, kind=kind, victim=update.client, round=update.round)
-            )
+            failed.append(ResultRow.failed(reason, attack=name, kind=kind, victim=update.client, round=update.round))
             continue
         matched.add_update(
             attack=theory.row_name,

@@ -58,13 +58,16 @@ def write_truth(
     """Store every client's private images and the indices of the images behind each planned update.
 
     Args:
-        folder: target folder; files of an earlier run are removed.
+        folder: target folder; images of an earlier run are removed.
         images: images of each client, ``(N, C, H, W)``.
         labels: labels of each client, ``(N,)``.
         rows: row of the transcript -> client -> indices of its images; a sum has several clients.
     """
     if (folder / UPDATES).exists():
-        shutil.rmtree(folder)
+        (folder / UPDATES).unlink()
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
     for client, (own, classes) in enumerate(zip(images, labels, strict=True)):
         target = client_folder(folder, client)
         target.mkdir(parents=True, exist_ok=True)

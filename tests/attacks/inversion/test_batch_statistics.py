@@ -46,7 +46,7 @@ def asks(statistics: BatchStatistics) -> None:
 def test_what_the_client_shares_is_what_its_layers_saw(tmp_path: Path, batch_norm: str) -> None:
     checked = scenario(**settings("batch_statistics", batch_norm=batch_norm))
     run = run_federation(tmp_path / "run", checked)
-    results = attack_run(run, progress=QuietProgress())
+    results = attack_run(run, progress=QuietProgress(), isolated=False)
     assert results is not None
     assert results.attacks[0].failures == 0
     assert "batch_statistics" in results.attacks[0].capabilities

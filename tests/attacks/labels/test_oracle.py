@@ -46,7 +46,7 @@ def test_it_needs_a_grant_by_name() -> None:
 
 def test_labels_are_true_and_results_say_so(tmp_path: Path) -> None:
     run = run_federation(tmp_path / "run", scenario(**settings("true_labels")))
-    results = attack_run(run, progress=QuietProgress())
+    results = attack_run(run, progress=QuietProgress(), isolated=False)
     assert results is not None
     assert results.attacks[0].label_source == "true"
     assert results.attacks[0].label_accuracy == 1.0

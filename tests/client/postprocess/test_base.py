@@ -17,7 +17,7 @@ from fedleak.stages.attack.view import View
 from fedleak.threat import PostProcessingDetails
 from fedleak.transcript.reader import TranscriptReader
 from tests.builders import with_required
-from tests.scenarios import run_federation, scenario
+from tests.scenarios import run_federation, scenario, streams
 
 UPDATE = {"a": torch.tensor([3.0, 0.0]), "b": torch.tensor([[-4.0]])}
 
@@ -75,7 +75,9 @@ def test_the_attackers_replay_gives_the_bytes_that_flower_delivered(tmp_path: Pa
     chain = view.capabilities(_Knowing().reconstruct)["chain"]
     assert isinstance(chain, PostProcessingDetails)
     for record in delivered.manifest.updates:
-        generator = seeds.torch_generator(0, "postprocess", "train", record.client, 1, 0)
+        generator = seeds.torch_generator(
+            streams(tmp_path / "shared").client(record.client), "postprocess", "train", 1, 0
+        )
         before = plain.manifest.parameters.unflatten(plain.update(record.row))
         after = delivered.manifest.parameters.flatten(apply_steps(chain.steps, before, generator=generator))
         assert after.numpy().tobytes() == delivered.update(record.row).numpy().tobytes()

@@ -15,12 +15,12 @@ from fedleak.client.postprocess.base import Update
 from fedleak.client.postprocess.gradient_masking import GradientMasking, frozen_layers
 from fedleak.errors import InputError
 from fedleak.federation.plan import make_plan
-from fedleak.federation.sampling import training_seed
+from fedleak.federation.sampling import training_key
 from fedleak.models.mlp import Mlp
 from fedleak.stages.score.truth import TruthReader
 from fedleak.transcript.reader import TranscriptReader
 from tests.client.postprocess.updates import generator, updates
-from tests.scenarios import run_federation, scenario
+from tests.scenarios import run_federation, scenario, streams
 
 MODEL = Mlp(hidden=(6,))
 
@@ -105,7 +105,7 @@ def test_frozen_layers_are_frozen_in_every_step(tmp_path: Path) -> None:
     model.load_state_dict(reader.model(0))
     pixels = (batch.images - 0.5) / 0.5
     trained = [p for name, p in model.named_parameters() if not name.startswith("1.")]
-    for step in mini_batches(8, training, training_seed(0, 1, record.client)):
+    for step in mini_batches(8, training, training_key(streams(tmp_path).client(record.client), 1)):
         loss = F.cross_entropy(model(pixels[step]), batch.labels[step])
         for p, g in zip(trained, torch.autograd.grad(loss, trained), strict=True):
             p.data -= 0.5 * g
@@ -120,7 +120,7 @@ def test_who_knows_of_the_freezing_unrolls_it_exactly(tmp_path: Path) -> None:
     record = reader.manifest.updates[0]
     batch = TruthReader(tmp_path / "truth").batch(record.row)
     training = LocalTraining("fedavg", 4, 2, 0.5, train_mode=False)
-    order = mini_batches(8, training, training_seed(0, 1, record.client))
+    order = mini_batches(8, training, training_key(streams(tmp_path).client(record.client), 1))
     steps = LocalSteps(0.5, tuple(tuple(int(i) for i in part) for part in order), frozen=("1.*",))
     module = MODEL.build((1, 8, 8), 10, seed=0)
     parameters, buffers = split_state(module, reader.model(0))

@@ -47,7 +47,7 @@ def fresh(recorded: RunDirectory, tmp_path: Path) -> Callable[[], RunDirectory]:
 
 
 def attacked(run: RunDirectory, *overrides: str) -> Results:
-    results = attack_run(run, progress=QuietProgress(), overrides=overrides)
+    results = attack_run(run, progress=QuietProgress(), overrides=overrides, isolated=False)
     assert results is not None
     return results
 

@@ -54,7 +54,7 @@ def fresh(recorded: RunDirectory, tmp_path: Path) -> FreshRun:
 
 def attacked(run: RunDirectory, *overrides: str) -> Results:
     """Results of the attack stage."""
-    results = attack_run(run, progress=QuietProgress(), overrides=overrides)
+    results = attack_run(run, progress=QuietProgress(), overrides=overrides, isolated=False)
     assert results is not None
     return results
 
@@ -89,7 +89,7 @@ def test_the_attack_stage_loads_no_dataset_and_no_truth(fresh: FreshRun, monkeyp
     for kind in Dataset.__subclasses__():
         monkeypatch.setattr(kind, "load", lambda self: pytest.fail("the data set was loaded"))
     shutil.rmtree(run.truth)
-    assert attack_run(run, progress=QuietProgress()) is None
+    assert attack_run(run, progress=QuietProgress(), isolated=False) is None
     assert set(images(run)) == {"git_coarse", "lti"}
     assert not (run.root / "results.json").exists()
 
@@ -211,9 +211,9 @@ def test_a_damaged_cache_is_made_again(fresh: FreshRun, cache: Path) -> None:
 
 
 def test_what_other_code_trained_is_not_used(fresh: FreshRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    attack_run(fresh(), progress=QuietProgress())
+    attack_run(fresh(), progress=QuietProgress(), isolated=False)
     monkeypatch.setattr("fedleak.stages.attack.fingerprints._code_of_attacks", lambda: "another version")
-    again = attack_run(fresh(), progress=QuietProgress())
+    again = attack_run(fresh(), progress=QuietProgress(), isolated=False)
     assert not any(attack.training_cached for attack in again.attacks)
 
 
@@ -227,7 +227,7 @@ def test_a_renamed_kind_trains_from_the_stream_of_its_old_name(fresh: FreshRun) 
     for stream in ("coarse_git", "git_coarse"):
         artefact = component.fit(
             **view.capabilities(component.fit),
-            generator=seeds.torch_generator(setup.seed, "attack-training", stream),
+            generator=seeds.torch_generator(reader.manifest.stream_root, "attack-training", stream),
             progress=QuietProgress(),
             device=torch.device("cpu"),
         )

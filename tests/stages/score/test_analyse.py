@@ -54,7 +54,7 @@ def test_rows_carry_the_value_of_their_image_at_the_model_of_their_update(finish
 
 
 def test_rounds_tell_the_mean_and_the_accuracy_of_the_model_under_attack(finished: Path) -> None:
-    results = attack_run(RunDirectory(finished), progress=QuietProgress())
+    results = attack_run(RunDirectory(finished), progress=QuietProgress(), isolated=False)
     assert results is not None
     first, second, third = results.federation
     assert second.analyses == {}
