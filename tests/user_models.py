@@ -81,6 +81,7 @@ class Tied(Mlp):
         super().__init__(shape, classes)
         self.b = nn.Linear(6, 6)
         self.b.weight = self.a.weight
+        self.out = self._modules.pop("out")  # last, as in the order of use
 
     def forward(self, images: Tensor) -> Tensor:
         hidden = torch.sigmoid(self.a(torch.sigmoid(self.into(images.flatten(1)))))
@@ -181,6 +182,14 @@ class NotPersistent(Tutorial):
 
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images - self.centre)
+
+
+def half(shape: InputShape, classes: int) -> nn.Module:
+    return Mlp(shape, classes).half()
+
+
+def brain_float(shape: InputShape, classes: int) -> nn.Module:
+    return Mlp(shape, classes).bfloat16()
 
 
 class StandardisedConv(nn.Conv2d):
@@ -330,6 +339,8 @@ FACTORIES: dict[str, Callable[[InputShape, int], nn.Module]] = {
     "not_persistent": NotPersistent,
     "gru": RowsThroughGru,
     "code_book": CodeBook,
+    "half": half,
+    "brain_float": brain_float,
     "forward_hook": _hooked("forward"),
     "pre_hook": _hooked("pre"),
     "backward_hook": _hooked("backward"),
@@ -360,6 +371,11 @@ FACTORIES: dict[str, Callable[[InputShape, int], nn.Module]] = {
 
 def one_output(shape: InputShape, classes: int) -> nn.Module:
     return Tutorial(shape, 1)
+
+
+tied, tied_by_use, not_persistent, autocast, double = Tied, TiedByUse, NotPersistent, Autocast, Double
+branches, gru, same_module_twice = Branches, RowsThroughGru, SameModuleTwice
+weight_standardised, own_forward = FACTORIES["weight_standardised"], FACTORIES["own_forward"]
 
 
 class TwoHeads(Tutorial):

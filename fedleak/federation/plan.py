@@ -6,19 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from fedleak import seeds
-from fedleak.client.postprocess.base import UnfitSettingError
 from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.errors import InputError
 from fedleak.federation.accounting import check_accountant
 from fedleak.federation.channel import ExpectedUpdate
+from fedleak.federation.model import check_model, initial_model
 from fedleak.federation.sampling import draw_images
 from fedleak.federation.selection import largest_gradients_first
-from fedleak.models.base import NetworkFactory
 from fedleak.scenario.schema import Scenario
 
 Indices = NDArray[np.int64]
@@ -76,7 +73,7 @@ def make_plan(scenario: Scenario) -> Plan:
     """
     check_accountant(scenario.federation)
     splits = scenario.dataset.load()
-    _check_model(scenario, splits)
+    check_model(scenario, splits)
     public, private = scenario.adversary.shift.deal(
         splits,
         public=_public_count(scenario, len(splits.train)),
@@ -111,39 +108,6 @@ def make_plan(scenario: Scenario) -> Plan:
         pair_index=_pair_index(scenario, len(public), len(clients[scenario.adversary.compromised])),
         rounds=_plan_rounds(scenario, [len(data) for data in clients]),
     )
-
-
-def initial_model(scenario: Scenario, splits: DatasetSplits) -> nn.Module:
-    """The model that the server broadcasts in the first round."""
-    seed = seeds.derive(scenario.seed, "model")
-    return network_factory(scenario, splits)(seed)
-
-
-def network_factory(scenario: Scenario, splits: DatasetSplits) -> NetworkFactory:
-    """Factory of the network that the clients train."""
-    return scenario.model.factory(splits.input_shape, scenario.task.outputs(len(splits.class_names)))
-
-
-def _check_model(scenario: Scenario, splits: DatasetSplits) -> None:
-    try:
-        scenario.task.check_classes(len(splits.class_names))
-    except ValueError as error:
-        raise InputError("task", scenario.task.kind, str(error)) from error
-    try:
-        model = network_factory(scenario, splits)(0)
-    except (ValueError, RuntimeError) as error:
-        raise InputError("model", scenario.model.kind, f"it cannot be built for the images: {error}") from error
-    _check_steps(scenario, model, splits)
-
-
-def _check_steps(scenario: Scenario, model: nn.Module, splits: DatasetSplits) -> None:
-    """Check that the model has every layer that a post-processing step names."""
-    for i, step in enumerate(scenario.federation.client.postprocess):
-        try:
-            step.check_model(model, torch.zeros(1, *splits.input_shape))
-        except UnfitSettingError as error:
-            path = f"federation.client.postprocess.{i}.{error.setting}"
-            raise InputError(path, error.value, error.reason) from error
 
 
 def _public_count(scenario: Scenario, available: int) -> int:

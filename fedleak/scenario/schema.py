@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import not_
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
@@ -94,6 +95,8 @@ class ClientSettings(Settings):
     batch_norm: Literal["eval", "train_shared", "train_local"] = "eval"
     """``eval``: broadcast running statistics; ``train_shared``, ``train_local``: batch statistics, whose running
     averages are shared or kept."""
+    dropout: bool = Field(default=False, exclude_if=not_)
+    """Train with dropout, stochastic depth and all else that a model does only in training, but for normalisation."""
     augment: tuple[AugmentationChoice, ...] = ()
     """Applied to a client's images before training, once per update; injected batches are treated in the same way."""
     dp_sgd: DpSgd | None = None
@@ -116,6 +119,7 @@ class ClientSettings(Settings):
             epochs=self.local_epochs,
             learning_rate=self.local_learning_rate,
             train_mode=self.batch_norm != "eval",
+            dropout=self.dropout,
             sgd=self.local_sgd,
             frozen=frozen_layers(self.postprocess),
             task=task,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from operator import not_
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import NonNegativeInt, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import Field, NonNegativeInt, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from fedleak.errors import InputError
 from fedleak.examples import InputShape
@@ -102,6 +103,8 @@ class TrainingRecord(Record):
     batch_size: int
     samples: int | None
     batch_norm: str
+    dropout: Annotated[bool, Field(exclude_if=not_)] = False
+    """Whether clients train with dropout; written only if so."""
     postprocess: tuple[dict[str, Any], ...]
     local_sgd: dict[str, Any] = {}
     error_feedback: bool = False
@@ -123,6 +126,8 @@ class FederationRecord(Record):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     privacy: PrivacyRecord | None = None
+    frozen: tuple[str, ...] = ()
+    """Parameters that clients do not train."""
 
 
 class Manifest(Record):
@@ -142,6 +147,9 @@ class Manifest(Record):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     parameters: Layout
+    """The trained parameters, which updates hold."""
+    frozen: Annotated[tuple[str, ...], Field(exclude_if=not_)] = ()
+    """Parameters that clients do not train: a public part of the model; written only if there are any."""
     buffers: tuple[str, ...]
     training: TrainingRecord
     rounds: tuple[RoundRecord, ...]

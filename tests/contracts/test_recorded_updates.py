@@ -22,7 +22,11 @@ from tests.builders import small_model
 from tests.user_models import FACTORIES
 
 CLASSES, SEED, RATE = 3, 5, 0.1
-ZOO = [kind for kind in kinds("model") if kind not in ("factory", "densenet", "shortnet", "googlenet", "inception_v3")]
+ZOO = [
+    kind
+    for kind in kinds("model")
+    if kind not in ("factory", "resnet18", "densenet", "shortnet", "googlenet", "inception_v3")
+]
 LARGE = {"densenet": 16, "shortnet": 16, "swin": 32, "vgg": 32, "googlenet": 32, "inception_v3": 96}
 CASES = [*FACTORIES, *ZOO, *(pytest.param(k, marks=pytest.mark.slow) for k in LARGE if k not in ZOO)]
 
