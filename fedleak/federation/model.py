@@ -66,7 +66,7 @@ def _check_parameters(scenario: Scenario, model: nn.Module) -> None:
 
 def _check_update(scenario: Scenario, model: nn.Module, splits: DatasetSplits) -> None:
     training = scenario.federation.client.training(scenario.task)
-    count = min(training.batch_size, TRIED, len(splits.train))
+    count = min(max(2, training.batch_size), TRIED, len(splits.train))  # one image: see federation.amounts
     images = splits.normalisation.apply(to_unit(splits.train.images[:count]))
     targets = scenario.task.targets(torch.from_numpy(splits.train.labels[:count]), len(splits.class_names))
     modes = f"batch_norm {scenario.federation.client.batch_norm}, dropout {'on' if training.dropout else 'off'}"
@@ -77,9 +77,19 @@ def _check_update(scenario: Scenario, model: nn.Module, splits: DatasetSplits) -
     if objection := unfit_outputs(outputs, count, scenario.task.outputs(len(splits.class_names))):
         raise _unfit(scenario, f"with {modes}, {objection}")
     try:
-        compute_updates(model, images[None], targets[None], replace(training, epochs=1), seed=0)
+        compute_updates(model, images[None], targets[None], replace(training, protocol="fedsgd"), seed=0)
     except (Exception, SystemExit) as error:  # a user's network may raise anything
         raise _unfit(scenario, f"no update can be computed ({modes}, {count} images): {described(error)}") from error
+
+
+def trains_on_one(scenario: Scenario, splits: DatasetSplits) -> bool:
+    """Whether the model's forward pass in the clients' mode accepts a batch of one image."""
+    image = splits.normalisation.apply(to_unit(splits.train.images[:1]))
+    try:
+        _outputs(network_factory(scenario, splits)(0), image, scenario.federation.client.training(scenario.task))
+    except (Exception, SystemExit):  # a user's network may raise anything; for two images, it did not
+        return False
+    return True
 
 
 def _outputs(model: nn.Module, images: Tensor, training: LocalTraining) -> object:

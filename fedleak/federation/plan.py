@@ -12,6 +12,7 @@ from fedleak import seeds
 from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.errors import InputError
 from fedleak.federation.accounting import check_accountant
+from fedleak.federation.amounts import check_amounts
 from fedleak.federation.channel import ExpectedUpdate
 from fedleak.federation.model import check_model, initial_model
 from fedleak.federation.sampling import draw_images
@@ -98,8 +99,7 @@ def make_plan(scenario: Scenario) -> Plan:
             for data in clients
         ]
         clients = tuple(data.take(rank) for data, rank in zip(clients, ranks, strict=True))
-    for client, data in enumerate(clients):
-        _check_client_data(scenario, client, len(data))
+    check_amounts(scenario, splits, [len(data) for data in clients])
     return Plan(
         scenario=scenario,
         splits=splits,
@@ -116,24 +116,6 @@ def _public_count(scenario: Scenario, available: int) -> int:
         return adversary.public_images
     wanted = adversary.injection.pairs * scenario.federation.client.batch_size if adversary.injection else 100
     return min(wanted, available // 2)
-
-
-def _check_client_data(scenario: Scenario, client: int, held: int) -> None:
-    settings = scenario.federation.client
-    if settings.drift is not None and settings.drift.images > held:
-        raise InputError(
-            "federation.client.drift.images",
-            settings.drift.images,
-            f"client {client} holds only {held} images; at most that many",
-        )
-    needed = scenario.federation.client.images_per_update(held)
-    if needed > held:
-        name = "batch_size" if settings.protocol == "fedsgd" else "samples"
-        raise InputError(
-            f"federation.client.{name}",
-            needed,
-            f"client {client} holds only {held} images; at most that many",
-        )
 
 
 def _pair_index(scenario: Scenario, public: int, held: int) -> Indices | None:

@@ -81,7 +81,7 @@ class ClientSettings(Settings):
     protocol: Literal["fedsgd", "fedavg"] = "fedsgd"
     """``fedsgd``: share one gradient; ``fedavg``: train locally, share the weight delta."""
     batch_size: int = Field(default=1, ge=1)
-    """Images in a gradient (fedsgd) or a local mini-batch (fedavg)."""
+    """Images in a gradient (fedsgd) or a local mini-batch (fedavg); a client that holds fewer uses all of them."""
     samples: int | None = Field(default=None, ge=1)
     """fedavg: number of images that a client uses in a round (default: its whole partition)."""
     selection: Literal["random", "largest_gradients"] = "random"
@@ -126,10 +126,9 @@ class ClientSettings(Settings):
         )
 
     def images_per_update(self, held: int) -> int:
-        """Number of images in one update of a client that holds ``held`` images."""
-        if self.protocol == "fedsgd":
-            return self.batch_size
-        return self.samples if self.samples is not None else held
+        """Number of images in one update of a client that holds ``held`` images: all of them if it holds too few."""
+        wanted = self.batch_size if self.protocol == "fedsgd" else self.samples
+        return held if wanted is None else min(wanted, held)
 
     @model_validator(mode="after")
     def _fits_protocol(self) -> Self:

@@ -174,3 +174,26 @@ def test_the_model_is_left_as_it_was(name: str) -> None:
         assert (id(now), now.data_ptr()) == (identity, place), tensor_name
         assert torch.equal(now, value), tensor_name
     assert all(parameter.grad is None for parameter in module.parameters())
+
+
+def test_dropout_has_its_own_switch() -> None:
+    """The masks of a step are those of torch under the same seed; normalisation does not hang on them."""
+    images, labels = batches("dropout", 1, 2)
+    off, on = (LocalTraining("fedsgd", 2, 1, RATE, train_mode=mode, dropout=mode) for mode in (False, True))
+    module = build("dropout").eval()
+    check(
+        rows(compute_updates(network("dropout"), images, labels, off, seed=SEED), 0),
+        plain_gradient(module, images[0], labels[0]),
+    )
+    for training in (on, LocalTraining("fedsgd", 2, 1, RATE, train_mode=False, dropout=True)):
+        with seeds.global_torch_seed(SEED):
+            expected = plain_gradient(build("dropout").train(), images[0], labels[0])
+        found = compute_updates(network("dropout"), images, labels, training, seed=SEED)
+        check(rows(found, 0), expected)
+
+
+def test_masks_differ_between_injected_batches() -> None:
+    images, labels = batches("dropout", 1, 2)
+    training = LocalTraining("fedsgd", 2, 1, RATE, train_mode=False, dropout=True)
+    twice = compute_updates(network("dropout"), images.repeat(2, 1, 1, 1, 1), labels.repeat(2, 1), training, seed=SEED)
+    assert not torch.equal(twice.tensors["0.weight"][0], twice.tensors["0.weight"][1])
