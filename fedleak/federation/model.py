@@ -25,8 +25,8 @@ TRIED = 4
 
 def initial_model(scenario: Scenario, splits: DatasetSplits) -> nn.Module:
     """The model that the server broadcasts in the first round."""
-    seed = seeds.derive(scenario.seed, "model")
-    return network_factory(scenario, splits)(seed)
+    outputs = scenario.task.outputs(len(splits.class_names))
+    return scenario.model.first(splits.input_shape, outputs, seed=seeds.derive(scenario.seed, "model"))
 
 
 def network_factory(scenario: Scenario, splits: DatasetSplits) -> NetworkFactory:

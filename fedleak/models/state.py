@@ -65,6 +65,16 @@ def load_state(module: nn.Module, state: NamedTensors) -> None:
             tensor.copy_(state[name])
 
 
+def tied_names(module: nn.Module) -> dict[str, list[str]]:
+    """First name -> further names of every parameter and buffer that has several."""
+    first = {id(tensor): name for name, tensor in [*module.named_parameters(), *module.named_buffers()]}
+    tied: dict[str, list[str]] = {}
+    for name, tensor in _all_named(module):
+        if name != first[id(tensor)]:
+            tied.setdefault(first[id(tensor)], []).append(name)
+    return tied
+
+
 def _all_named(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Parameters and buffers under every name."""
     yield from module.named_parameters(remove_duplicate=False)
