@@ -130,7 +130,7 @@ def test_the_federation_starts_from_it_in_the_chosen_precision(precision: str, t
     torch.save(saved, tmp_path / "net.pt")
     raw = {
         "name": "own",
-        "dataset": {"kind": "synthetic", "size": 8, "images": 40, "classes": 5},
+        "dataset": {"kind": "synthetic", "size": 8, "images": 40},
         "model": {"kind": "mlp", "hidden": [5], "weights": str(tmp_path / "net.pt"), "precision": precision},
         "federation": {"clients": 2, "rounds": 1, "engine": {"kind": "serial"}},
         "adversary": {"level": 1},
