@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +14,13 @@ from torch.func import functional_call, grad
 from fedleak import seeds
 from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
 from fedleak.client.postprocess.gradient_masking import fits
+from fedleak.models.modes import NORMALISATION, set_mode
+from fedleak.models.state import called_with, precision, trainable
 from fedleak.tasks.base import LearningTask
 from fedleak.tasks.classification import CLASSIFICATION
 from fedleak.tensors import Tensors
 
+REDUCED = (torch.float16, torch.bfloat16)
 Order = tuple[tuple[int, ...], ...]
 """For each local step, the positions in the batch of the images that it uses."""
 
@@ -62,6 +66,21 @@ def random_orders(samples: int, *, batch_size: int, epochs: int, count: int) -> 
     return tuple(orders)
 
 
+def outputs_of(module: nn.Module, weights: Tensors, constants: Tensors, images: Tensor) -> Tensor:
+    """Outputs ``(B, K)`` of a replica for normalised images ``(B, C, H, W)``, computed in its precision."""
+    images = images.to(precision(module))
+    if not torch.compiler.is_compiling() and _has_layers_of_two_names(module):
+        return called_with(module, weights | constants, images)
+    outputs: Tensor = functional_call(module, (weights, constants), (images,))
+    return outputs
+
+
+@lru_cache(maxsize=8)
+def _has_layers_of_two_names(module: nn.Module) -> bool:
+    layers = [layer for _, layer in module.named_modules(remove_duplicate=False) if layer._parameters or layer._buffers]
+    return len(set(layers)) < len(layers)
+
+
 def loss_gradient(
     module: nn.Module,
     parameters: Tensors,
@@ -81,7 +100,7 @@ def loss_gradient(
     """
 
     def loss(weights: Tensors) -> Tensor:
-        return task.soft_loss(functional_call(module, (weights, buffers), (images,)), targets)
+        return task.soft_loss(outputs_of(module, weights, buffers, images), targets)
 
     gradient: Tensors = grad(loss)(parameters)
     return gradient
@@ -132,21 +151,47 @@ def _trained(
 
 
 def replica(module: nn.Module, *, train_mode: bool) -> nn.Module:
-    """A copy of ``module`` that replays the client without side effects.
+    """A copy of ``module`` that replays the client without side effects; see ``as_replica``."""
+    return as_replica(copy.deepcopy(module), train_mode=train_mode)
 
-    In training mode, batch normalisation uses the statistics of the batch and does not track running statistics.
-    Dropout stays off, because the attacker does not know the masks.
+
+def as_replica(module: nn.Module, *, train_mode: bool) -> nn.Module:
+    """Prepare a new network for replaying a client without side effects; it is changed and returned.
+
+    In training mode, normalisation uses the statistics of the batch and does not track running statistics. Dropout
+    stays off, because the attacker does not know the masks. Half precision becomes single precision: the attacker is
+    free to compute with more digits than the client.
     """
-    twin = copy.deepcopy(module).eval()
-    for layer in twin.modules():
-        if train_mode and isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.train()
+    set_mode(module, normalisation=train_mode, dropout=False)
+    for layer in module.modules():
+        if layer.training and isinstance(layer, NORMALISATION) and hasattr(layer, "track_running_stats"):
             layer.track_running_stats = False
-    return twin.requires_grad_(False)
+        if isinstance(layer, nn.RNNBase):  # it keeps a list of its weights, which functional_call does not replace
+            layer.register_forward_pre_hook(_list_weights)
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.dtype in REDUCED:
+            tensor.data = tensor.data.float()
+    return module
+
+
+def _list_weights(layer: nn.Module, _: tuple[Tensor, ...]) -> None:
+    if isinstance(layer, nn.RNNBase):
+        layer._flat_weights = [getattr(layer, name) for name in layer._flat_weights_names]
 
 
 def split_state(module: nn.Module, state: Mapping[str, Tensor]) -> tuple[Tensors, Tensors]:
-    """Parameters and buffers of ``module`` taken from a state dictionary, with its data types."""
-    parameters = {name: state[name].detach() for name, _ in module.named_parameters()}
-    buffers = {name: state[name].detach() for name, _ in module.named_buffers()}
-    return parameters, buffers
+    """A state as the parameters that clients train, and the constants: frozen parameters and buffers.
+
+    Args:
+        module: the network; half precision becomes single precision, as in ``as_replica``.
+        state: parameters and buffers by name; buffers outside a state dictionary may be missing.
+    """
+    trained, persistent = trainable(module), module.state_dict().keys()
+    named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    found = {n: state[n] if n in state or n in persistent else t.to(_device(state)) for n, t in named.items()}
+    whole = {n: (t.float() if t.dtype in REDUCED else t).detach() for n, t in found.items()}
+    return {n: whole[n] for n in trained}, {n: t for n, t in whole.items() if n not in trained}
+
+
+def _device(state: Mapping[str, Tensor]) -> torch.device:
+    return next(iter(state.values())).device

@@ -1,32 +1,37 @@
-"""Client computation: gradients (FedSGD) and local training (FedAvg), for many batches at once.
+"""Client computation: gradients (FedSGD) and local training (FedAvg), for one batch or many independent ones.
 
-``torch.func.vmap`` runs independent batches in parallel: the compromised client computes thousands of injected batches
-with the same code as a single one.
+A single batch is trained as plain PyTorch does it, by autograd on the module itself. Several batches, such as injected
+pairs or the examples of DP-SGD, take a faster way (``torch.func.vmap``, or gradients layer by layer) if it reproduces
+plain autograd for this model; see ``fedleak.client.trial``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedleak import seeds
 from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
 from fedleak.client.per_batch import per_batch_gradients, weighted_layers
 from fedleak.client.postprocess.gradient_masking import fits
+from fedleak.client.trial import Shared, trial_batches, works
+from fedleak.models.modes import in_mode
+from fedleak.models.state import at_state, buffers_of, called_with, precision, trainable
 from fedleak.tasks.base import LearningTask
 from fedleak.tasks.classification import CLASSIFICATION
 from fedleak.tensors import Tensors
 
 Loss = Callable[[Tensors, Tensors, Tensor, Tensor], tuple[Tensor, Tensors]]
-Shared = tuple[Tensors, Tensors, Tensor]
 Gradients = tuple[Tensors, Tensor, Tensors]
 GradientOf = Callable[[Loss, Tensors, Tensors, Tensor, Tensor], Gradients]
+Shapes = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
+"""Shape of a batch and of its targets, and the type of the targets."""
 
 VMAP_BYTES = 256 * 2**20
 VMAP_BATCHES = 250  # larger groups are no faster on CPUs and need more memory
@@ -39,10 +44,11 @@ class LocalTraining:
     Attributes:
         protocol: ``fedsgd`` shares the gradient of the mean loss, ``fedavg`` the new weights minus the old ones.
         batch_size, epochs, learning_rate: settings of local SGD (``fedavg`` only).
-        train_mode: run normalisation and dropout layers in training mode.
+        train_mode: run normalisation layers in training mode.
         sgd: momentum, weight decay and schedule of local SGD.
         frozen: patterns of the parameters that local SGD does not train.
         task: the learning task.
+        dropout: run dropout, and everything else but normalisation that differs in training, in training mode.
     """
 
     protocol: str
@@ -53,6 +59,7 @@ class LocalTraining:
     sgd: LocalSgd = PLAIN_SGD
     frozen: tuple[str, ...] = ()
     task: LearningTask = CLASSIFICATION
+    dropout: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,30 +77,29 @@ def compute_updates(
     """Updates of ``n`` independent clients' batches from one common model.
 
     Args:
-        model: architecture, parameters and buffers; not changed.
-        images: normalised, ``(n, M, C, H, W)``.
+        model: architecture, parameters and buffers; not changed. Parameters that do not require gradients are neither
+            trained nor part of the updates.
+        images: normalised, ``(n, M, C, H, W)``; the network gets them in its own precision.
         targets: targets of the images, ``(n, M, ...)``, as the loss of the task takes them.
         training: settings of the local training.
         seed: root of mini-batch order and dropout.
     """
-    parameters = {name: p.detach() for name, p in model.named_parameters()}
-    buffers = {name: b.detach() for name, b in model.named_buffers()}
+    parameters = {name: p.detach() for name, p in trainable(model).items()}
+    buffers = buffers_of(model)
+    images = images.to(precision(model))
     count = sum(p.numel() for p in parameters.values()) + images[0].numel()
     group = max(1, min(VMAP_BATCHES, VMAP_BYTES // (4 * count)))
     work = _Work(model, parameters, training, mini_batches(images.shape[1], training, seed))
-    was_training = model.training
-    model.train(training.train_mode)
-    try:
-        parts = []
-        with seeds.global_torch_seed(seed):
-            for start in range(0, len(images), group):
-                some = slice(start, start + group)
-                parts.append(_group(work, buffers, images[some], targets[some]))
-    finally:
-        model.train(was_training)
+    with (
+        in_mode(model, normalisation=training.train_mode, dropout=training.dropout),
+        seeds.global_torch_seed(seed),
+        torch.enable_grad(),
+    ):
+        spans = [slice(start, start + group) for start in range(0, len(images), group)]
+        parts = [_group(work, buffers, images[some], targets[some]) for some in spans]
     return Updates(
         tensors={name: _joined([part[0][name] for part in parts]) for name in parameters},
-        buffers={name: _joined([part[1][name] for part in parts]) for name in buffers},
+        buffers={name: _joined([part[1][name] for part in parts]) for name in parts[0][1]},
         losses=_joined([part[2] for part in parts]),
     )
 
@@ -142,30 +148,61 @@ class _Work:
 
     def _loss(self, trained: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
         # Normalisation layers write into the buffers; these belong to this batch only.
-        outputs = functional_call(self.model, (self.parameters | trained, buffers), (x,))
+        outputs = called_with(self.model, self.parameters | trained | buffers, x)
         return self.training.task.loss(outputs, y), buffers
 
 
+Way = Callable[[_Work, Tensors, Tensor, Tensor], Shared]
+
+
 def _group(work: _Work, buffers: Tensors, images: Tensor, targets: Tensor) -> Shared:
-    training = work.training
-    layers = weighted_layers(work.model) if training.protocol == "fedsgd" and not training.train_mode else None
-    if layers and not buffers:
-        quick = per_batch_gradients(work.model, layers, images, targets, task=training.task)
-        if quick is not None:
-            return quick[0], {}, quick[1]
+    many = len(images) > 1
+    shapes = (tuple(images.shape[1:]), tuple(targets.shape[1:]), targets.dtype) if many else None
+    way = _fastest_way(work.model, work.training, shapes) if shapes else _one_by_one
+    return way(work, buffers, images, targets)
 
-    if len(images) == 1:  # for a single batch autograd is faster than functional gradients
+
+def _one_by_one(work: _Work, buffers: Tensors, images: Tensor, targets: Tensor) -> Shared:
+    """Each batch by itself, as plain PyTorch would train on it."""
+    updates = []
+    for batch, wanted in zip(images, targets, strict=True):
         own = {name: b.clone() for name, b in buffers.items()}
-        update = work.update(_autograd, own, images[0], targets[0])
-        return _stacked(update[0]), _stacked(update[1]), update[2][None]
+        updates.append(work.update(partial(_autograd, work.model, work.training.task), own, batch, wanted))
+    gradients, new, losses = zip(*updates, strict=True)
+    return _stacked(gradients), _stacked(new), torch.stack(losses)
 
+
+def _stacked(each: Sequence[Tensors]) -> Tensors:
+    return {name: torch.stack([tensors[name] for tensors in each]) for name in each[0]}
+
+
+def _vectorised(work: _Work, buffers: Tensors, images: Tensor, targets: Tensor) -> Shared:
+    """All batches in parallel."""
     own_buffers = {name: b.unsqueeze(0).repeat(len(images), *[1] * b.ndim) for name, b in buffers.items()}
     with sdpa_kernel(SDPBackend.MATH):  # vmap has no rule for the fused kernels and would loop
         return vmap(partial(work.update, _functional), randomness="different")(own_buffers, images, targets)
 
 
-def _stacked(tensors: Tensors) -> Tensors:
-    return {name: tensor.unsqueeze(0) for name, tensor in tensors.items()}
+def _layer_by_layer(work: _Work, buffers: Tensors, images: Tensor, targets: Tensor) -> Shared:
+    """All batches in one pass, for gradients of networks of plain layers."""
+    layers = weighted_layers(work.model) or {}
+    quick = per_batch_gradients(work.model, layers, images, targets, task=work.training.task)
+    return _vectorised(work, buffers, images, targets) if quick is None else (quick[0], {}, quick[1])
+
+
+@lru_cache(maxsize=4)
+def _fastest_way(model: nn.Module, training: LocalTraining, shapes: Shapes) -> Way:
+    """The fastest way to the updates of many batches that reproduces plain autograd on random images."""
+    parameters = {name: p.detach() for name, p in trainable(model).items()}
+    work, buffers = _Work(model, parameters, training, mini_batches(shapes[0][0], training, 0)), buffers_of(model)
+    with seeds.global_torch_seed(0):
+        batches = trial_batches(*shapes, like=next(iter(parameters.values())))
+        plain = _one_by_one(work, buffers, *batches)
+        if not works(partial(_vectorised, work, buffers, *batches), plain):
+            return _one_by_one
+        simple = training.protocol == "fedsgd" and not buffers and weighted_layers(model)
+        quick = simple and works(partial(_layer_by_layer, work, buffers, *batches), plain)
+    return _layer_by_layer if quick else _vectorised
 
 
 def _functional(loss: Loss, trained: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> Gradients:
@@ -174,9 +211,11 @@ def _functional(loss: Loss, trained: Tensors, buffers: Tensors, x: Tensor, y: Te
     return gradient, value, new
 
 
-def _autograd(loss: Loss, trained: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> Gradients:
-    """Gradient, loss and new buffers of one batch, by autograd."""
-    leaves = {name: weight.detach().requires_grad_() for name, weight in trained.items()}
-    value, new = loss(leaves, buffers, x, y)
-    gradients = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)  # zero where unused
-    return dict(zip(leaves, gradients, strict=True)), value.detach(), new
+def _autograd(
+    model: nn.Module, task: LearningTask, _: Loss, trained: Tensors, buffers: Tensors, x: Tensor, y: Tensor
+) -> Gradients:
+    """Gradient, loss and new buffers of one batch, by autograd on the module itself."""
+    with at_state(model, trained, buffers) as parameters:
+        value = task.loss(model(x), y)
+        gradients = torch.autograd.grad(value, list(parameters.values()), materialize_grads=True)  # zero where unused
+        return dict(zip(parameters, gradients, strict=True)), value.detach(), buffers_of(model)

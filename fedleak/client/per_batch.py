@@ -32,16 +32,32 @@ class _Call:
 
 
 def weighted_layers(model: nn.Module) -> dict[str, nn.Linear | nn.Conv2d] | None:
-    """Layers by name if all parameters of the model are in linear or plain convolutional layers; else None."""
-    layers = {}
-    for name, module in model.named_modules():
-        if not list(module.parameters(recurse=False)):
+    """Layers by name if every parameter of the model is trained and in exactly one plain layer; else None.
+
+    Plain are torch's own linear and convolutional layers, without grouped channels, other padding than zeros, hooks,
+    parametrisations or a forward of their own. What a model does with the weights elsewhere is not seen here: the
+    gradients still have to be compared with autograd before they are trusted.
+    """
+    layers: dict[str, nn.Linear | nn.Conv2d] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if not module._parameters:
             continue
-        plain = isinstance(module, nn.Conv2d) and module.groups == 1 and module.padding_mode == "zeros"
-        if not (isinstance(module, nn.Linear) or (plain and not isinstance(module.padding, str))):
+        if module in layers.values() or not isinstance(module, nn.Linear | nn.Conv2d) or not _is_plain(module):
             return None
         layers[name] = module
+    used = [parameter for layer in layers.values() for parameter in layer.parameters()]
+    if len({id(parameter) for parameter in used}) < len(used) or not all(p.requires_grad for p in used):
+        return None
     return layers
+
+
+def _is_plain(layer: nn.Linear | nn.Conv2d) -> bool:
+    hooks = layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks
+    if any(hooks) or "forward" in vars(layer):
+        return False
+    if type(layer) is nn.Conv2d:
+        return layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+    return type(layer) is nn.Linear
 
 
 def per_batch_gradients(

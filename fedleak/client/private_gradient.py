@@ -36,7 +36,7 @@ def private_gradient(
     """
     training = LocalTraining("fedsgd", batch_size=1, epochs=1, learning_rate=1.0, train_mode=False, task=task)
     single = compute_updates(model, images.unsqueeze(1), targets.unsqueeze(1), training, seed=0)
-    norms = torch.stack([t.flatten(1).norm(dim=1) for t in single.tensors.values()]).norm(dim=0)
+    norms = torch.stack([t.reshape(len(t), -1).norm(dim=1) for t in single.tensors.values()]).norm(dim=0)
     factors = settings.max_norm / norms.clamp(min=settings.max_norm)  # at most one
     spread = settings.noise_multiplier * settings.max_norm
     result = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MessageType, RecordDict
+from flwr.app import ConfigRecord, Context, Message, MessageType, RecordDict
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -28,9 +28,11 @@ from fedleak.client.private_gradient import private_gradient
 from fedleak.examples import to_unit
 from fedleak.federation.sampling import draw_images, training_key
 from fedleak.federation.secure_client import secure_aggregation_mod
-from fedleak.federation.wire import INJECT, Instruction, Reply, injected_batches, instruction_of, model_of
+from fedleak.federation.wire import INJECT, Instruction, Reply, injected_batches, instruction_of, model_of, record_of
 from fedleak.models.base import NetworkFactory
+from fedleak.models.modes import in_mode
 from fedleak.models.normalisation import batch_statistics
+from fedleak.models.state import load_state, trainable
 
 app = ClientApp()
 
@@ -62,7 +64,7 @@ def _prepare(message: Message, context: Context) -> tuple[Instruction, nn.Module
     state = model_of(message)
     if told.client.batch_norm == "train_local" and LOCAL_BUFFERS in context.state:
         state |= context.state.array_records[LOCAL_BUFFERS].to_torch_state_dict()
-    model.load_state_dict(state)
+    load_state(model, state)
     check_model(told.client.guards, model)
     return told, model
 
@@ -164,21 +166,17 @@ def _drift(
     seed = seeds.key(told.key, "drift-order")
     batch = images[chosen][None], labels[chosen][None]
     delta = _compute(told, model, *batch, seed=seed, origin="drift", client=client, training=training).tensors
-    state = model.state_dict()
-    model.load_state_dict(state | {name: state[name] + moved[0] for name, moved in delta.items()})
+    with torch.no_grad():
+        for name, parameter in trainable(model).items():
+            parameter.add_(delta[name][0])
 
 
 def _batch_statistics(told: Instruction, model: nn.Module, images: NDArray[np.uint8]) -> dict[str, Tensor]:
     """Input statistics of the normalisation layers for images ``(M, C, H, W)``, before any local step."""
     device = next(model.parameters()).device
     pixels = to_unit(np.ascontiguousarray(images), device)
-    was_training = model.training
-    model.train(told.client.batch_norm != "eval")
-    try:
-        found = batch_statistics(model, told.normalisation.apply(pixels))
-    finally:
-        model.train(was_training)
-    return _on_cpu(found)
+    with in_mode(model, normalisation=told.client.batch_norm != "eval", dropout=False):
+        return _on_cpu(batch_statistics(model, told.normalisation.apply(pixels)))
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -226,7 +224,7 @@ def _share_with_feedback(
     residual = held.to_torch_state_dict() if held is not None else {}
     shared, left_over = share_with_feedback(told.client.postprocess, update, residual, generator=generator)
     if all(tensor.isfinite().all() for tensor in left_over.values()):
-        context.state[RESIDUAL] = ArrayRecord(torch_state_dict=left_over)
+        context.state[RESIDUAL] = record_of(left_over)
     return shared
 
 
@@ -268,7 +266,7 @@ def train(message: Message, context: Context) -> Message:
     if told.fault == "nan":
         update = {name: torch.full_like(tensor, torch.nan) for name, tensor in update.items()}
     if buffers and told.client.batch_norm == "train_local":
-        context.state[LOCAL_BUFFERS] = ArrayRecord(torch_state_dict=buffers)
+        context.state[LOCAL_BUFFERS] = record_of(buffers)
     reply = Reply(
         update,
         buffers if told.client.batch_norm == "train_shared" else {},

@@ -6,20 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from fedleak import seeds
-from fedleak.client.postprocess.base import UnfitSettingError
 from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.errors import InputError
 from fedleak.federation.accounting import check_accountant
+from fedleak.federation.amounts import check_amounts
 from fedleak.federation.channel import ExpectedUpdate
+from fedleak.federation.model import check_model, initial_model
 from fedleak.federation.sampling import draw_images
 from fedleak.federation.selection import largest_gradients_first
 from fedleak.federation.streams import Streams, repeatable_secret, system_secret
-from fedleak.models.base import NetworkFactory
 from fedleak.scenario.schema import Scenario
 
 Indices = NDArray[np.int64]
@@ -83,7 +81,7 @@ def make_plan(scenario: Scenario, *, secret: str | None = None) -> Plan:
     """
     check_accountant(scenario.federation)
     splits = scenario.dataset.load()
-    _check_model(scenario, splits)
+    check_model(scenario, splits)
     public, private = scenario.adversary.shift.deal(
         splits,
         public=_public_count(scenario, len(splits.train)),
@@ -109,8 +107,7 @@ def make_plan(scenario: Scenario, *, secret: str | None = None) -> Plan:
             for data in clients
         ]
         clients = tuple(data.take(rank) for data, rank in zip(clients, ranks, strict=True))
-    for client, data in enumerate(clients):
-        _check_client_data(scenario, client, len(data))
+    check_amounts(scenario, splits, [len(data) for data in clients])
     return Plan(
         scenario=scenario,
         splits=splits,
@@ -128,65 +125,12 @@ def _streams(scenario: Scenario, private: LabelledImages, secret: str | None) ->
     return Streams(repeatable_secret(scenario.seed, private))
 
 
-def initial_model(scenario: Scenario, splits: DatasetSplits) -> nn.Module:
-    """The model that the server broadcasts in the first round."""
-    seed = seeds.derive(scenario.seed, "model")
-    return network_factory(scenario, splits)(seed)
-
-
-def network_factory(scenario: Scenario, splits: DatasetSplits) -> NetworkFactory:
-    """Factory of the network that the clients train."""
-    return scenario.model.factory(splits.input_shape, scenario.task.outputs(len(splits.class_names)))
-
-
-def _check_model(scenario: Scenario, splits: DatasetSplits) -> None:
-    try:
-        scenario.task.check_classes(len(splits.class_names))
-    except ValueError as error:
-        raise InputError("task", scenario.task.kind, str(error)) from error
-    try:
-        model = network_factory(scenario, splits)(0)
-    except (ValueError, RuntimeError) as error:
-        raise InputError("model", scenario.model.kind, f"it cannot be built for the images: {error}") from error
-    except SystemExit as error:  # a factory may be a user's own code
-        raise InputError("model", scenario.model.kind, f"its code called sys.exit({error})") from error
-    _check_steps(scenario, model, splits)
-
-
-def _check_steps(scenario: Scenario, model: nn.Module, splits: DatasetSplits) -> None:
-    """Check that the model has every layer that a post-processing step names."""
-    for i, step in enumerate(scenario.federation.client.postprocess):
-        try:
-            step.check_model(model, torch.zeros(1, *splits.input_shape))
-        except UnfitSettingError as error:
-            path = f"federation.client.postprocess.{i}.{error.setting}"
-            raise InputError(path, error.value, error.reason) from error
-
-
 def _public_count(scenario: Scenario, available: int) -> int:
     adversary = scenario.adversary
     if adversary.public_images is not None:
         return adversary.public_images
     wanted = adversary.injection.pairs * scenario.federation.client.batch_size if adversary.injection else 100
     return min(wanted, available // 2)
-
-
-def _check_client_data(scenario: Scenario, client: int, held: int) -> None:
-    settings = scenario.federation.client
-    if settings.drift is not None and settings.drift.images > held:
-        raise InputError(
-            "federation.client.drift.images",
-            settings.drift.images,
-            f"client {client} holds only {held} images; at most that many",
-        )
-    needed = scenario.federation.client.images_per_update(held)
-    if needed > held:
-        name = "batch_size" if settings.protocol == "fedsgd" else "samples"
-        raise InputError(
-            f"federation.client.{name}",
-            needed,
-            f"client {client} holds only {held} images; at most that many",
-        )
 
 
 def _pair_index(scenario: Scenario, streams: Streams, public: int, held: int) -> Indices | None:

@@ -42,5 +42,7 @@ def gradient_norms(
         images = normalisation.apply(to_unit(data.images[start : start + AT_ONCE]))
         targets = task.targets(torch.from_numpy(data.labels[start : start + AT_ONCE]), classes)
         gradients = compute_updates(model, images[:, None], targets[:, None], training, seed=0)
-        norms.append(torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients.tensors.values()]).sum(0).sqrt())
+        norms.append(
+            torch.stack([g.reshape(len(g), -1).square().sum(dim=1) for g in gradients.tensors.values()]).sum(0).sqrt()
+        )
     return torch.cat(norms).double().numpy()

@@ -21,13 +21,15 @@ from fedleak.federation.channel import ChannelTap, ExpectedUpdate
 from fedleak.federation.exchange import exchange, identify, wait_for_nodes
 from fedleak.federation.failures import WorkerLostError
 from fedleak.federation.injection import gather_pairs
+from fedleak.federation.model import initial_model, network_factory
 from fedleak.federation.noisy_mean import NoisyMean
 from fedleak.federation.oracles import with_oracles
-from fedleak.federation.plan import Plan, initial_model, network_factory
+from fedleak.federation.plan import Plan
 from fedleak.federation.secure_aggregation import aggregate_securely
 from fedleak.federation.strategy import UpdateAveraging
 from fedleak.federation.sum_channel import SumTap
-from fedleak.federation.wire import Instruction, Reply
+from fedleak.federation.wire import Instruction, Reply, record_of
+from fedleak.models.state import load_state, precision, trainable, whole_state
 from fedleak.progress import Progress
 from fedleak.scenario.schema import ClientSettings
 from fedleak.server.crafting.base import Crafting
@@ -66,7 +68,7 @@ class Server:
         self.crafting = crafting
         self.stop = threading.Event()
         self.model = initial_model(plan.scenario, plan.splits)
-        self.layout = Layout.of(self.model.named_parameters())
+        self.layout = Layout.of(trainable(self.model).items())
 
     @property
     def finished(self) -> bool:
@@ -135,7 +137,7 @@ class Server:
         if self.crafting is None:
             return None
         model = network_factory(self.plan.scenario, self.plan.splits)(0)
-        model.load_state_dict(state)
+        load_state(model, state)
         generator = seeds.torch_generator(self.plan.streams.nonce, "crafting", number, client)
         sent = self.crafting.craft(model, client=client, round_number=number, generator=generator)
         if sent is not None and {n: t.shape for n, t in sent.items()} != {n: t.shape for n, t in state.items()}:
@@ -149,10 +151,10 @@ class Server:
         planned = self.plan.rounds[len(self.writer.rounds)]
         number = planned.number
         if number == 1:
-            self.writer.save_model(0, self.model.state_dict())
-        self.model.load_state_dict(self.writer.load_model(number - 1))
+            self.writer.save_model(0, whole_state(self.model))
+        load_state(self.model, self.writer.load_model(number - 1))
         before = self.writer.rounds[-1].accuracy if number > 1 else self._evaluate()[0]
-        arrays = ArrayRecord(torch_state_dict=self.model.state_dict())
+        arrays = record_of(whole_state(self.model))
         if self.writer.pairs_done < planned.pairs.stop:
             bar = self.progress.task(f"injected pairs, round {number}", len(planned.pairs))
             bar.advance(max(0, self.writer.pairs_done - planned.pairs.start))
@@ -171,7 +173,7 @@ class Server:
         updated = self._updated(grid, tap, number, list(tap.configure_train(number, arrays, ConfigRecord(), grid)))
         if updated is None:
             raise RuntimeError("the strategy aggregated nothing")
-        self.model.load_state_dict(updated.to_torch_state_dict())
+        load_state(self.model, updated.to_torch_state_dict())
         return self._round_record(number, tap, before)
 
     def _evaluate(self) -> tuple[float, float]:
@@ -199,7 +201,7 @@ class Server:
         return tap.aggregate_sum(number, secure, names=[slot.name for slot in self.layout.slots])[0]
 
     def _round_record(self, number: int, tap: ChannelTap, before: float) -> RoundRecord:
-        self.writer.save_model(number, self.model.state_dict())
+        self.writer.save_model(number, whole_state(self.model))
         accuracy, loss = self._evaluate()
         failures = [f"client {d.client}: {d.status}: {d.reason}" for d in tap.deliveries if d.status != "ok"]
         return RoundRecord(
@@ -259,7 +261,7 @@ def evaluate(
     for start in range(0, len(data), EVALUATION_BATCH):
         images = normalisation.apply(to_unit(data.images[start : start + EVALUATION_BATCH]))
         targets = task.targets(torch.from_numpy(data.labels[start : start + EVALUATION_BATCH]), classes)
-        outputs = model(images)
+        outputs = model(images.to(precision(model)))
         correct += float(task.correct(outputs, targets).sum())
         loss += float(task.loss(outputs, targets, reduction="sum"))
     return correct / len(data), loss / len(data)

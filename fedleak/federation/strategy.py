@@ -8,7 +8,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricReco
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
-from fedleak.federation.wire import Instruction, broadcast, split
+from fedleak.federation.wire import Instruction, broadcast, record_of, split
 from fedleak.tensors import NamedTensors
 
 
@@ -54,7 +54,7 @@ class UpdateAveraging(FedAvg):
         for client, version in self._versions(server_round).items():
             if version not in records:
                 self._states[version] = self._load(version)
-                records[version] = ArrayRecord(torch_state_dict=dict(self._states[version]))
+                records[version] = record_of(self._states[version])
             content = broadcast(records[version], self._instruct(server_round, client))
             messages.append(Message(content, dst_node_id=self._nodes[client], message_type=MessageType.TRAIN))
         return messages
@@ -69,7 +69,7 @@ class UpdateAveraging(FedAvg):
         new = dict(self._states[server_round - 1])
         update, buffers, _ = split(mean)
         for name, value in update.items():
-            new[name] = new[name] + self._step * value
+            new[name] = (new[name] + self._step * value).to(new[name].dtype)
         for name, value in buffers.items():
             kept = new[name]
             new[name] = value.to(kept.dtype) if kept.is_floating_point() else value.round().to(kept.dtype)

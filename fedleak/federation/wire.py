@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import numpy as np
+import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 from pydantic import Field
@@ -108,9 +109,15 @@ def model_of(message: Message) -> dict[str, Tensor]:
     return state
 
 
+def record_of(state: NamedTensors) -> ArrayRecord:
+    """The Flower record of named tensors; bfloat16, which numpy lacks, travels as float32 without loss."""
+    sent = {n: t.float() if t.dtype == torch.bfloat16 else t for n, t in state.items()}
+    return ArrayRecord(torch_state_dict=sent)
+
+
 def with_model(content: RecordDict, state: NamedTensors) -> RecordDict:
     """A copy of the message content with another model; the argument, which messages may share, is not changed."""
-    arrays = ArrayRecord(torch_state_dict=dict(state))
+    arrays = record_of(state)
     return RecordDict({name: arrays if name == "arrays" else record for name, record in content.items()})
 
 
@@ -149,7 +156,7 @@ class Reply:
             metrics[_LOSS] = self.loss
         if self.clients != 1:
             metrics[_CLIENTS] = self.clients
-        content = RecordDict({"arrays": ArrayRecord(torch_state_dict=arrays)})
+        content = RecordDict({"arrays": record_of(arrays)})
         if metrics:
             content["metrics"] = MetricRecord(metrics)  # type: ignore[arg-type]
         return content

@@ -14,6 +14,7 @@ from torch import nn
 from fedleak.errors import InputError
 from fedleak.examples import InputShape
 from fedleak.models.base import Model
+from fedleak.models.state import precision
 
 CONSENT = "FEDLEAK_TRUSTED_FACTORIES"
 ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", max_length=200)]
@@ -37,7 +38,7 @@ class Factory(Model):
         Raises:
             InputError: if the path is not trusted, cannot be imported, or returns no network for such images.
         """
-        network = _function(self.path)(input_shape, classes)
+        network = _called(self.path, input_shape, classes)
         if not isinstance(network, nn.Module) or not list(network.parameters()):
             raise _refused(self.path, f"it gives {type(network).__name__}, not a torch.nn.Module with parameters")
         _check_logits(self.path, network, input_shape, classes)
@@ -50,26 +51,55 @@ def _function(path: str) -> Callable[[InputShape, int], Any]:
     module, _, name = path.partition(":")
     try:
         function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, SyntaxError) as error:
-        raise _refused(path, f"it cannot be imported: {error}; is its folder on PYTHONPATH?") from error
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
+        reason = error if isinstance(error, ImportError | AttributeError) else described(error)
+        raise _refused(path, f"it cannot be imported: {reason}; is its folder on PYTHONPATH?") from error
     if not callable(function):
         raise _refused(path, f"it is no function but {type(function).__name__}")
     factory: Callable[[InputShape, int], Any] = function
     return factory
 
 
-def _check_logits(path: str, network: nn.Module, input_shape: InputShape, classes: int) -> None:
-    was_training = network.training
+def _called(path: str, input_shape: InputShape, classes: int) -> Any:
+    function = _function(path)
     try:
-        with torch.no_grad():
-            logits = network.eval()(torch.zeros(2, *input_shape))
-    except (RuntimeError, TypeError) as error:
-        raise _refused(path, f"its network cannot read images of {input_shape}: {error}") from error
+        return function(input_shape, classes)
+    except (Exception, SystemExit) as error:  # a user's function may raise anything
+        reason = f"its function failed for images of {input_shape} and {classes} classes: {described(error)}"
+        raise _refused(path, reason) from error
+
+
+def _check_logits(path: str, network: nn.Module, input_shape: InputShape, classes: int) -> None:
+    was_training = [(layer, layer.training) for layer in network.modules()]
+    try:
+        with torch.no_grad():  # first, because it sets the shapes of lazy layers
+            logits = network.eval()(torch.zeros(2, *input_shape, dtype=precision(network)))
+    except (Exception, SystemExit) as error:  # a user's network may raise anything
+        raise _refused(path, f"its network cannot read images of {input_shape}: {described(error)}") from error
     finally:
-        network.train(was_training)
-    if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
-        found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise _refused(path, f"its network's output for two images is {found}, not (2, {classes})")
+        for layer, training in was_training:
+            layer.training = training
+    if objection := unfit_outputs(logits, 2, classes):
+        raise _refused(path, objection)
+
+
+def unfit_outputs(outputs: object, images: int, classes: int) -> str:
+    """What is wrong with a network's outputs for a batch; empty if they are ``(images, classes)``."""
+    if isinstance(outputs, torch.Tensor) and outputs.shape == (images, classes):
+        return ""
+    found = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else f"a {type(outputs).__name__}"
+    return (
+        f"its network's output for {images} images is {found}, not ({images}, {classes}): return one tensor, "
+        f"with one row of {classes} outputs for each image and without further heads"
+    )
+
+
+def described(error: BaseException) -> str:
+    """Type and message of an exception, in one line of at most 500 characters."""
+    text = " ".join(str(error).split())
+    return (
+        f"{type(error).__name__}: {text if len(text) <= 500 else text[:497] + '...'}" if text else type(error).__name__
+    )
 
 
 def _refused(path: str, reason: str) -> InputError:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from fedleak.models.state import precision
+
 
 @contextmanager
 def recorded_inputs(module: nn.Module) -> Iterator[dict[str, Tensor]]:
@@ -46,7 +48,7 @@ def batch_statistics(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
     """
     kept = {name: buffer.clone() for name, buffer in module.named_buffers()}
     with recorded_inputs(module) as seen:
-        module(images)
+        module(images.to(precision(module)))
     for name, buffer in module.named_buffers():
         buffer.copy_(kept[name])
     statistics: dict[str, Tensor] = {}

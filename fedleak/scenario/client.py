@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import not_
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -37,7 +38,7 @@ class ClientSettings(Settings):
     protocol: Literal["fedsgd", "fedavg"] = "fedsgd"
     """``fedsgd``: share one gradient; ``fedavg``: train locally, share the weight delta."""
     batch_size: int = Field(default=1, ge=1, le=limits.IMAGES)
-    """Images in a gradient (fedsgd) or a local mini-batch (fedavg)."""
+    """Images in a gradient (fedsgd) or a local mini-batch (fedavg); a client that holds fewer uses all of them."""
     samples: int | None = Field(default=None, ge=1, le=limits.IMAGES)
     """fedavg: number of images that a client uses in a round (default: its whole partition)."""
     selection: Literal["random", "largest_gradients"] = "random"
@@ -51,6 +52,8 @@ class ClientSettings(Settings):
     batch_norm: Literal["eval", "train_shared", "train_local"] = "eval"
     """``eval``: broadcast running statistics; ``train_shared``, ``train_local``: batch statistics, whose running
     averages are shared or kept."""
+    dropout: bool = Field(default=False, exclude_if=not_)
+    """Train with dropout, stochastic depth and all else that a model does only in training, but for normalisation."""
     augment: tuple[AugmentationChoice, ...] = ()
     """Applied to a client's images before training, once per update; injected batches are treated in the same way."""
     dp_sgd: DpSgd | None = None
@@ -73,16 +76,16 @@ class ClientSettings(Settings):
             epochs=self.local_epochs,
             learning_rate=self.local_learning_rate,
             train_mode=self.batch_norm != "eval",
+            dropout=self.dropout,
             sgd=self.local_sgd,
             frozen=frozen_layers(self.postprocess),
             task=task,
         )
 
     def images_per_update(self, held: int) -> int:
-        """Number of images in one update of a client that holds ``held`` images."""
-        if self.protocol == "fedsgd":
-            return self.batch_size
-        return self.samples if self.samples is not None else held
+        """Number of images in one update of a client that holds ``held`` images: all of them if it holds too few."""
+        wanted = self.batch_size if self.protocol == "fedsgd" else self.samples
+        return held if wanted is None else min(wanted, held)
 
     @model_validator(mode="after")
     def _fits_protocol(self) -> Self:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torch import nn
+
 from fedleak.errors import InputError
+from fedleak.models.state import frozen
 from fedleak.progress import Progress
 from fedleak.records import write_atomically
 from fedleak.run_directory import RunDirectory, federation_fingerprint
@@ -85,7 +88,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
         training=TrainingRecord.model_validate(
             scenario.federation.sharing_client.model_dump(mode="json", exclude={"protocol", "drift", "selection"})
         ),
-        federation=_federation_record(plan),
+        federation=_federation_record(plan, server.model),
     )
     seal_transcript(run.truth, run.transcript)
 
@@ -141,7 +144,7 @@ def _privacy(plan: Plan) -> PrivacyRecord | None:
     return account(client.dp_sgd, held=held, batch_size=client.batch_size, rounds=rounds)
 
 
-def _federation_record(plan: Plan) -> FederationRecord:
+def _federation_record(plan: Plan, model: nn.Module) -> FederationRecord:
     splits, scenario = plan.splits, plan.scenario
     return FederationRecord(
         protocol=scenario.federation.client.protocol,
@@ -154,6 +157,7 @@ def _federation_record(plan: Plan) -> FederationRecord:
         std=splits.normalisation.std,
         privacy=_privacy(plan),
         nonce=plan.streams.nonce,
+        frozen=frozen(model),
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from operator import not_
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from fedleak.errors import InputError
 from fedleak.records import Record, read_json
@@ -115,6 +116,8 @@ class TrainingRecord(Record):
     batch_size: Positive
     samples: Positive | None
     batch_norm: str
+    dropout: Annotated[bool, Field(exclude_if=not_)] = False
+    """Whether clients train with dropout; written only if so."""
     postprocess: tuple[dict[str, Any], ...]
     local_sgd: dict[str, Any] = {}
     error_feedback: bool = False
@@ -138,6 +141,8 @@ class FederationRecord(Record):
     privacy: PrivacyRecord | None = None
     nonce: str | None = None
     """Root of the adversary's random streams."""
+    frozen: tuple[str, ...] = ()
+    """Parameters that clients do not train."""
 
 
 class Manifest(Record):
@@ -159,6 +164,9 @@ class Manifest(Record):
     mean: tuple[Finite, ...]
     std: tuple[PositiveFinite, ...]
     parameters: Layout
+    """The trained parameters, which updates hold."""
+    frozen: Annotated[tuple[Name, ...], Field(exclude_if=not_)] = ()
+    """Parameters that clients do not train: a public part of the model; written only if there are any."""
     buffers: tuple[Name, ...]
     training: TrainingRecord
     rounds: tuple[RoundRecord, ...]

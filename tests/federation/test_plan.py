@@ -10,7 +10,8 @@ import torch
 
 from fedleak import seeds
 from fedleak.errors import InputError
-from fedleak.federation.plan import initial_model, make_plan, network_factory
+from fedleak.federation.model import initial_model, network_factory
+from fedleak.federation.plan import make_plan
 from tests.builders import digits
 from tests.scenarios import scenario
 

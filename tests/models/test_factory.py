@@ -79,7 +79,7 @@ PROBLEMS = {
     "zoo_of_mine:nothing": "it gives NoneType, not a torch.nn.Module with parameters",
     "zoo_of_mine:weightless": "it gives Flatten, not a torch.nn.Module with parameters",
     "zoo_of_mine:too_small": "its network cannot read images of (1, 8, 8)",
-    "zoo_of_mine:fewer": "its network's output for two images is (2, 4), not (2, 5)",
+    "zoo_of_mine:fewer": "its network's output for 2 images is (2, 4), not (2, 5)",
 }
 
 

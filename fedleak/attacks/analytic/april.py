@@ -36,7 +36,7 @@ class April(Attack):
         graph = trace_layers(architecture.build(seed=0), architecture.input_shape)
         embedding = embedding_layer(graph, Layout.of(update.tensors.items()))
         if embedding is None:
-            raise AttackFailedError("the network does not start with a patch embedding with learned positions")
+            raise AttackFailedError("the network does not start with a trained patch embedding with trained positions")
         width, *grid = graph.layers[0].output_shape
         if grid[0] * grid[1] >= width:
             raise AttackFailedError(f"{grid[0] * grid[1]} patches need tokens of more than {width} values")

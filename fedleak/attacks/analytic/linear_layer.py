@@ -52,6 +52,8 @@ def first_layer(architecture: ModelArchitecture, update: SharedUpdate) -> tuple[
     if not isinstance(layer, nn.Linear) or layer.bias is None:
         raise AttackFailedError(f"the network starts with {type(layer).__name__}, not with a linear layer with bias")
     prefix = f"{name}." if name else ""
+    if not {f"{prefix}weight", f"{prefix}bias"} <= set(update.tensors):
+        raise AttackFailedError(f"the first layer, {name}, is frozen: its gradient is not shared")
     return update.tensors[f"{prefix}weight"], update.tensors[f"{prefix}bias"]
 
 

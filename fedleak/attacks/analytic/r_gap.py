@@ -63,6 +63,9 @@ class RGap(Attack):
             raise AttackFailedError(f"R-GAP reconstructs a single image; the update comes from {update.samples}")
         chain = chain_of(architecture.build(seed=0), architecture.input_shape)
         self._check(chain)
+        for name in (f"{layer.name}.{own}" for layer in chain for own, _ in layer.module.named_parameters()):
+            if name not in update.tensors:
+                raise AttackFailedError(f"R-GAP needs the gradient of every layer; {name} is frozen")
         sign = 1.0 if update.protocol == "fedsgd" else -1.0
         shared = {name: sign * tensor.double().cpu() for name, tensor in update.tensors.items()}
         weights = {name: model.state[name].double().cpu() for name in shared}

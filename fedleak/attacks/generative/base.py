@@ -22,6 +22,7 @@ from fedleak.attacks.layers.patch_embedding import embedding_layer
 from fedleak.attacks.layers.tracing import trace_layers
 from fedleak.errors import AttackFailedError
 from fedleak.examples import InputShape
+from fedleak.models.state import trainable
 from fedleak.progress import Progress
 from fedleak.threat import InjectedPairs, ModelArchitecture, SharedUpdate
 from fedleak.transcript.layout import Layout
@@ -148,15 +149,15 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
         """The leaked model's graph, and the features of its updates without fitted statistics."""
         model = architecture.build(seed=0)
         graph = trace_layers(model, architecture.input_shape)
-        layout = Layout.of(model.named_parameters())
+        layout = Layout.of(trainable(model).items())
         columns = layer_columns(
             layout, [layer.parameters for layer in graph.layers], max_width=self.max_layer_features, seed=0
         )
         slots = {slot.name: (slot.start, slot.stop) for slot in layout.slots}
         last = graph.last
-        scale = slots[last.bias] if last and last.bias else None
+        scale = slots.get(last.bias) if last and last.bias else None
         output = None
-        if self.solves_output_layer and scale is not None and last and last.weight:
+        if self.solves_output_layer and scale is not None and last and last.weight in slots:
             output = OutputLayer(weight=slots[last.weight], bias=scale)
         embedding = embedding_layer(graph, layout) if self.solves_embedding else None
         return graph, GradientFeatures(columns, scale, output, embedding)

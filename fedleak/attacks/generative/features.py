@@ -79,11 +79,11 @@ class OutputLayer:
 def layer_columns(
     layout: Layout, layers: Sequence[Sequence[str]], *, max_width: int, seed: int
 ) -> tuple[LayerColumns, ...]:
-    """Columns of each layer, given the names of its parameters."""
+    """Columns of each layer, given the names of its parameters; a frozen layer has none."""
     slots = {slot.name: slot for slot in layout.slots}
     result = []
     for i, names in enumerate(layers):
-        columns = tuple((slots[name].start, slots[name].stop) for name in names)
+        columns = tuple((slots[n].start, slots[n].stop) for n in names if n in slots) or ((0, 0),)
         width = sum(stop - start for start, stop in columns)
         if width <= max_width:
             result.append(LayerColumns(columns, None, None, width))

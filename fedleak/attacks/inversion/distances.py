@@ -22,6 +22,13 @@ TINY = 1e-12
 """Keeps the derivative of a root finite at zero."""
 
 
+def _as_type(part: Part, dtype: torch.dtype) -> Part:
+    """The part in the precision of the shared update; the network may compute in another one."""
+    if isinstance(part, Factors):
+        return Factors(part.errors.to(dtype), part.inputs.to(dtype))
+    return part.to(dtype)
+
+
 def squared_l2(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """``sum_l w_l ||g'_l - g_l||^2`` (DLG, Zhu et al. 2019, arXiv 1906.08935, Eq. 4)."""
     terms = [w * (a - b).square().sum() for a, b, w in zip(trial, target, weights, strict=True)]
@@ -146,6 +153,7 @@ class Distance(Settings):
         """Scalar distance between two updates after multiplication with ``mask`` (which may be empty)."""
         names = self.selected(list(target))
         weights = self.weights(len(names))
+        trial = {n: _as_type(trial[n], target[n].dtype) for n in names}
         if mask:
             trial = {n: written_out(trial[n], target[n]) * mask[n] for n in names}
             target = {n: target[n] * mask[n] for n in names}

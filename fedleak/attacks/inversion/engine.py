@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedleak.attacks.inversion.compilation import Compiled
 from fedleak.attacks.inversion.execution import for_size, multiplications
@@ -78,9 +79,10 @@ class Engine:
         """
         trials, images = variables["code"].shape[:2]
         if self.optimiser.kind == "lbfgs":
-            with for_size(self._size * images, variables["code"].device):
+            with sdpa_kernel(SDPBackend.MATH), for_size(self._size * images, variables["code"].device):
                 return self._run_lbfgs(variables, tensors, iterations)
-        with for_size(self._size * images * trials, variables["code"].device):
+        size = self._size * images * trials
+        with sdpa_kernel(SDPBackend.MATH), for_size(size, variables["code"].device):  # others have no second derivative
             return self._run_adam(variables, tensors, iterations, generators, regroup)
 
     def _run_adam(

@@ -15,7 +15,8 @@ from fedleak.attacks.inversion.engine import Engine
 from fedleak.attacks.inversion.objective import Objective
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors
-from fedleak.attacks.replay import LocalSteps, replica
+from fedleak.attacks.replay import LocalSteps, as_replica
+from fedleak.attacks.trial import runs_in_parallel
 from fedleak.client.postprocess.base import PostProcess
 from fedleak.threat import ModelArchitecture
 
@@ -52,7 +53,7 @@ class EngineSettings:
 
     def objective(self) -> Objective:
         """The objective that the engine minimises."""
-        module = replica(self.architecture.build(seed=0), train_mode=self.train_mode).to(self.device)
+        module = as_replica(self.architecture.build(seed=0), train_mode=self.train_mode).to(self.device)
         return Objective(
             module,
             self.architecture.input_shape,
@@ -61,6 +62,7 @@ class EngineSettings:
             self.priors,
             self.decoder,
             self.postprocessing,
+            parallel=runs_in_parallel(module, self.architecture.input_shape, self.architecture.task),
             task=self.architecture.task,
         )
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fedleak.examples import InputShape
+from fedleak.models.state import precision
 
 SMALL = 1_500_000
 """Multiplications of a forward pass over all trial images, up to which the overhead of oneDNN and threads exceeds the
@@ -39,7 +40,7 @@ def multiplications(module: nn.Module, shape: InputShape) -> int:
     first = next(module.parameters())
     try:
         with torch.no_grad():  # two images, because normalisation over one value is an error in training mode
-            module(torch.zeros(2, *shape, device=first.device, dtype=first.dtype))
+            module(torch.zeros(2, *shape, device=first.device, dtype=precision(module)))
     finally:
         for handle in handles:
             handle.remove()

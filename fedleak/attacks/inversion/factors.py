@@ -16,11 +16,12 @@ from functools import lru_cache, partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, grad
+from torch.func import grad
 
 from fedleak import seeds
-from fedleak.attacks.replay import loss_gradient
+from fedleak.attacks.replay import loss_gradient, outputs_of
 from fedleak.examples import InputShape
+from fedleak.models.state import precision
 from fedleak.tasks.base import LearningTask
 from fedleak.tasks.classification import CLASSIFICATION
 from fedleak.tensors import Tensors
@@ -86,7 +87,7 @@ def factored_gradient(
 
     def loss(point: Tensors, shift: Tensors) -> tuple[Tensor, Tensors]:
         with _watched(module, shift) as taken:
-            logits = functional_call(module, (point, fixed), (images,))
+            logits = outputs_of(module, point, fixed, images)
         return task.soft_loss(logits, targets), taken
 
     (gradient, errors), taken = grad(loss, argnums=(0, 1), has_aux=True)(plain, shifts)
@@ -108,15 +109,16 @@ def wide_layers(module: nn.Module, shape: InputShape, images: int) -> WideLayers
         images: in a batch.
     """
     first = next(module.parameters())
-    batch = torch.randn(images, *shape, generator=seeds.torch_generator(0, "wide-layers")).to(first)
+    batch = torch.randn(images, *shape, generator=seeds.torch_generator(0, "wide-layers"))
+    batch = batch.to(first.device, precision(module))
     layers = _paying(module, batch)
     if not layers:
         return {}
     weights = {name: weight.detach() for name, weight in module.named_parameters()}
     buffers = dict(module.named_buffers())
     with torch.no_grad():
-        classes = functional_call(module, (weights, buffers), (batch,)).shape[1]
-    targets = F.one_hot(torch.arange(images, device=first.device) % classes, classes).to(first)
+        classes = outputs_of(module, weights, buffers, batch).shape[1]
+    targets = F.one_hot(torch.arange(images, device=first.device) % classes, classes).to(batch)
     plain = loss_gradient(module, weights, buffers, batch, targets)
     factored = factored_gradient(module, weights, buffers, batch, targets, layers)
     return {name: size for name, size in layers.items() if _agree(factored[f"{name}.weight"], plain[f"{name}.weight"])}
@@ -151,10 +153,12 @@ def _agree(factored: Tensor | Factors, plain: Tensor) -> bool:
 
 def _fits(layer: nn.Module) -> bool:
     """Whether ``layer`` is large and its inputs can be unfolded into columns."""
-    if isinstance(layer, nn.Conv2d):
+    if any((layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks)) or "forward" in vars(layer):
+        return False
+    if type(layer) is nn.Conv2d:
         plain = layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
         return plain and layer.weight.numel() >= WIDE
-    return isinstance(layer, nn.Linear) and layer.weight.numel() >= WIDE
+    return type(layer) is nn.Linear and layer.weight.numel() >= WIDE
 
 
 @contextmanager

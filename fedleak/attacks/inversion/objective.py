@@ -97,6 +97,8 @@ class Objective:
     """The client's post-processing, applied to trial updates."""
     factored: bool = True
     """Keep gradients of wide layers in factored form where possible; this cannot be compiled."""
+    parallel: bool = True
+    """Run trials in parallel with ``vmap``; False: one after the other, for networks that it refuses."""
     task: LearningTask = CLASSIFICATION
     """Learning task of the network."""
 
@@ -123,11 +125,14 @@ class Objective:
         def one(point: Tensors, trial: TrialTensors) -> tuple[Tensor, Tensor]:
             return self._one(point, trial, tensors.model, layers)
 
-        if len(variables["code"]) > 1:
+        if self.parallel and len(variables["code"]) > 1:
             return vmap(one)(variables, own)
-        alone = TrialTensors(*({name: value[0] for name, value in field.items()} for field in own))
-        matching, prior = one({name: value[0] for name, value in variables.items()}, alone)
-        return matching[None], prior[None]
+        each = [
+            one(point, TrialTensors(*({name: value[i] for name, value in field.items()} for field in own)))
+            for i, point in enumerate(each_trial(variables))
+        ]
+        matching, prior = zip(*each, strict=True)
+        return torch.stack(matching), torch.stack(prior)
 
     def _one(
         self, point: Tensors, trial: TrialTensors, model: BroadcastTensors, layers: WideLayers

@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from fedleak import limits
+from fedleak.attacks.replay import outputs_of
 from fedleak.component import Settings
 from fedleak.models.normalisation import mean_and_variance, recorded_inputs
 from fedleak.tensors import Tensors
@@ -90,7 +90,7 @@ def batch_norm_distance(
         statistics: ``LAYER.mean`` and ``LAYER.var`` of the victim's batch; None: the running ones in ``buffers``.
     """
     with recorded_inputs(module) as seen:
-        functional_call(module, (parameters, buffers), (images,))
+        outputs_of(module, parameters, buffers, images)
     total = images.new_zeros(())
     for name, inputs in seen.items():
         prefix = f"{name}." if name else ""

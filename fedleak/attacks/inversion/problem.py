@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fedleak.attacks.inversion.knowledge import InversionKnowledge
 from fedleak.attacks.inversion.settings import LocalTrainingGuess
-from fedleak.attacks.replay import LocalSteps, loss_gradient, replica, split_state
+from fedleak.attacks.replay import LocalSteps, as_replica, loss_gradient, split_state
 from fedleak.client.postprocess.base import PostProcess
 from fedleak.client.postprocess.gradient_masking import frozen_layers
 from fedleak.errors import AttackFailedError
@@ -119,7 +119,7 @@ def estimated_distance(known: InversionKnowledge, labels: Tensor | None) -> floa
         raise AttackFailedError("estimating a local learning rate needs labels")
     name, delta = list(known.update.tensors.items())[-1]
     architecture, task = known.architecture, known.architecture.task
-    module = replica(architecture.build(seed=0), train_mode=False).to(delta.device)
+    module = as_replica(architecture.build(seed=0), train_mode=False).to(delta.device)
     grey = known.pixels.normalisation.apply(delta.new_full((len(labels), *architecture.input_shape), 0.5))
     targets = task.soft_targets(labels, architecture.classes).to(delta)
     gradient = loss_gradient(module, *split_state(module, known.model.state), grey, targets, task=task)[name]

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from fedleak.attacks.labels.base import output_gradient
 from fedleak.attacks.labels.counting import linear_bayes
 from fedleak.attacks.labels.solved import SolvedCounts
-from fedleak.attacks.replay import replica, split_state
+from fedleak.attacks.replay import as_replica, outputs_of, split_state
 from fedleak.errors import AttackFailedError
 from fedleak.tensors import Tensors
 from fedleak.threat import GlobalModel, ModelArchitecture, SharedUpdate
@@ -66,7 +65,7 @@ class Calibrated(SolvedCounts):
     def _response(
         self, update: SharedUpdate, architecture: ModelArchitecture, model: GlobalModel, images: Tensor
     ) -> Response:
-        module = replica(architecture.build(seed=0), train_mode=self.train_mode).to(images.device)
+        module = as_replica(architecture.build(seed=0), train_mode=self.train_mode).to(images.device)
         parameters, buffers = split_state(module, model.state)
         ends = [parameters]
         if update.protocol == "fedavg":
@@ -91,10 +90,10 @@ def respond(module: nn.Module, parameters: Tensors, buffers: Tensors, images: Te
     handle = layers[-1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     try:
         with torch.no_grad():
-            logits = functional_call(module, (parameters, buffers), (images,))
+            logits = outputs_of(module, parameters, buffers, images)
     finally:
         handle.remove()
-    return Response(logits.softmax(dim=-1), seen[-1].flatten(1))
+    return Response(logits.to(images).softmax(dim=-1), seen[-1].flatten(1).to(images))
 
 
 def expected_softmax(softmax: Tensor, classes: Tensor | None) -> Tensor:

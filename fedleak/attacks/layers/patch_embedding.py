@@ -64,6 +64,8 @@ def embedding_layer(graph: LayerGraph, layout: Layout) -> EmbeddingLayer | None:
     for layer in graph.layers:
         if layer.kind != "patch_embedding" or layer.source != 0 or not (layer.weight and layer.offset):
             continue
+        if layer.weight not in slots or layer.offset not in slots:  # frozen
+            return None
         channels, height, width = layer.input_shape
         rows, columns = layer.output_shape[1:]
         return EmbeddingLayer(

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import nn
 
 from fedleak.client.postprocess.base import PostProcess, UnfitSettingError, Update
+from fedleak.models.state import trainable
 
 
 class GradientMasking(PostProcess):
@@ -29,11 +30,13 @@ class GradientMasking(PostProcess):
     that take local steps do not train them either."""
 
     def check_model(self, model: nn.Module, example: torch.Tensor) -> None:
-        """Check that every pattern matches a parameter."""
-        names = [name for name, _ in model.named_parameters()]
+        """Check that every pattern matches a trained parameter."""
+        names = list(trainable(model))
         for pattern in self.layers:
             if not any(fits(name, [pattern]) for name in names):
-                raise UnfitSettingError("layers", pattern, f"it matches no parameter of the model: {', '.join(names)}")
+                raise UnfitSettingError(
+                    "layers", pattern, f"it matches no trained parameter of the model: {', '.join(names)}"
+                )
 
     def matches(self, name: str) -> bool:
         """Whether a parameter's name matches one of the patterns."""

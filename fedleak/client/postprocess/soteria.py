@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from fedleak.client.postprocess.base import PostProcess, UnfitSettingError, Update
+from fedleak.models.state import trainable
 
 FEATURES_AT_ONCE = 64
 """Number of Jacobian rows computed at a time."""
@@ -63,7 +64,7 @@ class Soteria(PostProcess):
         Raises:
             ValueError: if it is not the weight of a linear layer that takes one vector per image.
         """
-        parameters = dict(model.named_parameters())
+        parameters = trainable(model)
         name = self._guarded(parameters)
         layer = model.get_submodule(name.rpartition(".")[0]) if name in parameters else None
         if name is None or not isinstance(layer, nn.Linear) or not name.endswith(".weight"):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fedleak.component import Component
 from fedleak.examples import Normalisation
+from fedleak.models.state import trainable
 from fedleak.tasks.base import LearningTask
 from fedleak.tasks.classification import CLASSIFICATION
 
@@ -72,10 +73,11 @@ class Analysis(Component):
 
 @contextmanager
 def differentiable(module: nn.Module) -> Iterator[list[nn.Parameter]]:
-    """The parameters of ``module``, which require gradients inside the block."""
-    parameters = list(module.parameters())
+    """The trained parameters of ``module`` (all if none is), which require gradients inside the block."""
+    parameters = list((trainable(module) or dict(module.named_parameters())).values())
     asked = [parameter.requires_grad for parameter in parameters]
-    module.requires_grad_(True)
+    for parameter in parameters:
+        parameter.requires_grad_(True)
     try:
         yield parameters
     finally:

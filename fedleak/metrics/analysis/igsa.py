@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedleak import limits
 from fedleak.metrics.analysis.base import Analysis, LeakedBatch, differentiable
+from fedleak.models.state import precision, trainable
 
 
 class Igsa(Analysis):
@@ -71,7 +72,9 @@ def jacobian_norms(leaked: LeakedBatch, image: Tensor, target: Tensor, direction
     with differentiable(leaked.module) as parameters, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
         x = image[None].requires_grad_()
         (slope,) = torch.autograd.grad(
-            leaked.task.loss(leaked.module(leaked.normalised(x)), target[None]), x, create_graph=True
+            leaked.task.loss(leaked.module(leaked.normalised(x).to(precision(leaked.module))), target[None]),
+            x,
+            create_graph=True,
         )
         squares = [
             torch.stack([product.square().sum() for product in products])
@@ -85,9 +88,9 @@ def jacobian_norms(leaked: LeakedBatch, image: Tensor, target: Tensor, direction
 
 
 def layers(module: nn.Module) -> Iterable[tuple[int, ...]]:
-    """For each module that directly owns parameters, their positions in the list of parameters."""
+    """For each module that directly owns trained parameters, their positions in the list of these."""
     owners: dict[str, list[int]] = {}
-    for place, (name, _) in enumerate(module.named_parameters()):
+    for place, name in enumerate(trainable(module) or dict(module.named_parameters())):
         owners.setdefault(name.rpartition(".")[0], []).append(place)
     return map(tuple, owners.values())
 

@@ -18,6 +18,7 @@ from fedleak import limits
 from fedleak.attacks.matching import pairwise_squared_distance
 from fedleak.metrics.analysis.base import LeakedBatch
 from fedleak.metrics.theory.base import NotApplicableError, Prediction, Theory
+from fedleak.models.state import trainable
 from fedleak.transcript.manifest import TrainingRecord
 
 Floats = NDArray[np.float64]
@@ -63,7 +64,7 @@ class SameGradient(Theory):
         Raises:
             NotApplicableError: for models with too many parameters to form the Jacobian.
         """
-        size = sum(parameter.numel() for parameter in leaked.module.parameters())
+        size = sum(parameter.numel() for parameter in trainable(leaked.module).values())
         if size > MOST_PARAMETERS:
             raise NotApplicableError(f"the Jacobian of {size} parameters is too large; the limit is {MOST_PARAMETERS}")
         images, gap, second = leaked.images.double(), float("inf"), False
@@ -140,7 +141,7 @@ class _GradientEquations:
     def __init__(self, leaked: LeakedBatch) -> None:
         self._module = copy.deepcopy(leaked.module).double()
         self._leaked, self._shape = leaked, leaked.images.shape
-        self._parameters: dict[str, Tensor] = {n: p.detach() for n, p in self._module.named_parameters()}
+        self._parameters: dict[str, Tensor] = {n: p.detach() for n, p in trainable(self._module).items()}
         self._true = self._gradient(leaked.images.double().flatten())
         self._size = self._true.norm()
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from fedleak import threat
 from fedleak.attacks.labels.base import LabelInference
@@ -195,6 +196,12 @@ class View:
             raise CapabilityNotGrantedError("inferred_labels")
         if samples is None:
             raise AttackFailedError("the client does not report the number of images behind the update")
+        if (
+            not inference.is_oracle
+            and self._reader.manifest.frozen
+            and _ends_frozen(self._model_architecture().build(seed=0))
+        ):
+            raise AttackFailedError("the network's last layer is frozen: labels cannot be read from its gradient")
         known = self.capabilities(inference.infer)
         return threat.InferredLabels(inference.infer(**known, count=samples).to(self._device), inference.kind)
 
@@ -218,6 +225,13 @@ class View:
             digest=digest_of([manifest.checksums[name] for name in names]),
             model_versions=manifest.pairs.model_versions if manifest.pairs else (0,),
         )
+
+
+def _ends_frozen(network: nn.Module) -> bool:
+    """Whether a parameter of the last layer is not trained."""
+    names = [name for name, _ in network.named_parameters()]
+    last = network.get_submodule(names[-1].rpartition(".")[0])
+    return not all(parameter.requires_grad for parameter in last.parameters(recurse=False))
 
 
 _BUILDERS: dict[type[threat.Capability], Callable[[View], threat.Capability]] = {

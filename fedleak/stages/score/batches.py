@@ -7,6 +7,7 @@ from functools import cached_property
 from torch import nn
 
 from fedleak.metrics.analysis.base import LeakedBatch
+from fedleak.models.state import load_state
 from fedleak.stages.score.recorded import RecordedRun
 from fedleak.transcript.manifest import UpdateRecord
 
@@ -26,7 +27,7 @@ class LeakedBatches:
     def of(self, update: UpdateRecord) -> LeakedBatch:
         """The batch behind an update, with the model version that it was computed on."""
         manifest, truth = self._run.reader.manifest, self._run.truth_of(update)
-        self._network.load_state_dict(self._run.reader.model(update.model_version))
+        load_state(self._network, self._run.reader.model(update.model_version))
         return LeakedBatch(
             self._network,
             truth.images,
