@@ -48,7 +48,13 @@ class Normalisation:
 
 
 def to_unit(stored: Tensor | NDArray[np.uint8], device: torch.device | None = None) -> Tensor:
-    """Stored images, uint8 in [0, 255] -> float32 in [0, 1]."""
+    """Stored images, uint8 in [0, 255] -> float32 in [0, 1].
+
+    Raises:
+        TypeError: for another type, whose range is not known here.
+    """
+    if stored.dtype not in (torch.uint8, np.uint8):
+        raise TypeError(f"stored images are uint8, not {stored.dtype}; scale them to [0, 255] first")
     tensor = stored if isinstance(stored, Tensor) else torch.from_numpy(np.ascontiguousarray(stored))
     return tensor.to(device, torch.float32) / LARGEST
 

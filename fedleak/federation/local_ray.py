@@ -37,8 +37,8 @@ def local_ray() -> Iterator[dict[str, Any]]:
         private_folder("fedleak-ray-", parent=_short_folder()) as folder,
         environment(LOOPBACK_ONLY | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token()}),
     ):
-        # "local" keeps Ray from joining a cluster that already runs on the machine. Ray makes its own folder writable for
-        # everyone, so it lies inside ours.
+        # "local" keeps Ray from joining a cluster that already runs on the machine; Ray opens its folder to all users,
+        # so it lies inside ours.
         yield {"address": "local", "include_dashboard": False, "_temp_dir": os.path.join(folder, "ray")}
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fedleak.data.sources.base import DatasetSplits, LabelledImages
-from fedleak.data.sources.files import existing_folder, labelled_files, read_files
+from fedleak.data.sources.files import check_every_class, existing_folder, labelled_files, read_files
 from fedleak.data.sources.resized import ResizedDataset
 from fedleak.errors import InputError
 from fedleak.examples import Normalisation
@@ -39,6 +39,8 @@ class Fer2013(ResizedDataset):
 
     def _from_folder(self, root: Path, split: str) -> LabelledImages:
         files = labelled_files(root / split, EMOTIONS)
+        if split == "train":
+            check_every_class(files, EMOTIONS, folder=root / split)
         return read_files(files, folder=root / split, channels=1, fit=self.fit)
 
     def _from_csv(self, root: Path, split: str) -> LabelledImages:

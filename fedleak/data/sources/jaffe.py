@@ -37,7 +37,8 @@ class Jaffe(ResizedDataset):
         """Read all files, sorted by name and so by person."""
         root = existing_folder(self.root)
         files = [(path, EMOTIONS.index(CODES[_expression(path)])) for path in pictures(root)]
-        train, test = hold_out(read_files(files, folder=root, channels=1, fit=self.fit), self.test_fraction)
+        everything = read_files(files, folder=root, channels=1, fit=self.fit)
+        train, test = hold_out(everything, self.test_fraction, EMOTIONS)
         return DatasetSplits(train, test, EMOTIONS, Normalisation((0.5,), (0.5,)))
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from fedleak.data.sources.base import Dataset, DatasetSplits, Images, LabelledImages
 from fedleak.data.sources.drawing import CONTENTS, ContentName, masks
-from fedleak.data.sources.files import Channels
+from fedleak.data.sources.pixels import Channels
 from fedleak.examples import Normalisation
 
 CONTRAST = 0.5
