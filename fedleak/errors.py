@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class FedleakError(Exception):
@@ -61,3 +61,9 @@ def shorten(value: object, limit: int = 80) -> str:
         return text
     end = (limit - 3) // 2
     return f"{text[: limit - 3 - end]}...{text[-end:]}"
+
+
+def listed(names: Sequence[str], *, most: int = 5) -> str:
+    """Names for a message: the first few, quoted and shortened, and how many more there are."""
+    some = ", ".join(shorten(name) for name in names[:most])
+    return some if len(names) <= most else f"{some} and {len(names) - most} others"

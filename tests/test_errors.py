@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fedleak.errors import InputError, shorten
+from fedleak.errors import InputError, listed, shorten
 
 
 @pytest.mark.parametrize("limit", [20, 21, 80])
@@ -20,3 +20,8 @@ def test_a_short_value_is_shown_whole() -> None:
 
 def test_an_input_error_names_the_file_however_deep_it_lies() -> None:
     assert "my.yaml" in str(InputError("SCENARIO", "/" + "deep/" * 40 + "my.yaml", "there is no such file"))
+
+
+def test_a_list_of_names_is_cut_and_counted() -> None:
+    assert listed(["a", "b"]) == "'a', 'b'"
+    assert listed(["a", "b", "c", "d"], most=2) == "'a', 'b' and 2 others"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fedleak.errors import InputError
+from fedleak.errors import InputError, listed
 from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory, federation_fingerprint
 from fedleak.scenario.schema import Scenario
@@ -65,6 +65,8 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
     writer = TranscriptWriter(run.transcript, fingerprint, restart=_keeps_client_state(scenario), crafting=settings)
     if writer.rounds or writer.pairs_done:
         progress.say(f"federation: continuing after round {len(writer.rounds)}")
+    if plan.unheld_classes:
+        progress.say(f"federation: no client holds an image of {listed(plan.unheld_classes)}")
     write_planned_truth(run.truth, plan)
     server = Server(plan, writer, run.truth, progress, crafting=crafting)
     writer.allocate(updates=plan.recorded_updates, values=server.layout.size)

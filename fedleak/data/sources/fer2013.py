@@ -11,7 +11,6 @@ from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.data.sources.files import check_every_class, existing_folder, labelled_files, read_files
 from fedleak.data.sources.resized import ResizedDataset
 from fedleak.errors import InputError
-from fedleak.examples import Normalisation
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """Class names in the order of FER2013's labels 0 to 6."""
@@ -35,7 +34,7 @@ class Fer2013(ResizedDataset):
         train, test = (
             self._from_csv(root, name) if from_csv else self._from_folder(root, name) for name in ("train", "test")
         )
-        return DatasetSplits(train, test, EMOTIONS, Normalisation((0.5,), (0.5,)))
+        return DatasetSplits(train, test, EMOTIONS, self.normalisation(1))
 
     def _from_folder(self, root: Path, split: str) -> LabelledImages:
         files = labelled_files(root / split, EMOTIONS)

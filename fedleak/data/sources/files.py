@@ -15,7 +15,7 @@ from PIL import Image
 from fedleak.data.sources.base import Images, LabelledImages
 from fedleak.data.sources.pixels import Channels, bounded_memory, read_picture
 from fedleak.data.sources.resized import to_array
-from fedleak.errors import InputError, shorten
+from fedleak.errors import InputError, listed
 
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".gif", ".tif", ".tiff"}
@@ -158,9 +158,3 @@ def hold_out(data: LabelledImages, share: float, names: Sequence[str]) -> tuple[
         held = min(len(members) - 1, max(1, round(share * len(members))))
         is_test[members[len(members) - held :]] = True
     return data.take(np.flatnonzero(~is_test)), data.take(np.flatnonzero(is_test))
-
-
-def listed(names: Sequence[str], *, most: int = 5) -> str:
-    """Class names for a message: the first few, and how many there are."""
-    some = ", ".join(shorten(name) for name in names[:most])
-    return some if len(names) <= most else f"{some} and {len(names) - most} other classes"

@@ -17,7 +17,6 @@ from fedleak.data.sources.files import check_class_name
 from fedleak.data.sources.pixels import Channels, bounded_memory, read_picture
 from fedleak.data.sources.resized import ResizedDataset, to_array
 from fedleak.errors import InputError
-from fedleak.examples import Normalisation
 
 TEST_SPLITS = ("test", "validation", "valid", "val")
 SEED = 0
@@ -50,7 +49,7 @@ class HuggingFace(ResizedDataset):
     channels: Channels = 3
 
     def load(self) -> DatasetSplits:
-        """Read both splits; normalisation is 0.5/0.5 per channel."""
+        """Read both splits; normalisation is 0.5/0.5 per channel by default."""
         os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # read when the library is imported
         from datasets.exceptions import DatasetsError
         from flwr_datasets import FederatedDataset
@@ -70,9 +69,8 @@ class HuggingFace(ResizedDataset):
             raise InputError("dataset.name", self.name, f"it cannot be read ({error})") from error
         label = self._column(train, "label", "ClassLabel")
         names = _class_names(train, label)
-        half = (0.5,) * self.channels
         return DatasetSplits(
-            self._read(train, label, names), self._read(test, label, names), names, Normalisation(half, half)
+            self._read(train, label, names), self._read(test, label, names), names, self.normalisation(self.channels)
         )
 
     def _resplit(self, splits: Any) -> Any:

@@ -19,7 +19,6 @@ from fedleak.data.sources.files import (
 )
 from fedleak.data.sources.pixels import Channels
 from fedleak.data.sources.resized import ResizedDataset
-from fedleak.examples import Normalisation
 
 
 class ImageFolder(ResizedDataset):
@@ -52,8 +51,7 @@ class ImageFolder(ResizedDataset):
             train, test = hold_out(train, self.test_fraction, names)
         else:
             test = self._read(labelled_files(test_folder, names, limit=self.per_class), test_folder)
-        half = (0.5,) * self.channels
-        return DatasetSplits(train, test, names, Normalisation(half, half))
+        return DatasetSplits(train, test, names, self.normalisation(self.channels))
 
     def _read(self, files: list[LabelledFile], folder: Path) -> LabelledImages:
         return read_files(files, folder=folder, channels=self.channels, fit=self.fit)

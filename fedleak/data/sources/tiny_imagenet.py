@@ -18,7 +18,6 @@ from fedleak.data.sources.files import (
 )
 from fedleak.data.sources.resized import ResizedDataset
 from fedleak.errors import InputError
-from fedleak.examples import Normalisation
 
 ANNOTATIONS = "val_annotations.txt"
 
@@ -44,12 +43,11 @@ class TinyImageNet(ResizedDataset):
         train, val = existing_folder(root / "train"), existing_folder(root / "val")
         names = class_names(train, limit=self.classes)
         by_class = _annotated(val) if (val / ANNOTATIONS).is_file() else _in_folders(val, names)
-        half = (0.5, 0.5, 0.5)
         return DatasetSplits(
             train=self._read(train, _in_folders(train, names), names, every_class=True),
             test=self._read(val, by_class, names),
             class_names=names,
-            normalisation=Normalisation(half, half),
+            normalisation=self.normalisation(3),
         )
 
     def _read(

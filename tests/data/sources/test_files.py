@@ -67,7 +67,7 @@ def test_classes_too_small_to_hold_any_out_are_named() -> None:
 def test_many_small_classes_are_counted() -> None:
     names = [f"class{i}" for i in range(12)]
     data = LabelledImages(np.zeros((12, 1, 1, 1), dtype=np.uint8), np.arange(12))
-    with pytest.raises(InputError, match=r"'class4' and 7 other classes"):
+    with pytest.raises(InputError, match=r"'class4' and 7 others"):
         hold_out(data, 0.2, names)
 
 
