@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 LONGEST_PATH, LONGEST_REASON = 200, 2000
@@ -153,3 +153,9 @@ def _one_line(text: str, limit: int) -> str:
     """A text for a message: without line breaks and control characters, cut in the middle."""
     joined = " ".join(text.split("\n")) if "\n" in text else text
     return _cut("".join(c if c.isprintable() else repr(c)[1:-1] for c in _cut(joined, limit)), limit)
+
+
+def listed(names: Sequence[str], *, most: int = 5) -> str:
+    """Names for a message: the first few, quoted and shortened, and how many more there are."""
+    some = ", ".join(shorten(name) for name in names[:most])
+    return some if len(names) <= most else f"{some} and {len(names) - most} others"

@@ -110,7 +110,13 @@ class Normalisation:
 
 
 def to_unit(stored: Tensor | Stored, device: torch.device | None = None) -> Tensor:
-    """Stored examples, uint8 in [0, 255] or float32 in [0, 1] -> float32 in [0, 1]."""
+    """Stored examples, uint8 in [0, 255] or float32 in [0, 1] -> float32 in [0, 1].
+
+    Raises:
+        TypeError: for another type, whose range is not known here.
+    """
+    if stored.dtype not in (torch.uint8, np.uint8, torch.float32, np.float32):
+        raise TypeError(f"stored examples are uint8 or float32, not {stored.dtype}; scale them to [0, 255] first")
     tensor = stored if isinstance(stored, Tensor) else torch.from_numpy(np.ascontiguousarray(stored))
     values = tensor.to(device, torch.float32)
     return values if tensor.is_floating_point() else values / LARGEST

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fedleak.errors import InputError, InputErrors, shorten
+from fedleak.errors import InputError, InputErrors, listed, shorten
 
 
 @pytest.mark.parametrize("limit", [20, 21, 80])
@@ -64,3 +64,8 @@ def test_a_message_names_the_first_of_many_errors() -> None:
     text = str(InputErrors([InputError(f"p{i}", i, "no") for i in range(1000)]))
     assert text.count("\n") == 20
     assert text.endswith("and 980 more errors")
+
+
+def test_a_list_of_names_is_cut_and_counted() -> None:
+    assert listed(["a", "b"]) == "'a', 'b'"
+    assert listed(["a", "b", "c", "d"], most=2) == "'a', 'b' and 2 others"

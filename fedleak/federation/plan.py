@@ -64,6 +64,12 @@ class Plan:
     """Roots of all random streams of the run."""
 
     @property
+    def unheld_classes(self) -> tuple[str, ...]:
+        """Names of the classes of which no client holds an image."""
+        held = {int(label) for data in self.clients for label in np.unique(data.labels)}
+        return tuple(name for label, name in enumerate(self.splits.class_names) if label not in held)
+
+    @property
     def recorded_updates(self) -> int:
         """Number of update rows in the transcript."""
         return len({update.row for planned in self.rounds for update in planned.updates})
@@ -129,6 +135,8 @@ def _public_count(scenario: Scenario, available: int) -> int:
     adversary = scenario.adversary
     if adversary.public_images is not None:
         return adversary.public_images
+    if available < 2:
+        raise InputError("dataset", scenario.dataset.kind, f"{available} training images; the least is 2")
     wanted = adversary.injection.pairs * scenario.federation.client.batch_size if adversary.injection else 100
     return min(wanted, available // 2)
 
@@ -140,7 +148,7 @@ def _pair_index(scenario: Scenario, streams: Streams, public: int, held: int) ->
         return None
     per_pair = scenario.federation.client.images_per_update(held)
     if per_pair > public:
-        raise InputError("adversary.public_images", public, f"one pair needs {per_pair} images")
+        raise InputError("adversary.public_images", public, f"one pair needs {per_pair} images of the adversary's own")
     if per_pair == 1 and injection.pairs > public * len(injection.rounds):
         distinct = public * len(injection.rounds)
         raise InputError(

@@ -9,15 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import tempfile
 import threading
-from contextlib import suppress
-from pathlib import Path
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from fedleak.errors import FederationError
+from fedleak.federation.local_ray import flower_home, local_ray
 from fedleak.scenario.schema import SimulationEngine
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ ORPHAN_SECONDS = 15
 # Flower and Ray read these when they are imported.
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
-os.environ.setdefault("FLWR_HOME", str(Path(tempfile.gettempdir()) / "fedleak-flwr"))
 os.environ.setdefault("FLWR_LOG_LEVEL", "ERROR")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -52,7 +50,8 @@ def run_server(server: Server, engine: SimulationEngine) -> None:
     losses = 0
     while losses <= MAX_RESTARTS:
         done = _work_done(server)
-        start(server, engine)
+        with flower_home():
+            start(server, engine)
         if server.finished:
             return
         losses = 0 if _work_done(server) > done else losses + 1
@@ -86,14 +85,15 @@ def _run_ray(server: Server, engine: SimulationEngine) -> None:
     if engine.address is None:
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(ORPHAN_SECONDS))
     server.stop.clear()
-    simulation = _Simulation(server, engine)
-    simulation.start()
-    try:
-        while not simulation.server_done.wait(POLL_SECONDS) and simulation.is_alive():
-            _keep_signal_handler()
-    finally:  # the server is done, the engine failed, or a signal came
-        server.stop.set()
-        simulation.shut_down()
+    with local_ray() if engine.address is None else nullcontext({"address": engine.address}) as place:
+        simulation = _Simulation(server, engine, place)
+        simulation.start()
+        try:
+            while not simulation.server_done.wait(POLL_SECONDS) and simulation.is_alive():
+                _keep_signal_handler()
+        finally:  # the server is done, the engine failed, or a signal came
+            server.stop.set()
+            simulation.shut_down()
     if simulation.error is not None:
         raise simulation.error
 
@@ -106,9 +106,9 @@ class _Simulation(threading.Thread):
         error: the error of the server or the engine, if it failed.
     """
 
-    def __init__(self, server: Server, engine: SimulationEngine) -> None:
+    def __init__(self, server: Server, engine: SimulationEngine, place: dict[str, Any]) -> None:
         super().__init__(name="flower-simulation", daemon=True)
-        self._server, self._engine = server, engine
+        self._server, self._engine, self._place = server, engine, place
         self.server_done = threading.Event()
         self.error: Exception | None = None
 
@@ -124,7 +124,7 @@ class _Simulation(threading.Thread):
                 server_app=self._server_app(),
                 client_app=app,
                 num_supernodes=self._server.plan.scenario.federation.clients,
-                backend_config=_backend_config(self._engine),
+                backend_config=_backend_config(self._engine, self._place),
             )
         except Exception as error:
             if self.error is None:  # the server's own error takes precedence
@@ -184,14 +184,11 @@ def _root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def _backend_config(engine: SimulationEngine) -> dict[str, Any]:
-    init: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if engine.address is not None:
-        init["address"] = engine.address
-    else:
-        # "local" keeps Ray from joining a cluster that already runs on the machine.
-        init |= {"address": "local", "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
-        init["num_cpus"] = engine.cpus or psutil.cpu_count() or 1
+def _backend_config(engine: SimulationEngine, place: dict[str, Any]) -> dict[str, Any]:
+    """What Flower passes on to Ray; ``place`` says where Ray is."""
+    init = {"logging_level": logging.ERROR, "log_to_driver": False} | place
+    if engine.address is None:
+        init |= {"object_store_memory": OBJECT_STORE_BYTES, "num_cpus": engine.cpus or psutil.cpu_count() or 1}
     return {
         "init_args": init,
         "client_resources": {"num_cpus": engine.client_cpus, "num_gpus": engine.client_gpus},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from fedleak.errors import InputError
+from fedleak.errors import InputError, listed
 from fedleak.models.state import frozen
 from fedleak.progress import Progress
 from fedleak.records import write_atomically
@@ -73,6 +73,8 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
     if writer.rounds or writer.pairs_done:
         _check_secret(plan, run)
         progress.say(f"federation: continuing after round {len(writer.rounds)}")
+    if plan.unheld_classes:
+        progress.say(f"federation: no client holds an image of {listed(plan.unheld_classes)}")
     write_planned_truth(run.truth, plan)
     server = Server(plan, writer, run.truth, progress, crafting=crafting)
     writer.allocate(updates=plan.recorded_updates, values=server.layout.size)

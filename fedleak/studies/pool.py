@@ -151,26 +151,34 @@ def ray_pool(
     from fedleak.federation import runtime  # noqa: F401 - sets variables that Ray reads on import
 
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)  # workers import the same fedleak
-    import ray
+    with _local(jobs, resources) if address is None else _cluster(address) as options:
+        import ray
 
-    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if address is None:
-        cpus = max(psutil.cpu_count() or 1, int((jobs or 1) * resources.cpus + 0.999))
-        options |= {"address": "local", "num_cpus": cpus, "object_store_memory": OBJECT_STORE_BYTES}
-        options |= {"include_dashboard": False}
-    else:
-        check_address(address)
-        options |= {"address": address, "runtime_env": {"env_vars": _shared_environment()}}
-    try:
-        with _kept_signal_handler():
-            ray.init(**options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise FederationError(f"Ray could not be started or joined: {_first_line(error)}") from error
-    try:
-        fitting = capacity(ray.cluster_resources(), resources)  # type: ignore[no-untyped-call]
-        yield RayPool(directory, max(1, min(jobs or fitting, fitting, units)), resources)
-    finally:
-        ray.shutdown()
+        try:
+            with _kept_signal_handler():
+                ray.init(logging_level=logging.ERROR, log_to_driver=False, **options)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise FederationError(f"Ray could not be started or joined: {_first_line(error)}") from error
+        try:
+            fitting = capacity(ray.cluster_resources(), resources)  # type: ignore[no-untyped-call]
+            yield RayPool(directory, max(1, min(jobs or fitting, fitting, units)), resources)
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _local(jobs: int | None, resources: Resources) -> Iterator[dict[str, Any]]:
+    from fedleak.federation.local_ray import local_ray
+
+    cpus = max(psutil.cpu_count() or 1, int((jobs or 1) * resources.cpus + 0.999))
+    with local_ray() as place:
+        yield place | {"num_cpus": cpus, "object_store_memory": OBJECT_STORE_BYTES}
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[dict[str, Any]]:
+    check_address(address)
+    yield {"address": address, "runtime_env": {"env_vars": _shared_environment()}}
 
 
 @contextmanager

@@ -197,3 +197,11 @@ def test_a_victim_that_is_never_sampled_is_refused() -> None:
     sampled = int(seeds.numpy_generator(server, "sampling", 1).permutation(30)[0])
     with pytest.raises(InputError, match="no sampled client of any round is a victim"):
         make_plan(scenario(**changes, adversary__victims={"clients": [(sampled + 1) % 30]}))
+
+
+def test_classes_that_no_client_holds_are_known() -> None:
+    assert make_plan(scenario()).unheld_classes == ()
+    few = make_plan(scenario(federation__partition={"kind": "one_per_class", "classes_per_client": 2}))
+    held = {int(label) for data in few.clients for label in data.labels}
+    assert few.unheld_classes == tuple(str(label) for label in range(10) if label not in held)
+    assert len(few.unheld_classes) >= 4

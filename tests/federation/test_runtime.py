@@ -128,7 +128,6 @@ LOCAL: dict[str, Any] = {
     "log_to_driver": False,
     "address": "local",
     "object_store_memory": OBJECT_STORE_BYTES,
-    "include_dashboard": False,
 }
 
 
@@ -146,7 +145,8 @@ LOCAL: dict[str, Any] = {
 )
 def test_what_ray_is_told(engine: dict[str, Any], init: dict[str, Any], client: dict[str, Any]) -> None:
     """A cluster has its own CPUs and its own store."""
-    assert _backend_config(SimulationEngine(**engine)) == {"init_args": init, "client_resources": client}
+    place = {"address": engine.get("address", "local")}
+    assert _backend_config(SimulationEngine(**engine), place) == {"init_args": init, "client_resources": client}
 
 
 def test_the_cause_of_all_causes() -> None:

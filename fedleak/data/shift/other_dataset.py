@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from fedleak.component import choice
 from fedleak.data.shift.base import Shift, draw_public
@@ -29,6 +30,12 @@ class OtherDataset(Shift):
     kind: Literal["other_dataset"] = "other_dataset"
     dataset: DatasetChoice
     """Data set of the private images."""
+
+    @model_validator(mode="after")
+    def _is_normalised_as_the_public_images(self) -> Self:
+        if self.dataset.mean is not None or self.dataset.std is not None:
+            raise ValueError("its images are normalised as the public ones: set mean and std of the scenario's dataset")
+        return self
 
     def eligible(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """All images of the scenario's data set may be public, none may be private."""

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.data.sources.resized import ResizedDataset
-from fedleak.examples import Normalisation
 
 
 class Digits(ResizedDataset):
@@ -33,5 +32,5 @@ class Digits(ResizedDataset):
             train=everything.take(index[index % 5 != 0]),
             test=everything.take(index[index % 5 == 0]),
             class_names=names,
-            normalisation=Normalisation((0.5,), (0.5,)),
+            normalisation=self.normalisation(1),
         )

@@ -8,10 +8,9 @@ from typing import Any, Literal
 import numpy as np
 
 from fedleak.data.sources.base import DatasetSplits, LabelledImages
-from fedleak.data.sources.files import existing_folder, labelled_files, read_files
+from fedleak.data.sources.files import check_every_class, existing_folder, labelled_files, read_files
 from fedleak.data.sources.resized import ResizedDataset
 from fedleak.errors import InputError
-from fedleak.examples import Normalisation
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """Class names in the order of FER2013's labels 0 to 6."""
@@ -35,10 +34,12 @@ class Fer2013(ResizedDataset):
         train, test = (
             self._from_csv(root, name) if from_csv else self._from_folder(root, name) for name in ("train", "test")
         )
-        return DatasetSplits(train, test, EMOTIONS, Normalisation((0.5,), (0.5,)))
+        return DatasetSplits(train, test, EMOTIONS, self.normalisation(1))
 
     def _from_folder(self, root: Path, split: str) -> LabelledImages:
         files = labelled_files(root / split, EMOTIONS)
+        if split == "train":
+            check_every_class(files, EMOTIONS, folder=root / split)
         return read_files(files, folder=root / split, channels=1, fit=self.fit)
 
     def _from_csv(self, root: Path, split: str) -> LabelledImages:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from fedleak import limits
-from fedleak.data.sources.base import DatasetSplits, LabelledImages
-from fedleak.data.sources.files import Channels
+from fedleak.data.sources.base import DatasetSplits, Images, LabelledImages
+from fedleak.data.sources.files import check_class_name
+from fedleak.data.sources.pixels import Channels, bounded_memory, read_picture
 from fedleak.data.sources.resized import ResizedDataset, to_array
 from fedleak.errors import InputError
-from fedleak.examples import Normalisation
 
 TEST_SPLITS = ("test", "validation", "valid", "val")
 SEED = 0
@@ -46,8 +50,9 @@ class HuggingFace(ResizedDataset):
     channels: Channels = 3
 
     def load(self) -> DatasetSplits:
-        """Read both splits; normalisation is 0.5/0.5 per channel."""
+        """Read both splits; normalisation is 0.5/0.5 per channel by default."""
         os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # read when the library is imported
+        from datasets.exceptions import DatasetsError
         from flwr_datasets import FederatedDataset
 
         federated = FederatedDataset(
@@ -61,13 +66,12 @@ class HuggingFace(ResizedDataset):
         )
         try:
             train, test = federated.load_split("train"), federated.load_split("test")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, DatasetsError) as error:
             raise InputError("dataset.name", self.name, f"it cannot be read ({error})") from error
         label = self._column(train, "label", "ClassLabel")
         names = _class_names(train, label)
-        half = (0.5,) * self.channels
         return DatasetSplits(
-            self._read(train, label, names), self._read(test, label, names), names, Normalisation(half, half)
+            self._read(train, label, names), self._read(test, label, names), names, self.normalisation(self.channels)
         )
 
     def _resplit(self, splits: Any) -> Any:
@@ -93,16 +97,46 @@ class HuggingFace(ResizedDataset):
 
     def _read(self, split: Any, label: str, names: tuple[str, ...]) -> LabelledImages:
         some = split.select(range(min(len(split), self.images or len(split))))
-        numbers = some[label] if _has_names(some, label) else [_place(names, value) for value in some[label]]
-        labels = np.array(list(numbers), dtype=np.int64)
-        if labels.min() < 0:
-            raise InputError("dataset.label", label, "some images have no label (-1); choose another test_split")
-        mode, column = "RGB" if self.channels == 3 else "L", self._column(some, "image", "Image")
-        images = [to_array(self.fit(picture.convert(mode))) for picture in some[column]]
+        labels = _labels(some, label, names)
+        column = self._column(some, "image", "Image")
+        with bounded_memory():
+            images = [self._decode(row, f"{self.name}: {column} {i}") for i, row in enumerate(_files(some, column))]
         shapes = {image.shape for image in images}
         if len(shapes) > 1:
             raise InputError("dataset.size", None, f"the images differ in size ({len(shapes)} sizes); give a size")
         return LabelledImages(np.stack(images), labels)
+
+    def _decode(self, row: dict[str, Any] | None, place: str) -> Images:
+        if row is None or (row["bytes"] is None and row["path"] is None):
+            raise InputError("dataset.image", place, "there is no image in this row")
+        source = Path(row["path"]) if row["bytes"] is None else BytesIO(row["bytes"])
+        name = f"{place} ({row['path']})" if row["path"] else place
+        return to_array(self.fit(read_picture(source, channels=self.channels, setting="dataset.image", name=name)))
+
+
+def _files(split: Any, column: str) -> Iterable[dict[str, Any] | None]:
+    """Undecoded images: ``bytes``, or the ``path`` of a file.
+
+    Raises:
+        InputError: if the column holds something else.
+    """
+    from datasets import Image
+
+    feature = split.features[column]
+    if not isinstance(feature, Image):
+        raise InputError("dataset.image", column, f"the column holds {feature}, not images; cast it to datasets.Image")
+    rows: Iterable[dict[str, Any] | None] = split.cast_column(column, Image(decode=False))[column]
+    return rows
+
+
+def _labels(split: Any, label: str, names: tuple[str, ...]) -> NDArray[np.int64]:
+    if len(split) == 0:
+        raise InputError("dataset.name", label, "a split has no rows; choose another train_split or test_split")
+    numbers = split[label] if _has_names(split, label) else [_place(names, value) for value in split[label]]
+    labels = np.array([-1 if number is None else number for number in numbers], dtype=np.int64)
+    if labels.min() < 0 or labels.max() >= len(names):
+        raise InputError("dataset.label", label, "some images have no known label; choose another test_split")
+    return labels
 
 
 def _has_names(split: Any, label: str) -> bool:
@@ -111,9 +145,11 @@ def _has_names(split: Any, label: str) -> bool:
 
 def _class_names(train: Any, label: str) -> tuple[str, ...]:
     """The class names of the column, or its distinct values, sorted."""
-    if _has_names(train, label):
-        return tuple(train.features[label].names)
-    return tuple(str(value) for value in sorted(set(train[label])))
+    values = train.features[label].names if _has_names(train, label) else sorted(set(train[label]) - {None})
+    names = tuple(str(value) for value in values)
+    for name in names:
+        check_class_name(name, setting="dataset.label")
+    return names
 
 
 def _place(names: tuple[str, ...], value: object) -> int:

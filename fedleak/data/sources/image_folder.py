@@ -8,17 +8,18 @@ from typing import Literal
 from pydantic import Field
 
 from fedleak import limits
-from fedleak.data.sources.base import DatasetSplits
+from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.data.sources.files import (
-    Channels,
+    LabelledFile,
+    check_every_class,
     class_names,
     existing_folder,
     hold_out,
     labelled_files,
     read_files,
 )
+from fedleak.data.sources.pixels import Channels
 from fedleak.data.sources.resized import ResizedDataset
-from fedleak.examples import Normalisation
 
 
 class ImageFolder(ResizedDataset):
@@ -44,16 +45,14 @@ class ImageFolder(ResizedDataset):
         train_folder = root / "train" if (root / "train").is_dir() else root
         test_folder = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
         names = class_names(train_folder, limit=self.classes)
-        folders = [train_folder] if test_folder is None or train_folder == root else [train_folder, test_folder]
-        train, *rest = (
-            read_files(
-                labelled_files(folder, names, limit=self.per_class),
-                folder=folder,
-                channels=self.channels,
-                fit=self.fit,
-            )
-            for folder in folders
-        )
-        train, test = (train, rest[0]) if rest else hold_out(train, self.test_fraction)
-        half = (0.5,) * self.channels
-        return DatasetSplits(train, test, names, Normalisation(half, half))
+        files = labelled_files(train_folder, names, limit=self.per_class)
+        check_every_class(files, names, folder=train_folder)
+        train = self._read(files, train_folder)
+        if test_folder is None or train_folder == root:
+            train, test = hold_out(train, self.test_fraction, names)
+        else:
+            test = self._read(labelled_files(test_folder, names, limit=self.per_class), test_folder)
+        return DatasetSplits(train, test, names, self.normalisation(self.channels))
+
+    def _read(self, files: list[LabelledFile], folder: Path) -> LabelledImages:
+        return read_files(files, folder=folder, channels=self.channels, fit=self.fit)

@@ -13,7 +13,6 @@ from fedleak.data.sources.fer2013 import EMOTIONS
 from fedleak.data.sources.files import existing_folder, hold_out, pictures, read_files
 from fedleak.data.sources.resized import ResizedDataset
 from fedleak.errors import InputError
-from fedleak.examples import Normalisation
 
 CODES = {"AN": "angry", "DI": "disgust", "FE": "fear", "HA": "happy", "SA": "sad", "SU": "surprise", "NE": "neutral"}
 NAME = re.compile(rf"[A-Z]{{2}}\.({'|'.join(CODES)})\d*\.\d+")
@@ -37,8 +36,9 @@ class Jaffe(ResizedDataset):
         """Read all files, sorted by name and so by person."""
         root = existing_folder(self.root)
         files = [(path, EMOTIONS.index(CODES[_expression(path)])) for path in pictures(root)]
-        train, test = hold_out(read_files(files, folder=root, channels=1, fit=self.fit), self.test_fraction)
-        return DatasetSplits(train, test, EMOTIONS, Normalisation((0.5,), (0.5,)))
+        everything = read_files(files, folder=root, channels=1, fit=self.fit)
+        train, test = hold_out(everything, self.test_fraction, EMOTIONS)
+        return DatasetSplits(train, test, EMOTIONS, self.normalisation(1))
 
 
 def _expression(path: Path) -> str:

@@ -11,8 +11,7 @@ from pydantic import Field
 from fedleak import limits
 from fedleak.data.sources.base import Dataset, DatasetSplits, Images, LabelledImages
 from fedleak.data.sources.drawing import CONTENTS, ContentName, masks
-from fedleak.data.sources.files import Channels
-from fedleak.examples import Normalisation
+from fedleak.data.sources.pixels import Channels
 
 CONTRAST = 0.5
 """Minimum contrast between plate and ink, in every channel."""
@@ -42,12 +41,11 @@ class Rendered(Dataset):
         content = CONTENTS[self.content]
         everything = LabelledImages(images, content.label(symbols))
         index = np.arange(len(everything))
-        half = (0.5,) * self.channels
         return DatasetSplits(
             train=everything.take(index[: self.images]),
             test=everything.take(index[self.images :]),
             class_names=content.class_names,
-            normalisation=Normalisation(half, half),
+            normalisation=self.normalisation(self.channels),
         )
 
     def draw(self, count: int, generator: np.random.Generator) -> tuple[Images, NDArray[np.int64]]:

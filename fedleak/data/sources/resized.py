@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from PIL import Image
 from pydantic import Field
 
 from fedleak.data.sources.base import Dataset, Images, LabelledImages
 
+Side = Annotated[int, Field(ge=4, le=1024)]
+
 
 class ResizedDataset(Dataset):
     """Base class of data sets whose images can be cropped and resized."""
 
-    size: int | None = Field(default=None, ge=4, le=1024)
-    """Resize to this height and width, bicubic (default: no resizing)."""
+    size: Side | tuple[Side, Side] | None = None
+    """Resize to this height and width, bicubic: one number for squares, or ``[H, W]`` (default: no resizing)."""
     crop: float | None = Field(default=None, gt=0, le=1)
-    """First crop a centred square of this share of the shorter side; 0.875 is ImageNet's usual 224 of 256.
-    Without it, resizing distorts images that are not square."""
+    """First crop this share of the largest centred square, or of the largest centred rectangle with the proportions of
+    ``size``; 0.875 is ImageNet's usual 224 of 256. Without it, resizing distorts images of other proportions."""
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """``(H, W)`` after resizing; None if images keep their size."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def fit(self, image: Image.Image) -> Image.Image:
         """Crop and resize one image."""
+        shape = self.shape
         if self.crop is not None:
-            side = max(1, round(self.crop * min(image.size)))
-            left, top = (image.width - side) // 2, (image.height - side) // 2
-            image = image.crop((left, top, left + side, top + side))
-        if self.size is not None and image.size != (self.size, self.size):
-            image = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
+            proportion = shape[1] / shape[0] if shape else 1.0
+            height = self.crop * min(image.height, image.width / proportion)
+            wide, high = max(1, round(height * proportion)), max(1, round(height))
+            left, top = (image.width - wide) // 2, (image.height - high) // 2
+            image = image.crop((left, top, left + wide, top + high))
+        if shape is not None and image.size != shape[::-1]:
+            image = image.resize(shape[::-1], Image.Resampling.BICUBIC)
         return image
 
     def fit_all(self, data: LabelledImages) -> LabelledImages:

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from fedleak import limits
 from fedleak.data.sources.base import Dataset, DatasetSplits, LabelledImages
-from fedleak.examples import Normalisation
 
 SHAPES = ("disc", "square", "ring", "cross", "stripes")
 
@@ -34,7 +33,7 @@ class Synthetic(Dataset):
             train=everything.take(index[: self.images]),
             test=everything.take(index[self.images :]),
             class_names=SHAPES,
-            normalisation=Normalisation((0.5,) * 3, (0.5,) * 3),
+            normalisation=self.normalisation(3),
         )
 
     def _draw(self, count: int, generator: np.random.Generator) -> LabelledImages:

@@ -9,10 +9,16 @@ from pydantic import Field
 
 from fedleak import limits
 from fedleak.data.sources.base import DatasetSplits, LabelledImages
-from fedleak.data.sources.files import LabelledFile, class_names, existing_folder, pictures, read_files
+from fedleak.data.sources.files import (
+    LabelledFile,
+    check_every_class,
+    class_names,
+    existing_folder,
+    pictures,
+    read_files,
+)
 from fedleak.data.sources.resized import ResizedDataset
 from fedleak.errors import InputError
-from fedleak.examples import Normalisation
 
 ANNOTATIONS = "val_annotations.txt"
 
@@ -38,18 +44,21 @@ class TinyImageNet(ResizedDataset):
         train, val = existing_folder(root / "train"), existing_folder(root / "val")
         names = class_names(train, limit=self.classes)
         by_class = _annotated(val) if (val / ANNOTATIONS).is_file() else _in_folders(val, names)
-        half = (0.5, 0.5, 0.5)
         return DatasetSplits(
-            train=self._read(train, _in_folders(train, names), names),
+            train=self._read(train, _in_folders(train, names), names, every_class=True),
             test=self._read(val, by_class, names),
             class_names=names,
-            normalisation=Normalisation(half, half),
+            normalisation=self.normalisation(3),
         )
 
-    def _read(self, folder: Path, by_class: dict[str, list[Path]], names: tuple[str, ...]) -> LabelledImages:
+    def _read(
+        self, folder: Path, by_class: dict[str, list[Path]], names: tuple[str, ...], *, every_class: bool = False
+    ) -> LabelledImages:
         files: list[LabelledFile] = [
             (path, label) for label, name in enumerate(names) for path in by_class.get(name, [])[: self.per_class]
         ]
+        if every_class:
+            check_every_class(files, names, folder=folder)
         return read_files(files, folder=folder, channels=3, fit=self.fit)
 
 

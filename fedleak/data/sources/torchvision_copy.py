@@ -11,7 +11,6 @@ import numpy as np
 from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.data.sources.resized import ResizedDataset
 from fedleak.errors import InputError
-from fedleak.examples import Normalisation
 
 
 class TorchvisionDataset(ResizedDataset):
@@ -35,7 +34,7 @@ class TorchvisionDataset(ResizedDataset):
         """
 
     def load(self) -> DatasetSplits:
-        """Read both splits; normalisation is the usual 0.5/0.5 per channel."""
+        """Read both splits; normalisation is 0.5/0.5 per channel by default."""
         folder = self.root.expanduser()
         try:
             (train, names), (test, _) = (self.read(str(folder), train=train) for train in (True, False))
@@ -46,8 +45,7 @@ class TorchvisionDataset(ResizedDataset):
                 f"{self.kind} is missing and could not be downloaded ({error}); for a folder of images use "
                 "--set dataset.kind=image_folder --set dataset.root=DIR",
             ) from error
-        half = (0.5,) * train.images.shape[1]
-        return DatasetSplits(self.fit_all(train), self.fit_all(test), names, Normalisation(half, half))
+        return DatasetSplits(self.fit_all(train), self.fit_all(test), names, self.normalisation(train.images.shape[1]))
 
 
 def from_cifar(split: Any) -> tuple[LabelledImages, tuple[str, ...]]:

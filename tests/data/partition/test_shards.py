@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from fedleak.data.partition.shards import Shards
+from fedleak.errors import InputError
 
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 20))
 
@@ -20,3 +22,15 @@ def test_more_shards_mix_more_classes() -> None:
         for s in (1, 10)
     )
     assert few < many
+
+
+def test_more_shards_than_images_are_refused_with_their_number() -> None:
+    with pytest.raises(InputError, match=r"shards_per_client: got 50; 5 clients need 250 shards .* 200 private images"):
+        Shards(shards_per_client=50).split(LABELS, clients=5, seed=1)
+
+
+def test_a_small_class_does_not_vanish_in_the_remainder() -> None:
+    """23 images make 10 shards of two; the last three images, the two small classes, would be left out."""
+    labels = np.array([0] * 20 + [1] * 2 + [2])
+    with pytest.raises(InputError, match=r"23 private images do not fill 10 shards .* class 2"):
+        Shards().split(labels, clients=5, seed=1)

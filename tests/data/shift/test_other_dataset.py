@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from fedleak.data.shift.other_dataset import OtherDataset
 from fedleak.data.sources.synthetic import SHAPES, Synthetic
@@ -69,3 +70,9 @@ def test_in_a_federation_public_and_private_images_come_from_the_two(tmp_path: P
     assert len(plan.public) == 60
     assert {int(value) for client in plan.clients for value in client.images[:, 2].ravel()} == {77}
     assert sum(len(client) for client in plan.clients) == 12
+
+
+def test_normalisation_belongs_to_the_scenarios_data_set() -> None:
+    """The model has one normalisation; another one of the private images would not be used."""
+    with pytest.raises(ValidationError, match="set mean and std of the scenario's dataset"):
+        OtherDataset.model_validate({"dataset": {"kind": "synthetic", "mean": 0.3}})

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from datasets import ClassLabel, Dataset
+from datasets import Image as ImageColumn
 from PIL import Image
 
 from fedleak.data.sources.hugging_face import HuggingFace
@@ -78,6 +82,62 @@ def test_an_unknown_split_is_named(folder: Path, setting: str) -> None:
 def test_an_unknown_data_set_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"dataset\.name"):
         HuggingFace(name=str(tmp_path / "nothing")).load()
+
+
+def test_sixteen_bits_are_scaled_by_their_range(folder: Path) -> None:
+    for name, value in (("cat", 65535), ("dog", 257)):
+        Image.fromarray(np.full((6, 8), value, dtype=np.uint16)).save(folder / f"train/{name}/0.png")
+    splits = HuggingFace(name=str(folder)).load()
+    assert {0, 1, 255} <= set(splits.train.images[:, 1].ravel().tolist())
+    assert set(splits.train.images[:, 0, 0, 0].tolist()) == {1, 101, 255}
+
+
+def parquet(folder: Path, **columns: Any) -> str:
+    """A data set of six rows, as a Parquet file."""
+    rows = {"label": [0, 1] * 3} | columns
+    data = Dataset.from_dict(rows).cast_column("label", ClassLabel(names=["owl", "bat"]))
+    folder.mkdir(exist_ok=True)
+    data.to_parquet(folder / "train.parquet")
+    return str(folder)
+
+
+def encoded(value: int) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    Image.new("L", (4, 4), value).save(buffer, "PNG")
+    return {"bytes": buffer.getvalue(), "path": f"{value}.png"}
+
+
+@pytest.mark.parametrize(
+    ("third", "reason"),
+    [
+        ({"bytes": b"no image", "path": "third.png"}, r"image 2 \(third\.png\).*not a readable image"),
+        ({"bytes": encoded(0)["bytes"][:40], "path": "cut.png"}, r"\(cut\.png\).*not a readable image"),
+        (None, "there is no image in this row"),
+    ],
+)
+def test_a_damaged_image_is_named(tmp_path: Path, third: dict[str, Any] | None, reason: str) -> None:
+    images = [encoded(i) for i in range(6)]
+    data = Dataset.from_dict({"image": [*images[:2], third, *images[3:]], "label": [0, 1] * 3})
+    data = data.cast_column("image", ImageColumn()).cast_column("label", ClassLabel(names=["owl", "bat"]))
+    for split in ("train", "test"):
+        data.to_parquet(tmp_path / f"{split}.parquet")
+    with pytest.raises(InputError, match=reason) as caught:
+        HuggingFace(name=str(tmp_path)).load()
+    assert caught.value.path == "dataset.image"
+
+
+def test_a_column_of_arrays_is_refused(tmp_path: Path) -> None:
+    name = parquet(tmp_path / "arrays", pixels=[[[0.5, 300.0], [1.0, 2.0]]] * 6)
+    with pytest.raises(InputError, match=r"dataset\.image.*pixels.*not images"):
+        HuggingFace(name=name, image="pixels").load()
+
+
+def test_class_names_that_cannot_be_printed_are_refused(tmp_path: Path) -> None:
+    data = Dataset.from_dict({"image": [encoded(i) for i in range(6)], "label": [0, 1] * 3})
+    data = data.cast_column("image", ImageColumn()).cast_column("label", ClassLabel(names=["owl", "b\nat"]))
+    data.to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(InputError, match=r"dataset\.label.*rename the class"):
+        HuggingFace(name=str(tmp_path)).load()
 
 
 @pytest.mark.network

@@ -79,10 +79,11 @@ def test_different_sizes_need_one_to_resize_to(folder: Path) -> None:
 
 def test_only_the_first_classes_and_images_are_read_where_asked(folder: Path) -> None:
     save(folder / "mole/0.png", 77)
+    save(folder / "mole/1.png", 78)
     splits = ImageFolder(root=folder, classes=2, per_class=3, test_fraction=0.4).load()
     assert splits.class_names == ("ape", "mole")
-    assert splits.train.images[:, 0, 0, 0].tolist() == [100, 101]
-    assert splits.test.images[:, 0, 0, 0].tolist() == [102, 77]
+    assert splits.train.images[:, 0, 0, 0].tolist() == [100, 101, 77]
+    assert splits.test.images[:, 0, 0, 0].tolist() == [102, 78]
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
@@ -109,6 +110,26 @@ def test_a_damaged_image_is_named(folder: Path) -> None:
         ImageFolder(root=folder).load()
 
 
+def test_a_class_of_one_image_is_refused_by_name(folder: Path) -> None:
+    save(folder / "mole/0.png", 77)
+    with pytest.raises(InputError, match=r"only one image of 'mole', so none can be held out"):
+        ImageFolder(root=folder).load()
+
+
+def test_one_image_is_enough_where_there_is_a_test_folder(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        save(tmp_path / split / "a/x.png", 1)
+        save(tmp_path / split / "b/x.png", 2)
+    assert len(ImageFolder(root=tmp_path).load().train) == 2
+
+
+def test_a_class_folder_without_images_is_refused_by_name(folder: Path) -> None:
+    (folder / "mole").mkdir()
+    (folder / "mole/0.heic").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"no images of 'mole'.*remove the class folder"):
+        ImageFolder(root=folder).load()
+
+
 @needs_data(CIFAR10)
 def test_cifar10_in_a_folder_loads() -> None:
     splits = ImageFolder(root=data_folder(CIFAR10)).load()
@@ -117,7 +138,9 @@ def test_cifar10_in_a_folder_loads() -> None:
 
 
 @needs_data(PHOTOGRAPHS)
-def test_folders_of_imagenet_are_cropped_and_resized() -> None:
-    splits = ImageFolder(root=data_folder(PHOTOGRAPHS), classes=4, size=64, crop=0.875).load()
+def test_folders_of_imagenet_are_cropped_and_resized(tmp_path: Path) -> None:
+    for split in ("train", "test"):  # one image per class: none could be held out
+        (tmp_path / split).symlink_to(data_folder(PHOTOGRAPHS).resolve())
+    splits = ImageFolder(root=tmp_path, classes=4, size=64, crop=0.875).load()
     assert splits.input_shape == (3, 64, 64)
     assert splits.class_names[0] == "n01440764"

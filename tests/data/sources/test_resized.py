@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from fedleak.data.sources.base import LabelledImages
 from fedleak.data.sources.digits import Digits
@@ -55,3 +56,30 @@ def test_all_images_are_fitted_as_one_is() -> None:
     small: ResizedDataset = Digits(size=4, crop=1.0)
     for image in small.fit_all(data).images:
         np.testing.assert_array_equal(image, to_array(small.fit(picture(8, 6))))
+
+
+def test_sizes_are_height_and_width() -> None:
+    fitted = to_array(Digits(size=(6, 10)).fit(picture(40, 40)))
+    assert fitted.shape == (3, 6, 10)
+    assert (np.diff(fitted[0, 0].astype(int)) > 0).all(), "columns still run from left to right"
+    assert (np.diff(fitted[1, :, 0].astype(int)) > 0).all()
+    assert Digits(size=(6, 10)).load().input_shape == (1, 6, 10)
+
+
+def test_one_number_is_short_for_a_square() -> None:
+    image = picture(40, 30)
+    np.testing.assert_array_equal(to_array(Digits(size=8).fit(image)), to_array(Digits(size=(8, 8)).fit(image)))
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 40), (100, 20), (20, 100)])
+def test_the_crop_has_the_proportions_of_the_size(width: int, height: int) -> None:
+    """Twice as wide as high: nothing is distorted, so neighbouring columns and rows differ by the same."""
+    fitted = to_array(Digits(size=(5, 10), crop=1.0).fit(picture(width, height))).astype(int)
+    across, down = np.diff(fitted[0, 2]).mean(), np.diff(fitted[1, :, 5]).mean()
+    assert across == pytest.approx(down, abs=0.35)
+
+
+@pytest.mark.parametrize("size", [3, 2000, (8,), (8, 3), (8, 8, 8), (8, 2000), "8x8", 8.5])
+def test_other_sizes_are_refused(size: object) -> None:
+    with pytest.raises(ValidationError):
+        Digits.model_validate({"size": size})
