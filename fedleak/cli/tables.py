@@ -5,6 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 
 from fedleak.results.schema import CORE_METRICS, AttackSummary, Interval, Results
+from fedleak.studies.records import privacy_spent
+from fedleak.studies.report.table import privacy_text
 
 WIDE = 150
 """Terminal columns from which on intervals fit next to the means."""
@@ -23,8 +25,7 @@ def results_table(results: Results, *, width: int) -> Table:
         table.add_column(name.upper(), justify="right", no_wrap=True)
     for heading in ("labels", "training", "per update"):
         table.add_column(heading, justify="right", no_wrap=True)
-    if results.encoded_bytes is not None:
-        table.caption, table.caption_justify = f"{results.encoded_bytes:,.0f} bytes per update", "left"
+    table.caption, table.caption_justify = _caption(results), "left"
     previous_baseline = False
     for summary in results.attacks:
         if summary.is_baseline and not previous_baseline:
@@ -32,6 +33,14 @@ def results_table(results: Results, *, width: int) -> Table:
         previous_baseline = summary.is_baseline
         table.add_row(*_cells(summary, names, intervals=width >= WIDE), style="dim" if summary.is_baseline else None)
     return table
+
+
+def _caption(results: Results) -> str | None:
+    """Bytes of an update and privacy, as far as they are known."""
+    texts = [] if results.encoded_bytes is None else [f"{results.encoded_bytes:,.0f} bytes per update"]
+    if (privacy := privacy_spent(results)) is not None:
+        texts.append(privacy_text(privacy))
+    return "; ".join(texts) or None
 
 
 def _cells(summary: AttackSummary, names: list[str], *, intervals: bool) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from fedleak.results.schema import Interval
 from fedleak.studies.bootstrap import Estimate, SeedSample, estimate
 from fedleak.studies.matrix import Label, Point, axis_name, describe, matches, same, short_names
-from fedleak.studies.records import CellRecord, ImageKey, Measured
+from fedleak.studies.records import CellRecord, ImageKey, Measured, PrivacySpent, least_private
 
 ATTACK = "attack"
 ROUND = "round"
@@ -44,6 +44,7 @@ class _Part:
     seed: int
     group: str
     measured: Measured
+    privacy: PrivacySpent | None = None
 
 
 @dataclass
@@ -64,8 +65,9 @@ class Measurements:
 
     def add(self, point: Point, seed: int, record: CellRecord) -> None:
         """Add a finished cell."""
+        group = record.images or record.federation
         for measured in record.attacks:
-            self._add(AttackPlace.of(point, measured.attack), _Part(seed, record.images or record.federation, measured))
+            self._add(AttackPlace.of(point, measured.attack), _Part(seed, group, measured, record.privacy))
 
     def _add(self, place: AttackPlace, part: _Part) -> None:
         known = self._images.setdefault(part.group, {})
@@ -110,6 +112,10 @@ class Measurements:
     def measured(self, place: AttackPlace) -> Sequence[Measured]:
         """The measurements there, one per seed."""
         return [part.measured for part in self._parts[place]]
+
+    def privacy(self, place: AttackPlace) -> PrivacySpent | None:
+        """Epsilon of the least private seed there; None without differential privacy."""
+        return least_private(part.privacy for part in self._parts[place])
 
     def estimate(self, place: AttackPlace, metric: str) -> Estimate | None:
         """Mean and resamples of a metric, cached for other claims; None if there are no values."""

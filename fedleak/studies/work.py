@@ -20,7 +20,7 @@ from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
 from fedleak.studies.directory import StudyDirectory
-from fedleak.studies.records import ACCURACIES, CellRecord, measure, save_cell
+from fedleak.studies.records import ACCURACIES, CellRecord, measure, privacy_spent, save_cell
 from fedleak.transcript.manifest import digest_of, file_digest
 
 IMAGES_DIGEST = "images.sha256"
@@ -134,6 +134,7 @@ def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
             accuracy=results.federation[-1].accuracy if results.federation else None,
             encoded_bytes=results.encoded_bytes,
             bytes_per_round=bytes_per_round(results),
+            privacy=privacy_spent(results),
             higher_is_better=(*results.higher_is_better, *ACCURACIES),
             attacks=measure(results),
         ),

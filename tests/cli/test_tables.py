@@ -68,3 +68,9 @@ def test_absent_metrics_are_dashes_and_further_ones_are_left_to_the_report(resul
     assert "LPIPS" in text
     assert "FFT_2D" not in text
     assert text.count(" - ") >= 6  # psnr, ssim and lpips of two lines
+
+
+def test_the_caption_names_bytes_and_privacy(results: Results) -> None:
+    private = {"encoded_bytes": 1234.0, "epsilon": float("inf"), "delta": 1e-5, "privacy_unit": "example"}
+    text = shown(results.model_copy(update=private), 180)
+    assert "1,234 bytes per update; ε infinite at δ 1e-05, example" in text
