@@ -165,11 +165,13 @@ def validate(
     """Check a scenario or a study without running it."""
     from fedleak.scenario.file import load_scenario, read_yaml, to_yaml
     from fedleak.scenario.shipped import find_scenario
-    from fedleak.studies.study import is_study, load_study, resolved_text
+    from fedleak.studies.study import check_budgets, is_study, load_study, resolved_text
 
     found = find_scenario(scenario)
     if is_study(read_yaml(found)):
         study = load_study(found, overrides=set_ or (), budget=budget)
+        if budget is None and not set_:
+            check_budgets(found)
         checked = list({cell.federation: cell.scenario for cell in study.cells}.values())
         text, size = resolved_text(study), f", {len(study.keys)} cells"
     else:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import yaml
 
-from fedleak.errors import InputError
+from fedleak.errors import InputError, nearest
 from fedleak.records import Record
 from fedleak.results.leakage import WSRR
 from fedleak.results.schema import Interval
@@ -240,7 +240,8 @@ def _metric(wanted: str | None, settings: Iterable[Setting]) -> str:
     measured = [set(setting.leaks) for setting in settings if setting.leaks]  # an attack may fail on all of a setting
     everywhere = set.intersection(*measured) if measured else set()
     if wanted is not None and wanted not in everywhere:
-        raise InputError("--metric", wanted, f"measured in every setting: {', '.join(sorted(everywhere)) or 'none'}")
+        known = ", ".join(sorted(everywhere)) or "none"
+        raise InputError("--metric", wanted, f"{nearest(wanted, everywhere)}measured in every setting: {known}")
     chosen = wanted or next((name for name in LEAKAGE if name in everywhere), None)
     if chosen is None:
         raise InputError("STUDY_DIR", sorted(everywhere), f"expected one of {', '.join(LEAKAGE)} in every setting")

@@ -17,6 +17,7 @@ from fedleak.scenario.errors import translate
 from fedleak.scenario.file import STUDY_KEYS, Raw, load_scenario, parse_override, read_yaml, set_path
 from fedleak.scenario.schema import Scenario
 from fedleak.studies.matrix import Axis, Matrix, Point, describe, parse_matrix
+from fedleak.studies.planned import planned_places
 from fedleak.studies.references import check_references
 from fedleak.studies.schema import StudySettings
 
@@ -92,6 +93,7 @@ def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (
         known = ", ".join(STUDY_KEYS)
         raise InputError("STUDY", name, f"it is a plain scenario (a study has some of: {known}); use 'fedleak run'")
     _check_keys(raw)
+    budgets = raw.get("budgets")
     settings = _settings({key: raw[key] for key in STUDY_KEYS if key in raw})
     base = {key: value for key, value in raw.items() if key not in (*STUDY_KEYS, "budgets", "budget")}
     matrix = parse_matrix(settings.matrix)
@@ -99,7 +101,7 @@ def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (
     cells = _make_cells(base, matrix, settings.seeds, folder)
     first = cells[0].scenario
     study = Study(first.name, first.description, budget, settings, matrix.axes, cells, raw)
-    check_references(settings, matrix.axes, {attack.name for cell in cells for attack in cell.scenario.attacks})
+    check_references(settings, matrix.axes, planned_places((cell.point, cell.scenario) for cell in cells), budgets)
     return study
 
 
@@ -196,13 +198,28 @@ def _make_cell(base: Raw, matrix: Matrix, point: Point, seed: int | None, folder
     return StudyCell(point, scenario.seed, scenario, key, federation_fingerprint(scenario)[:KEY_LENGTH])
 
 
+def check_budgets(source: Path) -> None:
+    """Check a study under each of its budgets.
+
+    Raises:
+        InputErrors: of the first budget that is wrong.
+    """
+    for name in read_yaml(source).get("budgets") or {}:
+        try:
+            load_study(source, budget=str(name))
+        except InputError as error:
+            raise InputErrors(_in(error, f"budget {name}")) from error
+
+
 def _in_cell(error: InputError, point: Point) -> list[InputError]:
     """The error, or errors, with the cell that they belong to."""
+    return _in(error, f"the cell {describe(point)}" if point else "")
+
+
+def _in(error: InputError, where: str) -> list[InputError]:
     if isinstance(error, InputErrors):
-        return [found for each in error.errors for found in _in_cell(each, point)]
-    if not point:
-        return [error]
-    return [InputError(f"{error.path} (in the cell {describe(point)})", error.value, error.allowed)]
+        return [found for each in error.errors for found in _in(each, where)]
+    return [InputError(f"{error.path} (in {where})", error.value, error.allowed)] if where else [error]
 
 
 def resolved_text(study: Study) -> str:

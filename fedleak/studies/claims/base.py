@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from fedleak.component import Component
@@ -74,6 +74,18 @@ class Claim(Component):
     def selections(self) -> Mapping[str, Where]:
         """The fields that select attacks and points."""
         return {"where": self.where}
+
+    def measures(self) -> Mapping[str, str]:
+        """Field -> the metric that it names."""
+        return {}
+
+    def axis_values(self) -> Sequence[Label]:
+        """The values of ``axis`` that it names."""
+        return ()
+
+    def compared(self) -> Mapping[str, tuple[Where, ...]]:
+        """Field -> what selects its attacks and points; later selections replace labels of earlier ones."""
+        return {"where": (self.where,)}
 
     def speaks_of_rounds(self) -> bool:
         """Whether it uses the axis ``round``."""
