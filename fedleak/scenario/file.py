@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ def load_scenario(
     """
     raw = read_yaml(source) if isinstance(source, Path) else copy.deepcopy(dict(source))
     _refuse_study(raw, source)
+    if "budgets" in raw:
+        raw["budgets"] = named_budgets(raw["budgets"])
     _apply_budget(raw, budget)
     for override in overrides:
         set_path(raw, *parse_override(override))
@@ -166,6 +169,13 @@ def _parse_value(override: str, text: str) -> Any:
     except NOT_YAML as error:
         detail = " ".join(str(error).split())
         raise InputError("--set", override, f"the value is not valid YAML ({detail})") from error
+
+
+def named_budgets(budgets: Any) -> Any:
+    """Budgets with their names as text: YAML reads ``1:`` as a number and ``on:`` as true."""
+    if not isinstance(budgets, dict):
+        return budgets
+    return {name if isinstance(name, str) else json.dumps(name, default=str): each for name, each in budgets.items()}
 
 
 def _apply_budget(raw: Raw, budget: str | None) -> None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from fedleak.errors import InputError, InputErrors, nearest
 from fedleak.run_directory import federation_fingerprint, scenario_fingerprint
 from fedleak.scenario.errors import translate
-from fedleak.scenario.file import STUDY_KEYS, Raw, load_scenario, parse_override, read_yaml, set_path
+from fedleak.scenario.file import STUDY_KEYS, Raw, load_scenario, named_budgets, parse_override, read_yaml, set_path
 from fedleak.scenario.schema import Scenario
 from fedleak.studies.matrix import Axis, Matrix, Point, describe, parse_matrix
 from fedleak.studies.planned import planned_places
@@ -75,8 +75,22 @@ def is_study(raw: Mapping[str, Any]) -> bool:
     return any(key in raw for key in STUDY_KEYS)
 
 
-def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (), budget: str | None = None) -> Study:
+def load_study(
+    source: Path | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    budget: str | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+) -> Study:
     """Read a study, apply budget and overrides, expand the matrix and check every cell.
+
+    Args:
+        source: a YAML file, or its content.
+        overrides: ``path=value``, for every cell or for the study's own keys.
+        budget: name of one of the study's ``budgets``, applied before ``overrides``.
+        seed: the only seed to run.
+        device: device of every cell.
 
     Raises:
         InputError: with the YAML path, the value and what is allowed.
@@ -88,6 +102,8 @@ def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (
     for override in overrides:
         path, value = parse_override(override)
         set_study_path(raw, path, value)
+    raw |= {"seeds": [seed]} if seed is not None else {}
+    raw |= {"device": device} if device is not None else {}
     if not is_study(raw):
         name = str(source) if isinstance(source, Path) else raw.get("name")
         known = ", ".join(STUDY_KEYS)
@@ -97,6 +113,8 @@ def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (
     settings = _settings({key: raw[key] for key in STUDY_KEYS if key in raw})
     base = {key: value for key, value in raw.items() if key not in (*STUDY_KEYS, "budgets", "budget")}
     matrix = parse_matrix(settings.matrix)
+    if settings.seeds and "seed" in {axis.name for axis in matrix.axes}:
+        raise InputError("seeds", list(settings.seeds), "the matrix varies seed, too: choose one of them")
     folder = source.parent if isinstance(source, Path) else None
     cells = _make_cells(base, matrix, settings.seeds, folder)
     first = cells[0].scenario
@@ -123,7 +141,7 @@ def set_study_path(raw: Raw, path: str, value: Any) -> None:
 def _apply_budget(raw: Raw, budget: str | None) -> None:
     if budget is None:
         return
-    budgets = raw.get("budgets") or {}
+    budgets = raw["budgets"] = named_budgets(raw.get("budgets") or {})
     chosen = budgets.get(budget) if isinstance(budgets, dict) else None
     if not isinstance(chosen, dict):
         known = [str(name) for name in budgets] if isinstance(budgets, dict) else []
@@ -204,9 +222,9 @@ def check_budgets(source: Path) -> None:
     Raises:
         InputErrors: of the first budget that is wrong.
     """
-    for name in read_yaml(source).get("budgets") or {}:
+    for name in named_budgets(read_yaml(source).get("budgets") or {}):
         try:
-            load_study(source, budget=str(name))
+            load_study(source, budget=name)
         except InputError as error:
             raise InputErrors(_in(error, f"budget {name}")) from error
 

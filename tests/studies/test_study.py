@@ -117,6 +117,12 @@ def test_a_published_value_may_lie_outside_the_budget() -> None:
     assert load_study(study(published=published)).settings.published.values[0].value == 1.0
 
 
+def test_seeds_and_an_axis_of_seeds_are_not_both_taken() -> None:
+    """The axis would be ignored."""
+    with pytest.raises(InputError, match=r"seeds: got \[1\]; the matrix varies seed, too"):
+        load_study(study(matrix={"seed": [0, 1]}, claims=[]), seed=1)
+
+
 def test_validation_looks_into_every_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_study(tmp_path, budgets={"more": {"seeds": [0, 1]}, "large": {"table.metrics": ["zzz"]}})
     assert command(capsys, "validate", path, "--budget", "more").code == 0
