@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shlex
 import signal
 import sys
 from enum import StrEnum
@@ -20,7 +21,7 @@ from fedleak.cli import labels as cli_labels
 from fedleak.cli import runs as cli_runs
 from fedleak.cli import studies as cli_studies
 from fedleak.cli.options import BudgetOption, JsonOption, QuietOption, ScenarioFile, SetOption
-from fedleak.cli.output import progress_of, say
+from fedleak.cli.output import progress_on_terminal, say
 from fedleak.errors import FedleakError
 from fedleak.version import __version__
 
@@ -155,7 +156,7 @@ def bench(
         raise InputError("--images", str(images), "only the benchmark inversion uses photographs")
     options = {} if images is None else {"images": images}
     module = importlib.import_module(f"fedleak.bench.{what.value}")
-    with progress_of(f"bench {what.value}", quiet=quiet) as progress:
+    with progress_on_terminal(quiet=quiet) as progress:
         measured: dict[str, float] = module.measure(progress, **options)
     if as_json:
         say(json.dumps(measured))
@@ -202,7 +203,9 @@ def main(arguments: list[str] | None = None) -> Any:
         if error.code != INTERRUPTED:
             raise
         words = "terminated" if signals.terminated else "interrupted"
-        Console(stderr=True).print(f"{words}; finished work is kept, the same command continues it", style="yellow")
+        again = shlex.join(part for part in ("fedleak", *(arguments or sys.argv[1:])) if part != "--force")
+        text = f"{words}; finished work is kept, the same command continues it: {again}"
+        Console(stderr=True, soft_wrap=True).print(text, style="yellow", highlight=False, markup=False)
         sys.exit(signals.exit_code)
 
 

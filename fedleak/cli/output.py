@@ -22,13 +22,32 @@ WIDTH = 200
 
 
 @contextmanager
-def progress_of(command: str, *, quiet: bool) -> Iterator[Progress]:
-    """Progress on standard error; ``command`` says at once what is going on."""
+def starting(what: str, *, quiet: bool = False, line: bool = True) -> Iterator[None]:
+    """Show that ``what`` starts while modules are imported and files checked, which takes seconds.
+
+    Args:
+        what: is shown with a spinner on a terminal, as a line elsewhere.
+        quiet: show nothing.
+        line: print a line where there is no terminal.
+    """
+    console = Console(stderr=True, markup=False, highlight=False)
+    if quiet or not (console.is_terminal or line):
+        yield
+    elif console.is_terminal:
+        with console.status(f"{what}: loading"):
+            yield
+    else:
+        console.print(f"{what}: loading", soft_wrap=True)
+        yield
+
+
+@contextmanager
+def progress_on_terminal(*, quiet: bool) -> Iterator[Progress]:
+    """Progress on standard error."""
     if quiet:
         yield QuietProgress()
         return
     with terminal_progress(Console(stderr=True)) as progress:
-        progress.say(command)
         yield progress
 
 

@@ -19,7 +19,7 @@ from fedleak.cli.options import (
     SetOption,
     TrackOption,
 )
-from fedleak.cli.output import print_run, print_study, progress_of, say
+from fedleak.cli.output import print_run, print_study, progress_on_terminal, say, starting
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,15 @@ def run(
     SCENARIO is a YAML file, the name of a shipped scenario, or the directory of a run to continue. A study is run as by
     'fedleak study'.
     """
-    from fedleak.cli.places import source_of
-    from fedleak.scenario.file import read_yaml
-    from fedleak.studies.study import is_study
+    with starting(f"run {scenario}", quiet=quiet):
+        from fedleak.cli.places import source_of
+        from fedleak.scenario.file import read_yaml
+        from fedleak.studies.study import is_study
 
-    source, out = source_of(scenario, out, option="SCENARIO")
+        source, out = source_of(scenario, out, option="SCENARIO")
+        takes_study = is_study(read_yaml(source))
     request = RunRequest(source, tuple(set_ or ()), out, budget, device, seed, force, tuple(track or ()), quiet)
-    if is_study(read_yaml(source)):
+    if takes_study:
         from fedleak.cli.studies import StudyRequest, leave, run_study_file
 
         leave(run_study_file(StudyRequest.of(request)))
@@ -87,7 +89,7 @@ def run_scenario_file(request: RunRequest) -> None:
         seed=request.seed,
         device=request.device,
     )
-    with progress_of(f"run {loaded.name}", quiet=request.quiet) as progress:
+    with progress_on_terminal(quiet=request.quiet) as progress:
         directory, _ = run_scenario(loaded, out=request.out, force=request.force, progress=progress)
     print_run(directory.root, quiet=request.quiet)
     log_finished(directory.root, trackers)
@@ -106,14 +108,15 @@ def federate(
 
     SCENARIO is a YAML file, the name of a shipped scenario, or the directory of a run to continue.
     """
-    from fedleak.cli.places import source_of
-    from fedleak.pipeline import federate_scenario, open_run
-    from fedleak.scenario.file import load_scenario
+    with starting(f"federation of {scenario}", quiet=quiet):
+        from fedleak.cli.places import source_of
+        from fedleak.pipeline import federate_scenario, open_run
+        from fedleak.scenario.file import load_scenario
 
-    source, out = source_of(scenario, out, option="SCENARIO")
-    loaded = load_scenario(source, overrides=set_ or (), budget=budget, seed=seed)
-    directory = open_run(loaded, out)
-    with progress_of(f"federation of {loaded.name}", quiet=quiet) as progress:
+        source, out = source_of(scenario, out, option="SCENARIO")
+        loaded = load_scenario(source, overrides=set_ or (), budget=budget, seed=seed)
+        directory = open_run(loaded, out)
+    with progress_on_terminal(quiet=quiet) as progress:
         federate_scenario(loaded, directory, force=force, progress=progress)
     say(directory.transcript if quiet else f"transcript: {directory.transcript}")
 
@@ -129,15 +132,16 @@ def attack(
 
     RUN_DIR is the directory of a run, or of a federation that 'fedleak federate' recorded.
     """
-    from fedleak.cli.places import check_run
-    from fedleak.pipeline import attack_run
-    from fedleak.run_directory import RunDirectory
-    from fedleak.trackers.session import chosen_trackers, log_finished
+    with starting(f"attacks on {run_dir}", quiet=quiet):
+        from fedleak.cli.places import check_run
+        from fedleak.pipeline import attack_run
+        from fedleak.run_directory import RunDirectory
+        from fedleak.trackers.session import chosen_trackers, log_finished
 
-    check_run(run_dir, finished=False)
-    trackers = chosen_trackers(track or ())
-    overrides = [*(set_ or ()), *([f"device={device}"] if device else [])]
-    with progress_of(f"attacks on {run_dir}", quiet=quiet) as progress:
+        check_run(run_dir, finished=False)
+        trackers = chosen_trackers(track or ())
+        overrides = [*(set_ or ()), *([f"device={device}"] if device else [])]
+    with progress_on_terminal(quiet=quiet) as progress:
         results = attack_run(RunDirectory(run_dir), overrides=overrides, progress=progress)
     if results is not None:
         print_run(run_dir, quiet=quiet)

@@ -21,7 +21,7 @@ from fedleak.cli.options import (
     SetOption,
     TrackOption,
 )
-from fedleak.cli.output import print_study, say, wide_console
+from fedleak.cli.output import print_study, say, starting, wide_console
 from fedleak.cli.runs import RunRequest, run_scenario_file
 from fedleak.errors import InputError
 
@@ -240,18 +240,19 @@ def track(
 
 def run_study_file(request: StudyRequest, *, retry_failed: bool = False) -> StudyResults:
     """Run a study, log it, and print its results."""
-    from fedleak.cli.live import QuietWatcher, unit_names, watch
-    from fedleak.cli.places import source_of
-    from fedleak.studies.run import run_study, study_directory
-    from fedleak.studies.study import load_study
-    from fedleak.trackers.session import TrackingWatcher, chosen_trackers, log_finished
+    with starting(f"study {request.study}", quiet=request.quiet):
+        from fedleak.cli.live import QuietWatcher, unit_names, watch
+        from fedleak.cli.places import source_of
+        from fedleak.studies.run import run_study, study_directory
+        from fedleak.studies.study import load_study
+        from fedleak.trackers.session import TrackingWatcher, chosen_trackers, log_finished
 
-    trackers = chosen_trackers(request.track or ())
-    source, out = source_of(request.study, request.out, option="STUDY")
-    loaded = load_study(
-        source, overrides=request.overrides or (), budget=request.budget, seed=request.seed, device=request.device
-    )
-    directory = study_directory(loaded, out)
+        trackers = chosen_trackers(request.track or ())
+        source, out = source_of(request.study, request.out, option="STUDY")
+        loaded = load_study(
+            source, overrides=request.overrides or (), budget=request.budget, seed=request.seed, device=request.device
+        )
+        directory = study_directory(loaded, out)
     with nullcontext(QuietWatcher()) if request.quiet else watch(loaded, Console(stderr=True, markup=False)) as watcher:
         tracking = TrackingWatcher(watcher, trackers, root=directory.root, group=loaded.name, names=unit_names(loaded))
         results = run_study(

@@ -14,7 +14,7 @@ from typing import IO, Any, Literal
 
 from fedleak.errors import FedleakError
 from fedleak.locks import waiting_lock
-from fedleak.progress import QuietProgress
+from fedleak.progress import LineProgress
 from fedleak.records import write_atomically
 from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory
@@ -54,16 +54,12 @@ class UnitOutcome:
     """Whether the worker died; the unit may be retried."""
 
 
-class LogProgress(QuietProgress):
-    """Progress as lines of a log: tasks that start, and messages."""
+class LogProgress(LineProgress):
+    """Progress as lines of a log, each with the time."""
 
     def __init__(self, stream: IO[str]) -> None:
+        super().__init__(self.say)
         self._stream = stream
-
-    def task(self, description: str, total: int) -> Any:
-        """Log the start of a task."""
-        self.say(description)
-        return super().task(description, total)
 
     def say(self, message: str) -> None:
         """Log a message with the time."""

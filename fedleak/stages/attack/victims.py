@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import torch
 
 from fedleak.attacks.base import Reconstruction, SideBySideAttack, TrainedAttack
 from fedleak.errors import AttackFailedError
+from fedleak.progress import Task
+from fedleak.results.format import duration
 from fedleak.stages.attack.attempts import check, failed, group_by_model
 from fedleak.stages.attack.context import AttackContext
 from fedleak.stages.attack.record import Attempt, PartFiles
 from fedleak.stages.attack.view import View
+from fedleak.steps import StepReport, listening
 from fedleak.transcript.manifest import UpdateRecord
 
 PART_SECONDS = 20.0
@@ -38,16 +42,27 @@ def attack_victims(
     attempts: list[Attempt] = []
     images: dict[int, torch.Tensor] = {}
     written = time.monotonic()
-    for group in groups:
-        answers = _attack_group(context, group, trained, failure)
-        attempts += [attempt for attempt, _ in answers]
-        images |= {attempt.row: rebuilt.images for attempt, rebuilt in answers if rebuilt is not None}
-        bar.advance(len(group))
-        if time.monotonic() - written > PART_SECONDS:
+    try:
+        for group in groups:
+            with listening(partial(_show, bar)):
+                answers = _attack_group(context, group, trained, failure)
+            attempts += [attempt for attempt, _ in answers]
+            images |= {attempt.row: rebuilt.images for attempt, rebuilt in answers if rebuilt is not None}
+            bar.advance(len(group))
+            if time.monotonic() - written > PART_SECONDS:
+                parts.write(attempts, images)
+                attempts, images, written = [], {}, time.monotonic()
+    finally:  # an interruption loses only the group under attack
+        if attempts:
             parts.write(attempts, images)
-            attempts, images, written = [], {}, time.monotonic()
-    if attempts:
-        parts.write(attempts, images)
+
+
+def _show(bar: Task, report: StepReport) -> None:
+    """A line beside the bar: iteration, loss and time left of the update, or updates, under attack."""
+    left = duration(report.seconds_left)
+    bar.advance(
+        0, note=f"{report.what} {report.done} of {report.total}, {report.measure} {report.value:.4g}, {left} left"
+    )
 
 
 def _victims_together(context: AttackContext, updates: list[UpdateRecord]) -> int:
