@@ -96,8 +96,8 @@ def describe(error: BaseException, limit: int = 300) -> str:
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """``did you mean 'x'? ``, or an empty string if no known word is similar."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    """``did you mean 'x'? ``, or an empty string if no other known word is similar."""
+    near = difflib.get_close_matches(word, [each for each in known if each != word], n=1, cutoff=cutoff)
     return f"did you mean {near[0]!r}? " if near else ""
 
 

@@ -44,6 +44,7 @@ def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, pro
     from fedleak.stages.federate import federate, plan_federation
 
     run.check(scenario, force=force)
+    progress.say("federation: loading and partitioning the data")
     plan = plan_federation(scenario, run, again=force)
     if plan is None:
         progress.say("federation: already done, transcript reused")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from rich.table import Column
+from rich.text import Text
 
-LINE_SECONDS = 10.0
-"""Seconds between two log lines of one task."""
+LINE_SECONDS, MOST_LINE_SECONDS = 10.0, 300.0
+"""Seconds between two log lines of one task: at first, and after an hour or more."""
 
 
 class Task(Protocol):
@@ -61,20 +64,46 @@ class _Bar:
 
 
 class _Lines:
-    """Progress as log lines: one at the start, one every ``LINE_SECONDS``, one at the end."""
+    """Progress as log lines: one at the start, ever fewer in between, one at the end."""
 
     def __init__(self, say: Callable[[str], None], description: str, total: int) -> None:
         self._say, self._description, self._total = say, description, total
-        self._done, self._said = 0, time.monotonic()
+        self._begun = self._said = time.monotonic()
+        self._done = 0
         say(description)
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:
         """Count the steps; print a line from time to time."""
         self._done += steps
         ended = steps > 0 and self._done == self._total
-        if ended or time.monotonic() - self._said > LINE_SECONDS:
-            self._said = time.monotonic()
-            self._say(f"  {self._description}: {self._done} of {self._total}{f', {note}' if note else ''}")
+        now = time.monotonic()
+        if ended or now - self._said > min(MOST_LINE_SECONDS, max(LINE_SECONDS, (now - self._begun) / 12)):
+            self._said = now
+            left = "" if ended or not self._done else f", {self._left(now)} left"
+            self._say(f"  {self._description}: {self._done} of {self._total}{f', {note}' if note else ''}{left}")
+
+    def _left(self, now: float) -> timedelta:
+        """Time for the other steps, at the mean pace so far."""
+        return timedelta(seconds=round((now - self._begun) / self._done * (self._total - self._done)))
+
+
+class LineProgress:
+    """Progress as lines, for logs.
+
+    Args:
+        say: prints one line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def task(self, description: str, total: int) -> Task:
+        """A new task."""
+        return _Lines(self._say, description, total)
+
+    def say(self, message: str) -> None:
+        """Print one line."""
+        self._say(message)
 
 
 class TerminalProgress:
@@ -94,16 +123,27 @@ class TerminalProgress:
         self._bars.console.print(message, highlight=False, markup=False)
 
 
+class _Bars(RichProgress):
+    """One line per task, and below them the note of the running ones, which needs the whole width."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """The bars, then the notes."""
+        yield self.make_tasks_table(self.tasks)
+        running = [task for task in self.tasks if not task.finished] or self.tasks[-1:]
+        for task in running:
+            if task.fields["note"]:
+                yield Text(f"  {task.fields['note']}", style="dim", no_wrap=True, overflow="ellipsis")
+
+
 @contextmanager
 def terminal_progress(console: Console) -> Iterator[TerminalProgress]:
     """Show bars on ``console`` while the block runs."""
     columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[note]}"),
+        TextColumn("{task.description}", style="bold", markup=False, table_column=Column(overflow="fold")),
+        BarColumn(bar_width=20, table_column=Column(no_wrap=True)),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
     )
-    with RichProgress(*columns, console=console, disable=not console.is_terminal) as bars:
+    with _Bars(*columns, console=console, disable=not console.is_terminal) as bars:
         yield TerminalProgress(bars)

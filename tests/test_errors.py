@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fedleak.errors import InputError, InputErrors, listed, shorten
+from fedleak.errors import InputError, InputErrors, listed, nearest, shorten
 
 
 @pytest.mark.parametrize("limit", [20, 21, 80])
@@ -15,6 +15,11 @@ def test_a_long_value_keeps_both_ends_and_the_limit(limit: int) -> None:
     assert short.startswith("'/deep")
     assert "..." in short
     assert short.endswith("yaml'")
+
+
+def test_a_name_is_no_hint_for_itself() -> None:
+    assert nearest("1", ["1", "2"]) == ""
+    assert nearest("quik", ["quick", "quik"]) == "did you mean 'quick'? "
 
 
 def test_a_short_value_is_shown_whole() -> None:

@@ -68,6 +68,9 @@ class Attack(Component):
     """Name of the kind's random streams; None: the kind. A renamed kind keeps its old name here, so that
     the same scenario and seed give the same results."""
 
+    estimates_weights: ClassVar[bool] = False
+    """Whether training estimates the leaked weights, so that scoring measures their ``weight_distance``."""
+
     tasks: ClassVar[frozenset[str] | None] = None
     """Kinds of learning task that the attack supports; None: all."""
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import shlex
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -19,10 +18,11 @@ from rich.table import Table
 
 from fedleak.cli import doctor as cli_doctor
 from fedleak.cli import labels as cli_labels
+from fedleak.cli import runs as cli_runs
 from fedleak.cli import studies as cli_studies
 from fedleak.cli.failures import failures_as_messages
-from fedleak.cli.studies import TrackOption
-from fedleak.progress import Progress, QuietProgress, terminal_progress
+from fedleak.cli.options import BudgetOption, JsonOption, QuietOption, ScenarioFile, SetOption
+from fedleak.cli.output import progress_on_terminal, say
 from fedleak.version import __version__
 
 app = typer.Typer(
@@ -30,29 +30,16 @@ app = typer.Typer(
     help="Simulate and measure gradient leakage in federated learning.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    suggest_commands=False,  # click does it itself
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+cli_runs.register(app)
 cli_studies.register(app)
-cli_doctor.register(app)
-cli_labels.register(app)
-
-ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario YAML, or the name of a shipped one.")]
-RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of an earlier run.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Override a setting; repeatable. List items by number or id."),
-]
-OutOption = Annotated[Path | None, typer.Option("--out", help="Run directory [default: runs/<name>-<hash>].")]
-BudgetOption = Annotated[str | None, typer.Option("--budget", help="One of the scenario's budgets.")]
-SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Override the seed.")]
-DeviceOption = Annotated[str | None, typer.Option("--device", help="Device of the attack stage: auto, cpu, cuda ...")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier run in the directory.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result, no progress.")]
 
 
 def _version(show: bool) -> None:
     if show:
-        Console().print(f"fedleak {__version__}", highlight=False)
+        say(f"fedleak {__version__}")
         raise typer.Exit
 
 
@@ -65,95 +52,6 @@ def _root(
     """Simulate and measure gradient leakage in federated learning."""
 
 
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Progress]:
-    if quiet:
-        yield QuietProgress()
-        return
-    with terminal_progress(Console(stderr=True)) as progress:
-        yield progress
-
-
-@app.command()
-def run(
-    scenario: ScenarioFile,
-    set_: SetOption = None,
-    out: OutOption = None,
-    budget: BudgetOption = None,
-    device: DeviceOption = None,
-    seed: SeedOption = None,
-    force: ForceOption = False,
-    track: TrackOption = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Run a scenario from the federation to the report; the same command continues a killed run."""
-    from fedleak.pipeline import run_scenario
-    from fedleak.scenario.file import load_scenario
-    from fedleak.scenario.shipped import find_scenario
-    from fedleak.trackers.session import chosen_trackers, log_finished
-
-    trackers = chosen_trackers(track or ())
-    loaded = load_scenario(find_scenario(scenario), overrides=set_ or (), budget=budget, seed=seed, device=device)
-    with _progress(quiet) as progress:
-        directory, _ = run_scenario(loaded, out=out, force=force, progress=progress)
-    _print_outcome(directory.root)
-    log_finished(directory.root, trackers)
-
-
-@app.command()
-def federate(
-    scenario: ScenarioFile,
-    set_: SetOption = None,
-    out: OutOption = None,
-    budget: BudgetOption = None,
-    seed: SeedOption = None,
-    force: ForceOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Run only the federation and record what the adversary observes."""
-    from fedleak.pipeline import federate_scenario, open_run
-    from fedleak.scenario.file import load_scenario
-    from fedleak.scenario.shipped import find_scenario
-
-    loaded = load_scenario(find_scenario(scenario), overrides=set_ or (), budget=budget, seed=seed)
-    directory = open_run(loaded, out)
-    with _progress(quiet) as progress:
-        federate_scenario(loaded, directory, force=force, progress=progress)
-    _say(f"transcript: {directory.transcript}")
-
-
-@app.command()
-def attack(
-    run_dir: RunDir,
-    set_: SetOption = None,
-    device: DeviceOption = None,
-    track: TrackOption = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Attack a recorded federation, score the attacks and write the report; needs neither Flower nor Ray."""
-    from fedleak.pipeline import attack_run
-    from fedleak.run_directory import RunDirectory
-    from fedleak.trackers.session import chosen_trackers, log_finished
-
-    trackers = chosen_trackers(track or ())
-    overrides = [*(set_ or ()), *([f"device={device}"] if device else [])]
-    with _progress(quiet) as progress:
-        results = attack_run(RunDirectory(run_dir), overrides=overrides, progress=progress)
-    if results is not None:
-        _print_outcome(run_dir)
-        log_finished(run_dir, trackers)
-
-
-@app.command()
-def report(run_dir: RunDir) -> None:
-    """Rewrite the HTML report of a finished run and print its results table."""
-    from fedleak.pipeline import write_report
-    from fedleak.run_directory import RunDirectory
-
-    write_report(RunDirectory(run_dir))
-    _print_outcome(run_dir)
-
-
 @app.command()
 def validate(
     scenario: ScenarioFile,
@@ -162,15 +60,20 @@ def validate(
     data: Annotated[bool, typer.Option("--data", help="Also load and partition the data set.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the resolved scenario.")] = False,
 ) -> None:
-    """Check a scenario or a study without running it."""
+    """Check a scenario or a study without running it.
+
+    SCENARIO is a YAML file, the name of a shipped scenario or study, or the directory of a run or study.
+    """
+    from fedleak.cli.places import source_of
     from fedleak.scenario.file import load_scenario, to_yaml
     from fedleak.scenario.reader import read_yaml
-    from fedleak.scenario.shipped import find_scenario
-    from fedleak.studies.study import is_study, load_study, resolved_text
+    from fedleak.studies.study import check_budgets, is_study, load_study, resolved_text
 
-    found = find_scenario(scenario)
+    found, _ = source_of(scenario, None, option="SCENARIO")
     if is_study(read_yaml(found)):
         study = load_study(found, overrides=set_ or (), budget=budget)
+        if budget is None and not set_:
+            check_budgets(found)
         checked = list({cell.federation: cell.scenario for cell in study.cells}.values())
         text, size = resolved_text(study), f", {len(study.keys)} cells"
     else:
@@ -182,19 +85,22 @@ def validate(
         for each in checked:
             make_plan(each)
     if show:
-        _say(text)
-    _say(f"{scenario}: valid{size}" + (", and its data fit" if data else ""))
+        say(text)
+    say(f"{scenario}: valid{size}" + (", and its data fit" if data else ""))
 
 
 @app.command("list")
-def list_kinds(family: Annotated[str | None, typer.Argument(help="Only this family.")] = None) -> None:
-    """List the kinds of every family: attacks, data sets, models ..."""
-    from fedleak.cli.kinds import EVERY_FAMILY, kinds_of
-    from fedleak.errors import InputError
+def list_kinds(
+    given: Annotated[str | None, typer.Argument(metavar="FAMILY", show_default="every family")] = None,
+) -> None:
+    """List the kinds of every family: attacks, data sets, models ...
+
+    FAMILY is the name of one family, such as attack or attacks.
+    """
+    from fedleak.cli.kinds import EVERY_FAMILY, kinds_of, named_family
     from fedleak.threat import CAPABILITIES
 
-    if family is not None and family not in (*EVERY_FAMILY, "capability"):
-        raise InputError("FAMILY", family, f"known: {', '.join(EVERY_FAMILY)}, capability")
+    family = None if given is None else named_family(given)
     table = Table(box=None, pad_edge=False)
     for heading in ("family", "kind", "what it is"):
         table.add_column(heading, no_wrap=heading != "what it is")
@@ -204,7 +110,7 @@ def list_kinds(family: Annotated[str | None, typer.Argument(help="Only this fami
     if family in (None, "capability"):
         for kind, capability in CAPABILITIES.items():
             table.add_row("capability", kind, f"{capability.summary()} ({_level(capability.level)})")
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def _level(level: int | None) -> str:
@@ -216,7 +122,7 @@ def schema() -> None:
     """Print the JSON Schema of scenarios, for editors."""
     from fedleak.scenario.schema import json_schema
 
-    _say(json.dumps(json_schema(), indent=1))
+    say(json.dumps(json_schema(), indent=1))
 
 
 class Benchmark(StrEnum):
@@ -233,44 +139,35 @@ class Benchmark(StrEnum):
 
 @app.command()
 def bench(
-    what: Annotated[Benchmark, typer.Argument(help="Which benchmark.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    images: Annotated[Path | None, typer.Option(help="inversion: folder of photographs, such as CIFAR-10.")] = None,
+    what: Annotated[Benchmark, typer.Argument(metavar="WHAT")],
+    as_json: JsonOption = False,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="inversion: folder of photographs, such as CIFAR-10.", show_default="generated images"),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure speed and memory on this machine."""
+    """Measure speed and memory on this machine.
+
+    WHAT is pairs, federation, averaging, training, inversion, postprocess or igsa.
+    """
     from fedleak.errors import InputError
 
     if images is not None and what != Benchmark.INVERSION:
         raise InputError("--images", str(images), "only the benchmark inversion uses photographs")
     options = {} if images is None else {"images": images}
     module = importlib.import_module(f"fedleak.bench.{what.value}")
-    with _progress(quiet) as progress:
+    with progress_on_terminal(quiet=quiet) as progress:
         measured: dict[str, float] = module.measure(progress, **options)
     if as_json:
-        _say(json.dumps(measured))
+        say(json.dumps(measured))
         return
     for name, value in measured.items():
-        _say(f"{name:<24} {value:,.4g}")
+        say(f"{name:<24} {value:,.4g}")
 
 
-def _say(text: str) -> None:
-    Console(soft_wrap=True).print(text, highlight=False, markup=False)
-
-
-def _print_outcome(root: Path) -> None:
-    from fedleak.cli.tables import results_table
-    from fedleak.results.schema import load_results
-
-    results = load_results(root)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
-    console.print(results_table(results, width=console.width))
-    for note in results.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
-    _say(f"report: {root / 'report.html'}")
-
+cli_doctor.register(app)
+cli_labels.register(app)
 
 INTERRUPTED = 130
 """Exit code that typer uses for a KeyboardInterrupt: 128 plus the number of SIGINT."""
@@ -298,12 +195,14 @@ def main(arguments: list[str] | None = None) -> Any:
     signals = _Signals()
     try:
         with failures_as_messages():
-            app(arguments, standalone_mode=True)
+            app(arguments, standalone_mode=True, prog_name="fedleak")
     except SystemExit as error:
         if error.code != INTERRUPTED:
             raise
         words = "terminated" if signals.terminated else "interrupted"
-        Console(stderr=True).print(f"{words}; finished work is kept, the same command continues it", style="yellow")
+        again = shlex.join(part for part in ("fedleak", *(arguments or sys.argv[1:])) if part != "--force")
+        text = f"{words}; finished work is kept, the same command continues it: {again}"
+        Console(stderr=True, soft_wrap=True).print(text, style="yellow", highlight=False, markup=False)
         sys.exit(signals.exit_code)
 
 

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fedleak.cli.options import BudgetOption, JsonOption, SetOption
+
 STYLES = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
@@ -18,16 +20,20 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    path: Annotated[Path, typer.Argument(metavar="SCENARIO|RUN_DIR", help="A scenario, a study, or an earlier run.")],
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override a setting; repeatable.")
-    ] = None,
-    budget: Annotated[str | None, typer.Option("--budget", help="One of the scenario's budgets.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as a JSON list.")] = False,
+    path: Annotated[Path, typer.Argument(metavar="SCENARIO|RUN_DIR")],
+    set_: SetOption = None,
+    budget: BudgetOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Look for common causes of failing attacks; the exit code is 1 if there are errors."""
+    """Look for common causes of failing attacks; the exit code is 1 if there are errors.
+
+    SCENARIO is a YAML file or the name of a shipped scenario or study, RUN_DIR the directory of an earlier run.
+    """
+    from fedleak.cli.places import source_of, what_is
     from fedleak.doctor.examination import examine
 
+    if what_is(path) == "study":
+        path, _ = source_of(path, None, option="SCENARIO|RUN_DIR")
     findings = examine(path, budget=budget, overrides=tuple(set_ or ()))
     console = Console(soft_wrap=True)
     if as_json:

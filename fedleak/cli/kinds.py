@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fedleak.component import Component, discover
+from fedleak.errors import InputError, nearest
 from fedleak.families import FAMILIES
 from fedleak.studies.claims.base import Claim
 from fedleak.trackers.base import Tracker
@@ -13,6 +14,23 @@ EVERY_FAMILY: dict[str, tuple[type[Any], str]] = FAMILIES | {
     "claim": (Claim, "fedleak.studies.claims"),
     "tracker": (Tracker, "fedleak.trackers"),
 }
+
+
+CAPABILITY = "capability"
+"""Listed with the families: what an adversary may know."""
+
+
+def named_family(given: str) -> str:
+    """The family called ``given``, in the singular or the plural.
+
+    Raises:
+        InputError: if there is none; suggests the nearest one.
+    """
+    name, known = given.lower().replace("-", "_"), (*EVERY_FAMILY, CAPABILITY)
+    for family in known:
+        if name in {family, f"{family}s", f"{family}es", f"{family[:-1]}ies", f"{family[:-2]}es"}:
+            return family
+    raise InputError("FAMILY", given, f"{nearest(name, known)}known: {', '.join(known)}")
 
 
 def kinds_of(family: str) -> dict[str, type[Component]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from fedleak.cli.options import JsonOption, RunDir
 
 
 def register(app: typer.Typer) -> None:
@@ -17,18 +18,23 @@ def register(app: typer.Typer) -> None:
 
 
 def labels(
-    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of an earlier run.")],
+    run_dir: RunDir,
     kind: Annotated[
-        list[str] | None, typer.Option("--kind", help="Only this inference; repeatable [default: all].")
+        list[str] | None, typer.Option("--kind", help="Only this inference; repeatable.", show_default="all")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Run every label inference on the updates of a run, without attacks, and print the accuracies."""
+    """Run every label inference on the updates of a run, without attacks, and print the accuracies.
+
+    RUN_DIR is the directory of a run, or of a federation that 'fedleak federate' recorded.
+    """
+    from fedleak.cli.places import check_run
     from fedleak.progress import QuietProgress, terminal_progress
     from fedleak.run_directory import RunDirectory
     from fedleak.stages.score.labels import score_labels
 
-    console = Console(soft_wrap=True)
+    check_run(run_dir, finished=False)
+    console = Console(soft_wrap=True, markup=False)
     if as_json:
         scores = score_labels(RunDirectory(run_dir), QuietProgress(), only=kind or ())
         console.print(json.dumps([score.model_dump() for score in scores]), highlight=False, markup=False)

@@ -12,13 +12,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fedleak.results.format import duration
+from fedleak.results.format import duration, plural
 from fedleak.studies.execute import Tally
 from fedleak.studies.matrix import describe
 from fedleak.studies.study import Study
 from fedleak.studies.work import Unit, UnitOutcome
 
 SHOWN_RUNNING = 16
+LINE_SECONDS = 60.0
+"""Seconds between two lines of progress where there is no terminal."""
 
 
 class QuietWatcher:
@@ -39,6 +41,7 @@ class TerminalWatcher(QuietWatcher):
 
     def __init__(self, console: Console, names: Mapping[str, str], live: Live | None) -> None:
         self._console, self._names, self._live = console, names, live
+        self._said = time.monotonic()
 
     def ended(self, outcome: UnitOutcome, *, again: bool) -> None:
         """Print a permanent line."""
@@ -55,6 +58,11 @@ class TerminalWatcher(QuietWatcher):
         """Draw the table."""
         if self._live is not None:
             self._live.update(Group(self._running(tally), _bar(tally)))
+        elif time.monotonic() - self._said > LINE_SECONDS:
+            self._said = time.monotonic()
+            eta = "" if tally.eta is None else f", about {duration(tally.eta)} to go"
+            running = f"{len(tally.running)} running"
+            self._console.print(Text(f"  {tally.total - tally.left} of {tally.total} cells done, {running}{eta}"))
 
     def _running(self, tally: Tally) -> Table:
         table = Table(box=None, pad_edge=False)
@@ -88,6 +96,9 @@ def unit_names(study: Study) -> dict[str, str]:
 def watch(study: Study, console: Console) -> Iterator[TerminalWatcher]:
     """Show the study on ``console`` while the block runs."""
     names = unit_names(study)
+    federations = len({cell.federation for cell in study.cells})
+    found = f"{plural(len(study.keys), 'cell')} on {plural(federations, 'federation')}"
+    console.print(Text(f"study {study.name}: {found}; starting workers"))
     if not console.is_terminal:
         yield TerminalWatcher(console, names, None)
         return

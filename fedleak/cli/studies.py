@@ -13,51 +13,91 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fedleak.cli.options import (
+    BudgetOption,
+    DeviceOption,
+    ForceOption,
+    QuietOption,
+    SetOption,
+    TrackOption,
+)
+from fedleak.cli.output import print_study, say, starting, wide_console
+from fedleak.cli.runs import RunRequest, run_scenario_file
+from fedleak.errors import InputError
+
 if TYPE_CHECKING:
     from fedleak.studies.results import StudyResults
 
-TrackOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--track",
-        metavar="KIND[=TARGET]",
-        help="Also log to tensorboard=DIR or mlflow=URI; repeatable [default: none].",
-    ),
-]
 NUMBERS = ("cells", "federations", "minutes on 2 cores", "claims")
 
 
 @dataclass(frozen=True)
-class Request:
-    """Options shared by the commands that run a study."""
+class StudyRequest:
+    """A study's file or name, and the options of the commands that run one."""
 
-    study: Annotated[Path, typer.Argument(metavar="STUDY", help="Study YAML, or the name of a shipped study.")]
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Override a setting of every cell; repeatable."),
+    study: Annotated[Path, typer.Argument(metavar="STUDY")]
+    overrides: SetOption = None
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Directory to write to.", show_default="runs/<name>-<budget>")
     ] = None
-    out: Annotated[Path | None, typer.Option("--out", help="Study directory [default: runs/<name>-<budget>].")] = None
-    budget: Annotated[str | None, typer.Option("--budget", help="One of the study's budgets.")] = None
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Cells in parallel [default: as many as fit].")] = (
-        None
-    )
-    address: Annotated[str | None, typer.Option("--address", help="Join this Ray cluster: auto, HOST:PORT.")] = None
+    budget: BudgetOption = None
+    device: DeviceOption = None
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Run this seed only.", show_default="the file's seeds")
+    ] = None
+    force: ForceOption = False
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Cells in parallel.", show_default="as many as fit")
+    ] = None
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="Join this Ray cluster: auto, HOST:PORT.", show_default="a local one"),
+    ] = None
     serial: Annotated[bool, typer.Option("--serial", help="Run everything in this process, without Ray.")] = False
     track: TrackOption = None
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result, no progress.")] = False
+    quiet: QuietOption = False
+
+    @classmethod
+    def of(cls, request: RunRequest) -> StudyRequest:
+        """The request of ``fedleak run`` for what turned out to be a study."""
+        return cls(
+            study=request.source,
+            overrides=list(request.overrides),
+            out=request.out,
+            budget=request.budget,
+            device=request.device,
+            seed=request.seed,
+            force=request.force,
+            track=list(request.track),
+            quiet=request.quiet,
+        )
+
+    def of_scenario(self, source: Path, out: Path | None) -> RunRequest:
+        """The request of ``fedleak study`` for what turned out to be a plain scenario: one run.
+
+        Raises:
+            InputError: if it asks for parallel cells.
+        """
+        if self.jobs is not None:
+            raise InputError("--jobs", self.jobs, "it is a plain scenario, a single run; expected no --jobs")
+        engine = [f"federation.engine.address={self.address}"] if self.address else []
+        engine += ["federation.engine={kind: serial}"] if self.serial else []
+        overrides = (*(self.overrides or ()), *engine)
+        track = tuple(self.track or ())
+        return RunRequest(source, overrides, out, self.budget, self.device, self.seed, self.force, track, self.quiet)
 
 
 def _takes_request(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace the parameter ``request`` of a command by the fields of ``Request``."""
-    fields = inspect.signature(Request).parameters
+    """Replace the parameter ``request`` of a command by the fields of ``StudyRequest``."""
+    fields = inspect.signature(StudyRequest).parameters
     own = [p for name, p in inspect.signature(command).parameters.items() if name != "request"]
 
     def filled(**given: Any) -> None:
-        request = Request(**{name: given.pop(name) for name in fields})
+        request = StudyRequest(**{name: given.pop(name) for name in fields})
         command(request, **given)
 
     filled.__name__, filled.__doc__ = command.__name__, command.__doc__
-    hints = {**get_type_hints(Request, include_extras=True), **get_type_hints(command, include_extras=True)}
+    hints = {**get_type_hints(StudyRequest, include_extras=True), **get_type_hints(command, include_extras=True)}
     together = [p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY) for p in (*fields.values(), *own)]
     filled.__annotations__ = {p.name: p.annotation for p in together}
     filled.__signature__ = inspect.Signature(together)  # type: ignore[attr-defined]
@@ -71,24 +111,38 @@ def register(app: typer.Typer) -> None:
 
 
 def study(
-    request: Request,
+    request: StudyRequest,
     *,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
 ) -> None:
-    """Run all cells of a study in parallel and judge its claims; the same command continues a killed study."""
-    if _failed_cells(_run(request, retry_failed=retry_failed)):
-        raise typer.Exit(1)
+    """Run all cells of a study in parallel and judge its claims; the same command continues a killed study.
+
+    STUDY is a YAML file, the name of a shipped study (see 'fedleak studies'), or the directory of a study to continue.
+    A plain scenario is run as by 'fedleak run'.
+    """
+    from fedleak.cli.places import source_of
+    from fedleak.scenario.reader import read_yaml
+    from fedleak.studies.study import is_study
+
+    source, out = source_of(request.study, request.out, option="STUDY")
+    if not is_study(read_yaml(source)):
+        run_scenario_file(request.of_scenario(source, out))
+        return
+    leave(run_study_file(request, retry_failed=retry_failed))
 
 
 def verify(
-    request: Request,
+    request: StudyRequest,
     *,
     allow_inconclusive: Annotated[
         bool, typer.Option("--allow-inconclusive", help="Fail only on claims that are not reproduced.")
     ] = False,
 ) -> None:
-    """Run a study; the exit code is 1 unless every claim is reproduced. For continuous integration."""
-    results = _run(request, retry_failed=True)
+    """Run a study; the exit code is 1 unless every claim is reproduced. For continuous integration.
+
+    STUDY is a YAML file, the name of a shipped study (see 'fedleak studies'), or the directory of a study to continue.
+    """
+    results = run_study_file(request, retry_failed=True)
     states = {verdict.state for verdict in results.verdicts}
     accepted = {"reproduced", "inconclusive", "nothing_leaked"} if allow_inconclusive else {"reproduced"}
     if _failed_cells(results) or not states or not states <= accepted:
@@ -96,9 +150,9 @@ def verify(
 
 
 def studies(
-    folder: Annotated[Path | None, typer.Argument(help="Search this folder instead of the shipped studies.")] = None,
+    folder: Annotated[Path | None, typer.Argument(metavar="FOLDER", show_default="the shipped studies")] = None,
 ) -> None:
-    """List the shipped studies with the cost of each budget."""
+    """List the shipped studies, or those in FOLDER, with the cost of each budget."""
     from fedleak.scenario.shipped import shipped_folder
     from fedleak.studies.catalogue import catalogue
 
@@ -110,79 +164,96 @@ def studies(
             minutes = "" if budget.minutes is None else f"{budget.minutes:g}"
             head, tail = (entry.name, (str(entry.claims), entry.description)) if i == 0 else ("", ("", ""))
             table.add_row(head, budget.name, str(budget.cells), str(budget.federations), minutes, *tail)
-    _wide_console().print(table)
+    wide_console().print(table)
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Directories of finished runs.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Also write an HTML report to this file.")] = None,
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also write an HTML report to this file.", show_default="none")
+    ] = None,
 ) -> None:
-    """Compare finished runs by the settings in which their scenarios differ."""
+    """Compare finished runs by the settings in which their scenarios differ.
+
+    Each RUN_DIR is the directory of a run, or that of a study, which stands for its finished cells.
+    """
+    from fedleak.cli.places import runs_in
     from fedleak.cli.study_tables import lines_table
     from fedleak.records import write_atomically
     from fedleak.studies.compare import compare_runs
     from fedleak.studies.report.build import render_study
 
-    compared = compare_runs(runs)
-    _wide_console().print(lines_table(compared))
+    compared = compare_runs(list(runs_in(runs)))
+    wide_console().print(lines_table(compared))
     if out is not None:
         write_atomically(out, render_study(compared, out.parent))
-        _wide_console().print(f"report: {out}", highlight=False, markup=False, soft_wrap=True)
+        say(f"report: {out}")
 
 
 def frontier(
-    study_dir: Annotated[Path, typer.Argument(metavar="STUDY_DIR", help="Directory of a finished study.")],
+    study_dir: Annotated[Path, typer.Argument(metavar="STUDY_DIR")],
     metric: Annotated[
-        str | None, typer.Option("--metric", help="Leakage metric [default: lpips, or another if it is absent].")
+        str | None,
+        typer.Option("--metric", help="Leakage metric.", show_default="lpips, or another where it is absent"),
     ] = None,
     accuracy_loss: Annotated[
         float,
-        typer.Option("--accuracy-loss", min=0, max=1, help="Accepted loss of accuracy, in [0, 1]."),
+        typer.Option("--accuracy-loss", min=0, max=1, help="Accepted loss of accuracy, a share."),
     ] = 0.05,
 ) -> None:
-    """Compare a study's settings by accuracy, leakage and bytes per round, and recommend one."""
+    """Compare a study's settings by accuracy, leakage and bytes per round, and recommend one.
+
+    STUDY_DIR is the directory of a finished study.
+    """
+    from fedleak.cli.places import check_study
     from fedleak.cli.study_tables import frontier_table
     from fedleak.studies.directory import StudyDirectory
     from fedleak.studies.frontier import find_frontier
     from fedleak.studies.report.frontier import recommendation, write_frontier
     from fedleak.studies.results import load_study_results
 
+    check_study(study_dir)
     results = load_study_results(study_dir)
     found = find_frontier(results, StudyDirectory(study_dir), metric=metric, accuracy_loss=accuracy_loss)
-    console = _wide_console()
+    console = wide_console()
     for case in found.cases:
         console.print(frontier_table(case, found))
-        console.print(recommendation(case, found), highlight=False, markup=False, soft_wrap=True)
-    console.print(f"report: {write_frontier(study_dir, found)}", highlight=False, markup=False, soft_wrap=True)
+        console.print(recommendation(case, found), soft_wrap=True)
+    say(f"report: {write_frontier(study_dir, found)}")
 
 
 def track(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Finished runs and studies.")],
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...")],
     to: Annotated[list[str], typer.Option("--to", metavar="KIND[=TARGET]", help="tensorboard=DIR or mlflow=URI.")],
 ) -> None:
-    """Log finished runs and studies to a tracker; entries that exist already are skipped."""
+    """Log finished runs and studies to a tracker; entries that exist already are skipped.
+
+    Each DIR is the directory of a run or study.
+    """
     from fedleak.trackers.session import chosen_trackers, log_finished
 
-    trackers = chosen_trackers(to)
+    trackers = chosen_trackers(to, option="--to")
     for directory in directories:
         new = log_finished(directory, trackers)
-        _wide_console().print(f"{directory}: {new} logged", highlight=False, markup=False, soft_wrap=True)
+        say(f"{directory}: {new} logged")
 
 
-def _run(request: Request, *, retry_failed: bool) -> StudyResults:
+def run_study_file(request: StudyRequest, *, retry_failed: bool = False) -> StudyResults:
     """Run a study, log it, and print its results."""
-    from fedleak.cli.live import QuietWatcher, unit_names, watch
-    from fedleak.scenario.shipped import find_scenario
-    from fedleak.studies.run import run_study, study_directory
-    from fedleak.studies.study import load_study
-    from fedleak.trackers.session import TrackingWatcher, chosen_trackers, log_finished
+    with starting(f"study {request.study}", quiet=request.quiet):
+        from fedleak.cli.live import QuietWatcher, unit_names, watch
+        from fedleak.cli.places import source_of
+        from fedleak.studies.run import run_study, study_directory
+        from fedleak.studies.study import load_study
+        from fedleak.trackers.session import TrackingWatcher, chosen_trackers, log_finished
 
-    trackers = chosen_trackers(request.track or ())
-    loaded = load_study(
-        find_scenario(request.study, option="STUDY"), overrides=request.overrides or (), budget=request.budget
-    )
-    directory = study_directory(loaded, request.out)
-    with nullcontext(QuietWatcher()) if request.quiet else watch(loaded, Console(stderr=True)) as watcher:
+        trackers = chosen_trackers(request.track or ())
+        source, out = source_of(request.study, request.out, option="STUDY")
+        loaded = load_study(
+            source, overrides=request.overrides or (), budget=request.budget, seed=request.seed, device=request.device
+        )
+        directory = study_directory(loaded, out)
+    with nullcontext(QuietWatcher()) if request.quiet else watch(loaded, Console(stderr=True, markup=False)) as watcher:
         tracking = TrackingWatcher(watcher, trackers, root=directory.root, group=loaded.name, names=unit_names(loaded))
         results = run_study(
             loaded,
@@ -192,33 +263,18 @@ def _run(request: Request, *, retry_failed: bool) -> StudyResults:
             address=request.address,
             serial=request.serial,
             retry_failed=retry_failed,
+            force=request.force,
         )
-    _print_outcome(results, directory.root)
+    print_study(results, directory.root, quiet=request.quiet)
     log_finished(directory.root, trackers)
     return results
 
 
+def leave(results: StudyResults) -> None:
+    """Exit with code 1 if cells failed."""
+    if _failed_cells(results):
+        raise typer.Exit(1)
+
+
 def _failed_cells(results: StudyResults) -> int:
     return sum(cell.status == "failed" for cell in results.cells)
-
-
-def _print_outcome(results: StudyResults, root: Path) -> None:
-    from fedleak.cli.study_tables import lines_table, verdicts_text
-    from fedleak.studies.matrix import describe
-
-    console = _wide_console()
-    console.print(lines_table(results))
-    for cell in results.cells:
-        if cell.status == "failed":
-            lines = "".join(f"\n    {line}" for line in cell.log_tail)
-            text = f"failed: {describe(cell.point)} seed {cell.seed}: {cell.reason}{lines}"
-            console.print(text, style="red", highlight=False, markup=False)
-    for note in results.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
-    console.print(verdicts_text(results), end="")
-    console.print(f"report: {root / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _wide_console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=200)

@@ -8,10 +8,13 @@ from rich.text import Text
 from fedleak.results.format import DASH, count, interval_range, metric_title, metric_value, percent
 from fedleak.studies.frontier import Case, Frontier, Setting
 from fedleak.studies.matrix import label_text, short_names
+from fedleak.studies.report.table import privacy_text
 from fedleak.studies.results import StudyLine, StudyResults
 
 FURTHER = ("psnr", "leaked", "leaked_ssim", "wsrr", "wsrr_ssim")
 """Leakage metrics that the terminal shows in addition to the chosen one."""
+TEXTS = ("setting", "privacy", "strongest attack", "")
+"""Columns of the frontier's table that hold text."""
 STYLES = {"reproduced": "green", "not_reproduced": "red", "inconclusive": "yellow", "nothing_leaked": "yellow"}
 
 
@@ -24,6 +27,9 @@ def lines_table(results: StudyResults) -> Table:
         table.add_column(short[axis])
     table.add_column("attack", no_wrap=True)
     table.add_column("images", justify="right")
+    private = any(line.privacy is not None for line in results.lines)
+    if private:
+        table.add_column("privacy")
     for metric in results.metrics:
         if metric in published:
             table.add_column(f"{metric_title(metric)} published", justify="right")
@@ -31,7 +37,8 @@ def lines_table(results: StudyResults) -> Table:
     for line in results.lines:
         labels = [label_text(line.point[axis]) for axis in results.axes]
         cells = [cell for metric in results.metrics for cell in _cells(line, metric, published=metric in published)]
-        table.add_row(*labels, line.attack, str(line.images), *cells, style="dim" if line.is_baseline else None)
+        spent = [privacy_text(line.privacy) or DASH] if private else []
+        table.add_row(*labels, line.attack, str(line.images), *spent, *cells, style="dim" if line.is_baseline else None)
     return table
 
 
@@ -45,15 +52,17 @@ def frontier_table(case: Case, frontier: Frontier) -> Table:
     """One line per setting: accuracy, leakage by the strongest attack, bytes per round, and what dominates it."""
     table = Table(title=case.name or frontier.study, title_justify="left")
     metrics = (frontier.metric, *(name for name in FURTHER if name in frontier.metrics and name != frontier.metric))
-    for heading in ("#", "setting", "accuracy", *map(metric_title, metrics), "strongest attack", "bytes per round", ""):
-        table.add_column(heading, justify="left" if heading in ("setting", "strongest attack", "") else "right")
+    private = ["privacy"] if any(setting.privacy is not None for setting in case.settings) else []
+    measured = ("accuracy", *private, *map(metric_title, metrics), "strongest attack", "bytes per round")
+    for heading in ("#", "setting", *measured, ""):
+        table.add_column(heading, justify="left" if heading in TEXTS else "right")
     for setting in case.settings:
-        dominated = setting.dominated_by is not None
-        table.add_row(*_setting_cells(setting, case, frontier, metrics), style="dim" if dominated else None)
+        cells = _setting_cells(setting, case, metrics, private=bool(private))
+        table.add_row(*cells, style="dim" if setting.dominated_by is not None else None)
     return table
 
 
-def _setting_cells(setting: Setting, case: Case, frontier: Frontier, metrics: tuple[str, ...]) -> list[str]:
+def _setting_cells(setting: Setting, case: Case, metrics: tuple[str, ...], *, private: bool) -> list[str]:
     leaks = [setting.leaks.get(name) for name in metrics]
     state = "recommended" if setting.number == case.recommended else ""
     if setting.dominated_by is not None:
@@ -62,6 +71,7 @@ def _setting_cells(setting: Setting, case: Case, frontier: Frontier, metrics: tu
         str(setting.number),
         setting.name,
         percent(setting.accuracy.mean if setting.accuracy else None),
+        *([privacy_text(setting.privacy) or DASH] if private else []),
         *(metric_value(name, leak.interval.mean if leak else None) for name, leak in zip(metrics, leaks, strict=True)),
         f"{leaks[0].attack}{' (adaptive)' if leaks[0].adaptive else ''}" if leaks[0] else DASH,
         DASH if setting.bytes_per_round is None else count(round(setting.bytes_per_round)),

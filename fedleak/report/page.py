@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from fedleak.report.marks import assign_marks
 from fedleak.report.pictures import Gallery, Pair, galleries, make_pair
 from fedleak.report.table import ResultsTable, results_table
 from fedleak.report.verdict import RunVerdict, decide
-from fedleak.results.format import DASH, count, percent, significant
+from fedleak.results.format import DASH, count, percent, privacy_loss, significant
 from fedleak.results.schema import PICTURES, AttackSummary, Results
 from fedleak.version import __version__
 
@@ -94,9 +93,8 @@ def _typical(summary: AttackSummary | None, run_directory: Path) -> Pair | None:
 def _privacy(results: Results) -> tuple[Tile, ...]:
     if results.epsilon is None or results.delta is None:
         return ()
-    spent = significant(results.epsilon) if math.isfinite(results.epsilon) else "infinite"
     unit = (results.privacy_unit or "example").capitalize()
-    return (Tile(f"{unit}-level ε, δ", f"{spent}, {significant(results.delta)}"),)
+    return (Tile(f"{unit}-level ε, δ", f"{privacy_loss(results.epsilon)}, {significant(results.delta)}"),)
 
 
 def _tiles(results: Results) -> tuple[Tile, ...]:

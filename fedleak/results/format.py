@@ -68,6 +68,11 @@ def interval_range(name: str, interval: Interval) -> str:
     return f"[{low}, {high}]"
 
 
+def privacy_loss(epsilon: float) -> str:
+    """An epsilon of differential privacy."""
+    return significant(epsilon) if math.isfinite(epsilon) else "infinite"
+
+
 def ratio(value: float) -> str:
     """A ratio with one decimal below 10, else none."""
     return fixed(value, 0) if value >= 10 else fixed(value, 1)

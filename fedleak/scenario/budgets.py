@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +31,8 @@ def apply_budget(
     Raises:
         InputError: if there is no such budget, two are chosen, or an override or budget changes budgets.
     """
+    if "budgets" in raw:
+        raw["budgets"] = named_budgets(raw["budgets"])
     rest = [(path, value) for path, value in overrides if path != "budget"]
     asked = [value for path, value in overrides if path == "budget"]
     if budget is not None and any(value != budget for value in asked):
@@ -45,6 +48,13 @@ def apply_budget(
             set_path(raw, str(path), value)
         raw |= {"budget": chosen, "budgets": {chosen: {}}}
     return rest
+
+
+def named_budgets(budgets: Any) -> Any:
+    """Budgets with their names as text: YAML reads ``1:`` as a number and ``on:`` as true."""
+    if not isinstance(budgets, dict):
+        return budgets
+    return {name if isinstance(name, str) else json.dumps(name, default=str): each for name, each in budgets.items()}
 
 
 def _settings(raw: Raw, budget: object, option: str, owner: str) -> dict[Any, Any]:

@@ -63,6 +63,8 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
         InputError: if an interrupted run began with other images of the clients.
         FederationError: if it cannot be finished; running it again continues with the next round.
     """
+    kind = plan.scenario.federation.engine.kind
+    progress.say(f"federation: starting {'Ray and the clients' if kind == 'ray' else 'the clients'}")
     from fedleak.federation import runtime  # first: it sets variables that Flower reads on import
     from fedleak.federation.server import Server
 

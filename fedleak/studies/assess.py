@@ -96,6 +96,7 @@ def _line(measured: Measurements, place: AttackPlace, published: tuple[Published
         seeds=len(parts),
         failures=sum(part.failures for part in parts),
         metrics=measured.intervals(place),
+        privacy=None if parts[0].is_baseline else measured.privacy(place),
         published={number.metric: number.value for number in published if matches(labels, number.where)},
     )
 
@@ -109,6 +110,7 @@ def _cell_line(cell: StudyCell, record: CellRecord | None) -> CellLine:
         seed=cell.seed,
         status=record.status,
         seconds=record.seconds,
+        privacy=record.privacy,
         reason=record.reason,
         log_tail=record.log_tail,
     )

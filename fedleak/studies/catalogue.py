@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedleak.errors import InputError
+from fedleak.scenario.budgets import named_budgets
 from fedleak.scenario.reader import read_yaml
 from fedleak.studies.study import Study, is_study, load_study
 
@@ -44,7 +45,7 @@ def catalogue(folder: Path) -> Iterator[ShippedStudy]:
         raw = read_yaml(path)
         if not is_study(raw):
             continue
-        names = [str(name) for name in raw.get("budgets") or {}]
+        names = list(named_budgets(raw.get("budgets") or {}))
         studies = {name: load_study(path, budget=name) for name in names} or {"": load_study(path)}
         first = next(iter(studies.values()))
         budgets = tuple(_budget(name, study) for name, study in studies.items())

@@ -11,7 +11,7 @@ from fedleak.results.settings import flat_settings
 from fedleak.studies.assess import measured_lines
 from fedleak.studies.matrix import Label, Point
 from fedleak.studies.measurements import Measurements
-from fedleak.studies.records import CellRecord, measure
+from fedleak.studies.records import CellRecord, measure, privacy_spent
 from fedleak.studies.results import CellLine, StudyResults
 
 IGNORED = ("name", "description", "seed", "budget", "federation.engine", "device", "bootstrap_resamples")
@@ -52,7 +52,7 @@ def compare_runs(roots: Sequence[Path]) -> StudyResults:
         verdicts=(),
         lines=tuple(measured_lines(measured, published=(), baselines=True)),
         cells=tuple(
-            CellLine(key=str(root), point=point, seed=_seed(result), status="ok")
+            CellLine(key=str(root), point=point, seed=_seed(result), status="ok", privacy=privacy_spent(result))
             for root, point, result in zip(roots, points, results, strict=True)
         ),
         notes=(),
@@ -68,6 +68,7 @@ def _record(root: Path, results: Results) -> CellRecord:
         seconds=0.0,
         test_images=results.federation[-1].test_images if results.federation else None,
         higher_is_better=results.higher_is_better,
+        privacy=privacy_spent(results),
         attacks=measure(results),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from fedleak.studies.records import CellRecord, load_cell
 
 STUDY_FILE = "study.yaml"
 LOCK = ".lock"
+FOLDERS = ("federations", "cells", "logs", "locks")
+OWN_FILES = ("study.json", "study.csv", "report.html", "frontier.json", "frontier.html")
 TAIL_LINES = 12
 
 
@@ -55,8 +58,8 @@ class StudyDirectory:
         return tuple(lines[-TAIL_LINES:])
 
     @contextmanager
-    def claim(self, study_yaml: str) -> Iterator[None]:
-        """Create the directory and lock it against other drivers while the block runs.
+    def claim(self, study_yaml: str, *, force: bool = False) -> Iterator[None]:
+        """Create the directory and lock it against other drivers while the block runs; ``force`` empties it first.
 
         Raises:
             InputError: if it holds other files, or another process uses it.
@@ -71,7 +74,17 @@ class StudyDirectory:
                 raise InputError("--out", str(self.root), f"it holds other files ({foreign[0]}); choose another")
         self.root.mkdir(parents=True, exist_ok=True)
         with sole_lock(self.root / LOCK, option="--out"):
+            if force:
+                self._clear()
             write_atomically(self.root / STUDY_FILE, study_yaml)
-            for folder in ("federations", "cells", "logs", "locks"):
+            for folder in FOLDERS:
                 (self.root / folder).mkdir(exist_ok=True)
             yield
+
+    def _clear(self) -> None:
+        """Remove the files that fedleak wrote and no others."""
+        for name in FOLDERS:
+            if (self.root / name).is_dir():
+                shutil.rmtree(self.root / name)
+        for name in OWN_FILES:
+            (self.root / name).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from fedleak.errors import InputError
+from fedleak.errors import InputError, nearest
 from fedleak.records import Record
 from fedleak.results.leakage import WSRR
 from fedleak.results.schema import Interval
@@ -16,11 +16,15 @@ from fedleak.scenario.reader import parse_mapping
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.matrix import Label, Point, describe, short_names
 from fedleak.studies.measurements import Measurements
-from fedleak.studies.records import ACCURACY, FINAL_ACCURACY, CellRecord
+from fedleak.studies.records import ACCURACY, FINAL_ACCURACY, CellRecord, PrivacySpent, least_private
 from fedleak.studies.results import StudyResults
 
-CLIENT = ("federation.client.",)
-ATTACKER = ("adversary.", "attacks.")
+DEFENSES = ("federation.client.", "federation.client_level_dp.", "federation.secure_aggregation.", "federation.server.")
+"""Paths of what clients and the server do against leakage."""
+ATTACKER = ("adversary.", "attacks.", "metrics.", "analyses.", "theory.")
+"""Paths that leave the federation as it is."""
+OTHER_TASK = ("dataset.", "model.", "task.", "federation.partition.")
+"""Paths that make another learning problem, whose accuracy cannot be compared."""
 LEAKAGE = ("lpips", "ssim", "psnr", "mse")
 """Default leakage metric: the first of these that every setting has."""
 ACCURACY_LOSS = 0.05
@@ -54,6 +58,8 @@ class Setting(Record):
     seeds: int
     accuracy: SeedRange | None
     bytes_per_round: float | None
+    privacy: PrivacySpent | None = None
+    """Of the least private seed; None without differential privacy."""
     leaks: dict[str, Leak]
     """Metric -> the strongest attack by it."""
     unaware: dict[str, Leak] = {}
@@ -116,7 +122,9 @@ def find_frontier(
     cells = [(c.point, c.seed, r) for c in results.cells if (r := directory.record(c.key)) and r.status == "ok"]
     if not any(r.accuracy is not None and r.bytes_per_round is not None for _, _, r in cells):
         raise InputError("STUDY_DIR", str(directory.root), "no finished cell holds accuracy and bytes; run it again")
-    ours, theirs = _axes(results, CLIENT) or results.axes, _axes(results, ATTACKER)
+    paths = _paths_by_axis(results)
+    ours = tuple(axis for axis in results.axes if _is_defense(paths[axis])) or results.axes
+    theirs = tuple(axis for axis in results.axes if _all_below(paths[axis], ATTACKER))
     cases: dict[str, list[tuple[Point, int, CellRecord]]] = {}
     for point, seed, record in cells:
         rest = {axis: label for axis, label in point.items() if axis not in (*ours, *theirs)}
@@ -134,12 +142,12 @@ def find_frontier(
     )
 
 
-def _axes(results: StudyResults, within: tuple[str, ...]) -> tuple[str, ...]:
-    """Axes that change only settings below the paths ``within``."""
+def _paths_by_axis(results: StudyResults) -> dict[str, list[str]]:
+    """Axis -> the scenario paths that its values set."""
     raw = parse_mapping(results.study, "study.json", option="STUDY_DIR") if results.study else {}
     matrix = raw.get("matrix")
     axes = matrix if isinstance(matrix, Mapping) else {}
-    return tuple(axis for axis in results.axes if _below(_paths(axis, axes.get(axis)), within))
+    return {axis: _paths(axis, axes.get(axis)) for axis in results.axes}
 
 
 def _paths(axis: str, levels: object) -> list[str]:
@@ -148,7 +156,14 @@ def _paths(axis: str, levels: object) -> list[str]:
     return [axis]
 
 
-def _below(paths: Sequence[str], within: tuple[str, ...]) -> bool:
+def _is_defense(paths: Sequence[str]) -> bool:
+    """Whether some value sets a defense and all of them keep the learning problem; other settings may go with it."""
+    return any(_all_below([path], DEFENSES) for path in paths) and not any(
+        _all_below([path], OTHER_TASK) for path in paths
+    )
+
+
+def _all_below(paths: Sequence[str], within: tuple[str, ...]) -> bool:
     return bool(paths) and all(f"{path}.".startswith(within) for path in paths)
 
 
@@ -182,6 +197,7 @@ def _setting(
         seeds=len({seed for _, seed, _ in cells}),
         accuracy=SeedRange(mean=_mean(accuracies), low=min(accuracies), high=max(accuracies)) if accuracies else None,
         bytes_per_round=_mean(sizes) if sizes else None,
+        privacy=least_private(record.privacy for _, _, record in cells),
         leaks=_strongest(candidates, higher),
         unaware=_strongest(
             [leaks for leaks in candidates if not any(leak.adaptive for leak in leaks.values())], higher
@@ -220,9 +236,11 @@ def _leaks_more(left: float, right: float, *, higher: bool) -> bool:
 
 
 def _metric(wanted: str | None, settings: Iterable[Setting]) -> str:
-    everywhere = set.intersection(*(set(setting.leaks) for setting in settings))
+    measured = [set(setting.leaks) for setting in settings if setting.leaks]  # an attack may fail on all of a setting
+    everywhere = set.intersection(*measured) if measured else set()
     if wanted is not None and wanted not in everywhere:
-        raise InputError("--metric", wanted, f"measured in every setting: {', '.join(sorted(everywhere)) or 'none'}")
+        known = ", ".join(sorted(everywhere)) or "none"
+        raise InputError("--metric", wanted, f"{nearest(wanted, everywhere)}measured in every setting: {known}")
     chosen = wanted or next((name for name in LEAKAGE if name in everywhere), None)
     if chosen is None:
         raise InputError("STUDY_DIR", sorted(everywhere), f"expected one of {', '.join(LEAKAGE)} in every setting")

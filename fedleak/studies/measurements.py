@@ -11,7 +11,15 @@ from fedleak.results.estimates import Estimate, SeedSample, estimate, student_qu
 from fedleak.results.leakage import UpdateKey
 from fedleak.results.schema import WEIGHT_DISTANCE, Interval
 from fedleak.studies.matrix import Label, Point, axis_name, describe, matches, same, short_names
-from fedleak.studies.records import ACCURACY, FINAL_ACCURACY, CellRecord, ImageKey, Measured
+from fedleak.studies.records import (
+    ACCURACY,
+    FINAL_ACCURACY,
+    CellRecord,
+    ImageKey,
+    Measured,
+    PrivacySpent,
+    least_private,
+)
 
 ATTACK = "attack"
 ROUND = "round"
@@ -70,6 +78,7 @@ class _Part:
     group: str
     measured: Measured
     test_images: int | None = None
+    privacy: PrivacySpent | None = None
 
 
 @dataclass
@@ -92,8 +101,9 @@ class Measurements:
 
     def add(self, point: Point, seed: int, record: CellRecord) -> None:
         """Add a finished cell."""
+        group = record.images or record.federation
         for measured in record.attacks:
-            part = _Part(seed, record.images or record.federation, measured, record.test_images)
+            part = _Part(seed, group, measured, record.test_images, record.privacy)
             self._add(AttackPlace.of(point, measured.attack), part)
         self._higher.update(record.higher_is_better)
 
@@ -142,6 +152,10 @@ class Measurements:
     def measured(self, place: AttackPlace) -> Sequence[Measured]:
         """The measurements there, one per seed."""
         return [part.measured for part in self._parts[place]]
+
+    def privacy(self, place: AttackPlace) -> PrivacySpent | None:
+        """Epsilon of the least private seed there; None without differential privacy."""
+        return least_private(part.privacy for part in self._parts[place])
 
     def estimate(self, place: AttackPlace, metric: str) -> Estimate | None:
         """Mean and resamples of a metric, cached for other claims; None if there are no values."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,18 @@ ACCURACIES = (LABEL_ACCURACY, LABEL_ACCURACY_CLASS, ACCURACY, FINAL_ACCURACY)
 PICTURES_KEPT = 6
 ImageKey = tuple[int, int, int]
 """Victim, round, image."""
+
+
+class PrivacySpent(Record):
+    """Differential privacy of the client with the largest epsilon."""
+
+    epsilon: float
+    """Infinite without noise."""
+    delta: float
+    unit: Literal["example", "client"]
+    """Unit of privacy: one example, or all data of one client."""
+    noise: Literal["client", "server"] = "client"
+    """``server``: epsilon holds for the published models, not for the updates that the adversary sees."""
 
 
 class Measured(Record):
@@ -87,6 +99,8 @@ class CellRecord(Record):
     test_images: int | None = None
     """Size of the test split behind the accuracies; unknown for older cells."""
     higher_is_better: tuple[str, ...] = ()
+    privacy: PrivacySpent | None = None
+    """None without differential privacy."""
     attacks: tuple[Measured, ...] = ()
 
 
@@ -101,6 +115,26 @@ def load_cell(folder: Path) -> CellRecord | None:
         return CellRecord.model_validate(read_json(folder / CELL))
     except (OSError, ValueError, ValidationError):
         return None
+
+
+def privacy_spent(results: Results) -> PrivacySpent | None:
+    """Epsilon and delta of a run; None without differential privacy."""
+    if results.epsilon is None or results.delta is None:
+        return None
+    federation = results.scenario.get("federation")
+    settings = federation.get("client_level_dp") if isinstance(federation, Mapping) else None
+    central = isinstance(settings, Mapping) and settings.get("noise") == "central"
+    return PrivacySpent(
+        epsilon=results.epsilon,
+        delta=results.delta,
+        unit=results.privacy_unit or "example",
+        noise="server" if central else "client",
+    )
+
+
+def least_private(spent: Iterable[PrivacySpent | None]) -> PrivacySpent | None:
+    """The one with the largest epsilon, such as over seeds; None if none is private."""
+    return max((each for each in spent if each is not None), key=lambda each: each.epsilon, default=None)
 
 
 def measure(results: Results) -> tuple[Measured, ...]:

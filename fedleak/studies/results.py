@@ -15,10 +15,12 @@ from fedleak.records import Record, read_json, write_atomically
 from fedleak.results.schema import Interval
 from fedleak.studies.claims.base import ClaimVerdict
 from fedleak.studies.matrix import Label, Point
-from fedleak.studies.records import CellRecord
+from fedleak.studies.records import CellRecord, PrivacySpent
 
 STUDY_JSON = "study.json"
 STUDY_CSV = "study.csv"
+PRIVACY = ("epsilon", "delta")
+"""Columns of ``study.csv`` for the differential privacy of a cell; empty without it."""
 
 
 class PublishedNumber(Record):
@@ -40,6 +42,8 @@ class StudyLine(Record):
     images: int
     seeds: int
     failures: int
+    privacy: PrivacySpent | None = None
+    """Of the updates that an attack sees, for the least private seed; None without privacy and for baselines."""
     metrics: dict[str, Interval]
     published: dict[str, float] = {}
 
@@ -52,6 +56,7 @@ class CellLine(Record):
     seed: int
     status: Literal["ok", "failed", "waiting"]
     seconds: float | None = None
+    privacy: PrivacySpent | None = None
     reason: str = ""
     log_tail: tuple[str, ...] = ()
 
@@ -123,10 +128,12 @@ def save_rows(root: Path, axes: tuple[str, ...], cells: list[tuple[Point, int, C
     temporary = root / f".{STUDY_CSV}.{os.getpid()}"
     with temporary.open("w", encoding="utf-8", errors="replace", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["cell", *axes, "seed", "attack", "kind", "victim", "round", "image", *names])
+        writer.writerow(["cell", *axes, "seed", "attack", "kind", "victim", "round", "image", *names, *PRIVACY])
         for point, seed, record in cells:
             place = [record.key, *(point[axis] for axis in axes), seed]
-            writer.writerows([*place, *row] for row in _rows(record, names))  # None becomes an empty cell
+            privacy = record.privacy
+            spent = (privacy.epsilon, privacy.delta) if privacy else (None, None)
+            writer.writerows([*place, *row, *spent] for row in _rows(record, names))  # None becomes an empty cell
     temporary.replace(root / STUDY_CSV)
 
 

@@ -27,8 +27,13 @@ def run_study(
     address: str | None = None,
     serial: bool = False,
     retry_failed: bool = False,
+    force: bool = False,
 ) -> StudyResults:
-    """Run the unfinished cells, judge the claims, write the report. The arguments are those of ``execute``.
+    """Run the unfinished cells, judge the claims, write the report.
+
+    Args:
+        study, directory, watcher, jobs, address, serial, retry_failed: as for ``execute``.
+        force: remove what an earlier study left in the directory first.
 
     Raises:
         InputError: if the directory holds something else.
@@ -37,7 +42,7 @@ def run_study(
     from fedleak.studies.report.build import write_study_report
 
     try:
-        with directory.claim(resolved_text(study)):
+        with directory.claim(resolved_text(study), force=force):
             execute(study, directory, watcher, jobs=jobs, address=address, serial=serial, retry_failed=retry_failed)
             results = assess(study, directory)
             write_study_report(directory.root)

@@ -12,12 +12,13 @@ from pydantic import ValidationError
 
 from fedleak.errors import InputError, InputErrors, nearest
 from fedleak.run_directory import federation_fingerprint, scenario_fingerprint
-from fedleak.scenario.budgets import apply_budget
+from fedleak.scenario.budgets import apply_budget, named_budgets
 from fedleak.scenario.errors import translate
 from fedleak.scenario.file import STUDY_KEYS, load_scenario, parse_override, set_path
 from fedleak.scenario.reader import Raw, dump_yaml, plain, read_yaml
 from fedleak.scenario.schema import Scenario
 from fedleak.studies.matrix import Axis, Matrix, Point, describe, parse_matrix
+from fedleak.studies.planned import planned_places
 from fedleak.studies.references import check_references
 from fedleak.studies.schema import StudySettings
 
@@ -75,8 +76,22 @@ def is_study(raw: Mapping[str, Any]) -> bool:
     return any(key in raw for key in STUDY_KEYS)
 
 
-def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (), budget: str | None = None) -> Study:
+def load_study(
+    source: Path | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    budget: str | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+) -> Study:
     """Read a study, apply budget and overrides, expand the matrix and check every cell.
+
+    Args:
+        source: a YAML file, or its content.
+        overrides: ``path=value``, for every cell or for the study's own keys.
+        budget: name of one of the study's ``budgets``, applied before ``overrides``.
+        seed: the only seed to run.
+        device: device of every cell.
 
     Raises:
         InputError: with the YAML path, the value and what is allowed.
@@ -87,19 +102,24 @@ def load_study(source: Path | Mapping[str, Any], *, overrides: Sequence[str] = (
     parsed = [parse_override(override) for override in overrides]
     for path, value in apply_budget(raw, budget, parsed, owner="study", set_path=set_study_path):
         set_study_path(raw, path, value)
+    raw |= {"seeds": [seed]} if seed is not None else {}
+    raw |= {"device": device} if device is not None else {}
     if not is_study(raw):
         name = str(source) if isinstance(source, Path) else raw.get("name")
         known = ", ".join(STUDY_KEYS)
         raise InputError("STUDY", name, f"it is a plain scenario (a study has some of: {known}); use 'fedleak run'")
     _check_keys(raw)
+    budgets = raw.get("budgets")
     settings = _settings({key: raw[key] for key in STUDY_KEYS if key in raw})
     base = {key: value for key, value in raw.items() if key not in (*STUDY_KEYS, "budgets", "budget")}
     matrix = parse_matrix(settings.matrix, seeds=len(set(settings.seeds)) or 1)
+    if settings.seeds and "seed" in {axis.name for axis in matrix.axes}:
+        raise InputError("seeds", list(settings.seeds), "the matrix varies seed, too: choose one of them")
     folder = source.parent if isinstance(source, Path) else None
     cells = _make_cells(base, matrix, settings.seeds, folder)
     first = cells[0].scenario
     study = Study(first.name, first.description, raw.get("budget"), settings, matrix.axes, cells, raw)
-    check_references(settings, matrix.axes, {attack.name for cell in cells for attack in cell.scenario.attacks})
+    check_references(settings, matrix.axes, planned_places((cell.point, cell.scenario) for cell in cells), budgets)
     return study
 
 
@@ -182,13 +202,28 @@ def _make_cell(base: Raw, matrix: Matrix, point: Point, seed: int | None, folder
     return StudyCell(point, scenario.seed, scenario, key, federation_fingerprint(scenario)[:KEY_LENGTH])
 
 
+def check_budgets(source: Path) -> None:
+    """Check a study under each of its budgets.
+
+    Raises:
+        InputErrors: of the first budget that is wrong.
+    """
+    for name in named_budgets(read_yaml(source).get("budgets") or {}):
+        try:
+            load_study(source, budget=name)
+        except InputError as error:
+            raise InputErrors(_in(error, f"budget {name}")) from error
+
+
 def _in_cell(error: InputError, point: Point) -> list[InputError]:
     """The error, or errors, with the cell that they belong to."""
+    return _in(error, f"the cell {describe(point)}" if point else "")
+
+
+def _in(error: InputError, where: str) -> list[InputError]:
     if isinstance(error, InputErrors):
-        return [found for each in error.errors for found in _in_cell(each, point)]
-    if not point:
-        return [error]
-    return [InputError(f"{error.path} (in the cell {describe(point)})", error.value, error.allowed)]
+        return [found for each in error.errors for found in _in(each, where)]
+    return [InputError(f"{error.path} (in {where})", error.value, error.allowed)] if where else [error]
 
 
 def resolved_text(study: Study) -> str:

@@ -14,14 +14,14 @@ from typing import IO, Any, Literal
 
 from fedleak.errors import FedleakError
 from fedleak.locks import waiting_lock
-from fedleak.progress import QuietProgress
+from fedleak.progress import LineProgress
 from fedleak.records import write_atomically
 from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
 from fedleak.stages.score.truth import UPDATES
 from fedleak.studies.directory import StudyDirectory
-from fedleak.studies.records import ACCURACIES, CellRecord, measure, save_cell
+from fedleak.studies.records import ACCURACIES, CellRecord, measure, privacy_spent, save_cell
 from fedleak.transcript.manifest import digest_of, file_digest
 
 IMAGES_DIGEST = "images.sha256"
@@ -55,16 +55,12 @@ class UnitOutcome:
     """Whether the worker died; the unit may be retried."""
 
 
-class LogProgress(QuietProgress):
-    """Progress as lines of a log: tasks that start, and messages."""
+class LogProgress(LineProgress):
+    """Progress as lines of a log, each with the time."""
 
     def __init__(self, stream: IO[str]) -> None:
+        super().__init__(self.say)
         self._stream = stream
-
-    def task(self, description: str, total: int) -> Any:
-        """Log the start of a task."""
-        self.say(description)
-        return super().task(description, total)
 
     def say(self, message: str) -> None:
         """Log a message with the time."""
@@ -136,6 +132,7 @@ def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
             test_images=results.federation[-1].test_images if results.federation else None,
             encoded_bytes=results.encoded_bytes,
             bytes_per_round=bytes_per_round(results),
+            privacy=privacy_spent(results),
             higher_is_better=(*results.higher_is_better, *ACCURACIES),
             attacks=measure(results),
         ),

@@ -66,12 +66,15 @@ class Tracker(Component):
             TrackingError: if the tracker cannot be written to.
         """
 
-    def check(self) -> None:
+    def check(self, option: str = "--track") -> None:
         """Check, before any work, that the tracker's library is installed.
+
+        Args:
+            option: the option of the command line that chose the tracker.
 
         Raises:
             InputError: naming the extra that installs it.
         """
         missing = [name for name in self.needs if find_spec(name) is None]
         if missing:
-            raise InputError("--track", self.kind, f"{missing[0]} is missing; pip install 'fedleak[{self.kind}]'")
+            raise InputError(option, self.kind, f"{missing[0]} is missing; pip install 'fedleak[{self.kind}]'")

@@ -14,8 +14,8 @@ from fedleak.trackers.base import TrackedEntry, Tracker
 from fedleak.trackers.entries import entries, run_entry
 
 
-def chosen_trackers(wanted: Sequence[str]) -> tuple[Tracker, ...]:
-    """Trackers given as ``KIND`` or ``KIND=TARGET``, with their libraries checked.
+def chosen_trackers(wanted: Sequence[str], *, option: str = "--track") -> tuple[Tracker, ...]:
+    """Trackers given as ``KIND`` or ``KIND=TARGET`` with an ``option`` of the command line, their libraries checked.
 
     Raises:
         InputError: if a kind does not exist, or its library is missing.
@@ -25,9 +25,9 @@ def chosen_trackers(wanted: Sequence[str]) -> tuple[Tracker, ...]:
     for text in wanted:
         kind, _, target = text.partition("=")
         if kind not in known:
-            raise InputError("--track", text, f"{nearest(kind, known)}expected KIND or KIND=TARGET; {', '.join(known)}")
+            raise InputError(option, text, f"{nearest(kind, known)}expected KIND or KIND=TARGET; {', '.join(known)}")
         tracker: Tracker = known[kind].model_validate({"target": target} if target else {})
-        tracker.check()
+        tracker.check(option)
         trackers.append(tracker)
     return tuple(trackers)
 

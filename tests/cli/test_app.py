@@ -150,6 +150,20 @@ def test_a_signal_has_its_exit_code(
         signal.raise_signal(number)
 
     monkeypatch.setattr("fedleak.pipeline.run_scenario", interrupted)
-    outcome = command(capsys, "run", write_scenario(tmp_path))
+    path = write_scenario(tmp_path)
+    outcome = command(capsys, "run", path, "--force", "--seed", "3")
     assert outcome.code == code
-    assert "the same command continues it" in outcome.err
+    last = outcome.err.splitlines()[-1]
+    assert last.endswith(f"the same command continues it: fedleak run {path} --seed 3"), "--force would start over"
+
+
+def test_a_run_says_from_the_start_what_it_does(tmp_path: Path, capsys: Capsys) -> None:
+    """Without a terminal these are a few lines."""
+    path = write_scenario(tmp_path, attacks=["git_ridge"], federation__rounds=1)
+    outcome = command(capsys, "run", path, "--out", "run")
+    assert outcome.code == 0
+    lines = outcome.err.splitlines()
+    assert lines[0] == f"run {path}: loading"
+    assert lines[1] == "federation: loading and partitioning the data"
+    assert lines[2] == "federation: starting the clients"
+    assert len(lines) < 15

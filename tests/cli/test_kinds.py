@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from fedleak.cli.kinds import EVERY_FAMILY, kinds_of
+from fedleak.cli.kinds import EVERY_FAMILY, kinds_of, named_family
+from fedleak.errors import InputError
 from fedleak.families import FAMILIES
 
 
@@ -18,3 +19,12 @@ def test_every_kind_says_what_it_is(family: str) -> None:
     assert kinds
     assert list(kinds) == sorted(kinds)
     assert all(component.summary() for component in kinds.values())
+
+
+def test_a_family_may_be_named_in_the_plural() -> None:
+    plurals = ["attacks", "analyses", "theories", "postprocesses", "Label-Inferences", "capabilities", "metrics"]
+    expected = ["attack", "analysis", "theory", "postprocess", "label_inference", "capability", "metric"]
+    assert [named_family(name) for name in plurals] == expected
+    assert all(named_family(family) == family for family in EVERY_FAMILY)
+    with pytest.raises(InputError, match="got 'atack'; did you mean 'attack'"):
+        named_family("atack")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import time
 
+import pytest
 from rich.console import Console
 from rich.live import Live
 
@@ -24,10 +25,20 @@ def test_without_a_terminal_each_unit_is_a_line() -> None:
         watcher.refresh(Tally(total=3, reused=0))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert [line.split(": ", 1)[1] for line in text.splitlines()] == [
+        "4 cells on 2 federations; starting workers",
         "1.5 s",
         "failed: [b]boom[/b]",
         "worker died; trying again",
     ]
+
+
+def test_without_a_terminal_a_line_now_and_then_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fedleak.cli.live.LINE_SECONDS", -1.0)
+    console = Console(file=io.StringIO(), width=200)
+    with watch(load_study(study()), console) as watcher:
+        watcher.refresh(Tally(total=10, reused=1, started=time.monotonic() - 30, done=3, running=((UNIT, 0.0),)))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.splitlines()[-1] == "  4 of 10 cells done, 1 running, about 60.0 s to go"
 
 
 def test_on_a_terminal_there_is_a_table_with_the_time_to_go() -> None:

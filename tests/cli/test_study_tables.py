@@ -10,6 +10,7 @@ from fedleak.results.format import DASH
 from fedleak.results.schema import Interval
 from fedleak.studies.claims.base import ClaimCheck, ClaimVerdict
 from fedleak.studies.frontier import Case, Frontier, Leak, SeedRange, Setting
+from fedleak.studies.records import PrivacySpent
 from tests.studies.report.test_table import line, results
 
 
@@ -63,6 +64,18 @@ def test_the_frontier_says_what_is_recommended_and_what_dominates() -> None:
     assert second[-1] == "dominated by 1"
     assert third[-1] == ""
     assert third[2] == third[4] == third[5] == DASH
+
+
+def test_epsilon_and_delta_stand_beside_private_settings_and_lines() -> None:
+    spent = PrivacySpent(epsilon=3.21, delta=1e-5, unit="client", noise="server")
+    case = Case(name="", settings=(setting(1, "plain"), setting(2, "dp", privacy=spent)))
+    frontier = Frontier.model_construct(study="s", metric="mse", metrics=("mse",), cases=(case,))
+    first, second = rows(frontier_table(case, frontier))
+    assert first[3] == DASH
+    assert second[3] == "ε 3.21 at δ 1e-05, client, published models only"
+    private = line("lti", 30, 0.2).model_copy(update={"privacy": spent})
+    first, second = rows(lines_table(results(private, line("baseline_mean_image", 30, 0.4))))
+    assert (first[3], second[3]) == ("ε 3.21 at δ 1e-05, client, published models only", DASH)
 
 
 def test_an_open_verdict_says_what_would_decide_it() -> None:

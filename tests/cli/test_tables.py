@@ -68,3 +68,31 @@ def test_absent_metrics_are_dashes_and_further_ones_are_left_to_the_report(resul
     assert "LPIPS" in text
     assert "FFT_2D" not in text
     assert text.count(" - ") >= 6  # psnr, ssim and lpips of two lines
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_usual_terminal_shows_every_number_whole(results: Results, width: int) -> None:
+    metrics = {name: Interval(mean=12.3456) for name in ("mse", "psnr", "ssim", "lpips")}
+    filled = tuple(
+        each.model_copy(update={"metrics": metrics, "seconds_per_reconstruction": 600.0}) for each in results.attacks
+    )
+    text = shown(results.model_copy(update={"attacks": filled}), width)
+    assert "…" not in text
+    assert text.count("12.3456") == 6
+    assert text.count("10 min 0 s") == 2
+    assert "LPIPS" in text
+    assert "LPIPS" not in shown(results, width), "no attack has it"
+
+
+def test_times_are_in_units_that_people_read(results: Results) -> None:
+    first, baseline = results.attacks
+    slow = first.model_copy(update={"seconds_per_reconstruction": 90.671, "training_seconds": 4000.0})
+    text = shown(results.model_copy(update={"attacks": (slow, baseline)}), 180)
+    assert "90.7 s" in text
+    assert "1 h 6 min" in text
+
+
+def test_the_caption_names_bytes_and_privacy(results: Results) -> None:
+    private = {"encoded_bytes": 1234.0, "epsilon": float("inf"), "delta": 1e-5, "privacy_unit": "example"}
+    text = shown(results.model_copy(update=private), 180)
+    assert "1,234 bytes per update; ε infinite at δ 1e-05, example" in text

@@ -7,7 +7,7 @@ import pytest
 
 from fedleak.errors import InputError, InputErrors
 from fedleak.studies.study import is_study, load_study
-from tests.scenarios import tiny
+from tests.scenarios import command, tiny
 from tests.studies.builders import study, write_study
 
 
@@ -115,3 +115,17 @@ def test_unknown_budgets_are_refused_with_the_known_ones() -> None:
 def test_a_published_value_may_lie_outside_the_budget() -> None:
     published = {"values": [{"metric": "mse", "value": 1.0, "where": {"attack": "lti", "pairs": 10000}}]}
     assert load_study(study(published=published)).settings.published.values[0].value == 1.0
+
+
+def test_seeds_and_an_axis_of_seeds_are_not_both_taken() -> None:
+    """The axis would be ignored."""
+    with pytest.raises(InputError, match=r"seeds: got \[1\]; the matrix varies seed, too"):
+        load_study(study(matrix={"seed": [0, 1]}, claims=[]), seed=1)
+
+
+def test_validation_looks_into_every_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_study(tmp_path, budgets={"more": {"seeds": [0, 1]}, "large": {"table.metrics": ["zzz"]}})
+    assert command(capsys, "validate", path, "--budget", "more").code == 0
+    outcome = command(capsys, "validate", path)
+    assert outcome.code == 2
+    assert outcome.errors[0].startswith("table.metrics.0 (in budget large): got 'zzz'; no such metric")

@@ -28,6 +28,8 @@ class GitExact(TrainedAttack[ExactNetwork]):
 
     stream: ClassVar[str] = "exact_git"
 
+    estimates_weights: ClassVar[bool] = True
+
     kind: Literal["git_exact"] = "git_exact"
     use_bias_gradients: bool = True
     """Take ``d`` from the bias gradient of every linear layer with a bias, which needs no weights; if false, only the

@@ -60,6 +60,8 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
     change, float32 gradients carry too little information, and ``git_ridge`` is the better choice.
     """
 
+    estimates_weights: ClassVar[bool] = True
+
     kind: Literal["git_identified"] = "git_identified"
     tasks: ClassVar[frozenset[str] | None] = frozenset({"classification"})
     tikhonov: float = Field(default=1e-8, ge=0, le=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -23,6 +24,7 @@ from fedleak.attacks.inversion.optimisers import (
     no_moments,
 )
 from fedleak.attacks.inversion.outcome import Inversion
+from fedleak.steps import Steps
 from fedleak.tensors import Tensors
 
 CHECK_EVERY = 50
@@ -95,6 +97,7 @@ class Engine:
     ) -> Inversion:
         moments, best, trace = no_moments(variables), _nothing_yet(variables), []
         mark, marked_at = math.inf, 0
+        steps = _steps(iterations)
         for iteration in range(iterations):
             if regroup is not None:
                 tensors = regroup(variables, tensors, iteration)
@@ -103,6 +106,7 @@ class Engine:
             noise = self._noise(variables, rate, generators)
             variables, moments, best, matching = self._step(variables, moments, best, tensors, rates, noise)
             trace.append(matching)
+            steps.done(iteration + 1, partial(_lowest, best))
             if iteration % CHECK_EVERY == CHECK_EVERY - 1:
                 if not torch.isfinite(matching).any():
                     break
@@ -175,19 +179,28 @@ class Engine:
                 value.grad = gradient[name].clone()
             return float(total)
 
-        before = math.inf
+        before, steps = math.inf, _steps(iterations)
         for iteration in range(iterations):
             solver.param_groups[0]["lr"] = learning_rate_at(settings, iteration, iterations)
             seen.clear()
             value = float(solver.step(closure))  # type: ignore[no-untyped-call]
             stalled, before = value == before, value
             trace.append(seen[0])
+            steps.done(iteration + 1, partial(_lowest, best))
             with torch.no_grad():
                 for name, bounded in _into_box({n: p.detach() for n, p in point.items()}, tensors.model.box).items():
                     point[name].copy_(bounded)
             if stalled or not math.isfinite(value):
                 break
         return Inversion(best.variables, best.loss, torch.tensor(trace, device=best.loss.device)[:, None])
+
+
+def _steps(iterations: int) -> Steps:
+    return Steps("iteration", iterations, measure="lowest matching loss")
+
+
+def _lowest(best: Best) -> float:
+    return float(best.loss.min())
 
 
 def _trial(tensors: Tensors, index: int) -> Tensors:

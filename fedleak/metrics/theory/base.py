@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +38,9 @@ class Theory(Component):
 
     They are computed from the ground truth at scoring, so they are neither an attack nor a baseline.
     """
+
+    columns: ClassVar[tuple[str, ...]] = ()
+    """Names of the numbers in ``Prediction.metrics``."""
 
     @property
     def row_name(self) -> str:

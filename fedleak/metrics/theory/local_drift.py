@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from scipy.optimize import brentq
@@ -37,6 +37,8 @@ class LocalDrift(Theory):
     multiples of x solve the equation. The prediction is the smaller, which a search from grey (``x* = 0``) reaches: for
     K = 1 it is x itself if ``m_0 <= 1.278``; above, another image already has the gradient of x.
     """
+
+    columns: ClassVar[tuple[str, ...]] = ("shrinkage",)
 
     kind: Literal["local_drift"] = "local_drift"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -43,6 +43,8 @@ class SameGradient(Theory):
     images differ by ``distance`` or more, else 0; ``outside`` is the fraction of pixels outside [0, 1]. Images are
     clamped to [0, 1] for display and scoring.
     """
+
+    columns: ClassVar[tuple[str, ...]] = ("update_gap", "second_batch", "outside")
 
     kind: Literal["same_gradient"] = "same_gradient"
     tolerance: float = Field(default=1e-6, gt=0, le=limits.RATE)

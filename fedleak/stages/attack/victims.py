@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import torch
 
 from fedleak.attacks.base import Reconstruction, SideBySideAttack, TrainedAttack
 from fedleak.errors import AttackFailedError
+from fedleak.progress import Task
+from fedleak.results.format import duration
 from fedleak.stages.attack.attempts import (
     CrashError,
     check,
@@ -19,6 +22,7 @@ from fedleak.stages.attack.attempts import (
 from fedleak.stages.attack.context import AttackContext
 from fedleak.stages.attack.record import Attempt, PartFiles
 from fedleak.stages.attack.view import View
+from fedleak.steps import StepReport, listening
 from fedleak.transcript.manifest import UpdateRecord
 
 PART_SECONDS = 20.0
@@ -52,7 +56,8 @@ def attack_victims(
     written = time.monotonic()
     try:
         for group in groups:
-            answers = _attack_group(context, group, trained, failure)
+            with listening(partial(_show, bar)):
+                answers = _attack_group(context, group, trained, failure)
             attempts += [attempt for attempt, _ in answers]
             images |= {attempt.row: rebuilt for attempt, rebuilt in answers if rebuilt is not None}
             bar.advance(len(group))
@@ -61,10 +66,18 @@ def attack_victims(
                 parts.write(done, images)
                 context.host.written()
                 images, written = {}, time.monotonic()
-    finally:
+    finally:  # an interruption loses only the group under attack
         if attempts:
             parts.write(attempts, images)
             context.host.written()
+
+
+def _show(bar: Task, report: StepReport) -> None:
+    """A line beside the bar: iteration, loss and time left of the update, or updates, under attack."""
+    left = duration(report.seconds_left)
+    bar.advance(
+        0, note=f"{report.what} {report.done} of {report.total}, {report.measure} {report.value:.4g}, {left} left"
+    )
 
 
 def _victims_together(context: AttackContext, updates: list[UpdateRecord]) -> int:

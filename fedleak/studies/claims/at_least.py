@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, gated, missing, together, where_text
@@ -18,6 +19,10 @@ class AtLeast(Claim):
     def statement(self) -> str:
         """The claim in words."""
         return f"{self.metric} of {where_text(self.where) or 'every attack'} is at least {self.value:g}"
+
+    def measures(self) -> Mapping[str, str]:
+        """The metric."""
+        return {"metric": self.metric}
 
     def check(self, measured: Measurements) -> list[ClaimCheck]:
         """One check per place."""

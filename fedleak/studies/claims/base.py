@@ -90,6 +90,18 @@ class Claim(Component):
         """The fields that select attacks and points."""
         return {"where": self.where}
 
+    def measures(self) -> Mapping[str, str]:
+        """Field -> the metric that it names."""
+        return {}
+
+    def axis_values(self) -> Sequence[Label]:
+        """The values of ``axis`` that it names."""
+        return ()
+
+    def compared(self) -> Mapping[str, tuple[Where, ...]]:
+        """Field -> what selects its attacks and points; later selections replace labels of earlier ones."""
+        return {"where": (self.where,)}
+
     def speaks_of_rounds(self) -> bool:
         """Whether it uses the axis ``round``."""
         return ROUND in {self.axis(), *(name for where in self.selections().values() for name in where)}

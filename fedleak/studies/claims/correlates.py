@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -42,6 +43,10 @@ class Correlates(Claim):
     def axis(self) -> str | None:
         """The axis over which it is computed, if only one."""
         return self.along
+
+    def measures(self) -> Mapping[str, str]:
+        """Both metrics."""
+        return {"x": self.x, "y": self.y}
 
     def check(self, measured: Measurements) -> list[ClaimCheck]:
         """One check per attack, or per attack and point of the other axes."""

@@ -33,6 +33,14 @@ class Less(Claim):
         """The fields that select attacks and points."""
         return {"where": self.where, "left": self.left, "right": self.right}
 
+    def compared(self) -> Mapping[str, tuple[Where, ...]]:
+        """Both sides; what the right does not name is as on the left."""
+        return {"left": (self.where, self.left), "right": (self.where, self.left, self.right)}
+
+    def measures(self) -> Mapping[str, str]:
+        """The metric."""
+        return {"metric": self.metric}
+
     def check(self, measured: Measurements) -> list[ClaimCheck]:
         """One check per place on the left; what the right does not name is as on the left."""
         right = measured.resolved(self.right)

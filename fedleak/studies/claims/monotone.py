@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -38,6 +38,14 @@ class Monotone(Claim):
     def axis(self) -> str | None:
         """The axis along which values are compared."""
         return self.along
+
+    def axis_values(self) -> Sequence[Label]:
+        """The values to compare, if not all."""
+        return self.values
+
+    def measures(self) -> Mapping[str, str]:
+        """The metric."""
+        return {"metric": self.metric}
 
     def check(self, measured: Measurements) -> list[ClaimCheck]:
         """One check per line for its two ends, plus its steps that count."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 import numpy as np
@@ -30,6 +31,10 @@ class Within(Claim):
         return (
             f"{self.metric} of {where_text(self.where) or 'every attack'} lies between {self.low:g} and {self.high:g}"
         )
+
+    def measures(self) -> Mapping[str, str]:
+        """The metric."""
+        return {"metric": self.metric}
 
     def check(self, measured: Measurements) -> list[ClaimCheck]:
         """One check per place: the distance to the nearer bound, negative outside."""

@@ -15,7 +15,7 @@ from fedleak.report.figures import Chart
 from fedleak.report.svg import INK, MUTED, PAPER, SERIES, canvas, to_svg
 from fedleak.results.format import DASH, count, fixed, interval_range, metric_title, metric_value, percent, plural
 from fedleak.studies.frontier import Case, Frontier, Leak, Setting
-from fedleak.studies.report.table import Number
+from fedleak.studies.report.table import Number, privacy_number, privacy_text
 from fedleak.version import __version__
 
 FRONTIER_HTML = "frontier.html"
@@ -37,6 +37,7 @@ class SettingRow:
     unaware: Number
     """First metric of the strongest non-adaptive attack."""
     size: str
+    privacy: Number
     state: str
     tone: str
 
@@ -63,6 +64,8 @@ class FrontierPage:
     """Whether some setting has adaptive and non-adaptive attacks."""
     loss: str
     stands_in: bool
+    private: bool
+    """Whether some setting has differential privacy."""
     cases: tuple[CasePage, ...]
     version: str
 
@@ -84,6 +87,7 @@ def make_page(frontier: Frontier) -> FrontierPage:
         metrics=tuple(f"{metric_title(name)} {arrows[name]}" for name in frontier.metrics),
         compares_unaware=any(_both_sorts(setting, frontier.metric) for c in frontier.cases for setting in c.settings),
         loss=fixed(100 * frontier.accuracy_loss, 1),
+        private=any(setting.privacy is not None for case in frontier.cases for setting in case.settings),
         stands_in=frontier.metric != "lpips",
         cases=tuple(_case(case, frontier, i) for i, case in enumerate(frontier.cases)),
         version=__version__,
@@ -121,7 +125,8 @@ def _evidence(setting: Setting, frontier: Frontier) -> str:
     accuracy = percent(setting.accuracy.mean if setting.accuracy else None)
     size = count(round(setting.bytes_per_round or 0))
     name = setting.name or "the only setting"
-    return f"{name} ({accuracy} accurate, {closeness} by {by}, {size} bytes a round)"
+    private = f", {privacy_text(setting.privacy)}" if setting.privacy is not None else ""
+    return f"{name} ({accuracy} accurate, {closeness} by {by}, {size} bytes a round{private})"
 
 
 def _overlap(left: Setting, right: Setting, frontier: Frontier) -> bool:
@@ -162,6 +167,7 @@ def _row(setting: Setting, case: Case, frontier: Frontier) -> SettingRow:
         leaks=tuple(_leak(name, setting.leaks.get(name)) for name in frontier.metrics),
         unaware=_leak(frontier.metric, setting.unaware.get(frontier.metric)),
         size=DASH if setting.bytes_per_round is None else count(round(setting.bytes_per_round)),
+        privacy=privacy_number(setting.privacy),
         state=state,
         tone=tone,
     )

@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from fedleak.report.marks import baseline_title
-from fedleak.results.format import DASH, count, interval_range, metric_title, metric_value, plural
+from fedleak.results.format import (
+    DASH,
+    count,
+    interval_range,
+    metric_title,
+    metric_value,
+    plural,
+    privacy_loss,
+)
 from fedleak.studies.matrix import label_text, short_names
+from fedleak.studies.records import PrivacySpent
 from fedleak.studies.results import StudyLine, StudyResults
 
 ANY = "any"
@@ -19,6 +28,22 @@ class Number:
     text: str
     small: str = ""
     by: str = ""
+
+
+def privacy_number(privacy: PrivacySpent | None) -> Number:
+    """Epsilon, with delta, the unit of privacy and where it holds as small print."""
+    if privacy is None:
+        return Number(DASH)
+    models_only = ", published models only" if privacy.noise == "server" else ""
+    return Number(privacy_loss(privacy.epsilon), f"δ {privacy.delta:g}, {privacy.unit}{models_only}")
+
+
+def privacy_text(privacy: PrivacySpent | None) -> str:
+    """The same in one line; empty without differential privacy."""
+    if privacy is None:
+        return ""
+    number = privacy_number(privacy)
+    return f"ε {number.text} at {number.small}"
 
 
 @dataclass(frozen=True)
@@ -38,6 +63,7 @@ class AttackRow:
     adaptive: bool
     """Marked only if the study has adaptive and non-adaptive attacks."""
     sample: Number
+    privacy: Number
     numbers: tuple[tuple[Number, Number], ...]
 
 
@@ -47,6 +73,8 @@ class StudyTable:
 
     axes: tuple[str, ...]
     columns: tuple[MetricColumn, ...]
+    private: bool
+    """Whether some line has differential privacy, so that there is a column for it."""
     attacks: tuple[AttackRow, ...]
     baselines: tuple[AttackRow, ...]
 
@@ -58,7 +86,7 @@ class StudyTable:
     @property
     def width(self) -> int:
         """Number of columns of the HTML table."""
-        return len(self.axes) + 2 + sum(1 + column.published for column in self.columns)
+        return len(self.axes) + 2 + self.private + sum(1 + column.published for column in self.columns)
 
 
 def study_table(results: StudyResults) -> StudyTable:
@@ -71,6 +99,7 @@ def study_table(results: StudyResults) -> StudyTable:
             MetricColumn(f"{metric_title(name)} {'↑' if name in results.higher_is_better else '↓'}", name in published)
             for name in results.metrics
         ),
+        private=any(line.privacy is not None for line in results.lines),
         attacks=tuple(_row(line, results) for line in results.lines if not line.is_baseline),
         baselines=_baselines(results),
     )
@@ -99,6 +128,7 @@ def _row(line: StudyLine, results: StudyResults) -> AttackRow:
         attack=baseline_title(line.attack) if line.is_baseline else line.attack,
         adaptive=bool(line.adaptive) and any(other.adaptive is False for other in results.lines),
         sample=Number(count(line.images), ", ".join(text for text in (seeds, failed) if text)),
+        privacy=privacy_number(line.privacy),
         numbers=tuple(_numbers(line, metric) for metric in results.metrics),
     )
 

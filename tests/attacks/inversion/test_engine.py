@@ -10,6 +10,7 @@ from fedleak.attacks.inversion.objective import Objective, SearchTensors
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.outcome import Inversion
 from fedleak.attacks.inversion.priors import Priors
+from fedleak.steps import StepReport, listening
 from tests.attacks.inversion.builders import victim
 from tests.attacks.inversion.test_objective import code, known, objective
 
@@ -67,6 +68,19 @@ def test_it_stops_when_every_trial_is_lost() -> None:
 def test_it_stops_on_a_plateau() -> None:
     still = Optimiser(kind="adam", learning_rate=1e-12, schedule="constant", plateau=100)
     assert len(run(code(1, 1), still, iterations=1000).trace) <= 200
+
+
+def test_it_tells_iteration_and_loss_to_a_listener_and_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fedleak.steps.SECONDS", 0.0)
+    for optimiser in (ADAM, LBFGS):
+        reports: list[StepReport] = []
+        with listening(reports.append):
+            told = run(code(1, 1), optimiser, iterations=6)
+        assert [(report.what, report.done, report.total) for report in reports] == [
+            ("iteration", i, 6) for i in range(1, 7)
+        ]
+        assert reports[-1].value == pytest.approx(float(told.losses.min()))
+        assert torch.equal(told.losses, run(code(1, 1), optimiser, iterations=6).losses)
 
 
 @pytest.mark.parametrize("optimiser", [ADAM, LBFGS], ids=["adam", "lbfgs"])
