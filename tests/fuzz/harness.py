@@ -44,6 +44,7 @@ class Effort:
         tried()
 
 
-SLOW = pytest.param(Effort(slow=True), marks=[pytest.mark.slow, pytest.mark.timeout(7200)], id="long")
-efforts = pytest.mark.parametrize("effort", [pytest.param(Effort(slow=False), id="short"), SLOW])
+SHORT = pytest.param(Effort(slow=False), marks=pytest.mark.timeout(900), id="short")
+LONG = pytest.param(Effort(slow=True), marks=[pytest.mark.slow, pytest.mark.timeout(4 * 3600)], id="long")
+efforts = pytest.mark.parametrize("effort", [SHORT, LONG])
 """Runs a test in the default tests, and again with other inputs behind ``slow``."""
