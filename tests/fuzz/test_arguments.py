@@ -91,7 +91,7 @@ def call(arena: Arena, run: Path, study: Path, words: list[str]) -> None:
 
 @efforts
 def test_command_lines(arena: Arena, finished_run: Path, finished_study: Path, effort: Effort) -> None:
-    effort.over(command_lines(), lambda words: call(arena, finished_run, finished_study, words), examples=200)
+    effort.over(command_lines(), lambda words: call(arena, finished_run, finished_study, words), examples=100)
 
 
 OUT = (

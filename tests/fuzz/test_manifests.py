@@ -38,7 +38,7 @@ def attack_with(arena: Arena, run: Path, manifest: bytes, command: tuple[str, ..
 def test_manifests_with_hostile_values(arena: Arena, finished_run: Path, effort: Effort) -> None:
     trees = mutated_trees([json.loads(manifest_text(finished_run))], most=2).map(as_json)
     inputs = st.tuples(trees, st.sampled_from(COMMANDS))
-    effort.over(inputs, lambda case: attack_with(arena, finished_run, *case), examples=120)
+    effort.over(inputs, lambda case: attack_with(arena, finished_run, *case), examples=60)
 
 
 @efforts
@@ -46,7 +46,7 @@ def test_manifests_with_broken_text(arena: Arena, finished_run: Path, effort: Ef
     text = manifest_text(finished_run)
     contents = st.one_of(mutated_text([text]), mutated_bytes([text.encode()]))
     inputs = st.tuples(contents, st.sampled_from(COMMANDS))
-    effort.over(inputs, lambda case: attack_with(arena, finished_run, *case), examples=30)
+    effort.over(inputs, lambda case: attack_with(arena, finished_run, *case), examples=25)
 
 
 @st.composite

@@ -49,10 +49,10 @@ def validate(arena: Arena, given: list[str], *more: str) -> None:
 @efforts
 def test_overrides_of_a_scenario(arena: Arena, effort: Effort) -> None:
     given = st.lists(overrides(), min_size=1, max_size=2)
-    effort.over(given, lambda texts: validate(arena, texts), examples=200)
+    effort.over(given, lambda texts: validate(arena, texts), examples=140)
 
 
 @efforts
 def test_overrides_and_the_data(arena: Arena, effort: Effort) -> None:
     given = st.lists(overrides(), min_size=1, max_size=2)
-    effort.over(given, lambda texts: validate(arena, texts, "--data", "--show"), examples=60)
+    effort.over(given, lambda texts: validate(arena, texts, "--data", "--show"), examples=40)

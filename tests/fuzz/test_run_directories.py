@@ -142,10 +142,10 @@ def test_healthy_directories_are_read(arena: Arena, finished_run: Path, finished
 @efforts
 def test_damaged_runs(arena: Arena, finished_run: Path, effort: Effort) -> None:
     inputs = st.tuples(damages(finished_run), st.sampled_from(READERS))
-    effort.over(inputs, lambda case: read_damaged(arena, finished_run, *case), examples=120)
+    effort.over(inputs, lambda case: read_damaged(arena, finished_run, *case), examples=70)
 
 
 @efforts
 def test_damaged_studies(arena: Arena, finished_study: Path, effort: Effort) -> None:
     inputs = st.tuples(damages(finished_study), st.sampled_from(STUDY_READERS))
-    effort.over(inputs, lambda case: read_damaged(arena, finished_study, *case), examples=60)
+    effort.over(inputs, lambda case: read_damaged(arena, finished_study, *case), examples=40)

@@ -68,13 +68,13 @@ def as_yaml(tree: Any) -> bytes:
 @efforts
 def test_shipped_scenarios_with_hostile_values(arena: Arena, effort: Effort) -> None:
     inputs = mutated_trees(bases.shipped_trees(), yaml=True).map(as_yaml)
-    effort.over(inputs, lambda content: through(arena, content, ["validate"]), examples=300)
+    effort.over(inputs, lambda content: through(arena, content, ["validate"]), examples=180)
 
 
 @efforts
 def test_shipped_scenarios_with_broken_text(arena: Arena, effort: Effort) -> None:
     effort.over(
-        mutated_text(bases.shipped_texts()), lambda content: through(arena, content, ["validate"]), examples=120
+        mutated_text(bases.shipped_texts()), lambda content: through(arena, content, ["validate"]), examples=80
     )
 
 
@@ -82,10 +82,10 @@ def test_shipped_scenarios_with_broken_text(arena: Arena, effort: Effort) -> Non
 def test_budgets_of_mutated_scenarios(arena: Arena, effort: Effort) -> None:
     trees = [tree for tree in bases.shipped_trees() if tree.get("budgets")]
     inputs = st.tuples(mutated_trees(trees, yaml=True).map(as_yaml), st.sampled_from(("smoke", "quick", "full", "1")))
-    effort.over(inputs, lambda case: through(arena, case[0], ["validate", "--show", "--budget", case[1]]), examples=40)
+    effort.over(inputs, lambda case: through(arena, case[0], ["validate", "--show", "--budget", case[1]]), examples=20)
 
 
 @efforts
 def test_a_small_scenario_and_its_data(arena: Arena, effort: Effort) -> None:
     inputs = mutated_trees([bases.SMALL], yaml=True).map(as_yaml)
-    effort.over(inputs, lambda content: through(arena, content, ["validate", "--data"], ["doctor"]), examples=150)
+    effort.over(inputs, lambda content: through(arena, content, ["validate", "--data"], ["doctor"]), examples=100)

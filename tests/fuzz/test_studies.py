@@ -42,9 +42,9 @@ def validate(arena: Arena, tree: Any) -> None:
 @efforts
 def test_blocks_of_a_study(arena: Arena, effort: Effort) -> None:
     trees = [only_study_keys(tree) for tree in bases.shipped_trees() if "matrix" in tree] + [bases.STUDY] * 10
-    effort.over(mutated_trees(trees, yaml=True), lambda tree: validate(arena, tree), examples=80)
+    effort.over(mutated_trees(trees, yaml=True), lambda tree: validate(arena, tree), examples=50)
 
 
 @efforts
 def test_invented_matrices(arena: Arena, effort: Effort) -> None:
-    effort.over(matrices(), lambda tree: validate(arena, tree), examples=60)
+    effort.over(matrices(), lambda tree: validate(arena, tree), examples=50)
