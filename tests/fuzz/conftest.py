@@ -1,0 +1,47 @@
+"""Folders to fuzz in, and a finished run and study to mutate copies of."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import bases
+from tests.fuzz.arena import Arena, environment
+from tests.fuzz.oracle import fedleak
+
+
+@pytest.fixture(scope="session")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """The folders of all inputs; temporary files and caches go below them as long as the fixture lives."""
+    built = Arena.build(tmp_path_factory.mktemp("fuzz"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(built).items():
+            patch.setenv(name, value)
+        patch.setattr(tempfile, "tempdir", None)
+        with built.folder() as folder:  # what is imported at the first use takes time and memory
+            path = bases.write(folder, bases.SMALL)
+            for command in (["run", path, "--out", "run"], ["labels", "run"], ["doctor", "run"]):
+                warm = fedleak(command, folder, built.shared, patience=10)
+                assert warm.code == 0, (warm.err, warm.raised)
+        yield built
+
+
+@pytest.fixture(scope="session")
+def finished_run(arena: Arena) -> Path:
+    """The run directory of the small scenario; not to be changed."""
+    root = arena.shared / "run"
+    path = bases.write(arena.shared, bases.SMALL, "run.yaml")
+    assert arena.run(["run", path, "--out", root, "--quiet"], arena.shared).code == 0
+    return root
+
+
+@pytest.fixture(scope="session")
+def finished_study(arena: Arena) -> Path:
+    """The directory of the small study; not to be changed."""
+    root = arena.shared / "study"
+    path = bases.write(arena.shared, bases.STUDY, "study.yaml")
+    assert arena.run(["study", path, "--out", root, "--quiet", "--serial"], arena.shared).code == 0
+    return root
