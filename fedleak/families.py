@@ -8,6 +8,7 @@ from fedleak.attacks.base import Attack
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.client.augment.base import Augmentation
 from fedleak.client.guard.base import Guard
+from fedleak.client.optimizer.base import LocalOptimizer
 from fedleak.client.postprocess.base import PostProcess
 from fedleak.client.schedule.base import Schedule
 from fedleak.component import Component, discover
@@ -31,6 +32,7 @@ METRICS = (Metric, "fedleak.metrics")
 ANALYSES = (Analysis, "fedleak.metrics.analysis")
 MODELS = (Model, "fedleak.models")
 PARTITIONS = (Partition, "fedleak.data.partition")
+LOCAL_OPTIMIZERS = (LocalOptimizer, "fedleak.client.optimizer")
 POST_PROCESSES = (PostProcess, "fedleak.client.postprocess")
 SHIFTS = (Shift, "fedleak.data.shift")
 STALENESS = (Staleness, "fedleak.server.staleness")
@@ -48,6 +50,7 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "partition": PARTITIONS,
     "shift": SHIFTS,
     "schedule": SCHEDULES,
+    "local_optimizer": LOCAL_OPTIMIZERS,
     "staleness": STALENESS,
     "aggregation": AGGREGATIONS,
     "postprocess": POST_PROCESSES,

@@ -16,7 +16,9 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedleak import seeds
-from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
+from fedleak.client.local_sgd import PLAIN_SGD
+from fedleak.client.local_steps import train_locally
+from fedleak.client.optimizer.base import AnyOptimizer
 from fedleak.client.per_batch import per_batch_gradients, weighted_layers
 from fedleak.client.postprocess.gradient_masking import fits
 from fedleak.tasks.base import LearningTask
@@ -25,8 +27,10 @@ from fedleak.tensors import Tensors
 
 Loss = Callable[[Tensors, Tensors, Tensor, Tensor], tuple[Tensor, Tensors]]
 Shared = tuple[Tensors, Tensors, Tensor]
+"""Updates, new buffers and losses of several batches, stacked along a first dimension."""
 Gradients = tuple[Tensors, Tensor, Tensors]
-GradientOf = Callable[[Loss, Tensors, Tensors, Tensor, Tensor], Gradients]
+Stacked = tuple[Tensors, Tensor, Tensors]
+"""Gradients, losses and buffers of several batches, stacked along a first dimension."""
 
 VMAP_BYTES = 256 * 2**20
 VMAP_BATCHES = 250  # larger groups are no faster on CPUs and need more memory
@@ -38,10 +42,11 @@ class LocalTraining:
 
     Attributes:
         protocol: ``fedsgd`` shares the gradient of the mean loss, ``fedavg`` the new weights minus the old ones.
-        batch_size, epochs, learning_rate: settings of local SGD (``fedavg`` only).
+        batch_size, epochs, learning_rate: settings of the local steps (``fedavg`` only).
         train_mode: run normalisation and dropout layers in training mode.
-        sgd: momentum, weight decay and schedule of local SGD.
-        frozen: patterns of the parameters that local SGD does not train.
+        optimizer: local optimiser: SGD with its options, or another kind.
+        proximal_mu: weight of FedProx's proximal term, see ``train_locally``.
+        frozen: patterns of the parameters that the local steps do not train.
         task: the learning task.
     """
 
@@ -50,7 +55,8 @@ class LocalTraining:
     epochs: int
     learning_rate: float
     train_mode: bool
-    sgd: LocalSgd = PLAIN_SGD
+    optimizer: AnyOptimizer = PLAIN_SGD
+    proximal_mu: float = 0.0
     frozen: tuple[str, ...] = ()
     task: LearningTask = CLASSIFICATION
 
@@ -122,23 +128,32 @@ class _Work:
     training: LocalTraining
     order: list[Tensor]
 
-    def update(self, gradient_of: GradientOf, buffers: Tensors, images: Tensor, targets: Tensor) -> Shared:
-        """Update, new buffers and mean loss of one batch ``(M, C, H, W)``."""
-        if self.training.protocol == "fedsgd":
-            gradient, value, buffers = gradient_of(self._loss, self.parameters, buffers, images, targets)
-            return gradient, buffers, value
-        sgd, weights = self.training.sgd, self._trained()
-        losses = []
-        velocity: Tensors = {}
-        for batch, rate in zip(self.order, sgd.rates(self.training.learning_rate, len(self.order)), strict=True):
-            gradient, value, buffers = gradient_of(self._loss, weights, buffers, images[batch], targets[batch])
-            weights, velocity = sgd_step(weights, gradient, velocity, rate=rate, settings=sgd)
-            losses.append(value)
-        delta = {name: weights.get(name, weight) - weight for name, weight in self.parameters.items()}
-        return delta, buffers, torch.stack(losses).mean()
-
-    def _trained(self) -> Tensors:
+    @property
+    def trained(self) -> Tensors:
+        """The parameters that local steps change."""
         return {name: p for name, p in self.parameters.items() if not fits(name, self.training.frozen)}
+
+    def gradients(self, weights: Tensors, buffers: Tensors, images: Tensor, targets: Tensor) -> Stacked:
+        """Gradients, losses and new buffers of ``n`` batches, each at its own weights ``(n, *shape)``."""
+        if len(images) == 1:  # for a single batch autograd is faster than functional gradients
+            own, held = ({name: tensor[0] for name, tensor in group.items()} for group in (weights, buffers))
+            gradient, value, new = _autograd(self._loss, own, held, images[0], targets[0])
+            return _stacked(gradient), value[None], _stacked(new)
+        with sdpa_kernel(SDPBackend.MATH):  # vmap has no rule for the fused kernels and would loop
+            found: Stacked = vmap(partial(_functional, self._loss), randomness="different")(
+                weights, buffers, images, targets
+            )
+        return found
+
+    def shared_gradients(self, buffers: Tensors, images: Tensor, targets: Tensor) -> Stacked:
+        """The same at the initial parameters, which the batches share."""
+        if len(images) == 1:
+            return self.gradients(_stacked(self.parameters), buffers, images, targets)
+        with sdpa_kernel(SDPBackend.MATH):
+            found: Stacked = vmap(partial(_functional, self._loss, self.parameters), randomness="different")(
+                buffers, images, targets
+            )
+        return found
 
     def _loss(self, trained: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
         # Normalisation layers write into the buffers; these belong to this batch only.
@@ -154,14 +169,23 @@ def _group(work: _Work, buffers: Tensors, images: Tensor, targets: Tensor) -> Sh
         if quick is not None:
             return quick[0], {}, quick[1]
 
-    if len(images) == 1:  # for a single batch autograd is faster than functional gradients
-        own = {name: b.clone() for name, b in buffers.items()}
-        update = work.update(_autograd, own, images[0], targets[0])
-        return _stacked(update[0]), _stacked(update[1]), update[2][None]
-
-    own_buffers = {name: b.unsqueeze(0).repeat(len(images), *[1] * b.ndim) for name, b in buffers.items()}
-    with sdpa_kernel(SDPBackend.MATH):  # vmap has no rule for the fused kernels and would loop
-        return vmap(partial(work.update, _functional), randomness="different")(own_buffers, images, targets)
+    own = {name: b.unsqueeze(0).repeat(len(images), *[1] * b.ndim) for name, b in buffers.items()}
+    if training.protocol == "fedsgd":
+        gradient, losses, own = work.shared_gradients(own, images, targets)
+        return gradient, own, losses
+    deltas, own, losses = train_locally(
+        work.gradients,
+        work.trained,
+        own,
+        images,
+        targets,
+        order=work.order,
+        optimizer=training.optimizer,
+        learning_rate=training.learning_rate,
+        proximal_mu=training.proximal_mu,
+    )
+    still = {n: p.new_zeros(len(images), *p.shape) for n, p in work.parameters.items() if n not in deltas}
+    return deltas | still, own, losses
 
 
 def _stacked(tensors: Tensors) -> Tensors:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fedleak.attacks.labels.base import LabelInference as LabelChoice
     from fedleak.client.augment.base import Augmentation as AugmentationChoice
     from fedleak.client.guard.base import Guard as GuardChoice
+    from fedleak.client.optimizer.base import LocalOptimizer as OptimizerChoice
     from fedleak.client.postprocess.base import PostProcess as PostProcessChoice
     from fedleak.data.partition.base import Partition as PartitionChoice
     from fedleak.data.shift.base import Shift as ShiftChoice
@@ -48,6 +49,7 @@ else:
     DatasetChoice = choice(*families.DATASETS)
     GuardChoice = choice(*families.GUARDS)
     ModelChoice = choice(*families.MODELS)
+    OptimizerChoice = choice(*families.LOCAL_OPTIMIZERS)
     PartitionChoice = choice(*families.PARTITIONS)
     PostProcessChoice = choice(*families.POST_PROCESSES)
     ShiftChoice = choice(*families.SHIFTS)
@@ -91,6 +93,11 @@ class ClientSettings(Settings):
     local_learning_rate: float = Field(default=0.01, gt=0)
     local_sgd: LocalSgd = PLAIN_SGD
     """fedavg: momentum, weight decay, learning-rate schedule (default: plain SGD)."""
+    local_optimizer: OptimizerChoice | None = Field(default=None, exclude_if=lambda value: value is None)
+    """fedavg: a local optimiser other than SGD, such as Adam (default: SGD with ``local_sgd``)."""
+    proximal_mu: float = Field(default=0.0, ge=0, exclude_if=lambda value: value == 0)
+    """fedavg: weight mu of the proximal term ``mu / 2 ||w - w_t||^2`` of every client's objective (FedProx; Li et al.
+    2020, arXiv 1812.06127, eq. 2; default: none)."""
     batch_norm: Literal["eval", "train_shared", "train_local"] = "eval"
     """``eval``: broadcast running statistics; ``train_shared``, ``train_local``: batch statistics, whose running
     averages are shared or kept."""
@@ -116,7 +123,8 @@ class ClientSettings(Settings):
             epochs=self.local_epochs,
             learning_rate=self.local_learning_rate,
             train_mode=self.batch_norm != "eval",
-            sgd=self.local_sgd,
+            optimizer=self.local_optimizer or self.local_sgd,
+            proximal_mu=self.proximal_mu,
             frozen=frozen_layers(self.postprocess),
             task=task,
         )
@@ -132,6 +140,12 @@ class ClientSettings(Settings):
         local = self.local_epochs != 1 or self.samples is not None or self.local_sgd != PLAIN_SGD
         if self.protocol == "fedsgd" and local:
             raise ValueError("local_epochs, samples, local_sgd belong to protocol fedavg; fedsgd shares one gradient")
+        if self.protocol == "fedsgd" and (self.local_optimizer is not None or self.proximal_mu):
+            raise ValueError(
+                "local_optimizer, proximal_mu belong to protocol fedavg; fedsgd shares one gradient, no local step"
+            )
+        if self.local_optimizer is not None and self.local_sgd != PLAIN_SGD:
+            raise ValueError("choose either local_sgd or local_optimizer")
         return self
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import NonNegativeInt, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import Field, NonNegativeInt, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from fedleak.errors import InputError
 from fedleak.examples import InputShape
@@ -104,6 +104,10 @@ class TrainingRecord(Record):
     batch_norm: str
     postprocess: tuple[dict[str, Any], ...]
     local_sgd: dict[str, Any] = {}
+    local_optimizer: dict[str, Any] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """A local optimiser other than SGD; written only if there is one."""
+    proximal_mu: float = Field(default=0.0, ge=0, exclude_if=lambda value: value == 0)
+    """Weight of FedProx's proximal term; written only if it is not zero."""
     error_feedback: bool = False
     dp_sgd: dict[str, Any] | None = None
     augment: tuple[dict[str, Any], ...] = ()
