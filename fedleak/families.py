@@ -21,6 +21,7 @@ from fedleak.metrics.theory.base import Theory
 from fedleak.models.base import Model
 from fedleak.server.aggregation.base import Aggregation
 from fedleak.server.staleness.base import Staleness
+from fedleak.server.strategy.base import ServerStrategy
 from fedleak.tasks.base import LearningTask
 
 ATTACKS = (Attack, "fedleak.attacks")
@@ -37,6 +38,7 @@ POST_PROCESSES = (PostProcess, "fedleak.client.postprocess")
 SHIFTS = (Shift, "fedleak.data.shift")
 STALENESS = (Staleness, "fedleak.server.staleness")
 AGGREGATIONS = (Aggregation, "fedleak.server.aggregation")
+SERVER_STRATEGIES = (ServerStrategy, "fedleak.server.strategy")
 TASKS = (LearningTask, "fedleak.tasks")
 SCHEDULES = (Schedule, "fedleak.client.schedule")
 THEORIES = (Theory, "fedleak.metrics.theory")
@@ -53,6 +55,7 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "local_optimizer": LOCAL_OPTIMIZERS,
     "staleness": STALENESS,
     "aggregation": AGGREGATIONS,
+    "server_strategy": SERVER_STRATEGIES,
     "postprocess": POST_PROCESSES,
     "augment": AUGMENTATIONS,
     "guard": GUARDS,

@@ -16,6 +16,7 @@ from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.errors import InputError
 from fedleak.federation.accounting import check_accountant
 from fedleak.federation.channel import ExpectedUpdate
+from fedleak.federation.optimized import build_strategy
 from fedleak.federation.sampling import draw_images
 from fedleak.federation.selection import largest_gradients_first
 from fedleak.models.base import NetworkFactory
@@ -75,6 +76,8 @@ def make_plan(scenario: Scenario) -> Plan:
         InputError: if the scenario and its data do not fit together; nothing has been written.
     """
     check_accountant(scenario.federation)
+    if scenario.federation.server.strategy is not None:
+        build_strategy(scenario.federation.server.strategy, clients=scenario.federation.clients)
     splits = scenario.dataset.load()
     _check_model(scenario, splits)
     public, private = scenario.adversary.shift.deal(

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fedleak.models.base import Model
     from fedleak.server.aggregation.base import Aggregation as AggregationChoice
     from fedleak.server.staleness.base import Staleness as StalenessChoice
+    from fedleak.server.strategy.base import ServerStrategy as StrategyChoice
 
     ModelChoice: TypeAlias = Model
     TaskChoice: TypeAlias = LearningTask
@@ -54,6 +55,7 @@ else:
     PostProcessChoice = choice(*families.POST_PROCESSES)
     ShiftChoice = choice(*families.SHIFTS)
     StalenessChoice = choice(*families.STALENESS)
+    StrategyChoice = choice(*families.SERVER_STRATEGIES)
     TaskChoice = choice(*families.TASKS)
     TheoryChoice = choice(*families.THEORIES)
 
@@ -184,6 +186,8 @@ class ServerSettings(Settings):
     """Factor of every update (default: 0.1 for fedsgd, 1.0 for fedavg)."""
     aggregation: AggregationChoice | None = None
     """Aggregation rule for the updates of a round (default: their mean, weighted by number of images)."""
+    strategy: StrategyChoice | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Flower strategy that computes the new model, such as FedAdam, or your own (default: step along the mean)."""
 
 
 class Fault(Settings):

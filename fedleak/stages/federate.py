@@ -62,7 +62,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
     scenario = plan.scenario
     fingerprint = federation_fingerprint(scenario)
     settings = crafting.model_dump(mode="json") if crafting is not None else None
-    writer = TranscriptWriter(run.transcript, fingerprint, restart=_keeps_client_state(scenario), crafting=settings)
+    writer = TranscriptWriter(run.transcript, fingerprint, restart=_keeps_state(scenario), crafting=settings)
     if writer.rounds or writer.pairs_done:
         progress.say(f"federation: continuing after round {len(writer.rounds)}")
     write_planned_truth(run.truth, plan)
@@ -142,7 +142,7 @@ def is_finished(run: RunDirectory, fingerprint: str) -> bool:
         return False
 
 
-def _keeps_client_state(scenario: Scenario) -> bool:
-    """Whether clients keep state between rounds; it is lost with their process, so such a run starts over."""
-    client = scenario.federation.client
-    return client.batch_norm == "train_local" or client.error_feedback
+def _keeps_state(scenario: Scenario) -> bool:
+    """Whether clients or the server's strategy keep state that is lost with their process: such a run starts over."""
+    client, strategy = scenario.federation.client, scenario.federation.server.strategy
+    return client.batch_norm == "train_local" or client.error_feedback or strategy is not None
