@@ -106,7 +106,7 @@ class ClientSettings(Settings):
     augment: tuple[AugmentationChoice, ...] = ()
     """Applied to a client's images before training, once per update; injected batches are treated in the same way."""
     dp_sgd: DpSgd | None = None
-    """fedsgd: clip each example's gradient and add noise; epsilon is reported (needs ``fedleak[dp]``)."""
+    """Clip each example's gradient and add noise, in every local step; epsilon is reported (needs ``fedleak[dp]``)."""
     guards: tuple[GuardChoice, ...] = ()
     """Checks of the broadcast model; a client that finds it crafted does not train and reports the reason."""
     drift: Drift | None = None
@@ -152,11 +152,9 @@ class ClientSettings(Settings):
 
     @model_validator(mode="after")
     def _keeps_examples_apart(self) -> Self:
-        mixes = self.protocol != "fedsgd" or self.batch_norm != "eval" or bool(self.augment) or self.drift is not None
+        mixes = self.batch_norm != "eval" or bool(self.augment) or self.drift is not None
         if self.dp_sgd is not None and mixes:
-            raise ValueError(
-                "dp_sgd clips each example's gradient: it needs fedsgd, batch_norm eval, no augment and no drift"
-            )
+            raise ValueError("dp_sgd clips each example's gradient: it needs batch_norm eval, no augment and no drift")
         return self
 
     @model_validator(mode="after")

@@ -114,7 +114,14 @@ def _privacy(plan: Plan) -> PrivacyRecord | None:
         return account_clients(federation.client_level_dp, clients=len(held), rounds=rounds)
     if client.dp_sgd is None:
         return None
-    return account(client.dp_sgd, held=held, batch_size=client.batch_size, rounds=rounds)
+    return account(
+        client.dp_sgd,
+        held=held,
+        batch_size=client.batch_size,
+        rounds=rounds,
+        local_epochs=client.local_epochs if client.protocol == "fedavg" else None,
+        samples=client.samples,
+    )
 
 
 def _federation_record(plan: Plan) -> FederationRecord:

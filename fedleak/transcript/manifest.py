@@ -87,6 +87,8 @@ class PrivacyRecord(Record):
     """Unit of privacy: hides whether one example, or one client, took part."""
     noise: Literal["client", "server"] = "client"
     """Party that adds the noise: the client before the server sees an update, or the server after."""
+    adjacency: Literal["add_or_remove", "replace"] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Neighbouring data sets for which epsilon holds: with and without one unit, or with another one in its place."""
     epsilon: float
     """Infinite without noise."""
     delta: float
