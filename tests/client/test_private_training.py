@@ -88,7 +88,7 @@ def test_poisson_batches_are_divided_by_their_expected_size() -> None:
 
 @pytest.mark.parametrize("sampling", ["fixed", "poisson"])
 def test_the_noise_has_the_stated_scale_in_every_step(sampling: str) -> None:
-    """``rate * noise_multiplier * max_norm / B`` per step, after K steps sqrt(K) times it; clipping leaves no gradient."""
+    """``rate * noise_multiplier * max_norm / B`` per step, after K steps sqrt(K) times it; no gradient is left."""
     images, labels = batch(6)
     training = LocalTraining("fedavg", 3, 2, 0.5, train_mode=False)
     noise = []

@@ -29,8 +29,7 @@ class AdamFamily(LocalOptimizer):
 class Adam(AdamFamily):
     """Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1), as ``torch.optim.Adam``.
 
-    Its first step moves every weight by about the learning rate, whatever the size of its gradient: a delta of one
-    step tells little more than signs.
+    Its first step moves every weight by about the learning rate, whatever the size of its gradient.
     """
 
     kind: Literal["adam"] = "adam"
