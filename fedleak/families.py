@@ -8,6 +8,7 @@ from fedleak.attacks.base import Attack
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.client.augment.base import Augmentation
 from fedleak.client.guard.base import Guard
+from fedleak.client.optimizer.base import LocalOptimizer
 from fedleak.client.postprocess.base import PostProcess
 from fedleak.client.schedule.base import Schedule
 from fedleak.component import Component, discover
@@ -20,6 +21,7 @@ from fedleak.metrics.theory.base import Theory
 from fedleak.models.base import Model
 from fedleak.server.aggregation.base import Aggregation
 from fedleak.server.staleness.base import Staleness
+from fedleak.server.strategy.base import ServerStrategy
 from fedleak.tasks.base import LearningTask
 
 ATTACKS = (Attack, "fedleak.attacks")
@@ -31,10 +33,12 @@ METRICS = (Metric, "fedleak.metrics")
 ANALYSES = (Analysis, "fedleak.metrics.analysis")
 MODELS = (Model, "fedleak.models")
 PARTITIONS = (Partition, "fedleak.data.partition")
+LOCAL_OPTIMIZERS = (LocalOptimizer, "fedleak.client.optimizer")
 POST_PROCESSES = (PostProcess, "fedleak.client.postprocess")
 SHIFTS = (Shift, "fedleak.data.shift")
 STALENESS = (Staleness, "fedleak.server.staleness")
 AGGREGATIONS = (Aggregation, "fedleak.server.aggregation")
+SERVER_STRATEGIES = (ServerStrategy, "fedleak.server.strategy")
 TASKS = (LearningTask, "fedleak.tasks")
 SCHEDULES = (Schedule, "fedleak.client.schedule")
 THEORIES = (Theory, "fedleak.metrics.theory")
@@ -48,8 +52,10 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "partition": PARTITIONS,
     "shift": SHIFTS,
     "schedule": SCHEDULES,
+    "local_optimizer": LOCAL_OPTIMIZERS,
     "staleness": STALENESS,
     "aggregation": AGGREGATIONS,
+    "server_strategy": SERVER_STRATEGIES,
     "postprocess": POST_PROCESSES,
     "augment": AUGMENTATIONS,
     "guard": GUARDS,

@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
+from fedleak.client.local_sgd import PLAIN_SGD
+from fedleak.client.optimizer.base import AnyOptimizer
 from fedleak.client.postprocess.base import PostProcess
 from fedleak.examples import InputShape, Normalisation, to_unit
 from fedleak.tasks.base import LearningTask
@@ -136,13 +137,15 @@ class PublicData(Capability):
 
 @dataclass(frozen=True)
 class TrainingDetails(Capability):
-    """How clients train: local learning rate, epochs, batch size, momentum, weight decay, schedule."""
+    """How clients train: local learning rate, epochs, batch size, optimiser, schedule, proximal term."""
 
     level: ClassVar[int | None] = 3
     local_learning_rate: float
     local_epochs: int
     batch_size: int
-    sgd: LocalSgd = PLAIN_SGD
+    optimizer: AnyOptimizer = PLAIN_SGD
+    proximal_mu: float = 0.0
+    """Weight of FedProx's proximal term, which the server distributes."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 
 from fedleak import seeds
-from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
+from fedleak.client.local_sgd import PLAIN_SGD
+from fedleak.client.optimizer.base import AnyOptimizer
 from fedleak.client.postprocess.gradient_masking import fits
 from fedleak.models.modes import NORMALISATION, set_mode
 from fedleak.models.state import called_with, precision, trainable
@@ -27,19 +28,21 @@ Order = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class LocalSteps:
-    """Local SGD as the attacker knows or assumes it.
+    """Local steps as the attacker knows or assumes them.
 
     Attributes:
         learning_rate: of every step, before the schedule.
         batches: for each step, the positions in the batch of the images that it uses.
-        sgd: momentum, weight decay and schedule.
+        optimizer: SGD with its options, or another kind.
+        proximal_mu: weight of FedProx's proximal term.
         frozen: patterns of the parameters that are not trained.
         alternatives: other possible steps; the trial update is averaged over these and the alternatives.
     """
 
     learning_rate: float
     batches: Order
-    sgd: LocalSgd = PLAIN_SGD
+    optimizer: AnyOptimizer = PLAIN_SGD
+    proximal_mu: float = 0.0
     frozen: tuple[str, ...] = ()
     alternatives: tuple[LocalSteps, ...] = ()
 
@@ -137,16 +140,20 @@ def _trained(
     steps: LocalSteps,
     task: LearningTask,
 ) -> Tensors:
-    """New weights minus old weights after one step of SGD on each mini-batch."""
-    weights = {name: weight for name, weight in parameters.items() if not fits(name, steps.frozen)}
-    constants = buffers | {name: weight for name, weight in parameters.items() if name not in weights}
-    velocity = Tensors()
-    for batch, rate in zip(steps.batches, steps.sgd.rates(steps.learning_rate, len(steps.batches)), strict=True):
+    """New weights minus old weights after one step on each mini-batch, as ``train_locally`` takes them."""
+    start = {name: weight for name, weight in parameters.items() if not fits(name, steps.frozen)}
+    constants = buffers | {name: weight for name, weight in parameters.items() if name not in start}
+    weights: Tensors = start
+    state: Mapping[str, Tensors] = {}
+    rates = steps.optimizer.rates(steps.learning_rate, len(steps.batches))
+    for number, (batch, rate) in enumerate(zip(steps.batches, rates, strict=True), start=1):
         index = torch.tensor(batch, device=images.device)
         gradient = loss_gradient(
             module, weights, constants, images.index_select(0, index), targets.index_select(0, index), task=task
         )
-        weights, velocity = sgd_step(weights, gradient, velocity, rate=rate, settings=steps.sgd)
+        if steps.proximal_mu:
+            gradient = {n: g + steps.proximal_mu * (weights[n] - start[n]) for n, g in gradient.items()}
+        weights, state = steps.optimizer.step(weights, gradient, state, rate=rate, number=number)
     return {name: weights.get(name, weight) - weight for name, weight in parameters.items()}
 
 

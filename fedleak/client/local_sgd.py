@@ -1,10 +1,13 @@
-"""Local SGD, shared by clients and by attacks that replay it: one differentiable step on named tensors."""
+"""Local SGD: its options, torch's optimiser for clients, and the same step out of place for attacks that replay it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Self
 
+import torch
 from pydantic import Field, model_validator
+from torch import nn
 
 from fedleak import limits
 from fedleak.client.schedule.base import Schedule
@@ -47,6 +50,19 @@ class LocalSgd(Settings):
             distance += rate * (1 + self.momentum * velocity if self.nesterov else velocity)
         return distance
 
+    def torch_optimizer(self, parameters: Iterable[nn.Parameter], *, rate: float) -> torch.optim.Optimizer:
+        """The optimiser with which clients step."""
+        return torch.optim.SGD(
+            parameters, lr=rate, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay
+        )
+
+    def step(
+        self, parameters: Tensors, gradient: Tensors, state: Mapping[str, Tensors], *, rate: float, number: int
+    ) -> tuple[Tensors, Mapping[str, Tensors]]:
+        """One differentiable step, as ``LocalOptimizer.step``; the state is ``velocity``."""
+        new, velocity = sgd_step(parameters, gradient, state.get("velocity", {}), rate=rate, settings=self)
+        return new, {"velocity": velocity}
+
 
 PLAIN_SGD = LocalSgd()
 
@@ -54,7 +70,7 @@ PLAIN_SGD = LocalSgd()
 def sgd_step(
     parameters: Tensors, gradient: Tensors, velocity: Tensors, *, rate: float, settings: LocalSgd
 ) -> tuple[Tensors, Tensors]:
-    """New parameters and velocity after one step, equal to ``torch.optim.SGD``.
+    """New parameters and velocity after one step, by the operations of ``torch.optim.SGD``, so that rounding agrees.
 
     Args:
         parameters, gradient: name -> tensor.
@@ -63,9 +79,11 @@ def sgd_step(
     """
     momentum, decay = settings.momentum, settings.weight_decay
     if decay:
-        gradient = {name: g + decay * parameters[name] for name, g in gradient.items()}
+        gradient = {name: torch.add(g, parameters[name], alpha=decay) for name, g in gradient.items()}
     direction = gradient
     if momentum:
         velocity = {n: momentum * velocity[n] + g for n, g in gradient.items()} if velocity else gradient
-        direction = {n: g + momentum * velocity[n] for n, g in gradient.items()} if settings.nesterov else velocity
-    return {name: p - rate * direction[name] for name, p in parameters.items()}, velocity
+        direction = velocity
+        if settings.nesterov:
+            direction = {n: torch.add(g, velocity[n], alpha=momentum) for n, g in gradient.items()}
+    return {name: torch.add(p, direction[name], alpha=-rate) for name, p in parameters.items()}, velocity

@@ -17,7 +17,9 @@ from torch.func import grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedleak import seeds
-from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd, sgd_step
+from fedleak.client.local_sgd import PLAIN_SGD
+from fedleak.client.local_steps import StepGradients, train_locally
+from fedleak.client.optimizer.base import AnyOptimizer
 from fedleak.client.per_batch import per_batch_gradients, weighted_layers
 from fedleak.client.postprocess.gradient_masking import fits
 from fedleak.client.trial import Shared, trial_batches, works
@@ -29,7 +31,6 @@ from fedleak.tensors import Tensors
 
 Loss = Callable[[Tensors, Tensors, Tensor, Tensor], tuple[Tensor, Tensors]]
 Gradients = tuple[Tensors, Tensor, Tensors]
-GradientOf = Callable[[Loss, Tensors, Tensors, Tensor, Tensor], Gradients]
 Shapes = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
 """Shape of a batch and of its targets, and the type of the targets."""
 
@@ -43,10 +44,11 @@ class LocalTraining:
 
     Attributes:
         protocol: ``fedsgd`` shares the gradient of the mean loss, ``fedavg`` the new weights minus the old ones.
-        batch_size, epochs, learning_rate: settings of local SGD (``fedavg`` only).
+        batch_size, epochs, learning_rate: settings of the local steps (``fedavg`` only).
         train_mode: run normalisation layers in training mode.
-        sgd: momentum, weight decay and schedule of local SGD.
-        frozen: patterns of the parameters that local SGD does not train.
+        optimizer: local optimiser: SGD with its options, or another kind.
+        proximal_mu: weight of FedProx's proximal term, see ``train_locally``.
+        frozen: patterns of the parameters that the local steps do not train.
         task: the learning task.
         dropout: run dropout, and everything else but normalisation that differs in training, in training mode.
     """
@@ -56,7 +58,8 @@ class LocalTraining:
     epochs: int
     learning_rate: float
     train_mode: bool
-    sgd: LocalSgd = PLAIN_SGD
+    optimizer: AnyOptimizer = PLAIN_SGD
+    proximal_mu: float = 0.0
     frozen: tuple[str, ...] = ()
     task: LearningTask = CLASSIFICATION
     dropout: bool = False
@@ -128,26 +131,29 @@ class _Work:
     training: LocalTraining
     order: list[Tensor]
 
-    def update(self, gradient_of: GradientOf, buffers: Tensors, images: Tensor, targets: Tensor) -> Shared:
-        """Update, new buffers and mean loss of one batch ``(M, C, H, W)``."""
-        if self.training.protocol == "fedsgd":
-            gradient, value, buffers = gradient_of(self._loss, self.parameters, buffers, images, targets)
-            return gradient, buffers, value
-        sgd, weights = self.training.sgd, self._trained()
-        losses = []
-        velocity: Tensors = {}
-        for batch, rate in zip(self.order, sgd.rates(self.training.learning_rate, len(self.order)), strict=True):
-            gradient, value, buffers = gradient_of(self._loss, weights, buffers, images[batch], targets[batch])
-            weights, velocity = sgd_step(weights, gradient, velocity, rate=rate, settings=sgd)
-            losses.append(value)
-        delta = {name: weights.get(name, weight) - weight for name, weight in self.parameters.items()}
-        return delta, buffers, torch.stack(losses).mean()
-
-    def _trained(self) -> Tensors:
+    @property
+    def trained(self) -> Tensors:
+        """The parameters that local steps change."""
         return {name: p for name, p in self.parameters.items() if not fits(name, self.training.frozen)}
 
-    def _loss(self, trained: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
-        # Normalisation layers write into the buffers; these belong to this batch only.
+    def steps(self, gradients: StepGradients, buffers: Tensors, images: Tensor, targets: Tensor) -> Shared:
+        """Deltas, new buffers and mean losses after the local steps of ``n`` batches ``(n, M, C, H, W)``."""
+        deltas, buffers, losses = train_locally(
+            gradients,
+            self.trained,
+            buffers,
+            images,
+            targets,
+            order=self.order,
+            optimizer=self.training.optimizer,
+            learning_rate=self.training.learning_rate,
+            proximal_mu=self.training.proximal_mu,
+        )
+        still = {n: p.new_zeros(len(images), *p.shape) for n, p in self.parameters.items() if n not in deltas}
+        return {name: (deltas | still)[name] for name in self.parameters}, buffers, losses
+
+    def loss(self, trained: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
+        """Loss of one batch, and its buffers, into which normalisation layers write."""
         outputs = called_with(self.model, self.parameters | trained | buffers, x)
         return self.training.task.loss(outputs, y), buffers
 
@@ -164,23 +170,32 @@ def _group(work: _Work, buffers: Tensors, images: Tensor, targets: Tensor) -> Sh
 
 def _one_by_one(work: _Work, buffers: Tensors, images: Tensor, targets: Tensor) -> Shared:
     """Each batch by itself, as plain PyTorch would train on it."""
-    updates = []
-    for batch, wanted in zip(images, targets, strict=True):
-        own = {name: b.clone() for name, b in buffers.items()}
-        updates.append(work.update(partial(_autograd, work.model, work.training.task), own, batch, wanted))
-    gradients, new, losses = zip(*updates, strict=True)
-    return _stacked(gradients), _stacked(new), torch.stack(losses)
+    gradients, parts = partial(_autograd_of_one, work), []
+    for batch, wanted in zip(images[:, None], targets[:, None], strict=True):
+        own = {name: b[None].clone() for name, b in buffers.items()}
+        if work.training.protocol == "fedsgd":
+            start = {name: p[None] for name, p in work.parameters.items()}
+            gradient, losses, new = gradients(start, own, batch, wanted)
+            parts.append((gradient, new, losses))
+        else:
+            parts.append(work.steps(gradients, own, batch, wanted))
+    updates, new_buffers, all_losses = zip(*parts, strict=True)
+    return _in_a_row(updates), _in_a_row(new_buffers), torch.cat(all_losses)
 
 
-def _stacked(each: Sequence[Tensors]) -> Tensors:
-    return {name: torch.stack([tensors[name] for tensors in each]) for name in each[0]}
+def _in_a_row(each: Sequence[Tensors]) -> Tensors:
+    return {name: torch.cat([tensors[name] for tensors in each]) for name in each[0]}
 
 
 def _vectorised(work: _Work, buffers: Tensors, images: Tensor, targets: Tensor) -> Shared:
     """All batches in parallel."""
-    own_buffers = {name: b.unsqueeze(0).repeat(len(images), *[1] * b.ndim) for name, b in buffers.items()}
+    own = {name: b.unsqueeze(0).repeat(len(images), *[1] * b.ndim) for name, b in buffers.items()}
     with sdpa_kernel(SDPBackend.MATH):  # vmap has no rule for the fused kernels and would loop
-        return vmap(partial(work.update, _functional), randomness="different")(own_buffers, images, targets)
+        if work.training.protocol == "fedsgd":
+            each = vmap(partial(_functional, work.loss, work.parameters), randomness="different")
+            gradient, losses, new = each(own, images, targets)
+            return gradient, new, losses
+        return work.steps(vmap(partial(_functional, work.loss), randomness="different"), own, images, targets)
 
 
 def _layer_by_layer(work: _Work, buffers: Tensors, images: Tensor, targets: Tensor) -> Shared:
@@ -211,11 +226,11 @@ def _functional(loss: Loss, trained: Tensors, buffers: Tensors, x: Tensor, y: Te
     return gradient, value, new
 
 
-def _autograd(
-    model: nn.Module, task: LearningTask, _: Loss, trained: Tensors, buffers: Tensors, x: Tensor, y: Tensor
-) -> Gradients:
-    """Gradient, loss and new buffers of one batch, by autograd on the module itself."""
-    with at_state(model, trained, buffers) as parameters:
-        value = task.loss(model(x), y)
-        gradients = torch.autograd.grad(value, list(parameters.values()), materialize_grads=True)  # zero where unused
-        return dict(zip(parameters, gradients, strict=True)), value.detach(), buffers_of(model)
+def _autograd_of_one(work: _Work, weights: Tensors, buffers: Tensors, images: Tensor, targets: Tensor) -> Gradients:
+    """Gradient, loss and new buffers of one batch, by autograd on the module itself; all with a dimension of one."""
+    own, held = ({name: tensor[0] for name, tensor in group.items()} for group in (weights, buffers))
+    with at_state(work.model, own, held) as parameters:
+        value = work.training.task.loss(work.model(images[0]), targets[0])
+        found = torch.autograd.grad(value, list(parameters.values()), materialize_grads=True)  # zero where unused
+        gradient = {name: tensor[None] for name, tensor in zip(parameters, found, strict=True)}
+        return gradient, value.detach()[None], {name: b[None] for name, b in buffers_of(work.model).items()}

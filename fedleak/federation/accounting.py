@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fedleak.errors import InputError
+from fedleak.federation.without_replacement import epsilon_without_replacement
 from fedleak.transcript.manifest import PrivacyRecord
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def epsilon(*, noise_multiplier: float, sample_rate: float, steps: int, delta: f
 
     Args:
         noise_multiplier: standard deviation of the noise in units of the clipping bound; 0 gives infinity.
-        sample_rate: share of the examples (or clients) that take part in a step, in (0, 1].
+        sample_rate: probability with which every example (or client) takes part in a step, in (0, 1].
         steps: number of steps; 0 gives 0.
         delta: probability of failure.
     """
@@ -56,29 +57,54 @@ def epsilon(*, noise_multiplier: float, sample_rate: float, steps: int, delta: f
     return float(accountant.get_epsilon(delta=delta))
 
 
-def account(settings: DpSgd, *, held: Sequence[int], batch_size: int, rounds: Sequence[Sequence[int]]) -> PrivacyRecord:
+def account(
+    settings: DpSgd,
+    *,
+    held: Sequence[int],
+    batch_size: int,
+    rounds: Sequence[Sequence[int]],
+    local_epochs: int | None = None,
+    samples: int | None = None,
+) -> PrivacyRecord:
     """Example-level privacy of the client with the largest epsilon.
 
-    Batches are drawn without replacement; as is common, they are accounted for as Poisson samples with the same rate.
+    Fixed-size batches are drawn without replacement: the images of a round out of the client's (fedsgd: one batch), and
+    in every local epoch each of them goes into one mini-batch; epsilon holds for replacing one image. Poisson-sampled
+    mini-batches are accounted for as such by Opacus; epsilon holds for adding or removing one image. The number of a
+    client's images is public in both cases.
 
     Args:
-        settings: clipping bound and noise.
+        settings: clipping bound, noise and sampling.
         held: number of examples of each client.
-        batch_size: examples in an update.
+        batch_size: examples in a gradient or local mini-batch.
         rounds: the clients that take part in each round.
+        local_epochs: None: a client shares one gradient (fedsgd).
+        samples: fedavg: examples that a client uses in a round (default: all).
     """
     taken = [sum(client in clients for clients in rounds) for client in range(len(held))]
-    spent = {
-        (count, steps): epsilon(
-            noise_multiplier=settings.noise_multiplier,
-            sample_rate=min(1.0, batch_size / count),
-            steps=steps,
-            delta=settings.delta,
+    poisson = settings.sampling == "poisson"
+    spent = []
+    for count, times in set(zip(held, taken, strict=True)):
+        if poisson:
+            steps = times * (local_epochs or 1) * -(-count // batch_size)
+            rate = min(1.0, batch_size / count)
+            spent.append(
+                epsilon(noise_multiplier=settings.noise_multiplier, sample_rate=rate, steps=steps, delta=settings.delta)
+            )
+            continue
+        used = batch_size if local_epochs is None else samples or count
+        spent.append(
+            epsilon_without_replacement(
+                noise_multiplier=settings.noise_multiplier,
+                rate=min(1.0, used / count),
+                uses=local_epochs or 1,
+                samples=times,
+                delta=settings.delta,
+            )
         )
-        for count, steps in set(zip(held, taken, strict=True))
-    }
     return PrivacyRecord(
-        epsilon=max(spent.values()),
+        adjacency="add_or_remove" if poisson else "replace",
+        epsilon=max(spent),
         delta=settings.delta,
         noise_multiplier=settings.noise_multiplier,
         max_norm=settings.max_norm,
@@ -88,10 +114,10 @@ def account(settings: DpSgd, *, held: Sequence[int], batch_size: int, rounds: Se
 def account_clients(settings: ClientLevelDp, *, clients: int, rounds: Sequence[Sequence[int]]) -> PrivacyRecord:
     """Client-level privacy of the client with the largest epsilon.
 
-    Central noise hides whether a client takes part: neighbouring sums differ by one update of norm ``max_norm``, and
-    the sampled clients are secret (accounted for as Poisson samples with the same rate). Local noise hides which
-    update a client sent from an observer who sees that it sent one: two updates may be ``2 max_norm`` apart, and
-    sampling gives no amplification.
+    Central noise hides whether a client takes part: neighbouring sums differ by one update of norm ``max_norm``. If
+    only some clients take part in a round, they are a secret sample of fixed size, drawn without replacement: epsilon
+    then holds for replacing one client. Local noise hides which update a client sent from an observer who sees that it
+    sent one: two updates may be ``2 max_norm`` apart, and sampling gives no amplification.
 
     Args:
         settings: clipping bound and noise.
@@ -101,15 +127,26 @@ def account_clients(settings: ClientLevelDp, *, clients: int, rounds: Sequence[S
     central = settings.noise == "central"
     taken = max(sum(client in chosen for chosen in rounds) for client in range(clients))
     most = max(len(chosen) for chosen in rounds)
+    if central and most < clients:
+        spent = epsilon_without_replacement(
+            noise_multiplier=settings.noise_multiplier,
+            rate=most / clients,
+            uses=1,
+            samples=len(rounds),
+            delta=settings.delta,
+        )
+    else:
+        spent = epsilon(
+            noise_multiplier=settings.noise_multiplier / (1 if central else 2),
+            sample_rate=1.0,
+            steps=len(rounds) if central else taken,
+            delta=settings.delta,
+        )
     return PrivacyRecord(
         unit="client",
         noise="server" if central else "client",
-        epsilon=epsilon(
-            noise_multiplier=settings.noise_multiplier / (1 if central else 2),
-            sample_rate=most / clients if central else 1.0,
-            steps=len(rounds) if central else taken,
-            delta=settings.delta,
-        ),
+        adjacency="add_or_remove" if central and most == clients else "replace",
+        epsilon=spent,
         delta=settings.delta,
         noise_multiplier=settings.noise_multiplier,
         max_norm=settings.max_norm,

@@ -25,6 +25,7 @@ from fedleak.client.postprocess.base import PostProcess, apply_steps
 from fedleak.client.postprocess.error_feedback import share_with_feedback
 from fedleak.client.postprocess.gradient_masking import frozen_layers
 from fedleak.client.private_gradient import private_gradient
+from fedleak.client.private_training import train_privately
 from fedleak.examples import to_unit
 from fedleak.federation.sampling import draw_images, training_key
 from fedleak.federation.secure_client import secure_aggregation_mod
@@ -110,7 +111,7 @@ def _compute(
     if told.client.dp_sgd is not None:
         names = [("dp_sgd", origin, told.round, told.first_pair + i) for i in range(len(targets))]
         generators = [seeds.torch_generator(told.key, *name) for name in names]
-        return _private(told, model, normalised, targets, told.client.dp_sgd, generators)
+        return _private(told, model, normalised, targets, told.client.dp_sgd, generators, seed)
     if training is not None:
         return compute_updates(model, normalised, targets, training, seed=seed)
     updates = compute_updates(model, normalised, targets, told.client.training(told.task), seed=seed)
@@ -135,10 +136,14 @@ def _private(
     targets: Tensor,
     settings: DpSgd,
     generators: list[torch.Generator],
+    seed: seeds.Root,
 ) -> Updates:
-    """Private gradients of batches ``(n, M, C, H, W)``, each with its own generator."""
+    """Private gradients or weight deltas of batches ``(n, M, C, H, W)``, each with its own generator."""
+    local = told.client.training(told.task) if told.client.protocol == "fedavg" else None
     private = [
         private_gradient(model, x, y, settings=settings, generator=generator, task=told.task)
+        if local is None
+        else train_privately(model, x, y, local, settings=settings, generator=generator, seed=seed)
         for x, y, generator in zip(images, targets, generators, strict=True)
     ]
     tensors = {name: torch.stack([gradient[name] for gradient, _ in private]) for name in private[0][0]}
@@ -272,7 +277,7 @@ def train(message: Message, context: Context) -> Message:
         buffers if told.client.batch_norm == "train_shared" else {},
         _batch_statistics(told, model, images[chosen]) if told.batch_statistics else {},
         samples=len(chosen),
-        loss=float(updates.losses[0]),
+        loss=float(updates.losses[0]) if told.client.dp_sgd is None else None,  # it would bypass the noise
     )
     return Message(reply.content(), reply_to=message)
 

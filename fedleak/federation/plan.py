@@ -15,6 +15,7 @@ from fedleak.federation.accounting import check_accountant
 from fedleak.federation.amounts import check_amounts
 from fedleak.federation.channel import ExpectedUpdate
 from fedleak.federation.model import check_model, initial_model
+from fedleak.federation.optimized import build_strategy
 from fedleak.federation.sampling import draw_images
 from fedleak.federation.selection import largest_gradients_first
 from fedleak.federation.streams import Streams, repeatable_secret, system_secret
@@ -86,6 +87,8 @@ def make_plan(scenario: Scenario, *, secret: str | None = None) -> Plan:
         InputError: if the scenario and its data do not fit together; nothing has been written.
     """
     check_accountant(scenario.federation)
+    if scenario.federation.server.strategy is not None:
+        build_strategy(scenario.federation.server.strategy, clients=scenario.federation.clients)
     splits = scenario.dataset.load()
     check_model(scenario, splits)
     public, private = scenario.adversary.shift.deal(

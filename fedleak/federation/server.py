@@ -23,6 +23,7 @@ from fedleak.federation.failures import WorkerLostError
 from fedleak.federation.injection import gather_pairs
 from fedleak.federation.model import initial_model, network_factory
 from fedleak.federation.noisy_mean import NoisyMean
+from fedleak.federation.optimized import OptimizedServer, build_strategy
 from fedleak.federation.oracles import with_oracles
 from fedleak.federation.plan import Plan
 from fedleak.federation.secure_aggregation import aggregate_securely
@@ -33,6 +34,7 @@ from fedleak.models.state import load_state, precision, trainable, whole_state
 from fedleak.progress import Progress
 from fedleak.scenario.schema import ClientSettings
 from fedleak.server.crafting.base import Crafting
+from fedleak.server.strategy.factory import OwnStrategy
 from fedleak.tasks.base import LearningTask
 from fedleak.tensors import NamedTensors
 from fedleak.threat import BatchStatistics
@@ -69,6 +71,8 @@ class Server:
         self.stop = threading.Event()
         self.model = initial_model(plan.scenario, plan.splits)
         self.layout = Layout.of(trainable(self.model).items())
+        strategy, clients = plan.scenario.federation.server.strategy, plan.scenario.federation.clients
+        self.optimizer = build_strategy(strategy, clients=clients) if strategy is not None else None
 
     @property
     def finished(self) -> bool:
@@ -119,7 +123,12 @@ class Server:
         if rule is not None:
             return AsynchronousServer(rule, memory=self.writer.load_memory(len(self.writer.rounds)), **settings)
         mean = NoisyMean(private, key=self.plan.streams.server) if private and private.noise == "central" else None
-        return UpdateAveraging(mean=mean, **settings)
+        if self.optimizer is None:
+            return UpdateAveraging(mean=mean, **settings)
+        names, each = [slot.name for slot in self.layout.slots], isinstance(federation.server.strategy, OwnStrategy)
+        return OptimizedServer(
+            self.optimizer, each=each, names=names, key=self.plan.streams.server, mean=mean, **settings
+        )
 
     def _tap(self, strategy: UpdateAveraging, nodes: Mapping[int, int]) -> ChannelTap:
         tap = ChannelTap if self.plan.scenario.federation.secure_aggregation is None else SumTap

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
 from flwr.serverapp import Grid
@@ -63,14 +63,19 @@ class UpdateAveraging(FedAvg):
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """The new global model."""
-        mean, metrics = self._mean.aggregate_train(server_round, replies)
+        answered = list(replies)
+        mean, metrics = self._mean.aggregate_train(server_round, answered)
         if mean is None:
             return None, metrics
         new = dict(self._states[server_round - 1])
         update, buffers, _ = split(mean)
-        for name, value in update.items():
-            new[name] = (new[name] + self._step * value).to(new[name].dtype)
+        new |= self._stepped(server_round, update, answered)
         for name, value in buffers.items():
             kept = new[name]
             new[name] = value.to(kept.dtype) if kept.is_floating_point() else value.round().to(kept.dtype)
         return ArrayRecord(torch_state_dict=new), metrics
+
+    def _stepped(self, server_round: int, mean: NamedTensors, replies: Sequence[Message]) -> NamedTensors:
+        """The new parameters, from the mean update or, in a subclass, from the replies behind it."""
+        model = self._states[server_round - 1]
+        return {name: (model[name] + self._step * value).to(model[name].dtype) for name, value in mean.items()}

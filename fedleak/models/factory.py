@@ -104,3 +104,15 @@ def described(error: BaseException) -> str:
 
 def _refused(path: str, reason: str) -> InputError:
     return InputError("model.path", path, reason)
+
+
+def trusted_function(path: str, *, setting: str) -> Callable[..., Any]:
+    """The function that another setting than ``model.path`` names, under the same consent.
+
+    Raises:
+        InputError: at ``setting``, if the path is not trusted, or cannot be imported.
+    """
+    try:
+        return _function(path)
+    except InputError as error:
+        raise InputError(setting, path, error.allowed) from error

@@ -13,6 +13,7 @@ from fedleak.scenario.asynchrony import check_asynchrony
 from fedleak.scenario.privacy import check_privacy
 from fedleak.scenario.schema import Scenario
 from fedleak.scenario.secure_aggregation import check_secure_aggregation
+from fedleak.scenario.training import check_training
 from fedleak.threat import Capability, InferredLabels, InjectedPairs, required_capabilities
 
 DEVICE = re.compile(r"^(auto|cpu|cuda(:\d+)?|mps)$")
@@ -35,6 +36,7 @@ def check_scenario(scenario: Scenario) -> None:
         *check_secure_aggregation(scenario),
         *check_privacy(scenario),
         *check_asynchrony(scenario),
+        *check_training(scenario),
     ]
     if not DEVICE.match(scenario.device):
         errors.append(InputError("device", scenario.device, "expected auto, cpu, cuda, cuda:N or mps"))

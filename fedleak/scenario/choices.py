@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fedleak.attacks.labels.base import LabelInference
     from fedleak.client.augment.base import Augmentation
     from fedleak.client.guard.base import Guard
+    from fedleak.client.optimizer.base import LocalOptimizer
     from fedleak.client.postprocess.base import PostProcess
     from fedleak.data.partition.base import Partition
     from fedleak.data.shift.base import Shift
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from fedleak.models.base import Model
     from fedleak.server.aggregation.base import Aggregation
     from fedleak.server.staleness.base import Staleness
+    from fedleak.server.strategy.base import ServerStrategy
     from fedleak.tasks.base import LearningTask
 
     AttackChoice: TypeAlias = Attack
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     AggregationChoice: TypeAlias = Aggregation
     StalenessChoice: TypeAlias = Staleness
     ModelChoice: TypeAlias = Model
+    OptimizerChoice: TypeAlias = LocalOptimizer
+    StrategyChoice: TypeAlias = ServerStrategy
     TaskChoice: TypeAlias = LearningTask
 else:
     MetricsChoice = metric_settings(families.kinds("metric"))
@@ -52,6 +56,8 @@ else:
     DatasetChoice = choice(*families.DATASETS)
     GuardChoice = choice(*families.GUARDS)
     ModelChoice = choice(*families.MODELS)
+    OptimizerChoice = choice(*families.LOCAL_OPTIMIZERS)
+    StrategyChoice = choice(*families.SERVER_STRATEGIES)
     PartitionChoice = choice(*families.PARTITIONS)
     PostProcessChoice = choice(*families.POST_PROCESSES)
     ShiftChoice = choice(*families.SHIFTS)

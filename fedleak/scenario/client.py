@@ -13,7 +13,7 @@ from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
 from fedleak.client.local_training import LocalTraining
 from fedleak.client.postprocess.gradient_masking import frozen_layers
 from fedleak.component import Settings
-from fedleak.scenario.choices import AugmentationChoice, GuardChoice, PostProcessChoice
+from fedleak.scenario.choices import AugmentationChoice, GuardChoice, OptimizerChoice, PostProcessChoice
 from fedleak.tasks.base import LearningTask
 
 
@@ -49,6 +49,11 @@ class ClientSettings(Settings):
     local_learning_rate: float = Field(default=0.01, gt=0, le=limits.RATE)
     local_sgd: LocalSgd = PLAIN_SGD
     """fedavg: momentum, weight decay, learning-rate schedule (default: plain SGD)."""
+    local_optimizer: OptimizerChoice | None = Field(default=None, exclude_if=lambda value: value is None)
+    """fedavg: a local optimiser other than SGD, such as Adam (default: SGD with ``local_sgd``)."""
+    proximal_mu: float = Field(default=0.0, ge=0, le=limits.RATE, exclude_if=lambda value: value == 0)
+    """fedavg: weight mu of the proximal term ``mu / 2 ||w - w_t||^2`` of every client's objective (FedProx; Li et al.
+    2020, arXiv 1812.06127, eq. 2; default: none)."""
     batch_norm: Literal["eval", "train_shared", "train_local"] = "eval"
     """``eval``: broadcast running statistics; ``train_shared``, ``train_local``: batch statistics, whose running
     averages are shared or kept."""
@@ -57,7 +62,7 @@ class ClientSettings(Settings):
     augment: tuple[AugmentationChoice, ...] = ()
     """Applied to a client's images before training, once per update; injected batches are treated in the same way."""
     dp_sgd: DpSgd | None = None
-    """fedsgd: clip each example's gradient and add noise; epsilon is reported (needs ``fedleak[dp]``)."""
+    """Clip each example's gradient and add noise, in every local step; epsilon is reported (needs ``fedleak[dp]``)."""
     guards: tuple[GuardChoice, ...] = ()
     """Checks of the broadcast model; a client that finds it crafted does not train and reports the reason."""
     drift: Drift | None = None
@@ -77,7 +82,8 @@ class ClientSettings(Settings):
             learning_rate=self.local_learning_rate,
             train_mode=self.batch_norm != "eval",
             dropout=self.dropout,
-            sgd=self.local_sgd,
+            optimizer=self.local_optimizer or self.local_sgd,
+            proximal_mu=self.proximal_mu,
             frozen=frozen_layers(self.postprocess),
             task=task,
         )
@@ -92,15 +98,19 @@ class ClientSettings(Settings):
         local = self.local_epochs != 1 or self.samples is not None or self.local_sgd != PLAIN_SGD
         if self.protocol == "fedsgd" and local:
             raise ValueError("local_epochs, samples, local_sgd belong to protocol fedavg; fedsgd shares one gradient")
+        if self.protocol == "fedsgd" and (self.local_optimizer is not None or self.proximal_mu):
+            raise ValueError(
+                "local_optimizer, proximal_mu belong to protocol fedavg; fedsgd shares one gradient, no local step"
+            )
+        if self.local_optimizer is not None and self.local_sgd != PLAIN_SGD:
+            raise ValueError("choose either local_sgd or local_optimizer")
         return self
 
     @model_validator(mode="after")
     def _keeps_examples_apart(self) -> Self:
-        mixes = self.protocol != "fedsgd" or self.batch_norm != "eval" or bool(self.augment) or self.drift is not None
+        mixes = self.batch_norm != "eval" or bool(self.augment) or self.drift is not None
         if self.dp_sgd is not None and mixes:
-            raise ValueError(
-                "dp_sgd clips each example's gradient: it needs fedsgd, batch_norm eval, no augment and no drift"
-            )
+            raise ValueError("dp_sgd clips each example's gradient: it needs batch_norm eval, no augment and no drift")
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,14 @@ from pydantic import Field
 from fedleak import limits
 from fedleak.client.client_level_dp import ClientLevelDp
 from fedleak.component import Settings
-from fedleak.scenario.choices import AggregationChoice, ClientIndex, PartitionChoice, RoundNumber, StalenessChoice
+from fedleak.scenario.choices import (
+    AggregationChoice,
+    ClientIndex,
+    PartitionChoice,
+    RoundNumber,
+    StalenessChoice,
+    StrategyChoice,
+)
 from fedleak.scenario.client import ClientSettings
 from fedleak.server.secure_aggregation import SecureAggregation
 
@@ -21,6 +28,8 @@ class ServerSettings(Settings):
     """Factor of every update (default: 0.1 for fedsgd, 1.0 for fedavg)."""
     aggregation: AggregationChoice | None = None
     """Aggregation rule for the updates of a round (default: their mean, weighted by number of images)."""
+    strategy: StrategyChoice | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Flower strategy that computes the new model, such as FedAdam, or your own (default: step along the mean)."""
 
 
 class Fault(Settings):

@@ -71,7 +71,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
     scenario = plan.scenario
     fingerprint = federation_fingerprint(scenario)
     settings = crafting.model_dump(mode="json") if crafting is not None else None
-    writer = TranscriptWriter(run.transcript, fingerprint, restart=_keeps_client_state(scenario), crafting=settings)
+    writer = TranscriptWriter(run.transcript, fingerprint, restart=_keeps_state(scenario), crafting=settings)
     if writer.rounds or writer.pairs_done:
         _check_secret(plan, run)
         progress.say(f"federation: continuing after round {len(writer.rounds)}")
@@ -145,7 +145,14 @@ def _privacy(plan: Plan) -> PrivacyRecord | None:
         return account_clients(federation.client_level_dp, clients=len(held), rounds=rounds)
     if client.dp_sgd is None:
         return None
-    return account(client.dp_sgd, held=held, batch_size=client.batch_size, rounds=rounds)
+    return account(
+        client.dp_sgd,
+        held=held,
+        batch_size=client.batch_size,
+        rounds=rounds,
+        local_epochs=client.local_epochs if client.protocol == "fedavg" else None,
+        samples=client.samples,
+    )
 
 
 def _federation_record(plan: Plan, model: nn.Module) -> FederationRecord:
@@ -175,7 +182,7 @@ def is_finished(run: RunDirectory, fingerprint: str) -> bool:
         return False
 
 
-def _keeps_client_state(scenario: Scenario) -> bool:
-    """Whether clients keep state between rounds; it is lost with their process, so such a run starts over."""
-    client = scenario.federation.client
-    return client.batch_norm == "train_local" or client.error_feedback
+def _keeps_state(scenario: Scenario) -> bool:
+    """Whether clients or the server's strategy keep state that is lost with their process: such a run starts over."""
+    client, strategy = scenario.federation.client, scenario.federation.server.strategy
+    return client.batch_norm == "train_local" or client.error_feedback or strategy is not None

@@ -101,6 +101,8 @@ class PrivacyRecord(Record):
     """Unit of privacy: hides whether one example, or one client, took part."""
     noise: Literal["client", "server"] = "client"
     """Party that adds the noise: the client before the server sees an update, or the server after."""
+    adjacency: Literal["add_or_remove", "replace"] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Neighbouring data sets for which epsilon holds: with and without one unit, or with another one in its place."""
     epsilon: NotNegative
     """Infinite without noise."""
     delta: Share
@@ -120,6 +122,10 @@ class TrainingRecord(Record):
     """Whether clients train with dropout; written only if so."""
     postprocess: tuple[dict[str, Any], ...]
     local_sgd: dict[str, Any] = {}
+    local_optimizer: dict[str, Any] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """A local optimiser other than SGD; written only if there is one."""
+    proximal_mu: Annotated[NotNegative, Field(exclude_if=not_)] = 0.0
+    """Weight of FedProx's proximal term; written only if it is not zero."""
     error_feedback: bool = False
     dp_sgd: dict[str, Any] | None = None
     augment: tuple[dict[str, Any], ...] = ()

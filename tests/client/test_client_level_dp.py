@@ -20,6 +20,7 @@ from fedleak.client.postprocess.base import apply_steps, global_norm
 from fedleak.errors import InputError, InputErrors
 from fedleak.federation.accounting import account_clients, epsilon
 from fedleak.federation.plan import make_plan
+from fedleak.federation.without_replacement import epsilon_without_replacement
 from fedleak.pipeline import attack_run
 from fedleak.progress import QuietProgress
 from fedleak.report.build import write_report
@@ -126,18 +127,21 @@ def _flowers(mod: LocalDpMod, update: torch.Tensor) -> torch.Tensor:
     return mod(message, context, inner).content.array_records["arrays"].to_torch_state_dict()["w"]
 
 
-def test_central_epsilon_is_that_of_sampled_clients() -> None:
-    """By Opacus itself, from the noise that it asks for."""
-    from opacus.accountants.utils import get_noise_multiplier
-
-    sigma = get_noise_multiplier(
-        target_epsilon=2.0, target_delta=1e-5, sample_rate=0.1, steps=50, accountant="rdp", epsilon_tolerance=0.01
-    )
-    settings = ClientLevelDp(max_norm=1.0, noise_multiplier=sigma)
+def test_central_epsilon_is_that_of_clients_sampled_without_replacement() -> None:
+    """Ten of a hundred clients in each of fifty rounds; never less than dp-accounting's 1.5749... (replace-one)."""
+    settings = ClientLevelDp(max_norm=1.0, noise_multiplier=8.0)
     rounds = [tuple(range(i % 10, 100, 10)) for i in range(50)]
     record = account_clients(settings, clients=100, rounds=rounds)
-    assert 1.98 <= record.epsilon <= 2.0
-    assert (record.unit, record.noise) == ("client", "server")
+    assert record.epsilon == epsilon_without_replacement(noise_multiplier=8.0, rate=0.1, uses=1, samples=50, delta=1e-5)
+    assert record.epsilon > 1.574959636381346
+    assert (record.unit, record.noise, record.adjacency) == ("client", "server", "replace")
+
+
+def test_central_epsilon_of_all_clients_is_that_of_one_more_or_less() -> None:
+    settings = ClientLevelDp(max_norm=1.0, noise_multiplier=8.0)
+    record = account_clients(settings, clients=2, rounds=[(0, 1)] * 3)
+    assert record.epsilon == epsilon(noise_multiplier=8.0, sample_rate=1.0, steps=3, delta=1e-5)
+    assert record.adjacency == "add_or_remove"
 
 
 def test_local_epsilon_counts_the_clients_own_rounds_and_twice_the_bound() -> None:

@@ -64,7 +64,8 @@ def naive_sgd(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Weight delta and buffers after plain ``torch.optim.SGD``."""
     own = copy.deepcopy(module)
-    sgd = training.sgd
+    sgd = training.optimizer
+    assert isinstance(sgd, LocalSgd)
     decay = {"momentum": sgd.momentum, "weight_decay": sgd.weight_decay}
     optimiser = torch.optim.SGD(own.parameters(), lr=training.learning_rate, nesterov=sgd.nesterov, **decay)
     order = order_of(len(labels), training)
@@ -123,7 +124,7 @@ def test_fedavg_is_sgd_with_all_its_settings(model: Model) -> None:
     images, labels = batches(2, 8)
     settings = {"momentum": 0.9, "nesterov": True, "weight_decay": 0.05, "schedule": {"kind": "step", "every": 2}}
     sgd = LocalSgd.model_validate(settings)
-    training = LocalTraining("fedavg", 3, epochs=2, learning_rate=0.1, train_mode=False, sgd=sgd)
+    training = LocalTraining("fedavg", 3, epochs=2, learning_rate=0.1, train_mode=False, optimizer=sgd)
     updates = compute_updates(module, images, labels, training, seed=SEED)
     for i in range(2):
         delta, _ = naive_sgd(module.eval(), images[i], labels[i], training)

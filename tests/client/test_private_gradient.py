@@ -98,7 +98,7 @@ def _opacus_gradient(opacus: Any, images: Tensor, labels: Tensor, sigma: float) 
 
 @pytest.mark.parametrize(
     "mixing",
-    [{"protocol": "fedavg"}, {"batch_norm": "train_shared"}, {"augment": ["mixup"]}],
+    [{"batch_norm": "train_shared"}, {"augment": ["mixup"]}],
     ids=lambda mixing: next(iter(mixing)),
 )
 def test_what_mixes_examples_is_refused(mixing: dict[str, Any]) -> None:

@@ -89,6 +89,16 @@ MISTAKES: dict[str, tuple[str, str, dict[str, Any]]] = {
         "warning",
         fedavg(INVERTING | {"local_training": {"learning_rate": 0.01}}, batch_size=4, local_sgd={"momentum": 0.9}),
     ),
+    "optimizer overlooked": (
+        "local_rate",
+        "warning",
+        fedavg(INVERTING | {"local_training": {"learning_rate": 0.01}}, batch_size=4, local_optimizer="adam"),
+    ),
+    "proximal term overlooked": (
+        "local_rate",
+        "warning",
+        fedavg(INVERTING | {"local_training": {"learning_rate": 0.01}}, batch_size=4, proximal_mu=0.1),
+    ),
     "no gpu": ("device", "error", {"device": "cuda:63"}),
     "no lpips weights": ("lpips_weights", "warning", {"metrics": {"lpips": {"backbone": "no/such/file.pth"}}}),
     "few pairs": ("pairs", "warning", {}),

@@ -11,6 +11,8 @@ from torch import Tensor
 from fedleak.attacks.inversion.knowledge import InversionKnowledge
 from fedleak.attacks.inversion.settings import LocalTrainingGuess
 from fedleak.attacks.replay import LocalSteps, as_replica, loss_gradient, split_state
+from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
+from fedleak.client.optimizer.base import LocalOptimizer
 from fedleak.client.postprocess.base import PostProcess
 from fedleak.client.postprocess.gradient_masking import frozen_layers
 from fedleak.errors import AttackFailedError
@@ -77,7 +79,9 @@ def make_problem(known: InversionKnowledge, guess: LocalTrainingGuess | None) ->
     if guess is None or known.update.protocol != "fedavg":
         return problem
     if training is not None and known.order is not None:
-        steps = LocalSteps(training.local_learning_rate, known.order.batches, sgd=training.sgd)
+        steps = LocalSteps(
+            training.local_learning_rate, known.order.batches, training.optimizer, proximal_mu=training.proximal_mu
+        )
     else:
         steps = guess.steps(samples, estimated_distance(known, problem.labels) if guess.is_estimated else 0.0)
     if known.update.summed and any(len(one.batches) > 1 for one in steps.every):
@@ -90,11 +94,14 @@ def make_problem(known: InversionKnowledge, guess: LocalTrainingGuess | None) ->
 
 def _as_granted(training: TrainingDetails, guess: LocalTrainingGuess | None) -> LocalTrainingGuess:
     """The client's settings; only the number of orders is taken from the guess."""
+    rule = training.optimizer
     return LocalTrainingGuess(
         learning_rate=training.local_learning_rate,
         epochs=training.local_epochs,
         batch_size=training.batch_size,
-        sgd=training.sgd,
+        sgd=rule if isinstance(rule, LocalSgd) else PLAIN_SGD,
+        optimizer=rule if isinstance(rule, LocalOptimizer) else None,
+        proximal_mu=training.proximal_mu,
         orders=guess.orders if guess is not None else 1,
     )
 

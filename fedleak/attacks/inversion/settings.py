@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, model_validator
 
 from fedleak import limits
 from fedleak.attacks.replay import LocalSteps, Order, assumed_order, random_orders
 from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
-from fedleak.component import Settings
+from fedleak.client.optimizer.base import AnyOptimizer, LocalOptimizer
+from fedleak.component import Settings, choice
+
+if TYPE_CHECKING:
+    OptimizerChoice = LocalOptimizer
+else:
+    OptimizerChoice = choice(LocalOptimizer, "fedleak.client.optimizer")
 
 T = TypeVar("T")
 OneOf = Annotated[tuple[T, ...], Field(min_length=1)]
@@ -33,9 +39,29 @@ class LocalTrainingGuess(Settings):
     """Images per step; null: all images."""
     sgd: LocalSgd = PLAIN_SGD
     """Momentum, weight decay, schedule."""
+    optimizer: OptimizerChoice | None = Field(default=None, exclude_if=lambda value: value is None)
+    """A local optimiser other than SGD (default: SGD)."""
+    proximal_mu: float = Field(default=0.0, ge=0, le=limits.RATE, exclude_if=lambda value: value == 0)
+    """Weight of FedProx's proximal term."""
     orders: int = Field(default=1, ge=1, le=limits.RESTARTS)
     """Number of random image orders over which the trial update is averaged, because the client's order is unknown; 1:
     the same consecutive mini-batches in every epoch."""
+
+    @model_validator(mode="after")
+    def _has_one_optimizer(self) -> Self:
+        if self.optimizer is not None and self.sgd != PLAIN_SGD:
+            raise ValueError("choose either sgd or optimizer")
+        if self.optimizer is not None and self.is_estimated:
+            raise ValueError(
+                f"learning_rate estimated takes a delta for a multiple of a gradient, which it is not after steps of "
+                f"{self.optimizer.kind}: give the rate"
+            )
+        return self
+
+    @property
+    def rule(self) -> AnyOptimizer:
+        """The assumed local optimiser."""
+        return self.optimizer or self.sgd
 
     @property
     def is_estimated(self) -> bool:
@@ -46,7 +72,7 @@ class LocalTrainingGuess(Settings):
         """Every combination of settings for a client of ``samples`` images."""
         open_settings = (_values(self.learning_rate), _values(self.epochs), _values(self.batch_size))
         return tuple(
-            Assumption(rate, epochs, min(size or samples, samples), self.sgd)
+            Assumption(rate, epochs, min(size or samples, samples), self.rule)
             for rate, epochs, size in product(*open_settings)
         )
 
@@ -57,7 +83,7 @@ class LocalTrainingGuess(Settings):
             distance: learning rate times number of steps, estimated from the update; used only if ``is_estimated``.
         """
         every = [
-            LocalSteps(assumed.rate(samples, distance), order, sgd=self.sgd)
+            LocalSteps(assumed.rate(samples, distance), order, self.rule, proximal_mu=self.proximal_mu)
             for assumed in self.assumptions(samples)
             for order in assumed.orders(samples, self.orders)
         ]
@@ -72,17 +98,17 @@ class Assumption:
         learning_rate: None: estimated from the update.
         epochs: over all images.
         batch_size: largest number of images per step.
-        sgd: momentum, weight decay and schedule.
+        optimizer: local optimiser.
     """
 
     learning_rate: float | None
     epochs: int
     batch_size: int
-    sgd: LocalSgd
+    optimizer: AnyOptimizer
 
     def reach(self, samples: int) -> float:
         """Effective number of local steps, corrected for momentum and schedule."""
-        return self.sgd.reach(self.epochs * -(-samples // self.batch_size))
+        return self.optimizer.reach(self.epochs * -(-samples // self.batch_size))
 
     def rate(self, samples: int, distance: float) -> float:
         """The learning rate: as assumed, or ``distance`` divided by the effective number of steps."""

@@ -7,6 +7,7 @@ from torch import Tensor
 from fedleak.attacks.inversion.settings import LocalTrainingGuess
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.attacks.labels.counting import Estimator, count_images, labels_of
+from fedleak.client.local_sgd import LocalSgd
 from fedleak.threat import SharedUpdate
 
 
@@ -15,8 +16,8 @@ class SolvedCounts(LabelInference):
 
     local_training: LocalTrainingGuess | None = None
     """Assumed local training, used to convert a weight delta to a gradient, ``-delta / (rate * steps)``, with the
-    number of steps corrected for momentum and schedule. If it is not set or not unique, the scale is assumed to
-    leave at least one class empty."""
+    number of steps corrected for momentum and schedule. If it is not set, not unique, or not SGD, the scale is assumed
+    to leave at least one class empty."""
 
     def solved(self, update: SharedUpdate, estimator: Estimator, gradient: Tensor, count: int) -> Tensor:
         """Sorted labels ``(count,)``.
@@ -30,6 +31,7 @@ class SolvedCounts(LabelInference):
         """
         known, guess = update.protocol == "fedsgd", self.local_training
         assumed = guess.assumptions(count) if guess is not None else ()
-        if not known and len(assumed) == 1 and assumed[0].learning_rate is not None:
+        linear = len(assumed) == 1 and isinstance(assumed[0].optimizer, LocalSgd)  # Adam's steps have no such scale
+        if not known and linear and assumed[0].learning_rate is not None:
             gradient, known = gradient / (assumed[0].learning_rate * assumed[0].reach(count)), True
         return labels_of(count_images(estimator, gradient, count, known_scale=known))

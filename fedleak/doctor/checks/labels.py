@@ -104,10 +104,14 @@ class LocalRate(DoctorCheck):
             ("epochs", client.local_epochs, {one.epochs for one in assumptions}),
             ("batch_size", min(client.batch_size, samples), {one.batch_size for one in assumptions}),
             ("momentum", client.local_sgd.momentum, {guess.sgd.momentum}),
+            ("proximal_mu", client.proximal_mu, {guess.proximal_mu}),
         ):
             values = sorted(value for value in assumed if value is not None)
             if values and actual not in values:
                 wrong.append(f"{setting} {' or '.join(f'{value:g}' for value in values)} for {actual:g}")
+        kinds = [rule.kind if rule is not None else "sgd" for rule in (guess.optimizer, client.local_optimizer)]
+        if kinds[0] != kinds[1]:
+            wrong.append(f"optimizer {kinds[0]} for {kinds[1]}")
         if wrong:
             yield self.found(
                 "warning",

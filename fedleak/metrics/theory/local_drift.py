@@ -50,7 +50,8 @@ class LocalDrift(Theory):
         """
         if len(leaked.images) > 1:
             raise NotApplicableError(f"it holds for one image, the update has {len(leaked.images)}")
-        if training.postprocess or LocalSgd.model_validate(training.local_sgd) != PLAIN_SGD:
+        other = training.local_optimizer or training.proximal_mu or training.dp_sgd
+        if other or training.postprocess or LocalSgd.model_validate(training.local_sgd) != PLAIN_SGD:
             raise NotApplicableError("it holds for plain gradient descent without post-processing")
         if leaked.task != CLASSIFICATION:
             raise NotApplicableError("it holds for cross-entropy")

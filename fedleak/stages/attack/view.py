@@ -12,6 +12,7 @@ from torch import nn
 from fedleak import threat
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.client.local_sgd import LocalSgd
+from fedleak.client.optimizer.base import AnyOptimizer, LocalOptimizer
 from fedleak.client.postprocess.base import PostProcess
 from fedleak.component import discover
 from fedleak.errors import AttackFailedError, InputError
@@ -153,15 +154,24 @@ class View:
             local_learning_rate=training.local_learning_rate,
             local_epochs=training.local_epochs,
             batch_size=training.batch_size,
-            sgd=self._local_sgd(),
+            optimizer=self._optimizer(),
+            proximal_mu=training.proximal_mu,
         )
 
-    def _local_sgd(self) -> LocalSgd:
-        settings = self._reader.manifest.training.local_sgd
+    def _optimizer(self) -> AnyOptimizer:
+        training = self._reader.manifest.training
+        name, settings = "local_sgd", training.local_sgd
+        kinds: dict[str, type[AnyOptimizer]] = {"sgd": LocalSgd}
+        if training.local_optimizer is not None:
+            name, settings = "local_optimizer", training.local_optimizer
+            kinds = dict(discover(LocalOptimizer, "fedleak.client.optimizer"))  # type: ignore[type-abstract]
+        kind = settings.get("kind", "sgd")
+        if kind not in kinds:
+            raise InputError(f"transcript.training.{name}.kind", kind, f"known kinds: {', '.join(kinds)}")
         try:
-            return LocalSgd.model_validate(settings)
+            return kinds[kind].model_validate(settings)
         except ValidationError as error:
-            raise InputError("transcript.training.local_sgd", settings, str(error.errors()[0]["msg"])) from error
+            raise InputError(f"transcript.training.{name}", settings, str(error.errors()[0]["msg"])) from error
 
     def _mini_batch_order(self) -> threat.MiniBatchOrder:
         batches = self._record().mini_batches

@@ -119,5 +119,8 @@ def federation_notes(manifest: Manifest) -> Iterator[str]:
     sizes = sorted({len(update.summed) for update in manifest.updates if update.summed})
     if sizes:
         yield f"the adversary saw sums over {' or '.join(map(str, sizes))} clients, and no single client's update"
+    if manifest.privacy is not None and manifest.privacy.adjacency is not None:
+        how = "replacing" if manifest.privacy.adjacency == "replace" else "adding or removing"
+        yield f"epsilon holds for {how} one {manifest.privacy.unit}"
     if manifest.privacy is not None and manifest.privacy.noise == "server":
         yield "epsilon applies to the models that the server publishes; updates reach the server without noise"

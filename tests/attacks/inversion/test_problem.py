@@ -52,7 +52,7 @@ def test_without_a_last_bias_norms_tell_it_roughly(count: int, epochs: int) -> N
 
 def test_momentum_counts_as_more_steps() -> None:
     heavy = LocalSgd(momentum=0.9)
-    training = replace(averaging(epochs=4, batch_size=4), sgd=heavy)
+    training = replace(averaging(epochs=4, batch_size=4), optimizer=heavy)
     one = victim(count=4, training=training, uniform=False)
     assert estimate(one, steps=heavy.reach(4)) == pytest.approx(TRUE_RATE, rel=0.25)
 

@@ -11,6 +11,7 @@ from fedleak.attacks.inversion.inverting_gradients import InvertingGradients
 from fedleak.attacks.inversion.settings import Assumption, LocalTraining, LocalTrainingGuess, StartFrom
 from fedleak.attacks.replay import LocalSteps
 from fedleak.client.local_sgd import PLAIN_SGD, LocalSgd
+from fedleak.client.optimizer.adam import Adam
 
 ADAPTER: TypeAdapter[Any] = TypeAdapter(LocalTraining)
 HEAVY = LocalSgd(momentum=0.5)
@@ -48,7 +49,7 @@ def test_every_combination_of_what_is_left_open() -> None:
     assert [(a.learning_rate, a.epochs, a.batch_size) for a in guess.assumptions(5)] == [
         (rate, epochs, size) for rate in (0.1, 0.2) for epochs in (1, 3) for size in (2, 5)
     ]
-    assert {a.sgd for a in guess.assumptions(5)} == {HEAVY}
+    assert {a.optimizer for a in guess.assumptions(5)} == {HEAVY}
 
 
 def test_no_batch_is_larger_than_what_the_client_has() -> None:
@@ -82,9 +83,9 @@ def test_a_stated_rate_is_kept_whatever_the_update_tells() -> None:
 
 def test_the_steps_of_the_first_assumption_and_the_others_as_alternatives() -> None:
     guess = LocalTrainingGuess(learning_rate="estimated", epochs=(1, 2), batch_size=2, sgd=HEAVY)
-    first = LocalSteps(pytest.approx(0.5 / 2.5), ((0, 1), (2,)), sgd=HEAVY)  # type: ignore[arg-type]
+    first = LocalSteps(pytest.approx(0.5 / 2.5), ((0, 1), (2,)), HEAVY)  # type: ignore[arg-type]
     steps = guess.steps(3, 0.5)
-    assert (steps.learning_rate, steps.batches, steps.sgd) == (first.learning_rate, first.batches, HEAVY)
+    assert (steps.learning_rate, steps.batches, steps.optimizer) == (first.learning_rate, first.batches, HEAVY)
     (other,) = steps.alternatives
     assert other.batches == ((0, 1), (2,)) * 2
     assert other.learning_rate == pytest.approx(0.5 / HEAVY.reach(4))
@@ -104,3 +105,21 @@ def test_a_start_is_written_with_the_word_from() -> None:
     assert StartFrom.model_validate(start.model_dump()) == start
     with pytest.raises(ValidationError):
         StartFrom.model_validate({"noise": 0.1})
+
+
+def test_an_assumed_optimizer_and_proximal_term_reach_the_steps() -> None:
+    guess = LocalTrainingGuess.model_validate({"learning_rate": 0.1, "optimizer": "adam", "proximal_mu": 0.2})
+    steps = guess.steps(2, distance=0.0)
+    assert (steps.optimizer, steps.proximal_mu) == (Adam(), 0.2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"learning_rate": "estimated", "optimizer": "adam"}, "after steps of adam: give the rate"),
+        ({"learning_rate": 0.1, "optimizer": "adam", "sgd": {"momentum": 0.5}}, "choose either sgd or optimizer"),
+    ],
+)
+def test_assumptions_that_contradict_each_other_are_refused(wrong: dict[str, object], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        LocalTrainingGuess.model_validate(wrong)

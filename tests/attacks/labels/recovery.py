@@ -46,7 +46,7 @@ def share_recovered(inference: LabelInference, setting: Setting, *, batch: int, 
     leaked = architecture(setting.model)
     module = _trained(leaked.build(seed=MODEL_SEED)) if setting.trained else leaked.build(seed=MODEL_SEED)
     local = (setting.protocol, setting.batch_size, setting.epochs, setting.rate)
-    training = LocalTraining(*local, train_mode=False, sgd=setting.sgd)
+    training = LocalTraining(*local, train_mode=False, optimizer=setting.sgd)
     tensors = compute_updates(module, _pixels(index), torch.from_numpy(data.labels[index]), training, seed=0).tensors
     model = GlobalModel({name: t.detach().clone() for name, t in module.state_dict().items()}, version=0)
     right = 0

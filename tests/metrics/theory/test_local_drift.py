@@ -79,6 +79,8 @@ def test_settings_of_plain_gradient_descent_are_no_other_optimiser() -> None:
         (batch(images=2), {}, "one image"),
         (batch(bias=True), {}, "without a bias"),
         (batch(), {"local_sgd": {"momentum": 0.9}}, "plain gradient descent"),
+        (batch(), {"local_optimizer": {"kind": "adam"}}, "plain gradient descent"),
+        (batch(), {"proximal_mu": 0.1}, "plain gradient descent"),
         (batch(), {"postprocess": ({"kind": "sign_sgd"},)}, "without post-processing"),
     ],
 )

@@ -10,16 +10,20 @@ import torch
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.attacks.labels.greedy_bias import GreedyBias
 from fedleak.attacks.labels.row_sum import RowSum
-from fedleak.errors import AttackFailedError
+from fedleak.errors import AttackFailedError, InputError
 from fedleak.run_directory import RunDirectory
 from fedleak.stages.attack.view import CapabilityNotGrantedError, View
-from fedleak.threat import InferredLabels, SharedUpdate, granted_by_level
+from fedleak.threat import InferredLabels, SharedUpdate, TrainingDetails, granted_by_level
 from fedleak.transcript.reader import TranscriptReader
 from tests.scenarios import run_federation, scenario
 
 
 def asks(labels: InferredLabels) -> None:
     """Stands for an attack with fixed labels."""
+
+
+def knows_training(training: TrainingDetails) -> None:
+    """Stands for an attack that knows how clients train."""
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +79,22 @@ def test_tensors_lie_where_they_are_wanted(run: RunDirectory) -> None:
     update = elsewhere.capabilities(GreedyBias().infer)["update"]
     assert isinstance(update, SharedUpdate)
     assert {tensor.device.type for tensor in update.tensors.values()} == {"meta"}
+
+
+@pytest.mark.parametrize(
+    ("training", "reason"),
+    [
+        ({"local_optimizer": {"kind": "lion"}}, r"local_optimizer\.kind.*known kinds: adam, adamw"),
+        ({"local_optimizer": {"kind": "adam", "eps": -1}}, r"training\.local_optimizer.*greater than 0"),
+        ({"local_sgd": {"momentum": 2}}, r"training\.local_sgd.*less than 1"),
+    ],
+)
+def test_an_optimizer_that_nobody_knows_is_the_transcripts_fault(
+    run: RunDirectory, training: dict[str, object], reason: str
+) -> None:
+    reader = TranscriptReader(run.transcript)
+    changed = reader.manifest.training.model_copy(update=training)
+    reader.manifest = reader.manifest.model_copy(update={"training": changed})
+    foreign = View(reader, granted_by_level(5), reader.manifest.updates[0])
+    with pytest.raises(InputError, match=reason):
+        foreign.capabilities(knows_training)

@@ -1,0 +1,1 @@
+"""Local optimisers of clients other than SGD, one file per kind."""

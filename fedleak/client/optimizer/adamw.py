@@ -1,0 +1,39 @@
+"""AdamW."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from fedleak.client.optimizer.adam import AdamFamily, adam_step
+from fedleak.tensors import Tensors
+
+
+class AdamW(AdamFamily):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101), as ``torch.optim.AdamW``."""
+
+    kind: Literal["adamw"] = "adamw"
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Share of all parameters, times the learning rate, that every step takes off."""
+
+    def torch_optimizer(self, parameters: Iterable[nn.Parameter], *, rate: float) -> torch.optim.Optimizer:
+        """``torch.optim.AdamW``."""
+        return torch.optim.AdamW(
+            parameters,
+            lr=rate,
+            betas=self.betas,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            amsgrad=self.amsgrad,
+        )
+
+    def step(
+        self, parameters: Tensors, gradient: Tensors, state: Mapping[str, Tensors], *, rate: float, number: int
+    ) -> tuple[Tensors, Mapping[str, Tensors]]:
+        """One step; the state is that of Adam."""
+        shrunk = {name: p * (1 - rate * self.weight_decay) for name, p in parameters.items()}
+        return adam_step(shrunk, gradient, state, rate=rate, number=number, settings=self)

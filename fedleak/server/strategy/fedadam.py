@@ -1,0 +1,28 @@
+"""FedAdam: Adam on the server."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from fedleak.server.strategy.base import Decay, ServerOptimizer
+
+
+class FedAdam(ServerOptimizer):
+    """Adam on the server (Reddi et al. 2021, arXiv 2003.00295, algorithm 2).
+
+    ``m <- beta_1 m + (1 - beta_1) delta``, ``v <- beta_2 v + (1 - beta_2) delta^2`` and ``x <- x + eta_t m / (sqrt(v) +
+    tau)`` with the mean update ``delta``. Flower starts from ``v = 0`` and corrects the bias of both means, ``eta_t =
+    eta sqrt(1 - beta_2^(t + 1)) / (1 - beta_1^(t + 1))`` in round ``t`` (from 1); the paper starts from ``tau^2`` and
+    does not.
+    """
+
+    kind: Literal["fedadam"] = "fedadam"
+    flower: ClassVar[str] = "FedAdam"
+    eta: float = Field(default=0.1, gt=0)
+    """The server's learning rate."""
+    beta_1: Decay = 0.9
+    beta_2: Decay = 0.99
+    tau: float = Field(default=1e-3, gt=0)
+    """Adaptivity: the smaller, the more each weight's own scale counts."""

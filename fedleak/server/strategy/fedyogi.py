@@ -1,0 +1,25 @@
+"""FedYogi: Yogi on the server."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from fedleak.server.strategy.base import Decay, ServerOptimizer
+
+
+class FedYogi(ServerOptimizer):
+    """Yogi on the server (Reddi et al. 2021, arXiv 2003.00295, algorithm 2).
+
+    As ``fedadam``, but ``v <- v - (1 - beta_2) delta^2 sign(v - delta^2)``, and without a correction of the bias.
+    """
+
+    kind: Literal["fedyogi"] = "fedyogi"
+    flower: ClassVar[str] = "FedYogi"
+    eta: float = Field(default=0.01, gt=0)
+    """The server's learning rate."""
+    beta_1: Decay = 0.9
+    beta_2: Decay = 0.99
+    tau: float = Field(default=1e-3, gt=0)
+    """Adaptivity: the smaller, the more each weight's own scale counts."""
