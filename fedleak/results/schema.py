@@ -23,7 +23,7 @@ CORE_METRICS = ("mse", "psnr", "ssim", "lpips")
 
 
 class Interval(Record):
-    """A mean over images with its 95 % bootstrap interval; without bounds for fewer than two images."""
+    """A mean over images with its 95 % interval; without bounds for too few images or updates."""
 
     mean: float
     low: float | None = None
