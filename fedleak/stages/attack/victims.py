@@ -133,8 +133,7 @@ def _inferred_labels(context: AttackContext, view: View, count: int) -> torch.Te
     inference = context.label_inference
     if inference is None:
         return None
-    known = view.capabilities(inference.infer)
     try:
-        return inference.infer(**known, count=count)
+        return view.labels(inference, count=count)
     except AttackFailedError:
         return None  # the images have no labels; their cells in the results are empty
