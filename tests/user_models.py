@@ -346,6 +346,7 @@ FACTORIES: dict[str, Callable[[InputShape, int], nn.Module]] = {
     "backward_hook": _hooked("backward"),
     "tensor_hook": _hooked("tensor"),
     "weight_norm": _parametrised(parametrizations.weight_norm),
+    "old_weight_norm": _parametrised(nn.utils.weight_norm),
     "spectral_norm": _parametrised(parametrizations.spectral_norm),
     "symmetric": _parametrised(_symmetric),
     "own_forward": _own_forward,
@@ -375,7 +376,16 @@ def one_output(shape: InputShape, classes: int) -> nn.Module:
 
 tied, tied_by_use, not_persistent, autocast, double = Tied, TiedByUse, NotPersistent, Autocast, Double
 branches, gru, same_module_twice = Branches, RowsThroughGru, SameModuleTwice
+weight_norm, old_weight_norm = FACTORIES["weight_norm"], FACTORIES["old_weight_norm"]
 weight_standardised, own_forward = FACTORIES["weight_standardised"], FACTORIES["own_forward"]
+
+
+class FrozenHead(Mlp):
+    """Only the layers before the last are trained."""
+
+    def __init__(self, shape: InputShape, classes: int) -> None:
+        super().__init__(shape, classes)
+        self.out.requires_grad_(False)
 
 
 class TwoHeads(Tutorial):

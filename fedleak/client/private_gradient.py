@@ -44,10 +44,11 @@ def private_gradient(
         return quiet, images.new_full((), torch.nan)
     training = LocalTraining("fedsgd", batch_size=1, epochs=1, learning_rate=1.0, train_mode=False, task=task)
     single = compute_updates(model, images.unsqueeze(1), targets.unsqueeze(1), training, seed=0)
-    norms = torch.stack([t.reshape(len(t), -1).norm(dim=1) for t in single.tensors.values()]).norm(dim=0)
+    each = {n: t if t.dtype == torch.float64 else t.float() for n, t in single.tensors.items()}  # half is too coarse
+    norms = torch.stack([t.reshape(len(t), -1).norm(dim=1) for t in each.values()]).norm(dim=0)
     factors = settings.max_norm / norms.clamp(min=settings.max_norm)  # at most one
     result = {}
-    for name, gradients in single.tensors.items():
+    for name, gradients in each.items():
         total = torch.tensordot(factors, gradients, dims=1)
         result[name] = (total + spread * normal_like(total, generator)) / count
-    return result, single.losses.mean()
+    return result, single.losses.float().mean()

@@ -150,7 +150,8 @@ def test_dp_sgd_clips_the_gradients_of_autograd(name: str) -> None:
     found, _ = private_gradient(network(name), images[0], labels[0], settings=settings, generator=generator)
     clipped = []
     for image, label in zip(images[0], labels[0], strict=True):
-        one = plain_gradient(reference(name, train_mode=False), image[None], label[None])
+        gradient = plain_gradient(reference(name, train_mode=False), image[None], label[None])
+        one = {n: value.double() for n, value in gradient.items()}
         norm = torch.stack([value.norm() for value in one.values()]).norm()
         clipped.append({n: value * min(1.0, 0.05 / float(norm)) for n, value in one.items()})
     check(found, {n: torch.stack([one[n] for one in clipped]).mean(dim=0) for n in clipped[0]})

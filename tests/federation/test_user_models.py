@@ -18,7 +18,17 @@ from fedleak.transcript.reader import TranscriptReader
 from tests.user_models import FACTORIES
 
 NAMES = ["frozen", "frozen_batch_norm", "tied", "tied_by_use", "not_persistent", "autocast", "double"]
-NAMES += ["branches", "weight_standardised", "gru", "half", "brain_float", "same_module_twice", "own_forward"]
+NAMES += [
+    "branches",
+    "weight_standardised",
+    "gru",
+    "half",
+    "brain_float",
+    "same_module_twice",
+    "own_forward",
+    "weight_norm",
+    "old_weight_norm",
+]
 
 
 def raw(name: str, **client: Any) -> dict[str, Any]:
@@ -88,3 +98,17 @@ def test_a_models_own_precision_is_kept(tmp_path: Path) -> None:
     fedleak.run(raw("brain_float"), out=tmp_path / "run")
     state = TranscriptReader(tmp_path / "run/transcript").model(2)
     assert {tensor.dtype for tensor in state.values()} == {torch.bfloat16}
+
+
+def test_labels_are_not_read_from_another_layer_if_the_last_is_frozen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CONSENT, "tests.user_models:FrozenHead")
+    scenario = raw("FrozenHead", batch_size=2)
+    scenario["attacks"] += [{"kind": "dlg", "iterations": 1, "compile": "never"}]
+    results = fedleak.run(scenario, out=tmp_path / "run")
+    found = {summary.attack: (summary.images, summary.failures) for summary in results.attacks}
+    assert found["inverting_gradients"] == (0, 2)
+    assert found["dlg"] == (4, 0)
+    attempts = json.loads((tmp_path / "run/attacks/inverting_gradients/attack.json").read_text())["attempts"]
+    assert all("last layer is frozen" in attempt["reason"] for attempt in attempts)

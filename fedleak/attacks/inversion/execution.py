@@ -31,7 +31,7 @@ def multiplications(module: nn.Module, shape: InputShape) -> int:
     counts: list[int] = []
 
     def count(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        weight = layer.get_parameter("weight")
+        weight: Tensor = getattr(layer, "weight")  # noqa: B009 - a parametrised weight is no parameter
         outputs = output[0].numel() if isinstance(layer, nn.Linear) else math.prod(output.shape[2:]) * weight.shape[0]
         counts.append(outputs * weight[0].numel())
 

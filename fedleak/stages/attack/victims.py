@@ -183,7 +183,6 @@ def _inferred_labels(
         return None, ""
     try:
         with crashes(context.errors, f"{inference.kind}, {context.title(update)}"):
-            known = view.capabilities(inference.infer)
-            return inference.infer(**known, count=count), ""
+            return view.labels(inference, count=count), ""
     except (AttackFailedError, CrashError) as error:
         return None, f"no labels: {inference.kind}: {error}"

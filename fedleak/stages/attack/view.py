@@ -74,6 +74,20 @@ class View:
             raise CapabilityNotGrantedError(", ".join(missing))
         return threat.arguments(method, {name: _BUILDERS[kind](self) for name, kind in needed.items()})
 
+    def labels(self, inference: LabelInference, *, count: int) -> torch.Tensor:
+        """The ``count`` labels that an inference finds.
+
+        Raises:
+            AttackFailedError: if the update lacks what it reads, such as the gradient of a frozen last layer.
+            CapabilityNotGrantedError: if it asks for more than is granted.
+        """
+        known = self.capabilities(inference.infer)
+        frozen = not inference.is_oracle and bool(self._reader.manifest.frozen)
+        if frozen and _ends_frozen(self._model_architecture().build(seed=0)):
+            raise AttackFailedError("the network's last layer is frozen: labels cannot be read from its gradient")
+        found: torch.Tensor = inference.infer(**known, count=count)
+        return found
+
     @property
     def _derived(self) -> frozenset[str]:
         """Names of the available derived capabilities."""
@@ -206,14 +220,7 @@ class View:
             raise CapabilityNotGrantedError("inferred_labels")
         if samples is None:
             raise AttackFailedError("the client does not report the number of images behind the update")
-        if (
-            not inference.is_oracle
-            and self._reader.manifest.frozen
-            and _ends_frozen(self._model_architecture().build(seed=0))
-        ):
-            raise AttackFailedError("the network's last layer is frozen: labels cannot be read from its gradient")
-        known = self.capabilities(inference.infer)
-        return threat.InferredLabels(inference.infer(**known, count=samples).to(self._device), inference.kind)
+        return threat.InferredLabels(self.labels(inference, count=samples).to(self._device), inference.kind)
 
     def _starting_images(self) -> threat.StartingImages:
         if self._starts is None:

@@ -110,5 +110,4 @@ def guessed(inference: LabelInference, scenario: Scenario, reader: TranscriptRea
     if update.samples is None:
         raise AttackFailedError("the client does not report the number of images behind the update")
     view = View(reader, scenario.adversary.granted, update)
-    known = view.capabilities(inference.infer)
-    return [int(label) for label in inference.infer(**known, count=update.samples)]
+    return [int(label) for label in view.labels(inference, count=update.samples)]
