@@ -10,7 +10,6 @@ searches the whole disk finds what this user may read.
 
 from __future__ import annotations
 
-import getpass
 import json
 import multiprocessing
 import os
@@ -78,7 +77,7 @@ def environment(run: RunDirectory, staging: Staging) -> dict[str, str]:
     """The environment of the process: this one's without paths of the run, and with a cache of its own."""
     named = str(run.root.resolve())
     kept = {n: v for n, v in os.environ.items() if n not in _PATHS_OF_A_SHELL and named not in v}
-    compiled = Path(tempfile.gettempdir()) / f"torchinductor_{getpass.getuser()}"  # torch's own default
+    compiled = Path(tempfile.gettempdir()) / f"torchinductor_{os.environ.get('USER', os.getuid())}"  # kept between runs
     compiled.mkdir(exist_ok=True)
     own = {"FEDLEAK_CACHE": staging.cache, "TMPDIR": staging.temporary, "PYTHONPATH": os.pathsep.join(_import_path())}
     return {"TORCHINDUCTOR_CACHE_DIR": str(compiled)} | kept | {name: str(value) for name, value in own.items()}
