@@ -23,7 +23,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -62,7 +61,6 @@ def attack_isolated(job: AttackJob, run: RunDirectory, progress: Progress, *, pr
     if all_done(job, run):
         attack(job, run, progress, verify=False)
         return
-    job = replace(job, threads=job.threads or torch.get_num_threads())
     names = [component.name for component in job.attacks]
     while True:
         with staged(run, checksums, names) as staging, _Process(staging, run, progress, private) as process:
@@ -159,7 +157,7 @@ class _Process:
             FedleakError: what the stage raised, or that the process died before it began an attack.
         """
         with suppress(OSError):  # it has died already
-            send(self._connection, **job.message())
+            send(self._connection, job=job.message(), torch_threads=torch.get_num_threads())
         while self._pump(None):
             pass
         self._process.wait()
