@@ -186,6 +186,8 @@ class Manifest(Record):
         raw: dict[str, Any] = write(self)
         if raw.get("task") == CLASSIFICATION:
             del raw["task"]
+        if raw.get("nonce") is None:
+            raw.pop("nonce", None)
         return raw
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ def launch(control: int, watch: int) -> NoReturn:
         control, watch: file descriptors for ``worker.main``. Standard input holds a JSON object with ``refused`` and
             ``needed``, as of ``confine``.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to fedleak, too, which then ends this process
     told = json.load(sys.stdin)
     confine([Path(path) for path in told["refused"]], needed=[Path(path) for path in told["needed"]])
     os.execv(sys.executable, [sys.executable, "-P", "-c", WORKER.format(control=control, watch=watch)])  # noqa: S606

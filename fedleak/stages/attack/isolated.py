@@ -10,7 +10,6 @@ searches the whole disk finds what this user may read.
 
 from __future__ import annotations
 
-import getpass
 import json
 import multiprocessing
 import os
@@ -24,7 +23,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -63,7 +61,6 @@ def attack_isolated(job: AttackJob, run: RunDirectory, progress: Progress, *, pr
     if all_done(job, run):
         attack(job, run, progress, verify=False)
         return
-    job = replace(job, threads=job.threads or torch.get_num_threads())
     names = [component.name for component in job.attacks]
     while True:
         with staged(run, checksums, names) as staging, _Process(staging, run, progress, private) as process:
@@ -78,7 +75,7 @@ def environment(run: RunDirectory, staging: Staging) -> dict[str, str]:
     """The environment of the process: this one's without paths of the run, and with a cache of its own."""
     named = str(run.root.resolve())
     kept = {n: v for n, v in os.environ.items() if n not in _PATHS_OF_A_SHELL and named not in v}
-    compiled = Path(tempfile.gettempdir()) / f"torchinductor_{getpass.getuser()}"  # torch's own default
+    compiled = Path(tempfile.gettempdir()) / f"torchinductor_{os.environ.get('USER', os.getuid())}"  # kept between runs
     compiled.mkdir(exist_ok=True)
     own = {"FEDLEAK_CACHE": staging.cache, "TMPDIR": staging.temporary, "PYTHONPATH": os.pathsep.join(_import_path())}
     return {"TORCHINDUCTOR_CACHE_DIR": str(compiled)} | kept | {name: str(value) for name, value in own.items()}
@@ -160,7 +157,7 @@ class _Process:
             FedleakError: what the stage raised, or that the process died before it began an attack.
         """
         with suppress(OSError):  # it has died already
-            send(self._connection, **job.message())
+            send(self._connection, job=job.message(), torch_threads=torch.get_num_threads())
         while self._pump(None):
             pass
         self._process.wait()

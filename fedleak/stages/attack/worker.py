@@ -6,6 +6,7 @@ It is given a folder with the transcript and earlier reconstructions, and a conn
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -13,6 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
+
+import torch
 
 from fedleak.errors import FedleakError
 from fedleak.run_directory import RunDirectory
@@ -31,11 +34,12 @@ def main(control: int, watch: int) -> NoReturn:
         control: file descriptor of the connection.
         watch: file descriptor of a pipe to which nobody writes.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to fedleak, too, which then ends this process
     signal.signal(signal.SIGTERM, _interrupt)
-    threading.Thread(target=_end_with, args=(watch,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(watch, Path.cwd()), daemon=True).start()
     connection: Connection[Any, Any] = Connection(control)
-    job, channel = AttackJob.from_message(receive(connection)), Channel(connection)
+    told, channel = receive(connection), Channel(connection)
+    torch.set_num_threads(told["torch_threads"])
+    job = AttackJob.from_message(told["job"])
     try:
         attack(job, RunDirectory(Path.cwd()), channel, host=channel, verify=False)
     except FedleakError as error:
@@ -50,6 +54,7 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _end_with(watch: int) -> None:
+def _end_with(watch: int, folder: Path) -> None:
     os.read(watch, 1)
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(ORPHANED)

@@ -144,7 +144,7 @@ class Spy(Attack):
     kind: Literal["spy"] = "spy"
     route: str
     eman: str
-    hashes: frozenset[str]
+    hashes: tuple[str, ...]
 
     def reconstruct(self, update: SharedUpdate, prior: PixelPrior, *, generator: torch.Generator) -> Reconstruction:
         """A grey image, after a search."""

@@ -81,7 +81,7 @@ def job_of(*attacks: Attack) -> AttackJob:
 def spies(run: RunDirectory) -> list[Spy]:
     """One for each route."""
     held = np.load(run.truth / "00001/images.npy")
-    hashes = frozenset(image_hash(image) for image in held)
+    hashes = tuple(image_hash(image) for image in held)
     return [Spy(id=route, route=route, eman=NAME[::-1], hashes=hashes) for route in ROUTES]
 
 
