@@ -19,7 +19,9 @@ from fedleak.transcript.manifest import VERSION, digest_of
 
 SCENARIO = "scenario.yaml"
 LOCK = ".lock"
-OWN_FILES = ("environment.json", "results.json", "results.csv", "report.html")
+INPUTS = "inputs.json"
+"""Hashes of the code and files that the federation depended on."""
+OWN_FILES = (INPUTS, "environment.json", "results.json", "results.csv", "report.html")
 OWN_FOLDERS = ("transcript", "truth", "attacks", "pictures")
 
 

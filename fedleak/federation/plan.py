@@ -14,6 +14,7 @@ from fedleak import seeds
 from fedleak.client.postprocess.base import UnfitSettingError
 from fedleak.data.sources.base import DatasetSplits, LabelledImages
 from fedleak.errors import InputError
+from fedleak.examples import InputShape
 from fedleak.federation.accounting import check_accountant
 from fedleak.federation.channel import ExpectedUpdate
 from fedleak.federation.sampling import draw_images
@@ -115,8 +116,13 @@ def make_plan(scenario: Scenario) -> Plan:
 
 def initial_model(scenario: Scenario, splits: DatasetSplits) -> nn.Module:
     """The model that the server broadcasts in the first round."""
+    return initial_network(scenario, splits.input_shape, len(splits.class_names))
+
+
+def initial_network(scenario: Scenario, input_shape: InputShape, classes: int) -> nn.Module:
+    """The same for images ``(C, H, W)`` of so many classes."""
     seed = seeds.derive(scenario.seed, "model")
-    return network_factory(scenario, splits)(seed)
+    return scenario.model.factory(input_shape, scenario.task.outputs(classes))(seed)
 
 
 def network_factory(scenario: Scenario, splits: DatasetSplits) -> NetworkFactory:

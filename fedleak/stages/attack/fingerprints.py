@@ -11,6 +11,7 @@ from fedleak import attacks
 from fedleak.attacks.base import Attack
 from fedleak.attacks.order import source_of
 from fedleak.scenario.schema import Scenario
+from fedleak.stages.source import code_of
 from fedleak.transcript.manifest import Manifest, digest_of, file_digest
 
 
@@ -24,10 +25,18 @@ def attack_fingerprint(scenario: Scenario, component: Attack, transcript_digest:
         "seed": scenario.seed,
         "device": device.type,
         "threads": scenario.threads,
+        "code": attack_code(scenario, component),
     }
     if source is not None:
         parts["source"] = attack_fingerprint(scenario, source, transcript_digest, device)
     return digest_of(parts)
+
+
+def attack_code(scenario: Scenario, component: Attack) -> str:
+    """Hash of the code of all attacks, and of the components that this one is made of and attacks."""
+    labels = scenario.adversary.label_inference
+    parts = [component, scenario.model, scenario.task, *([labels] if labels is not None else [])]
+    return digest_of({"attacks": _code_of_attacks(), **code_of([*parts, scenario.federation.client])})
 
 
 def artefact_key(scenario: Scenario, component: Attack, manifest: Manifest, device: torch.device) -> str:
@@ -43,7 +52,7 @@ def artefact_key(scenario: Scenario, component: Attack, manifest: Manifest, devi
             "device": device.type,
             "threads": scenario.threads,
             "torch": torch.__version__,
-            "code": _code_of_attacks(),
+            "code": digest_of({"attacks": _code_of_attacks(), **code_of([scenario.model])}),
         }
     )
 
