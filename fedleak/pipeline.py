@@ -81,7 +81,7 @@ def attack_run(run: RunDirectory, *, progress: Progress, overrides: Sequence[str
     open_transcript(scenario, run.transcript, verify=False)
     if run.truth.is_dir():
         TruthReader(run.truth).check_transcript(run.transcript)
-    with run.lock():
+    with run.lock(recorded=True):
         run.store(scenario)
         attack(scenario, run, progress)
         if not run.truth.is_dir():

@@ -47,8 +47,8 @@ def keep_inputs(scenario: Scenario, run: RunDirectory) -> None:
 def changed_inputs(scenario: Scenario, run: RunDirectory) -> str:
     """What changed since the federation of a run began; empty if nothing did, or if its inputs were not kept.
 
-    A folder of data is read only if its files look different (names, sizes or times), and need not exist; a user's own network is built
-    and compared with the recorded model of the first round.
+    A folder of data is read only if its files look different (names, sizes or times), and need not exist; a user's own
+    network is built and compared with the recorded model of the first round.
 
     Raises:
         InputError: if a user's own network cannot be built.
