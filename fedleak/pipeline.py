@@ -88,7 +88,7 @@ def attack_run(
     open_transcript(scenario, run.transcript, verify=False)
     if run.truth.is_dir():
         TruthReader(run.truth).check_transcript(run.transcript)
-    with run.lock():
+    with run.lock(recorded=True):
         run.store(scenario)
         run.errors.unlink(missing_ok=True)
         if isolated:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,9 @@ from fedleak.transcript.manifest import VERSION, digest_of
 SCENARIO = "scenario.yaml"
 LOCK = ".lock"
 ERRORS = "errors.log"
-OWN_FILES = (ERRORS, "environment.json", "results.json", "results.csv", "report.html")
+INPUTS = "inputs.json"
+"""Hashes of the code and files that the federation depended on."""
+OWN_FILES = (ERRORS, INPUTS, "environment.json", "results.json", "results.csv", "report.html")
 OWN_FOLDERS = ("transcript", "truth", "attacks", "pictures")
 
 
@@ -109,15 +112,35 @@ class RunDirectory:
             (self.root / name).unlink(missing_ok=True)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other fedleak processes out of the directory inside the block.
+    def lock(self, *, recorded: bool = False) -> Iterator[None]:
+        """Keep other fedleak processes out of the directory inside the block, which may write and delete there.
+
+        Args:
+            recorded: the block only reads transcript and truth, which may then be links, as in the cells of a study.
 
         Raises:
-            InputError: if another process is already working there.
+            InputError: if another process is already working there, or anything in it is a symbolic link.
         """
         self.root.mkdir(parents=True, exist_ok=True)
+        refuse_links(self.root, but={self.transcript, self.truth} if recorded else set())
         with sole_lock(self.root / LOCK, option="RUN_DIR"):
             yield
+
+
+def refuse_links(root: Path, *, but: Set[Path] = frozenset()) -> None:
+    """Refuse symbolic links below a directory in which fedleak writes and deletes; ``root`` itself may be one.
+
+    A run directory may come from somebody else, and what is written through a link ends up outside of it.
+
+    Raises:
+        InputError: naming the first link that is not in ``but``.
+    """
+    for folder, folders, files in os.walk(root):
+        for name in sorted([*folders, *files]):
+            path = Path(folder, name)
+            if path.is_symlink() and path not in but:
+                allowed = f"a link to {os.readlink(path)}; fedleak writes nothing through links: remove it"
+                raise InputError("RUN_DIR", str(path), allowed)
 
 
 def _harmless(name: str) -> bool:

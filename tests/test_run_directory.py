@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,73 @@ def test_kinds_of_metrics_that_are_not_named_leave_no_trace_in_a_fingerprint() -
     assert scenario_fingerprint(scenario(metrics__iip=None)) == scenario_fingerprint(base)
     assert scenario_fingerprint(scenario(metrics__iip={})) != scenario_fingerprint(base)
     assert scenario_fingerprint(scenario(metrics={})) != scenario_fingerprint(base)
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a scenario and its federation; not to be changed."""
+    folder = tmp_path_factory.mktemp("light")
+    changes = {"attacks": [{"kind": "dlg", "iterations": 1}], "adversary": {"level": 1, "public_images": 20}}
+    write_scenario(folder, **changes)
+    run_federation(folder / "run", scenario(**changes))
+    return folder
+
+
+@pytest.mark.parametrize("target", ["victim", "victim/precious.json", "nowhere"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".lock",
+        "attacks",
+        "attacks/dlg",
+        "attacks/dlg/part-00000.json",
+        "pictures",
+        "results.json",
+        "report.html",
+        "truth/00000",
+        "transcript/models",
+    ],
+)
+def test_nothing_is_written_or_deleted_through_a_link(
+    light: Path, tmp_path: Path, capsys: Capsys, name: str, target: str
+) -> None:
+    """A run directory may come from somebody else."""
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim/precious.json").write_text("precious")
+    (tmp_path / "victim/part-00000.safetensors").write_text("precious")
+    before = tree(tmp_path / "victim")
+    root = Path(shutil.copytree(light / "run", tmp_path / "run"))
+    link = root / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_dir():
+        shutil.rmtree(link)
+    link.unlink(missing_ok=True)
+    link.symlink_to(tmp_path / target)
+    for words in (["attack", root], ["run", light / "tiny.yaml", "--out", root, "--force"]):
+        outcome = command(capsys, *words, "--quiet")
+        assert outcome.code == 2, outcome.err
+        assert len(outcome.errors) == 1
+    assert "fedleak writes nothing through links: remove it" in outcome.errors[0]
+    assert tree(tmp_path / "victim") == before
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("name", ["transcript", "truth"])
+def test_a_recorded_federation_may_be_shared_by_a_link_but_not_replaced(
+    light: Path, tmp_path: Path, capsys: Capsys, name: str
+) -> None:
+    root = Path(shutil.copytree(light / "run", tmp_path / "run"))
+    shutil.move(root / name, tmp_path / "shared")
+    (root / name).symlink_to(tmp_path / "shared")
+    before = tree(tmp_path / "shared")
+    assert command(capsys, "attack", root, "--quiet").code == 0
+    outcome = command(capsys, "run", light / "tiny.yaml", "--out", root, "--quiet", "--force")
+    assert outcome.code == 2
+    assert "fedleak writes nothing through links" in outcome.errors[0]
+    assert tree(tmp_path / "shared") == before
+
+
+def test_the_directory_itself_may_be_a_link(light: Path, tmp_path: Path, capsys: Capsys) -> None:
+    shutil.copytree(light / "run", tmp_path / "disk")
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    assert command(capsys, "attack", tmp_path / "run", "--quiet").code == 0

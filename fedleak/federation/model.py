@@ -12,7 +12,7 @@ from fedleak.client.local_training import LocalTraining, compute_updates
 from fedleak.client.postprocess.base import UnfitSettingError
 from fedleak.data.sources.base import DatasetSplits
 from fedleak.errors import InputError
-from fedleak.examples import to_unit
+from fedleak.examples import InputShape, to_unit
 from fedleak.models.base import NetworkFactory
 from fedleak.models.factory import Factory, described, unfit_outputs
 from fedleak.models.modes import in_mode
@@ -25,8 +25,13 @@ TRIED = 4
 
 def initial_model(scenario: Scenario, splits: DatasetSplits) -> nn.Module:
     """The model that the server broadcasts in the first round."""
-    outputs = scenario.task.outputs(len(splits.class_names))
-    return scenario.model.first(splits.input_shape, outputs, seed=seeds.derive(scenario.seed, "model"))
+    return initial_network(scenario, splits.input_shape, len(splits.class_names))
+
+
+def initial_network(scenario: Scenario, input_shape: InputShape, classes: int) -> nn.Module:
+    """The same, for examples of one shape and so many classes."""
+    seed = seeds.derive(scenario.seed, "model")
+    return scenario.model.first(input_shape, scenario.task.outputs(classes), seed=seed)
 
 
 def network_factory(scenario: Scenario, splits: DatasetSplits) -> NetworkFactory:

@@ -14,6 +14,7 @@ from fedleak.records import write_atomically
 from fedleak.run_directory import RunDirectory, federation_fingerprint
 from fedleak.scenario.schema import Scenario
 from fedleak.server.crafting.base import Crafting
+from fedleak.stages.inputs import changed_inputs, keep_inputs
 from fedleak.stages.score.truth import seal_transcript, write_truth
 from fedleak.transcript.manifest import (
     MANIFEST,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = False) -> Plan | None:
     """Load and check the data; None if the run directory holds this federation's finished transcript.
 
+    It is planned again if its code, its data or its initial weights changed since.
+
     Args:
         scenario, run: the scenario and its run directory.
         again: plan even if there is a finished transcript.
@@ -39,7 +42,7 @@ def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = Fals
     Raises:
         InputError: if scenario, data and machine do not fit together; nothing has been written.
     """
-    if not again and is_finished(run, federation_fingerprint(scenario)):
+    if not again and is_current(scenario, run):
         return None
     from fedleak.federation.plan import make_plan
     from fedleak.federation.resources import check_resources
@@ -71,7 +74,12 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
     scenario = plan.scenario
     fingerprint = federation_fingerprint(scenario)
     settings = crafting.model_dump(mode="json") if crafting is not None else None
-    writer = TranscriptWriter(run.transcript, fingerprint, restart=_keeps_state(scenario), crafting=settings)
+    changed = changed_inputs(scenario, run)
+    if changed:
+        progress.say(f"federation: {changed} changed since it was recorded; it is recorded anew")
+    restart = bool(changed) or _keeps_state(scenario)
+    keep_inputs(scenario, run)
+    writer = TranscriptWriter(run.transcript, fingerprint, restart=restart, crafting=settings)
     if writer.rounds or writer.pairs_done:
         _check_secret(plan, run)
         progress.say(f"federation: continuing after round {len(writer.rounds)}")
@@ -170,6 +178,11 @@ def _federation_record(plan: Plan, model: nn.Module) -> FederationRecord:
         nonce=plan.streams.nonce,
         frozen=frozen(model),
     )
+
+
+def is_current(scenario: Scenario, run: RunDirectory) -> bool:
+    """Whether the run directory has this federation's finished transcript, and nothing it depended on has changed."""
+    return is_finished(run, federation_fingerprint(scenario)) and not changed_inputs(scenario, run)
 
 
 def is_finished(run: RunDirectory, fingerprint: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from fedleak.errors import InputError
 from fedleak.locks import sole_lock
 from fedleak.records import write_atomically
-from fedleak.run_directory import RunDirectory
+from fedleak.run_directory import RunDirectory, refuse_links
 from fedleak.studies.records import CellRecord, load_cell
 
 STUDY_FILE = "study.yaml"
@@ -57,12 +58,21 @@ class StudyDirectory:
             return ()
         return tuple(lines[-TAIL_LINES:])
 
+    def _own_links(self) -> Iterator[Path]:
+        """The links of cells to the transcript and truth of a federation of this study."""
+        federations = os.path.realpath(self.root / "federations")
+        for name in ("transcript", "truth"):
+            for link in self.root.glob(f"cells/*/{name}"):
+                target = Path(os.path.realpath(link))
+                if target.name == name and str(target.parent.parent) == federations:
+                    yield link
+
     @contextmanager
     def claim(self, study_yaml: str, *, force: bool = False) -> Iterator[None]:
         """Create the directory and lock it against other drivers while the block runs; ``force`` empties it first.
 
         Raises:
-            InputError: if it holds other files, or another process uses it.
+            InputError: if it holds other files or links that leave it, or another process uses it.
         """
         if self.root.exists() and not self.root.is_dir():
             raise InputError("--out", str(self.root), "it is a file; expected a directory")
@@ -73,6 +83,7 @@ class StudyDirectory:
             if foreign:
                 raise InputError("--out", str(self.root), f"it holds other files ({foreign[0]}); choose another")
         self.root.mkdir(parents=True, exist_ok=True)
+        refuse_links(self.root, but=set(self._own_links()))
         with sole_lock(self.root / LOCK, option="--out"):
             if force:
                 self._clear()

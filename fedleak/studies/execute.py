@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from fedleak.run_directory import federation_fingerprint
-from fedleak.stages.federate import is_finished
+from fedleak.run_directory import INPUTS
+from fedleak.stages.federate import is_current
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.pool import Pool, SerialPool, ray_pool
 from fedleak.studies.queue import Queue, distinct
+from fedleak.studies.records import CELL
 from fedleak.studies.study import Study, StudyCell
-from fedleak.studies.work import Unit, UnitOutcome, record_failure
+from fedleak.studies.work import Unit, UnitOutcome, code_of_attacks, record_failure
 
 POLL_SECONDS = 0.2
 
@@ -79,12 +80,14 @@ def execute(
         retry_failed: run failed cells again.
     """
     cells = distinct(_unit(cell) for cell in study.cells)
+    current = _current_federations(study, directory)
+    _forget_stale(study, directory, current)
     records = {cell.key: directory.record(cell.key) for cell in cells}
     waiting = [c for c in cells if (r := records[c.key]) is None or (retry_failed and r.status == "failed")]
     tally = Tally(total=len(cells), reused=len(cells) - len(waiting))
     if not waiting:
         return tally
-    queue = Queue(waiting, _finished_federations(study, directory))
+    queue = Queue(waiting, current)
     units = len(waiting) + queue.federations_left
     with _pool(study, directory, jobs=jobs, units=units, address=address, serial=serial) as pool:
         tally.jobs = pool.idle
@@ -96,13 +99,21 @@ def _unit(cell: StudyCell) -> Unit:
     return Unit("cell", cell.key, cell.federation, cell.scenario.model_dump(mode="json"))
 
 
-def _finished_federations(study: Study, directory: StudyDirectory) -> set[str]:
+def _current_federations(study: Study, directory: StudyDirectory) -> set[str]:
+    """Finished federations of which neither code nor data nor initial weights have changed since."""
     first = {cell.federation: cell.scenario for cell in study.cells}
-    return {
-        key
-        for key, scenario in first.items()
-        if is_finished(directory.federation(key), federation_fingerprint(scenario))
-    }
+    return {key for key, scenario in first.items() if is_current(scenario, directory.federation(key))}
+
+
+def _forget_stale(study: Study, directory: StudyDirectory, current: set[str]) -> None:
+    """Remove the records of finished cells whose federation, or whose attacks' code, is no longer the recorded one."""
+    for cell in study.cells:
+        record = directory.record(cell.key)
+        if record is None or record.status != "ok":
+            continue
+        began = (directory.federation(cell.federation).root / INPUTS).is_file()
+        if (began and cell.federation not in current) or record.code not in {"", code_of_attacks(cell.scenario)}:
+            (directory.cell(cell.key).root / CELL).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -85,6 +85,8 @@ class CellRecord(Record):
     federation: str
     images: str = ""
     """Content hash of the victims' images by update: cells with the same hash are compared image by image."""
+    code: str = ""
+    """Content hash of the code of its attacks: the cell runs again if that changes."""
     status: Literal["ok", "failed"]
     reason: str = ""
     log_tail: tuple[str, ...] = ()

@@ -106,6 +106,7 @@ def _federate(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
         return
     with run.lock():
         run.store(scenario)
+        (run.root / IMAGES_DIGEST).unlink(missing_ok=True)
         federate(plan, run, log)
 
 
@@ -126,6 +127,7 @@ def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
             key=unit.key,
             federation=unit.federation,
             images=truth_digest(directory.federation(unit.federation)),
+            code=code_of_attacks(run.scenario()),
             status="ok",
             seconds=time.perf_counter() - start,
             accuracy=results.federation[-1].accuracy if results.federation else None,
@@ -137,6 +139,15 @@ def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
             attacks=measure(results),
         ),
     )
+
+
+def code_of_attacks(scenario: Scenario) -> str:
+    """Content hash of the code that the attacks of a scenario depend on."""
+    from fedleak.stages.attack.fingerprints import attack_code
+    from fedleak.stages.attack.job import AttackJob
+
+    job = AttackJob.of(scenario)
+    return digest_of([attack_code(job, attack) for attack in scenario.attacks])
 
 
 def bytes_per_round(results: Results) -> float | None:

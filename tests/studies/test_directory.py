@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,26 @@ def test_the_end_of_a_log(tmp_path: Path) -> None:
     directory.log("c").write_bytes(b"".join(b"line %d \xff\n" % number for number in range(30)))
     tail = directory.tail("c")
     assert (len(tail), tail[-1]) == (TAIL_LINES, "line 29 �")
+
+
+@pytest.mark.parametrize(
+    "name", ["logs", "cells/x", "cells/x/attacks", "cells/x/truth", "federations/y/truth", "study.csv"]
+)
+def test_links_that_leave_a_study_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "victim").mkdir()
+    root = tmp_path / "study"
+    for folder in ("cells/x", "federations/y/transcript"):
+        (root / folder).mkdir(parents=True)
+    (root / "study.yaml").touch()
+    (root / "cells/x/transcript").symlink_to("../../federations/y/transcript")
+    with StudyDirectory(root).claim("name: study"):
+        pass
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.symlink_to(tmp_path / "victim")
+    with pytest.raises(InputError, match=r"a link to .*victim; fedleak writes nothing through links") as caught:
+        StudyDirectory(root).claim("name: study").__enter__()
+    assert caught.value.value == str(path)
+    assert not list((tmp_path / "victim").iterdir())

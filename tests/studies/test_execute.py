@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
@@ -155,3 +156,24 @@ def test_the_time_to_go_follows_the_pace() -> None:
     assert tally.left == 6
     assert tally.eta == pytest.approx(15, abs=0.5)
     assert Tally(total=3, reused=0).eta is None
+
+
+def test_cells_whose_code_or_federation_changed_run_again(copied: Path) -> None:
+    """As after an edit of a user's own model: hashes of earlier code stand in the records."""
+    before = stamps(copied)
+    federation = sorted((copied / "federations").iterdir())[0]
+    inputs = federation / "inputs.json"
+    raw = json.loads(inputs.read_text())
+    inputs.write_text(json.dumps(raw | {"code": raw["code"] | {"models_of_mine": "0" * 64}}))
+    _, witness = run(copied)
+    done = [(unit.kind, unit.federation) for unit in witness.begun_units]
+    assert done == [("federation", federation.name), *[("cell", federation.name)] * 2]
+    again = {cell for cell in before if stamps(copied)[cell] != before[cell]}
+    assert {json.loads((copied / "cells" / cell / CELL).read_text())["federation"] for cell in again} == {
+        federation.name
+    }
+    cell = sorted(before)[0]
+    path = copied / "cells" / cell / CELL
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"code": "0" * 64}))
+    _, witness = run(copied)
+    assert [(unit.kind, unit.key) for unit in witness.begun_units] == [("cell", cell)]

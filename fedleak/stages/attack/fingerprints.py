@@ -23,10 +23,16 @@ def attack_fingerprint(job: AttackJob, component: Attack, transcript_digest: str
         "labels": labels.model_dump(mode="json") if labels else None,
         "device": device.type,
         "threads": job.threads,
+        "code": attack_code(job, component),
     }
     if source is not None:
         parts["source"] = attack_fingerprint(job, source, transcript_digest, device)
     return digest_of(parts)
+
+
+def attack_code(job: AttackJob, component: Attack) -> str:
+    """Hash of the code of all attacks, and of the components that this one is made of and attacks."""
+    return digest_of({"attacks": _code_of_attacks(), "own": job.code[component.name]})
 
 
 def artefact_key(job: AttackJob, component: Attack, manifest: Manifest, device: torch.device) -> str:
@@ -42,7 +48,7 @@ def artefact_key(job: AttackJob, component: Attack, manifest: Manifest, device: 
             "device": device.type,
             "threads": job.threads,
             "torch": torch.__version__,
-            "code": _code_of_attacks(),
+            "code": digest_of({"attacks": _code_of_attacks(), "model": job.model_code}),
         }
     )
 

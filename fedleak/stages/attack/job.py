@@ -12,6 +12,8 @@ from fedleak.attacks.base import Attack
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.component import Component
 from fedleak.scenario.schema import Scenario
+from fedleak.stages.source import code_of
+from fedleak.transcript.manifest import digest_of
 
 C = TypeVar("C", bound=Component)
 
@@ -26,6 +28,8 @@ class AttackJob:
         label_inference: the label inference, if any.
         device: name of the device.
         threads: CPU threads; None: as many as torch uses.
+        code: name of an attack -> hash of its code, and of the components that it is made of and attacks.
+        model_code: hash of the code of the network.
         lost: name of an attack whose process died -> the reason; its remaining updates fail.
     """
 
@@ -34,13 +38,24 @@ class AttackJob:
     label_inference: LabelInference | None
     device: str
     threads: int | None
+    code: Mapping[str, str]
+    model_code: str
     lost: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, scenario: Scenario) -> Self:
         """The part of a scenario that is about attacking."""
-        adversary = scenario.adversary
-        return cls(scenario.attacks, adversary.granted, adversary.label_inference, scenario.device, scenario.threads)
+        adversary, labels = scenario.adversary, scenario.adversary.label_inference
+        shared = [scenario.model, scenario.task, scenario.federation.client, *([labels] if labels is not None else [])]
+        return cls(
+            attacks=scenario.attacks,
+            granted=adversary.granted,
+            label_inference=labels,
+            device=scenario.device,
+            threads=scenario.threads,
+            code={attack.name: digest_of(code_of([attack, *shared])) for attack in scenario.attacks},
+            model_code=digest_of(code_of([scenario.model])),
+        )
 
     def without(self, attack: str, reason: str) -> Self:
         """The same, with one more lost attack."""
@@ -55,6 +70,8 @@ class AttackJob:
             "label_inference": _written(labels) if labels is not None else None,
             "device": self.device,
             "threads": self.threads,
+            "code": dict(self.code),
+            "model_code": self.model_code,
             "lost": dict(self.lost),
         }
 
@@ -68,6 +85,8 @@ class AttackJob:
             label_inference=_read(labels, LabelInference) if labels is not None else None,  # type: ignore[type-abstract]
             device=raw["device"],
             threads=raw["threads"],
+            code=raw["code"],
+            model_code=raw["model_code"],
             lost=raw["lost"],
         )
 

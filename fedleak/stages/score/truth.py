@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from fedleak.errors import InputError
+from fedleak.errors import InputError, shorten
 from fedleak.examples import to_unit
 from fedleak.records import read_json, write_atomically
 from fedleak.transcript.checksums import Checksums
@@ -81,10 +81,12 @@ def write_truth(
 
 
 def seal_transcript(folder: Path, transcript: Path) -> None:
-    """Keep the checksum of a finished transcript's manifest beside the truth that belongs to it."""
+    """Keep a finished transcript's manifest, and its checksum, beside the truth that belongs to it."""
     found = Checksums.load(folder)
     if found is not None:
-        found.model_copy(update={"transcript": file_digest(transcript / MANIFEST)}).save(folder)
+        write_atomically(folder / MANIFEST, (transcript / MANIFEST).read_text(encoding="utf-8"))
+        digest = file_digest(transcript / MANIFEST)
+        found.model_copy(update={"transcript": digest, "files": found.files | {MANIFEST: digest}}).save(folder)
 
 
 class TruthReader:
@@ -117,8 +119,12 @@ class TruthReader:
         """
         kept = self._checksums.transcript if self._checksums is not None else None
         path = transcript / MANIFEST
-        if kept is not None and file_digest(path) != kept:
-            raise InputError("RUN_DIR", str(path), f"it was changed after the federation; {RECORD_ANEW}")
+        if kept is None or file_digest(path) == kept:
+            return
+        self._verify(MANIFEST)
+        place, before, now = first_difference(read_json(self._folder / MANIFEST), read_json(path))
+        where = f"transcript{place}" if place else str(path)
+        raise InputError(where, now, f"it was {shorten(before)} when the federation ended; {path}: {RECORD_ANEW}")
 
     def batch(self, row: int, clients: Sequence[int] = ()) -> Truth:
         """The images and labels behind the update in ``row``.
@@ -184,3 +190,19 @@ class TruthReader:
         chosen = np.stack([arrays[client][0][i] for i, client in order])
         labels = np.array([arrays[client][1][i] for i, client in order], dtype=np.int64)
         return Truth(to_unit(chosen), torch.from_numpy(labels))
+
+
+def first_difference(before: Any, now: Any) -> tuple[str, Any, Any]:
+    """The path of the first value in which two JSON values differ, and both values; an empty path if they are equal."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = dict.fromkeys([*before, *now])
+        pairs = {f".{name}": (before.get(name), now.get(name)) for name in names}
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = {f".{place}": pair for place, pair in enumerate(zip(before, now, strict=True))}
+    else:
+        return "", before, now
+    for place, (old, new) in pairs.items():
+        if old != new:
+            deeper, left, right = first_difference(old, new)
+            return place + deeper, left, right
+    return "", before, now

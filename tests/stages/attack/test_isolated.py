@@ -75,7 +75,8 @@ def run(recorded: RunDirectory) -> Iterator[RunDirectory]:
 def job_of(*attacks: Attack) -> AttackJob:
     """A job with attacks of the tests' own modules, as a user's are of his."""
     chosen = AttackJob.of(scenario(**CHANGES))
-    return AttackJob(attacks, chosen.granted, chosen.label_inference, "cpu", 1)
+    code = {attack.name: "" for attack in attacks}
+    return AttackJob(attacks, chosen.granted, chosen.label_inference, "cpu", 1, code, model_code="")
 
 
 def spies(run: RunDirectory) -> list[Spy]:

@@ -154,10 +154,23 @@ def test_arrays_that_are_no_images_or_labels_are_refused(folder: Path, name: str
         TruthReader(folder).batch(0)
 
 
-def test_a_transcript_changed_after_the_federation_is_noticed(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text("{}")
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ('{"mean": [0.5, 0.4]}', "transcript.mean.1: got 0.4; it was 0.5 when the federation ended"),
+        ('{"mean": [0.5]}', "transcript.mean: got [0.5]; it was [0.5, 0.5] when"),
+        ('{"mean": [0.5, 0.5], "extra": {"a": 1}}', "transcript.extra: got {'a': 1}; it was None when"),
+        ('{"mean": [0.5, 0.5] }', "manifest.json: got {'mean': [0.5, 0.5]}; it was {'mean': [0.5, 0.5]} when"),
+    ],
+)
+def test_what_was_changed_in_a_transcript_after_the_federation_is_named(
+    folder: Path, tmp_path: Path, changed: str, words: str
+) -> None:
+    (tmp_path / "manifest.json").write_text('{"mean": [0.5, 0.5]}')
     seal_transcript(folder, tmp_path)
     TruthReader(folder).check_transcript(tmp_path)
-    (tmp_path / "manifest.json").write_text("{ }")
-    with pytest.raises(InputError, match=r"manifest.json.*it was changed after the federation; restore it"):
+    (tmp_path / "manifest.json").write_text(changed)
+    with pytest.raises(InputError) as caught:
         TruthReader(folder).check_transcript(tmp_path)
+    assert words in str(caught.value)
+    assert "restore it, or record the federation anew" in str(caught.value)
