@@ -33,8 +33,10 @@ RESAMPLES = 100_000
 """Bootstrap resamples of an interval."""
 CELLS = 10_000
 """Cells of a study: points of the matrix times seeds."""
-CPUS = 4096
-"""Threads, CPUs and GPUs."""
+THREADS = 4096
+"""Threads of a process."""
+CPUS = 100_000
+"""CPUs and GPUs of a cluster."""
 MEMORY_GIB = 1_000_000
 """Memory of a machine."""
 SECONDS = 1_000_000

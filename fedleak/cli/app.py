@@ -213,10 +213,10 @@ def _level(level: int | None) -> str:
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of scenarios, for editors."""
-    from fedleak.scenario.schema import json_schema
+    """Print the JSON Schema of scenarios and studies, for editors."""
+    from fedleak.studies.json_schema import schema_text
 
-    _say(json.dumps(json_schema(), indent=1))
+    sys.stdout.write(schema_text())
 
 
 class Benchmark(StrEnum):

@@ -30,6 +30,7 @@ class Factory(Model):
 
     kind: Literal["factory"] = "factory"
     path: ImportPath
+    """``module:function``, importable wherever clients and attacks run."""
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
         """The network that the function returns.
