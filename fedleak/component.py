@@ -66,11 +66,16 @@ class _AsListed:
         return value
 
 
+def _expand_name(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
 class Settings(BaseModel):
     """A frozen block of YAML settings; unknown keys are errors, and numbers are taken as written.
 
     A text or a boolean is no number, a fraction no integer, a number no boolean: ``"3"``, ``true``, ``3.0`` and ``1``
     are refused where an integer, a number, an integer and a boolean belong. A number may be written without a point.
+    A block with a ``kind`` whose settings all have defaults may be given by that name alone, as components may.
     A field is described by the docstring below it; without one, by that of the field it replaces, or by its block's.
     """
 
@@ -82,7 +87,19 @@ class Settings(BaseModel):
             field.description = field.description or _inherited(cls, name) or _of_the_block(field.annotation)
         schema = handler(source)
         _make_numbers_strict(schema)
-        return schema
+        kinds = () if hasattr(cls, "kind_name") else cls._names()
+        if not kinds:
+            return schema
+        written = core_schema.union_schema([core_schema.literal_schema(list(kinds)), schema])
+        return core_schema.no_info_before_validator_function(_expand_name, schema, json_schema_input_schema=written)
+
+    @classmethod
+    def _names(cls) -> tuple[str, ...]:
+        """Names that stand for a whole block: its kinds, if all of its settings have defaults."""
+        fields = cls.__pydantic_fields__
+        if "kind" not in fields or any(field.is_required() for field in fields.values()):
+            return ()
+        return tuple(value for value in get_args(fields["kind"].annotation) if isinstance(value, str))
 
 
 def _inherited(cls: type[Settings], name: str) -> str | None:
@@ -149,10 +166,6 @@ def discover(base: type[C], package: str) -> dict[str, type[C]]:
         if kinds.setdefault(kind, cls) is not cls:
             raise TypeError(f"kind {kind!r} of {package} is claimed by {kinds[kind]} and {cls}")
     return dict(sorted(kinds.items()))
-
-
-def _expand_name(value: Any) -> Any:
-    return {"kind": value} if isinstance(value, str) else value
 
 
 def choice(base: type[Component], package: str) -> Any:

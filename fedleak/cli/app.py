@@ -176,6 +176,8 @@ def validate(
     else:
         checked = [load_scenario(found, overrides=set_ or (), budget=budget)]
         text, size = to_yaml(checked[0]), ""
+    for each in checked:
+        each.model.check_available()
     if data:
         from fedleak.federation.plan import make_plan
 

@@ -32,6 +32,10 @@ class Factory(Model):
     path: ImportPath
     """``module:function``, importable wherever clients and attacks run."""
 
+    def check_available(self) -> None:
+        """Check that the path is trusted and can be imported."""
+        _function(self.path)
+
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
         """The network that the function returns.
 

@@ -29,8 +29,8 @@ class Injection(Settings):
 class Victims(Settings):
     """The updates that the adversary records and attacks."""
 
-    clients: Literal["others"] | tuple[ClientIndex, ...] = "others"
-    """``others``: every client but the compromised one."""
+    clients: Literal["others", "all"] | tuple[ClientIndex, ...] = "others"
+    """``others``: every client but the compromised one; ``all``; or a list of clients, from 0."""
     rounds: Literal["all"] | tuple[RoundNumber, ...] = "all"
     """``all`` rounds, or a list of their numbers, from 1."""
 

@@ -66,6 +66,7 @@ def test_resolved_files_and_studies_are_valid() -> None:
     VALIDATOR.validate(tiny())
     VALIDATOR.validate(parse_yaml(to_yaml(load_scenario(tiny(), budget="long"))))
     VALIDATOR.validate(study())
+    VALIDATOR.validate(tiny() | {"federation": {"engine": "serial"}, "adversary": {"victims": {"clients": "all"}}})
 
 
 @pytest.mark.parametrize(
