@@ -43,7 +43,8 @@ SECONDS = 1_000_000
 """Waiting times, about eleven days."""
 MINUTES = 1_000_000
 """Estimated costs."""
-RATE = 1e9
-"""Learning rates, weights of loss terms, noise and norms of updates, and other positive factors."""
+RATE = 1e30
+"""Learning rates, weights of loss terms, noise and norms of updates, and other positive factors: single precision ends
+at 3.4e38, and a rate that makes a training diverge is a legitimate experiment."""
 DECIBEL = 1000.0
 """Peak signal-to-noise ratios."""
