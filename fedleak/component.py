@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
@@ -66,21 +66,58 @@ class _AsListed:
         return value
 
 
+def _expand_name(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
 class Settings(BaseModel):
     """A frozen block of YAML settings; unknown keys are errors, and numbers are taken as written.
 
     A text or a boolean is no number, a fraction no integer, a number no boolean: ``"3"``, ``true``, ``3.0`` and ``1``
     are refused where an integer, a number, an integer and a boolean belong. A number may be written without a point.
-    Field descriptions are the docstrings below the fields.
+    A block with a ``kind`` whose settings all have defaults may be given by that name alone, as components may.
+    A field is described by the docstring below it; without one, by that of the field it replaces, or by its block's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        for name, field in cls.__pydantic_fields__.items():
+            field.description = field.description or _inherited(cls, name) or _of_the_block(field.annotation)
         schema = handler(source)
         _make_numbers_strict(schema)
-        return schema
+        kinds = () if hasattr(cls, "kind_name") else cls._names()
+        if not kinds:
+            return schema
+        written = core_schema.union_schema([core_schema.literal_schema(list(kinds)), schema])
+        return core_schema.no_info_before_validator_function(_expand_name, schema, json_schema_input_schema=written)
+
+    @classmethod
+    def _names(cls) -> tuple[str, ...]:
+        """Names that stand for a whole block: its kinds, if all of its settings have defaults."""
+        fields = cls.__pydantic_fields__
+        if "kind" not in fields or any(field.is_required() for field in fields.values()):
+            return ()
+        return tuple(value for value in get_args(fields["kind"].annotation) if isinstance(value, str))
+
+
+def _inherited(cls: type[Settings], name: str) -> str | None:
+    if name == "kind" and hasattr(cls, "kind_name"):
+        return summary_of(cls)
+    fields = [base.__dict__.get("__pydantic_fields__", {}).get(name) for base in cls.__mro__[1:]]
+    return next((field.description for field in fields if field is not None and field.description), None)
+
+
+def _of_the_block(annotation: Any) -> str | None:
+    parts = [part for part in (annotation, *get_args(annotation)) if isinstance(part, type)]
+    blocks = [part for part in parts if issubclass(part, Settings)]
+    return summary_of(blocks[0]) if len(blocks) == 1 else None
+
+
+def summary_of(cls: type) -> str:
+    """First line of a class's docstring."""
+    return (inspect.getdoc(cls) or "").split("\n", maxsplit=1)[0]
 
 
 class Component(Settings):
@@ -100,7 +137,7 @@ class Component(Settings):
     @classmethod
     def summary(cls) -> str:
         """First line of the docstring."""
-        return (inspect.getdoc(cls) or "").split("\n", maxsplit=1)[0]
+        return summary_of(cls)
 
 
 C = TypeVar("C", bound=Component)
@@ -131,12 +168,14 @@ def discover(base: type[C], package: str) -> dict[str, type[C]]:
     return dict(sorted(kinds.items()))
 
 
-def _expand_name(value: Any) -> Any:
-    return {"kind": value} if isinstance(value, str) else value
-
-
 def choice(base: type[Component], package: str) -> Any:
     """Type annotation of a scenario field that holds one component of the family."""
     kinds = list(discover(base, package).values())
     union = kinds[0] if len(kinds) == 1 else Annotated[reduce(or_, kinds), Field(discriminator="kind")]
-    return Annotated[union, BeforeValidator(_expand_name, json_schema_input_type=str | union)]
+    return Annotated[union, BeforeValidator(_expand_name, json_schema_input_type=_written(kinds, union))]
+
+
+def _written(kinds: Sequence[type[Component]], union: Any) -> Any:
+    """How a component may be written: by its name alone if all of its settings have defaults, or as a mapping."""
+    names = tuple(k.kind_name() for k in kinds if not any(field.is_required() for field in k.model_fields.values()))
+    return Literal[names] | union if names else union

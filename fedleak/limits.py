@@ -33,15 +33,18 @@ RESAMPLES = 100_000
 """Bootstrap resamples of an interval."""
 CELLS = 10_000
 """Cells of a study: points of the matrix times seeds."""
-CPUS = 4096
-"""Threads, CPUs and GPUs."""
+THREADS = 4096
+"""Threads of a process."""
+CPUS = 100_000
+"""CPUs and GPUs of a cluster."""
 MEMORY_GIB = 1_000_000
 """Memory of a machine."""
 SECONDS = 1_000_000
 """Waiting times, about eleven days."""
 MINUTES = 1_000_000
 """Estimated costs."""
-RATE = 1e9
-"""Learning rates, weights of loss terms, noise and norms of updates, and other positive factors."""
+RATE = 1e30
+"""Learning rates, weights of loss terms, noise and norms of updates, and other positive factors: single precision ends
+at 3.4e38, and a rate that makes a training diverge is a legitimate experiment."""
 DECIBEL = 1000.0
 """Peak signal-to-noise ratios."""

@@ -43,9 +43,9 @@ def _bomb(levels: int) -> Any:
     ids=["list", "dict", "tuple", "text", "text in a list", "integer", "long list"],
 )
 def test_the_time_of_a_message_does_not_follow_the_size_of_the_value(value: Any) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(shorten(value)) <= 80
-    assert time.perf_counter() - began < 0.2
+    assert time.process_time() - began < 0.2
 
 
 def test_a_value_inside_itself_ends() -> None:

@@ -79,6 +79,8 @@ def validate(
     else:
         checked = [load_scenario(found, overrides=set_ or (), budget=budget)]
         text, size = to_yaml(checked[0]), ""
+    for each in checked:
+        each.model.check_available()
     if data:
         from fedleak.federation.plan import make_plan
 
@@ -119,10 +121,10 @@ def _level(level: int | None) -> str:
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of scenarios, for editors."""
-    from fedleak.scenario.schema import json_schema
+    """Print the JSON Schema of scenarios and studies, for editors."""
+    from fedleak.studies.json_schema import schema_text
 
-    say(json.dumps(json_schema(), indent=1))
+    sys.stdout.write(schema_text())
 
 
 class Benchmark(StrEnum):

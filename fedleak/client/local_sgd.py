@@ -27,10 +27,13 @@ class LocalSgd(Settings):
     """
 
     momentum: float = Field(default=0.0, ge=0, lt=1)
+    """Momentum of the steps; its buffer starts at zero in every round."""
     nesterov: bool = False
+    """Whether the momentum is Nesterov's; needs ``momentum``."""
     weight_decay: float = Field(default=0.0, ge=0, le=limits.RATE)
     """L2 weight decay of all parameters, added to the gradient."""
     schedule: ScheduleChoice = Field(default={"kind": "constant"}, validate_default=True)
+    """How the learning rate changes over the local steps of a round."""
 
     @model_validator(mode="after")
     def _has_momentum_to_look_ahead(self) -> Self:

@@ -170,8 +170,9 @@ def _plan_rounds(scenario: Scenario, streams: Streams, held: list[int]) -> tuple
     federation, adversary = scenario.federation, scenario.adversary
     together = federation.secure_aggregation is not None
     victims = set(range(federation.clients)) - (set() if together else {adversary.compromised})
-    if adversary.victims.clients != "others":
-        victims = set(adversary.victims.clients)
+    chosen = adversary.victims.clients
+    if chosen != "others":
+        victims = set(range(federation.clients)) if chosen == "all" else set(chosen)
     rounds: list[PlannedRound] = []
     row = 0
     for number in range(1, federation.rounds + 1):

@@ -36,6 +36,7 @@ class FeatureSettings(Settings):
     steps: int = Field(default=300, ge=1, le=limits.ITERATIONS)
     """Training steps, with 64 images each."""
     seed: int = Field(default=0, ge=0, le=limits.SEED)
+    """Seed of the training."""
 
     def describe(self) -> str:
         """Description for the report."""

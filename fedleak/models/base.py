@@ -71,6 +71,13 @@ class Model(Component):
             ValueError: if it cannot be built for such images.
         """
 
+    def check_available(self) -> None:
+        """Check what can be checked before the images are known.
+
+        Raises:
+            InputError: if this machine lacks something that the network needs.
+        """
+
     def build(self, input_shape: InputShape, classes: int, *, seed: int) -> nn.Module:
         """The network with weights that depend only on ``seed``; ``first`` reads a checkpoint."""
         with seeds.global_torch_seed(seed):

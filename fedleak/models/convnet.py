@@ -26,13 +26,17 @@ class ConvNet(Model):
     widths: tuple[Annotated[int, Field(ge=1, le=limits.WIDTH)], ...] = (32, 64, 128)
     """Channels of each block."""
     kernel: int = Field(default=3, ge=1, le=15)
+    """Height and width of the filters, in pixels."""
     padding: int = Field(default=1, ge=0, le=15)
     """Zero padding on each side of every map."""
     bias: bool = True
     """Whether convolutions and the linear layer have a bias."""
     activation: ActivationName = "relu"
+    """Activation after each convolution."""
     normalisation: NormName = "batch"
+    """Normalisation after the convolutions."""
     pooling: PoolingName = "max"
+    """How images are made smaller."""
     pool_every: int = Field(default=1, ge=1, le=limits.LAYERS)
     """Number of blocks per pooling layer."""
     dropout: float = Field(default=0.0, ge=0, lt=1)

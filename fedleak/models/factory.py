@@ -31,6 +31,11 @@ class Factory(Model):
 
     kind: Literal["factory"] = "factory"
     path: ImportPath
+    """``module:function``, importable wherever clients and attacks run."""
+
+    def check_available(self) -> None:
+        """Check that the path is trusted and can be imported."""
+        _function(self.path)
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
         """The network that the function returns.

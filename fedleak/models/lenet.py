@@ -18,7 +18,9 @@ class LeNet(Model):
 
     kind: Literal["lenet"] = "lenet"
     channels: int = Field(default=12, ge=1, le=limits.WIDTH)
+    """Channels of each convolution."""
     activation: ActivationName = "sigmoid"
+    """Activation after each convolution."""
     last_bias: bool = True
     """Whether the last layer has a bias; GIT starts from its gradient."""
 

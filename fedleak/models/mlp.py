@@ -18,7 +18,9 @@ class Mlp(Model):
 
     kind: Literal["mlp"] = "mlp"
     hidden: tuple[Annotated[int, Field(ge=1, le=limits.WIDTH)], ...] = (128, 64)
+    """Units of each hidden layer, from the input on."""
     activation: ActivationName = "relu"
+    """Activation after each hidden layer."""
     bias: bool = True
     """Whether the layers have a bias."""
 

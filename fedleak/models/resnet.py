@@ -30,12 +30,14 @@ class ResNet(Model):
 
     kind: Literal["resnet"] = "resnet"
     depth: Depth = 18
+    """Number of layers with weights."""
     width: int = Field(default=64, ge=1, le=1024)
     """Channels of the first convolution; all other layers scale with it."""
     stem: StemName = "cifar"
     """``cifar``: a 3x3 convolution with stride 1 and no pooling, for small images; ``imagenet``: 7x7, stride 2,
     max-pooling."""
     normalisation: NormName = "batch"
+    """Normalisation after the convolutions."""
     cut_skips: tuple[str, ...] = ()
     """Blocks whose shortcut is removed, including its projection, such as ``layer1.0`` for the first block."""
 

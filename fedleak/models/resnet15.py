@@ -27,6 +27,7 @@ class ResNet15(Model):
     widths: tuple[Width, Width, Width, Width] = (16, 32, 64, 128)
     """Channels of the four blocks; the stem has as many as the first block."""
     normalisation: NormName = "batch"
+    """Normalisation after the convolutions."""
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
         """308,826 parameters on 3x32x32 images with ten classes."""

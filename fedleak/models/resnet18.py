@@ -17,7 +17,9 @@ class ResNet18(Model):
 
     kind: Literal["resnet18"] = "resnet18"
     stem: StemName = "cifar"
+    """``cifar``: a 3x3 convolution without pooling; ``imagenet``: 7x7, stride 2, max-pooling."""
     normalisation: NormName = "batch"
+    """Normalisation after the convolutions."""
 
     def module(self, input_shape: InputShape, classes: int) -> nn.Module:
         """11,173,962 parameters on three channels with ten classes and the stem ``cifar``."""

@@ -24,6 +24,7 @@ class ShortNet(Model):
 
     kind: Literal["shortnet"] = "shortnet"
     depth: Literal[43, 53] = 43
+    """Number of layers with weights."""
     connections: ConnectionsName = "dense"
     """``dense``: a layer reads all previous layers of its block; ``shortnet1``: the first, the last, and those an even
     number of layers back; ``shortnet2``: the last two, and every other layer also those 4, 8, 16 back."""

@@ -21,9 +21,11 @@ class Vgg(Model):
 
     kind: Literal["vgg"] = "vgg"
     depth: Literal[11, 13, 16, 19] = 11
+    """Number of layers with weights."""
     width: int = Field(default=64, ge=1, le=1024)
     """Channels of the first convolution; all other layers scale with it."""
     normalisation: Literal["none", "batch"] = "batch"
+    """Normalisation after the convolutions."""
     head: Literal["linear", "imagenet"] = "linear"
     """``linear``: one linear layer, as usual for small images; ``imagenet``: 7x7 average pooling, then three linear
     layers with 4,096, 4,096 and ``classes`` outputs, with dropout."""

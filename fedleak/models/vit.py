@@ -28,8 +28,11 @@ class ViT(Model):
     width: int = Field(default=128, ge=4, le=4096)
     """Length of a token."""
     blocks: int = Field(default=4, ge=1, le=48)
+    """Number of transformer blocks."""
     heads: int = Field(default=4, ge=1, le=64)
+    """Attention heads of a block; they divide ``width``."""
     mlp_width: int = Field(default=256, ge=1, le=16_384)
+    """Hidden units of a block's MLP."""
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> Self:

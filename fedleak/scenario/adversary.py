@@ -16,6 +16,7 @@ class Injection(Settings):
     """Input-update pairs gathered through the channel of the compromised client."""
 
     pairs: int = Field(ge=2, le=limits.IMAGES)
+    """Number of pairs, over all its rounds."""
     rounds: tuple[RoundNumber, ...] = Field(default=(1,), min_length=1)
     """Rounds in which pairs are gathered, an equal share in each."""
     dtype: Literal["float32", "float16"] = "float32"
@@ -28,9 +29,10 @@ class Injection(Settings):
 class Victims(Settings):
     """The updates that the adversary records and attacks."""
 
-    clients: Literal["others"] | tuple[ClientIndex, ...] = "others"
-    """``others``: every client but the compromised one."""
+    clients: Literal["others", "all"] | tuple[ClientIndex, ...] = "others"
+    """``others``: every client but the compromised one; ``all``; or a list of clients, from 0."""
     rounds: Literal["all"] | tuple[RoundNumber, ...] = "all"
+    """``all`` rounds, or a list of their numbers, from 1."""
 
 
 class Adversary(Settings):
@@ -45,6 +47,7 @@ class Adversary(Settings):
     public_images: int | None = Field(default=None, ge=1, le=limits.IMAGES)
     """Number of the adversary's own images (default: enough for the pairs, at most half of the data)."""
     shift: ShiftChoice = Field(default={"kind": "none"}, validate_default=True)
+    """How the clients' images differ from the adversary's own."""
     injection: Injection | None = None
     victims: Victims = Victims()
     label_inference: LabelChoice | None = Field(default={"kind": "calibrated_counts"}, validate_default=True)

@@ -78,7 +78,7 @@ def _check_victims(scenario: Scenario) -> Iterator[InputError]:
     if adversary.compromised >= clients:
         yield InputError("adversary.compromised", adversary.compromised, f"clients are 0 to {clients - 1}")
     victims = adversary.victims.clients
-    if victims == "others":
+    if isinstance(victims, str):
         return
     if len(victims) > clients:
         yield InputError(

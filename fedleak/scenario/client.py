@@ -28,8 +28,11 @@ class Drift(Settings):
     images: int = Field(ge=1, le=limits.IMAGES)
     """Number of the client's images to train on, the same images in every round."""
     epochs: int = Field(ge=0, le=limits.EPOCHS)
+    """Passes over these images; 0: none."""
     learning_rate: float = Field(default=0.01, gt=0, le=limits.RATE)
+    """Learning rate of the training."""
     batch_size: int = Field(default=32, ge=1, le=limits.IMAGES)
+    """Images in a mini-batch."""
 
 
 class ClientSettings(Settings):
@@ -46,7 +49,9 @@ class ClientSettings(Settings):
     the initial model, taken from every class in turn (GradInversion's vulnerable population, arXiv 2104.07586,
     section 4.3)."""
     local_epochs: int = Field(default=1, ge=1, le=limits.EPOCHS)
+    """fedavg: passes over the client's images in a round."""
     local_learning_rate: float = Field(default=0.01, gt=0, le=limits.RATE)
+    """fedavg: learning rate of the local steps."""
     local_sgd: LocalSgd = PLAIN_SGD
     """fedavg: momentum, weight decay, learning-rate schedule (default: plain SGD)."""
     local_optimizer: OptimizerChoice | None = Field(default=None, exclude_if=lambda value: value is None)

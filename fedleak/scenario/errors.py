@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 import yaml
@@ -62,7 +62,7 @@ def _translate(detail: ErrorDetails, raw: Mapping[str, Any], root: type[BaseMode
         hint = nearest(str(value), _quoted(context["expected"]))
         return InputError(".".join(path), value, f"{hint}expected {context['expected']}")
     if detail["type"] == "extra_forbidden":
-        keys = _allowed_keys(location, root)
+        keys = known_keys(location, root)
         return InputError(".".join(path), value, f"unknown key; {nearest(path[-1], keys)}known: {', '.join(keys)}")
     if detail["type"] == "too_short":
         return InputError(".".join(path), value, f"expected at least {context['min_length']} items")
@@ -106,7 +106,7 @@ def _yaml_path(location: Location, raw: Any, *, keep_last: bool) -> list[str]:
     return path
 
 
-def _allowed_keys(location: Location, root: type[BaseModel]) -> list[str]:
+def known_keys(location: Sequence[int | str], root: type[BaseModel]) -> list[str]:
     """Allowed keys of the mapping that contains the last part of ``location``."""
     classes: set[type[BaseModel]] = {root}
     for part in location[:-1]:

@@ -36,7 +36,9 @@ class Fault(Settings):
     """An injected failure, to study and test how a federation handles it."""
 
     round: RoundNumber
+    """Round of the failure, from 1."""
     client: ClientIndex
+    """The client that fails, from 0."""
     mode: Literal["raise", "silent", "exit", "nan"]
     """``raise`` an error; ``silent``: do not reply; ``exit``: end the worker process; ``nan``: share NaN values."""
 
@@ -49,6 +51,7 @@ class SimulationEngine(Settings):
     cpus: int | None = Field(default=None, ge=1, le=limits.CPUS)
     """CPUs of a local Ray (default: all)."""
     client_cpus: float = Field(default=1, gt=0, le=limits.CPUS)
+    """CPUs for each client actor; as many actors run at once as fit."""
     client_gpus: float = Field(default=0, ge=0, le=limits.CPUS)
     """Share of a GPU for each client actor, such as 0.25."""
     address: str | None = None
@@ -61,10 +64,13 @@ class Federation(Settings):
     """The federation under attack."""
 
     clients: int = Field(default=4, ge=2, le=limits.CLIENTS)
+    """Number of clients."""
     rounds: int = Field(default=5, ge=1, le=limits.ROUNDS)
+    """Number of rounds."""
     clients_per_round: int | None = Field(default=None, ge=1, le=limits.CLIENTS)
     """Number of clients sampled in each round (default: all)."""
     partition: PartitionChoice = Field(default={"kind": "iid"}, validate_default=True)
+    """How the images are divided among the clients."""
     client: ClientSettings = ClientSettings()
     staleness: StalenessChoice = Field(default={"kind": "fixed", "lag": 0}, validate_default=True)
     """How old the models are that clients compute on (default: current, synchronous)."""

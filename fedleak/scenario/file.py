@@ -10,10 +10,10 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from fedleak.errors import InputError
+from fedleak.errors import InputError, nearest, shorten
 from fedleak.scenario.budgets import apply_budget
 from fedleak.scenario.checks import check_scenario
-from fedleak.scenario.errors import translate
+from fedleak.scenario.errors import known_keys, translate
 from fedleak.scenario.loader import RefusedYamlError
 from fedleak.scenario.reader import Raw, detail, dump_yaml, parse_yaml, plain, read_yaml
 from fedleak.scenario.schema import Scenario
@@ -121,7 +121,7 @@ def set_path(raw: Raw, path: str, value: Any) -> None:
         if child is None or isinstance(child, str):
             child = {} if child is None else {"kind": child}  # a component given by its name alone
         if not isinstance(child, dict | list):
-            raise InputError(path, child, f"{'.'.join(parents[: depth + 1])} is not a mapping")
+            raise _not_a_mapping(path, value, child, parents[: depth + 1])
         node[place] = child
         node = child
     if isinstance(node, list):
@@ -131,6 +131,12 @@ def set_path(raw: Raw, path: str, value: Any) -> None:
         node[last] = value
     else:
         node[last] = value
+
+
+def _not_a_mapping(path: str, value: object, found: object, parents: Sequence[str]) -> InputError:
+    others = [key for key in known_keys(parents, Scenario) if key != parents[-1]]
+    reason = f"{'.'.join(parents)} is {shorten(found)}, which has no settings; {nearest(parents[-1], others)}"
+    return InputError(path, value, reason.rstrip("; "))
 
 
 def _list_index(items: list[Any], key: str, path: str) -> int:

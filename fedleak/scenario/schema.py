@@ -30,15 +30,22 @@ class Scenario(Settings):
     """One experiment: a federation, an adversary, its attacks and how they are scored."""
 
     name: Slug
+    """Short name for the run directory and reports: up to 64 letters, digits, dots, hyphens and underscores (default:
+    the name of the file)."""
     description: str = ""
+    """One sentence on what the scenario shows."""
     seed: int = Field(default=0, ge=0, le=limits.SEED)
+    """Seed of every random draw; the same scenario and seed give the same results."""
     dataset: DatasetChoice
+    """The images of the clients and of the adversary."""
     model: ModelChoice
+    """The network that clients train."""
     task: TaskChoice = Field(default={"kind": "classification"}, validate_default=True)
     """The learning task."""
     federation: Federation = Federation()
     adversary: Adversary = Adversary()
     attacks: tuple[AttackChoice, ...] = Field(min_length=1)
+    """The attacks, each with its settings; of two of one kind, each needs its own ``id``."""
     metrics: MetricsChoice = MetricsChoice()
     analyses: tuple[AnalysisChoice, ...] = ()
     """Analyses of the leaked model at the victims' images (default: none)."""
@@ -48,7 +55,7 @@ class Scenario(Settings):
     """Bootstrap resamples of every 95 % interval."""
     device: str = "auto"
     """Device of the attack stage: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ..."""
-    threads: int | None = Field(default=None, ge=1, le=limits.CPUS)
+    threads: int | None = Field(default=None, ge=1, le=limits.THREADS)
     """CPU threads of the attack stage (default: all cores). Small generators train fastest on one."""
     budgets: dict[str, dict[str, Any]] = {}
     """Named sets of overrides, ``path: value``, chosen with ``--budget``."""
@@ -65,11 +72,6 @@ class Scenario(Settings):
         if kind == "classification" or not isinstance(kind, str) or not isinstance(adversary, dict):
             return given
         return given | {"adversary": {"label_inference": None} | adversary}
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON Schema of the scenario, for editors."""
-    return Scenario.model_json_schema()
 
 
 def default_run_directory(scenario: Scenario, fingerprint: str) -> Path:

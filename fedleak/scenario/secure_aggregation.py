@@ -47,7 +47,7 @@ def _check_clients(scenario: Scenario) -> Iterator[InputError]:
 def _check_adversary(scenario: Scenario) -> Iterator[InputError]:
     adversary, sees = scenario.adversary, f"with {PATH} the adversary sees"
     if adversary.victims.clients != "others":
-        chosen = list(adversary.victims.clients)
+        chosen = adversary.victims.clients
         yield InputError("adversary.victims.clients", chosen, f"{sees} only the sum of a round: expected others")
     if adversary.injection is not None:
         pairs = adversary.injection.pairs

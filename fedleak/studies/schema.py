@@ -21,7 +21,9 @@ class PublishedValue(Settings):
     """One number of a paper."""
 
     metric: str
+    """Metric of the value, as fedleak names it."""
     value: float
+    """The published mean, in the metric's unit."""
     where: Where = {}
     """Axes and ``attack`` that it is compared with."""
 
@@ -30,6 +32,7 @@ class Published(Settings):
     """The published numbers that a study reproduces."""
 
     source: str = ""
+    """The paper, with the table or figure."""
     setting: str = ""
     """The setting in which they were measured, if it differs from the study's."""
     values: tuple[PublishedValue, ...] = ()
@@ -39,6 +42,7 @@ class FigureSettings(Settings):
     """One metric along one axis, with a line per attack and point of the other axes."""
 
     metric: str = "mse"
+    """The metric on the vertical axis."""
     beside: tuple[str, ...] = ()
     """More metrics, each in a separate chart."""
     along: str
@@ -51,14 +55,18 @@ class TableSettings(Settings):
     """The metrics of the table."""
 
     metrics: tuple[str, ...] = Field(default=("mse", "psnr"), min_length=1)
+    """Metrics, one column each."""
     baselines: bool = True
+    """Whether the rows of the baselines are shown."""
 
 
 class Resources(Settings):
     """Resources of one cell; as many cells run at once as fit."""
 
     cpus: float = Field(default=1, gt=0, le=limits.CPUS)
+    """CPU cores of a cell."""
     gpus: float = Field(default=0, ge=0, le=limits.CPUS)
+    """GPUs of a cell; a share such as 0.25 lets four cells use one."""
     memory_gib: float = Field(default=1.0, gt=0, le=limits.MEMORY_GIB)
     """Peak memory of a cell, for scheduling; it is not enforced."""
 
@@ -71,6 +79,7 @@ class StudySettings(Settings):
     seeds: tuple[Annotated[int, Field(ge=0, le=limits.SEED)], ...] = ()
     """The scenario's seed by default."""
     claims: tuple[ClaimChoice, ...] = ()
+    """What the study should show; each claim is judged as reproduced, not reproduced or inconclusive."""
     published: Published = Published()
     figure: FigureSettings | None = None
     table: TableSettings = TableSettings()

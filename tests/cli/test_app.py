@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from fedleak.cli.kinds import EVERY_FAMILY
+from fedleak.models.factory import CONSENT
 from fedleak.version import __version__
+from tests.builders import FACTORY
 from tests.scenarios import Outcome, command, set_options, write_scenario
 
 Capsys = pytest.CaptureFixture[str]
@@ -121,9 +123,28 @@ def test_list_names_every_family(capsys: Capsys) -> None:
     assert {line.split()[0] for line in one.out.splitlines()[1:] if not line.startswith(" ")} == {"model"}
 
 
+def test_validate_says_what_a_network_of_ones_own_needs(
+    tmp_path: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_scenario(tmp_path, model={"kind": "factory", "path": FACTORY})
+    monkeypatch.delenv(CONSENT, raising=False)
+    refused = command(capsys, "validate", path)
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.errors == [
+        f"model.path: got '{FACTORY}'; this is code outside of fedleak; if you trust it, set the environment: "
+        f"{CONSENT}={FACTORY}"
+    ]
+    monkeypatch.setenv(CONSENT, f"other:one,{FACTORY}")
+    assert command(capsys, "validate", path).code == 0
+    monkeypatch.setenv(CONSENT, "no_such_module:network")
+    absent = command(capsys, "validate", path, "--set", "model.path=no_such_module:network")
+    assert absent.code == 2
+    assert "cannot be imported" in absent.errors[0]
+
+
 def test_schema_is_a_json_schema(capsys: Capsys) -> None:
     schema: dict[str, Any] = json.loads(command(capsys, "schema").out)
-    assert set(schema["required"]) == {"name", "dataset", "model", "attacks"}
+    assert {"dataset", "model", "attacks", "matrix", "claims"} < set(schema["properties"])
 
 
 def test_version(capsys: Capsys) -> None:

@@ -74,6 +74,10 @@ def test_every_client_takes_part_and_all_but_the_compromised_one_are_victims() -
     assert rounds_of(adversary__compromised=1) == [{0: [0], 1: [2]}, {2: [0], 3: [2]}]
 
 
+def test_all_clients_may_be_victims_the_compromised_one_too() -> None:
+    assert rounds_of(adversary__victims={"clients": "all", "rounds": [1]})[0].keys() == {0, 1, 2}
+
+
 def test_victims_can_be_chosen_by_client_and_round() -> None:
     victims = {"clients": [0, 2], "rounds": [2, 3]}
     assert rounds_of(federation__rounds=3, adversary__victims=victims) == [{}, {0: [0], 1: [2]}, {2: [0], 3: [2]}]

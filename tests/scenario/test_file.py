@@ -89,7 +89,15 @@ BAD_SETTINGS = [
         "known kinds: calibrated_counts, calibrated_counts_public, greedy_bias",
     ),
     ("adversary.shift={kind: class_overlap, public_class: [1]}", "adversary.shift.public_class", "'public_classes'"),
-    ("adversary.victims.clients=all", "adversary.victims.clients", "expected 'others', or a list"),
+    ("adversary.victims.clients=every", "adversary.victims.clients", "expected 'others' or 'all', or a list"),
+    ("federation.engine=seriel", "federation.engine.kind", "did you mean 'serial'?"),
+    ("federation.engine=3", "federation.engine", "expected a mapping"),
+    (
+        "federation.clients.batch=2",
+        "federation.clients.batch",
+        "federation.clients is 3, which has no settings; did you mean 'client'?",
+    ),
+    ("threads.x.y=2", "threads.x.y", "threads is 1, which has no settings"),
     ("adversary.injection.rounds=[]", "adversary.injection.rounds", "expected at least 1"),
     ("federation.partition={kind: dirichlet, alpha: -1}", "federation.partition.alpha", "expected greater than 0"),
     ("federation.partition={kind: dirichlet, alfa: 1}", "federation.partition.alfa", "did you mean 'alpha'?"),
@@ -217,3 +225,32 @@ def test_a_scenario_file_is_not_touched(tmp_path: Path) -> None:
     before = path.read_bytes()
     load_scenario(path, overrides=["federation.rounds=1"])
     assert path.read_bytes() == before
+
+
+def test_a_setting_of_a_number_names_the_value_that_was_given() -> None:
+    with pytest.raises(InputError, match=r"^federation\.clients\.batch: got 2; federation\.clients is 3, which has"):
+        load_scenario(tiny(), overrides=["federation.clients.batch=2"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "federation.engine=serial", "federation.engine=ray", "adversary.victims.clients=all", "model=lenet",
+        "federation.partition=iid", "federation.client.local_sgd.schedule=cosine", "adversary.shift=none",
+        "adversary.label_inference=greedy_bias", "attacks=[inverting_gradients]", "task=classification",
+        "attacks=[{kind: inverting_gradients, distance: cosine, optimiser: adam, decoder: upsample}]",
+        "federation.client.guards=[imprint]", "federation.client.augment=[instahide]",
+        "federation.server.aggregation={kind: fedasync, weight: hinge}", "metrics.iip={features: trained}",
+        "attacks=[lti]",
+    ],
+)  # fmt: skip
+def test_a_block_may_be_given_by_its_name_alone(override: str) -> None:
+    changes = ["federation.client.protocol=fedavg"] if "local_sgd" in override else []
+    loaded = load_scenario(tiny() | {"budgets": {}}, overrides=[*changes, override])
+    assert load_scenario(yaml.safe_load(to_yaml(loaded))) == loaded
+
+
+def test_a_name_means_its_defaults() -> None:
+    loaded = load_scenario(tiny(), overrides=["federation.engine=serial"])
+    assert loaded.federation.engine.kind == "serial"
+    assert loaded == load_scenario(tiny(), overrides=["federation.engine={kind: serial}"])

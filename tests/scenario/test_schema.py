@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from fedleak.client.postprocess.gaussian_noise import GaussianNoise
 from fedleak.client.postprocess.l2_clipping import L2Clipping
-from fedleak.scenario.schema import Adversary, ClientSettings, Federation, default_run_directory, json_schema
+from fedleak.scenario.schema import Adversary, ClientSettings, Federation, default_run_directory
 from fedleak.threat import granted_by_level
 from tests.scenarios import scenario
 
@@ -82,10 +82,3 @@ def test_labels_are_inferred_by_what_is_granted(given: dict[str, Any], kind: str
 
 def test_a_run_lies_under_the_name_and_ten_digits() -> None:
     assert default_run_directory(scenario(), "0123456789abcdef") == Path("runs/tiny-0123456789")
-
-
-def test_the_json_schema_lists_kinds() -> None:
-    schema = json_schema()
-    assert {"name", "dataset", "model", "attacks"} == set(schema["required"])
-    assert "LeNet" in schema["$defs"]
-    assert schema["$defs"]["LeNet"]["properties"]["kind"]["const"] == "lenet"

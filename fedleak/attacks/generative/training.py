@@ -32,6 +32,7 @@ class TrainingSettings(Settings):
     learning_rate: float = Field(default=1e-3, gt=0, le=limits.RATE)
     """Peak of a one-cycle schedule (AdamW)."""
     weight_decay: float = Field(default=1e-4, ge=0, le=limits.RATE)
+    """Weight decay of the optimiser."""
     held_out: float = Field(default=0.1, gt=0, lt=1)
     """Fraction of the pairs held out for early stopping."""
     patience: int = Field(default=12, ge=1, le=limits.EPOCHS)

@@ -43,6 +43,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
     """Base class of all attacks that optimise images until their update matches the shared one."""
 
     iterations: int = Field(default=4000, ge=1, le=limits.ITERATIONS)
+    """Steps of the search."""
     restarts: int = Field(default=1, ge=1, le=limits.RESTARTS)
     """Trials from independent starts, run together; the trial with the lowest matching loss is kept."""
     init: Init = "normal"

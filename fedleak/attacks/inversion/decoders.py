@@ -29,9 +29,11 @@ class Decoder(Settings):
     """
 
     kind: Literal["identity", "upsample"] = "identity"
+    """``identity``: the pixels themselves; ``upsample``: a smaller image that is enlarged."""
     factor: int = Field(default=4, ge=2, le=limits.PIXELS)
     """Reduction along each axis (``upsample`` only)."""
     mode: Literal["bicubic", "bilinear", "nearest"] = "bicubic"
+    """Interpolation of the enlargement (``upsample`` only)."""
 
     def code_shape(self, shape: InputShape) -> InputShape:
         """Shape of the variables behind one image."""

@@ -108,7 +108,9 @@ class Distance(Settings):
     """Distance between updates, and the part of the update that is compared."""
 
     kind: DistanceName = "cosine"
+    """How the trial update is compared with the shared one."""
     scale: float = Field(default=1.0, gt=0, le=limits.RATE)
+    """Factor of the distance in the objective, against the priors."""
     layer_weights: Literal["equal", "linear", "inverse"] = "equal"
     """Equal weights; growing with depth (1 .. L, mean one); or falling with depth."""
     layers: tuple[str, ...] = ()

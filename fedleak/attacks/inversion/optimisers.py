@@ -22,8 +22,11 @@ class Optimiser(Settings):
     """Optimiser of the search: kind, learning rate and stopping rule."""
 
     kind: Literal["adam", "signed_adam", "lbfgs"] = "signed_adam"
+    """``adam``; ``signed_adam``: on the signs of the gradient; ``lbfgs``."""
     learning_rate: float = Field(default=0.1, gt=0, le=limits.RATE)
+    """Learning rate, for images normalised as the model's input."""
     schedule: Literal["constant", "step", "cosine"] = "step"
+    """``constant``; ``step``: a tenth after 3/8, 5/8 and 7/8 of the iterations; ``cosine``: falls to zero."""
     warm_up: int = Field(default=0, ge=0, le=limits.ITERATIONS)
     """Iterations over which the learning rate grows from zero."""
     langevin: float = Field(default=0.0, ge=0, le=limits.RATE)
@@ -31,6 +34,7 @@ class Optimiser(Settings):
     gradient_blend: float = Field(default=0.0, ge=0, le=1)
     """Weight of the gradient taken at a point ``gradient_step`` uphill, which penalises the gradient's norm."""
     gradient_step: float = Field(default=0.1, gt=0, le=limits.RATE)
+    """Length of the uphill step of ``gradient_blend``, an L2 norm."""
     inner_steps: int = Field(default=20, ge=1, le=limits.ITERATIONS)
     """L-BFGS iterations per outer iteration."""
     line_search: bool = False

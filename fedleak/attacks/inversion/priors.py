@@ -22,9 +22,11 @@ class Priors(Settings):
     """Weights of the priors; a prior of weight zero is not computed."""
 
     total_variation: float = Field(default=0.0, ge=0, le=limits.RATE)
+    """Weight of the total variation."""
     total_variation_kind: Literal["anisotropic", "isotropic", "norms"] = "anisotropic"
     """Mean absolute differences; mean norm of the gradient; or norms of the differences in four directions."""
     l2: float = Field(default=0.0, ge=0, le=limits.RATE)
+    """Weight of the images' L2 norm."""
     batch_norm: float = Field(default=0.0, ge=0, le=limits.RATE)
     """Weight of the distance between the trial batch's statistics and those named in ``batch_norm_statistics``."""
     batch_norm_statistics: Literal["running", "exact"] = "running"

@@ -35,6 +35,7 @@ class LocalTrainingGuess(Settings):
     learning_rate: Literal["estimated"] | Rate | OneOf[Rate]
     """Learning rate, or ``estimated`` from the last layer and the labels."""
     epochs: Epochs | OneOf[Epochs] = 1
+    """Passes over the client's images."""
     batch_size: Count | OneOf[Count | None] | None = None
     """Images per step; null: all images."""
     sgd: LocalSgd = PLAIN_SGD
@@ -161,7 +162,9 @@ class Group(Settings):
     start: int = Field(default=5000, ge=0, le=limits.ITERATIONS)
     """Iteration from which candidates are registered."""
     refresh: int = Field(default=100, ge=1, le=limits.ITERATIONS)
+    """Iterations between two registrations."""
     largest_shift: int = Field(default=2, ge=1, le=limits.PIXELS)
+    """Largest shift of a registration along each axis, in pixels."""
 
 
 class StartFrom(Settings):

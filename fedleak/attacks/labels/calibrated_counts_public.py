@@ -24,6 +24,7 @@ class CalibratedCountsPublic(Calibrated):
 
     kind: Literal["calibrated_counts_public"] = "calibrated_counts_public"
     images_per_class: int = Field(default=32, ge=1, le=limits.IMAGES)
+    """Public images of each class, whose gradients calibrate the counts."""
 
     def infer(
         self,

@@ -40,12 +40,14 @@ class Gias(TrainedAttack[ImageGenerator], InversionAttack):
     kind: Literal["gias"] = "gias"
     iterations: int = Field(default=400, ge=1, le=limits.ITERATIONS)
     weight_iterations: int = Field(default=6000, ge=0, le=limits.ITERATIONS)
+    """Steps of the search in the generator's weights, after that in latent space; 0: none."""
     distance: Distance = Distance(kind="cosine")
     priors: Priors = Priors(total_variation=1e-6)
     optimiser: Optimiser = Optimiser(kind="adam", learning_rate=0.03, schedule="constant")
     weight_optimiser: Optimiser = Optimiser(kind="adam", learning_rate=1e-3, schedule="constant")
     compile: Literal["never"] = "never"
     latent: int = Field(default=128, ge=1, le=limits.WIDTH)
+    """Dimensions of the latent space."""
     width: int = Field(default=16, ge=1, le=limits.WIDTH)
     """Channels of the generator at full resolution; eight times as many at an eighth of it."""
     training: GeneratorTraining = GeneratorTraining()

@@ -20,7 +20,9 @@ class GeneratorTraining(Settings):
     """Settings for training the generative model."""
 
     epochs: int = Field(default=30, ge=1, le=limits.EPOCHS)
+    """Passes over the public images."""
     batch_size: int = Field(default=128, ge=1, le=limits.IMAGES)
+    """Images in a mini-batch."""
     learning_rate: float = Field(default=2e-3, gt=0, le=limits.RATE)
     """Peak of a one-cycle schedule (AdamW)."""
 

@@ -28,6 +28,7 @@ class InstaHide(Augmentation):
     largest: float = Field(default=0.65, gt=0, le=1)
     """Upper bound of a single coefficient (the paper's c1); raised to just above 1 / ``images`` if it is lower."""
     flip: bool = True
+    """Whether the signs of random pixels are flipped."""
 
     def apply(self, batch: Batch, public: Batch, *, generator: np.random.Generator) -> Batch:
         """Mix the images; a flip ``x -> 1 - x`` in [0, 1] is the paper's ``x -> -x`` in [-1, 1]."""

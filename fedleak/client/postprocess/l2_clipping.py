@@ -17,6 +17,7 @@ class L2Clipping(PostProcess):
 
     kind: Literal["l2_clipping"] = "l2_clipping"
     max_norm: float = Field(gt=0, le=limits.RATE)
+    """Largest L2 norm of an update."""
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Scale down an update above the bound, without overflow for large values; others do not change."""

@@ -18,6 +18,7 @@ class MagnitudePruning(PostProcess):
     kind: Literal["magnitude_pruning"] = "magnitude_pruning"
     compresses: ClassVar[bool] = True
     rate: float = Field(ge=0, lt=1)
+    """Share of the values that is set to zero, in [0, 1)."""
 
     def apply(self, update: Update, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Set exactly ``floor(rate * n)`` values of each tensor to zero."""

@@ -17,6 +17,7 @@ class Step(Schedule):
     every: int = Field(ge=1, le=limits.EPOCHS)
     """Number of local steps between drops."""
     gamma: float = Field(default=0.1, gt=0, le=1)
+    """Factor of the learning rate at each step."""
 
     def factor(self, step: int, *, steps: int) -> float:
         """``gamma ** (step // every)``."""

@@ -17,6 +17,7 @@ class ByClass(Partition):
 
     kind: Literal["by_class"] = "by_class"
     classes_per_client: int = Field(default=2, ge=1, le=limits.CLASSES)
+    """Classes that each client holds."""
 
     def partitioner(self, *, clients: int, seed: int) -> Any:
         """flwr-datasets' PathologicalPartitioner with deterministic class assignment."""

@@ -15,6 +15,7 @@ class Dirichlet(Partition):
 
     kind: Literal["dirichlet"] = "dirichlet"
     alpha: float = Field(default=0.5, gt=0, le=limits.RATE)
+    """Concentration; the smaller, the more the clients' classes differ."""
     min_partition_size: int = Field(default=1, ge=1, le=limits.IMAGES)
     """Redraw until every client holds at least this many images."""
 

@@ -17,6 +17,7 @@ class Shards(Partition):
 
     kind: Literal["shards"] = "shards"
     shards_per_client: int = Field(default=2, ge=1, le=limits.IMAGES)
+    """Shards that each client gets."""
 
     def partitioner(self, *, clients: int, seed: int) -> Any:
         """flwr-datasets' ShardPartitioner."""

@@ -19,7 +19,9 @@ class ClassOverlap(Shift):
 
     kind: Literal["class_overlap"] = "class_overlap"
     public_classes: tuple[ClassIndex, ...] = (0, 1, 2, 3, 4, 5, 6, 7)
+    """Numbers of the adversary's classes, from 0."""
     private_classes: tuple[ClassIndex, ...] = (2, 3, 4, 5, 6, 7, 8, 9)
+    """Numbers of the clients' classes, from 0."""
 
     def eligible(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Select by class; images of a shared class may be public or private."""

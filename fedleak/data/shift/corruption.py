@@ -18,6 +18,7 @@ class Corruption(Shift):
 
     kind: Literal["corruption"] = "corruption"
     name: CorruptionName = "gaussian_noise"
+    """The corruption of the clients' images."""
     severity: int = Field(default=3, ge=1, le=5)
     """Severity as in the benchmark for the image size: CIFAR-10-C below 64 pixels, Tiny-ImageNet-C below 128, else
     ImageNet-C."""

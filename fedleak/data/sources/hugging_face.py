@@ -37,6 +37,7 @@ class HuggingFace(ResizedDataset):
     revision: str | None = None
     """Commit of the data set on the Hub (default: the newest, which may change)."""
     train_split: str = "train"
+    """Name of the training split."""
     test_split: str | None = None
     """Test split (default: the split named ``test`` or ``validation``, else a share of the training split)."""
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
@@ -48,6 +49,7 @@ class HuggingFace(ResizedDataset):
     images: int | None = Field(default=None, ge=2, le=limits.IMAGES)
     """Maximum number of images of each split, drawn with a fixed seed (default: all)."""
     channels: Channels = 3
+    """Images are converted to this number of channels: 1, grey; 3, colour."""
 
     def load(self) -> DatasetSplits:
         """Read both splits; normalisation is 0.5/0.5 per channel by default."""

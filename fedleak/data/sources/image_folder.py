@@ -32,6 +32,7 @@ class ImageFolder(ResizedDataset):
     root: Path
     """The folder; ``~`` is expanded, and a relative path starts at the working directory."""
     channels: Channels = 3
+    """Images are converted to this number of channels: 1, grey; 3, colour."""
     classes: int | None = Field(default=None, ge=2, le=limits.CLASSES)
     """Use only the first ``classes`` classes, sorted by name (default: all)."""
     per_class: int | None = Field(default=None, ge=1, le=limits.IMAGES)

@@ -26,14 +26,17 @@ class Rendered(Dataset):
 
     kind: Literal["rendered"] = "rendered"
     content: ContentName = "clock"
+    """What the images show."""
     length: int = Field(default=3, ge=1, le=6)
     """Number of digits or letters."""
     size: int = Field(default=32, ge=16, le=256)
     """Height and width in pixels."""
     channels: Channels = 3
+    """1: grey; 3: colour."""
     images: int = Field(default=2000, ge=10, le=limits.IMAGES)
     """Number of training images; the test split has a fifth as many in addition."""
     seed: int = Field(default=0, ge=0, le=limits.SEED)
+    """Seed of the images; independent of the scenario's."""
 
     def load(self) -> DatasetSplits:
         """Generate both splits: symbols, colours, position, size and background are random."""

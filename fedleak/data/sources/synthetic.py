@@ -23,6 +23,7 @@ class Synthetic(Dataset):
     images: int = Field(default=2000, ge=10, le=limits.IMAGES)
     """Number of training images; the test split has a fifth as many in addition."""
     seed: int = Field(default=0, ge=0, le=limits.SEED)
+    """Seed of the images; independent of the scenario's."""
 
     def load(self) -> DatasetSplits:
         """Generate both splits: the class is the shape; colour, position, size and background are random."""

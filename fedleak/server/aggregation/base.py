@@ -55,6 +55,7 @@ class StalenessWeight(Settings):
     """Weight of an update that is ``t`` versions old (Xie et al. 2019, arXiv 1903.03934, section 5.2)."""
 
     kind: Literal["constant", "polynomial", "hinge"] = "polynomial"
+    """How the weight falls with the age of an update."""
     a: float = Field(default=0.5, gt=0, le=limits.RATE)
     """polynomial: the exponent; hinge: the slope."""
     b: int = Field(default=4, ge=0, le=limits.ROUNDS)

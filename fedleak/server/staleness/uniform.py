@@ -16,6 +16,7 @@ class Uniform(Staleness):
 
     kind: Literal["uniform"] = "uniform"
     min: int = Field(default=0, ge=0, le=limits.ROUNDS)
+    """Smallest lag, in rounds."""
     max: int = Field(ge=0, le=limits.ROUNDS)
     """Largest lag, inclusive."""
 

@@ -14,7 +14,9 @@ class AtLeast(Claim):
 
     kind: Literal["at_least"] = "at_least"
     metric: str
+    """The metric that is averaged."""
     value: float
+    """Lower bound, in the metric's unit."""
 
     def statement(self) -> str:
         """The claim in words."""

@@ -27,8 +27,11 @@ class Correlates(Claim):
 
     kind: Literal["correlates"] = "correlates"
     x: str
+    """The first metric."""
     y: str
+    """The second metric."""
     direction: Literal["positive", "negative"] = "positive"
+    """Sign of the correlation."""
     stronger_than: float = Field(default=0.0, ge=0, lt=1)
     """Magnitude that the correlation must exceed."""
     along: str | None = None

@@ -17,6 +17,7 @@ class Less(Claim):
 
     kind: Literal["less"] = "less"
     metric: str
+    """The metric that is averaged."""
     left: Where
     """Attack and point with the lower mean."""
     right: Where

@@ -21,10 +21,13 @@ class Monotone(Claim):
 
     kind: Literal["monotone"] = "monotone"
     metric: str
+    """The metric that is averaged."""
     along: str
     """An axis; its values are in ascending order if they are numbers, else as listed."""
     direction: Literal["increasing", "decreasing"]
+    """Whether the mean rises or falls."""
     strict: bool = False
+    """Whether every step must be significant, not only the two ends."""
     values: tuple[Label, ...] = ()
     """Only these values of the axis, in this order; all by default."""
 

@@ -17,8 +17,11 @@ class Within(Claim):
 
     kind: Literal["within"] = "within"
     metric: str
+    """The metric that is averaged."""
     low: float
+    """Lower bound, in the metric's unit."""
     high: float
+    """Upper bound, in the metric's unit; above ``low``."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
