@@ -173,6 +173,13 @@ class TrainedAttack(Attack, Generic[T]):
     ``reconstruct`` may ask for a victim's update.
     """
 
+    trains_on_model: ClassVar[bool] = True
+    """Whether training depends on the leaked model's architecture beyond the shape of its input."""
+
+    def training_settings(self) -> dict[str, Any]:
+        """The settings that the trained artefact depends on: by default all but those that are never about training."""
+        return self.model_dump(mode="json", exclude={"id", "version"})
+
     @property
     def adapts(self) -> bool:
         """Whether the attack trains on injected pairs, whose updates have passed the clients' post-processing."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fedleak.report.marks import BASELINE, Mark
 from fedleak.report.svg import INK, MUTED, PAPER, SERIES, canvas, logarithmic, to_svg, whole_numbers
 from fedleak.results.format import shorten_name
-from fedleak.results.schema import WEIGHT_DISTANCE, FederationRound, Interval, RoundSummary
+from fedleak.results.schema import FederationRound, Interval, RoundSummary
 
 SMALL = (360.0, 230.0)
 """Width and height in pixels of a small chart."""
@@ -125,22 +125,42 @@ def _round_axis(axes: Axes, limits: tuple[float, float]) -> None:
 
 
 def learning_curves(
-    name: str, curves: dict[str, list[float]], *, mark: Mark, bounds: tuple[float, float], epochs: int
+    name: str,
+    curves: dict[str, list[float]],
+    *,
+    quantity: str,
+    mark: Mark,
+    bounds: tuple[float, float],
+    epochs: int,
 ) -> str:
-    """Error per epoch on training pairs (thin) and held-out pairs (bold); weight distance (dotted)."""
+    """Curves of one quantity by epoch; on training pairs thin, others bold.
+
+    Args:
+        name: unique on the page.
+        curves: name -> values; values that are not finite leave gaps.
+        quantity: what they measure, with its unit.
+        mark: of the attack.
+        bounds: of the axis; it is logarithmic only if they are positive and far apart.
+        epochs: of the longest curve.
+    """
     with canvas(f"learning-{name}", width=SMALL[0], height=SMALL[1]) as chart:
         for key, values in curves.items():
-            held_out = key == "held_out"
+            training = key == "train" and len(curves) > 1
             chart.axes.plot(
                 range(1, len(values) + 1),
-                [max(value, TINY) if math.isfinite(value) else math.nan for value in values],
-                color=SERIES[mark.colour] if held_out else MUTED,
-                linewidth=1.8 if held_out else 1.2,
-                linestyle=_DASHES["dotted" if key == WEIGHT_DISTANCE else "solid"],
+                [value if math.isfinite(value) else math.nan for value in values],
+                color=MUTED if training else SERIES[mark.colour],
+                linewidth=1.2 if training else 1.8,
                 marker="o" if len(values) == 1 else "",
                 markersize=4,
             )
-        logarithmic(chart.axes, "y", *bounds)
+        low, high = bounds
+        if low > 0 and high > WIDE * low:
+            logarithmic(chart.axes, "y", low, high)
+        else:
+            space = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+            chart.axes.set_ylim(low - space, high + space)
+        chart.axes.set_ylabel(quantity)
         margin = 0.02 * max(epochs - 1, 1)
         chart.axes.set_xlim(1 - margin, max(epochs, 2) + margin)
         chart.axes.set_xlabel("epoch")

@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from fedleak.report.charts import (
     BANDS_UP_TO,
-    TINY,
     Course,
     Distribution,
     accuracy_by_round,
@@ -22,8 +21,15 @@ from fedleak.report.charts import (
 from fedleak.report.marks import BASELINE, Mark, display_name
 from fedleak.report.verdict import lowest_mse
 from fedleak.results.format import count, metric_title
-from fedleak.results.schema import AttackSummary, Results
+from fedleak.results.schema import EVIDENCE_BOUND, WEIGHT_DISTANCE, AttackSummary, Results
 
+QUANTITIES = {
+    "train": "MSE",
+    "held_out": "MSE",
+    WEIGHT_DISTANCE: "relative distance of weights",
+    EVIDENCE_BOUND: "negative evidence bound in nats",
+}
+"""Name of a learning curve -> what it measures; a curve of another name is a quantity by that name."""
 _ROUND_METRICS = {"psnr": "PSNR in dB", "mse": "MSE"}
 
 
@@ -111,27 +117,30 @@ def _curves(summary: AttackSummary) -> dict[str, list[float]]:
 
 
 def _learning_charts(attacks: list[AttackSummary], marks: dict[str, Mark]) -> tuple[Chart, ...]:
-    """One small chart per trained attack, all with the same axes."""
-    values = [max(v, TINY) for s in attacks for c in _curves(s).values() for v in c if math.isfinite(v)]
-    epochs = max((len(c) for s in attacks for c in _curves(s).values()), default=0)
-    return tuple(
-        Chart(
-            svg=Markup(  # noqa: S704 drawn by us
-                learning_curves(
-                    s.attack,
-                    _curves(s),
-                    mark=marks[s.attack],
-                    bounds=(min(values), max(values)),
-                    epochs=epochs,
-                )
-            ),
-            label=f"Learning curves of {s.attack}",
-            mark=marks[s.attack],
-            title=s.attack,
-            note="from the cache" if s.training_cached else "",
-        )
-        for s in attacks
-    )
+    """One small chart per trained attack and quantity; those of one quantity have the same axes."""
+    by_quantity: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for summary in attacks:
+        for name, curve in _curves(summary).items():
+            quantity = QUANTITIES.get(name, metric_title(name))
+            by_quantity.setdefault(quantity, {}).setdefault(summary.attack, {})[name] = curve
+    cached = {summary.attack for summary in attacks if summary.training_cached}
+    charts: list[Chart] = []
+    for quantity, of_attacks in by_quantity.items():
+        every = [curve for curves in of_attacks.values() for curve in curves.values()]
+        values = [value for curve in every for value in curve if math.isfinite(value)]
+        for attack, curves in of_attacks.items():
+            svg = learning_curves(
+                f"{len(charts)}-{attack}",
+                curves,
+                quantity=quantity,
+                mark=marks[attack],
+                bounds=(min(values), max(values)),
+                epochs=max(map(len, every)),
+            )
+            note = "from the cache" if attack in cached else ""
+            label = f"{quantity} of {attack} by epoch"
+            charts.append(Chart(Markup(svg), label, mark=marks[attack], title=attack, note=note))  # noqa: S704 drawn by us
+    return tuple(charts)
 
 
 def _distribution_chart(results: Results, marks: dict[str, Mark]) -> Chart | None:

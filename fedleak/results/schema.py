@@ -17,6 +17,8 @@ RESULTS_CSV = "results.csv"
 PICTURES = "pictures"
 WEIGHT_DISTANCE = "weight_distance"
 """Curve of attacks that estimate the leaked weights: relative distance of the estimates over training."""
+EVIDENCE_BOUND = "evidence_bound"
+"""Curve of attacks that train a variational autoencoder: its negative evidence lower bound, in nats per image."""
 THEORY_PREFIX = "theory_"
 """Prefix of the names of theoretical predictions in the list of attacks."""
 CORE_METRICS = ("mse", "psnr", "ssim", "lpips")
@@ -140,7 +142,8 @@ class AttackSummary(Record):
     peak_memory_bytes: int | None = None
     parameters: int | None = None
     curves: dict[str, list[float]] = {}
-    """Learning curves: ``train`` and ``held_out`` mean squared error per epoch, and ``weight_distance`` where known."""
+    """Learning curves by epoch: ``train`` and ``held_out`` are mean squared errors, ``weight_distance`` is relative,
+    ``evidence_bound`` is in nats and may be negative; other names are quantities of their own."""
     rounds: tuple[RoundSummary, ...] = ()
     pictures: tuple[Picture, ...] = ()
     compared: tuple[Picture, ...] = ()

@@ -13,6 +13,7 @@ from fedleak.component import Component
 from fedleak.errors import InputError
 from fedleak.results.schema import Interval
 from fedleak.results.settings import Setting
+from fedleak.trackers.reach import hidden
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,20 @@ class Tracker(Component):
         """
 
     def check(self, option: str = "--track") -> None:
-        """Check, before any work, that the tracker's library is installed.
+        """Check, before any work and within seconds, that the library is installed and the target can be used.
 
         Args:
             option: the option of the command line that chose the tracker.
 
         Raises:
-            InputError: naming the extra that installs it.
+            InputError: naming the extra that installs the library, or what is wrong with the target.
         """
         missing = [name for name in self.needs if find_spec(name) is None]
         if missing:
             raise InputError(option, self.kind, f"{missing[0]} is missing; pip install 'fedleak[{self.kind}]'")
+        if reason := self.obstacle():
+            raise InputError(option, f"{self.kind}={hidden(self.target)}", reason)
+
+    def obstacle(self) -> str:
+        """Why nothing can be logged to the target; empty if nothing is known to stand in the way."""
+        return ""

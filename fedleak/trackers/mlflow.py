@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from fedleak.errors import TrackingError
 from fedleak.trackers.base import TrackedEntry, Tracker
+from fedleak.trackers.reach import first_line, unreachable, unwritable
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -17,6 +22,12 @@ if TYPE_CHECKING:
 KEY = "fedleak.key"
 MOST_METRICS, MOST_SETTINGS, LONGEST = 1000, 100, 500
 """Maximum numbers of metrics and settings in one request, and maximum length of a setting's value."""
+IMPATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+"""Environment variables of MLflow; by default it tries for minutes."""
 T = TypeVar("T")
 
 
@@ -29,24 +40,71 @@ class Mlflow(Tracker):
     kind: Literal["mlflow"] = "mlflow"
     needs: ClassVar[tuple[str, ...]] = ("mlflow",)
 
+    def obstacle(self) -> str:
+        """Whether a server, database or folder can be used, and whether MLflow accepts the address."""
+        address = self._address()
+        if reason := unreachable(address):
+            return reason
+        if address.startswith("sqlite"):
+            return ""  # MLflow takes a while to make a new database
+        if not urlsplit(address).scheme and (reason := unwritable(Path(address))):
+            return reason
+        try:
+            with _impatient():
+                self._client().search_experiments(max_results=1)
+        except _errors() as error:
+            return first_line(error)
+        return ""
+
     def log(self, entry: TrackedEntry) -> bool:
         """Log an entry; an unfinished run of the same key is deleted and logged again.
 
         Raises:
             TrackingError: if the store cannot be written to.
         """
-        from mlflow.exceptions import MlflowException
+        if reason := unreachable(self._address()):  # MLflow would try again for minutes
+            raise TrackingError(f"mlflow: {reason}")
+        try:
+            with _impatient():
+                client = self._client()
+                experiment = _experiment(client, entry.group)
+                if _is_there(client, experiment, entry.key):
+                    return False
+                _log(client, experiment, entry)
+        except _errors() as error:
+            raise TrackingError(f"mlflow: {first_line(error)}") from error
+        return True
+
+    def _client(self) -> MlflowClient:
         from mlflow.tracking import MlflowClient
 
-        try:
-            client = MlflowClient(tracking_uri=self.target or None)
-            experiment = _experiment(client, entry.group)
-            if _is_there(client, experiment, entry.key):
-                return False
-            _log(client, experiment, entry)
-        except (MlflowException, OSError) as error:
-            raise TrackingError(f"mlflow: {str(error).splitlines()[0]}") from error
-        return True
+        return MlflowClient(tracking_uri=self.target or None)
+
+    def _address(self) -> str:
+        from mlflow.tracking import get_tracking_uri
+
+        return self.target or str(get_tracking_uri())
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """What MLflow and its stores raise."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, SQLAlchemyError, OSError, ImportError, ValueError
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Let MLflow try a request twice for some seconds, not for minutes; settings of the user stay."""
+    before = {name: os.environ.get(name) for name in IMPATIENCE}
+    os.environ.update({name: value for name, value in IMPATIENCE.items() if before[name] is None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
 
 
 def _experiment(client: MlflowClient, name: str) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fedleak.errors import TrackingError
 from fedleak.trackers.base import TrackedEntry, Tracker
+from fedleak.trackers.reach import unwritable
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -25,6 +26,10 @@ class TensorBoard(Tracker):
     needs: ClassVar[tuple[str, ...]] = ("tensorboard",)
     target: str = "runs/tensorboard"
 
+    def obstacle(self) -> str:
+        """Whether the folder can be made and written to."""
+        return unwritable(Path(self.target))
+
     def log(self, entry: TrackedEntry) -> bool:
         """Write ``TARGET/<group>/<name>-<key>``, which appears once it is complete.
 
@@ -32,10 +37,10 @@ class TensorBoard(Tracker):
             TrackingError: if the folder cannot be written to.
         """
         folder = Path(self.target) / _slug(entry.group) / f"{_slug(entry.name)}-{entry.key[:8]}"
-        if folder.is_dir():
-            return False
         partial = folder.with_name(f".{folder.name}.{os.getpid()}")
         try:
+            if folder.is_dir():
+                return False
             _write(partial, entry)
             partial.replace(folder)
         except OSError as error:

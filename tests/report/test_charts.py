@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -126,14 +127,30 @@ def test_an_analysis_is_relative_to_its_first_round() -> None:
     assert first != analysis_by_round("igsa", rounds_of(None, 5, 11), limits=LIMITS)
 
 
-def test_the_curve_of_pairs_held_out_is_bold_and_that_of_weights_dotted() -> None:
-    curves = {"train": [0.1, 0.05, 0.01], "held_out": [0.1, 0.05], "weight_distance": [0.5, 0.4, 0.3, 0.2]}
-    svg = learning_curves("lti", curves, mark=Mark(4), bounds=(0.01, 0.5), epochs=4)
+def test_the_curve_of_pairs_held_out_is_bold_and_the_quantity_is_named() -> None:
+    curves = {"train": [0.1, 0.05, 0.01], "held_out": [0.1, 0.05]}
+    svg = learning_curves("lti", curves, quantity="MSE", mark=Mark(4), bounds=(0.01, 0.5), epochs=4)
     paths = re.findall(r'<path d="([^"]*)"[^>]*style="([^"]*)"', svg)
     bold = [path.count("L") for path, style in paths if "stroke: var(--s4); stroke-width: 1.8" in style]
-    dotted = [path.count("L") for path, style in paths if "stroke-dasharray" in style]
-    assert (bold, dotted) == ([1], [3])  # two points, four points
-    assert "epoch" in texts(svg)
+    assert bold == [1]  # two points
+    assert {"epoch", "MSE", "0.01", "0.1"} <= set(texts(svg)), "a log axis"
+
+
+def test_negative_values_have_a_linear_axis() -> None:
+    """GIAS' evidence bound is negative: it was a flat line at 1e-10."""
+    falling = [-10.0, -200.0, -300.0, -310.0]
+    svg = learning_curves(
+        "gias", {"evidence_bound": falling}, quantity="bound in nats", mark=Mark(1), bounds=(-310.0, -10.0), epochs=4
+    )
+    assert {"bound in nats", "\N{MINUS SIGN}300", "\N{MINUS SIGN}100"} <= set(texts(svg))
+    (path,) = (
+        path
+        for path, style in re.findall(r'<path d="([^"]*)"[^>]*style="([^"]*)"', svg)
+        if "stroke-width: 1.8" in style
+    )
+    heights = [float(y) for y in re.findall(r"[ML] \S+ (\S+)", path)]
+    steps = [after - before for before, after in pairwise(heights)]
+    assert [step / steps[0] for step in steps] == pytest.approx([1, 100 / 190, 10 / 190], rel=1e-3)
 
 
 def test_a_distribution_has_one_line_for_each_attack_and_copies_at_the_end_of_the_axis() -> None:

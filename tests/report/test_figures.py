@@ -64,6 +64,29 @@ def test_each_analysis_has_a_chart(make_results: Make) -> None:
     assert (chart.title, chart.label) == ("IGSA, first value = 1", "IGSA of the leaked model by round")
 
 
+def test_each_quantity_has_charts_and_axes_of_its_own(make_results: Make) -> None:
+    results = make_results(levels={"lti": 0.01, "gias": 0.02, "git_exact": 0.03, "own": 0.04}, rounds=1)
+    curves: dict[str, dict[str, list[float]]] = {
+        "lti": {"train": [0.3, 0.2], "held_out": [0.3, 0.25]},
+        "gias": {"evidence_bound": [-100.0, -4000.0]},
+        "git_exact": {"train": [0.1, 0.001], "held_out": [0.1, 0.002], "weight_distance": [1.0, 0.0]},
+        "own": {"wasserstein_distance": [3.0, 2.0, 1.0]},
+    }
+    attacks = tuple(s if s.is_baseline else s.model_copy(update={"curves": curves[s.attack]}) for s in results.attacks)
+    charts = figures_of(results.model_copy(update={"attacks": attacks})).learning
+    assert {chart.label for chart in charts} == {
+        "MSE of lti by epoch",
+        "MSE of git_exact by epoch",
+        "negative evidence bound in nats of gias by epoch",
+        "relative distance of weights of git_exact by epoch",
+        "wasserstein distance of own by epoch",
+    }
+    assert len(charts) == 5
+    bound = next(chart.svg for chart in charts if "evidence" in chart.label)
+    assert "\N{MINUS SIGN}4000" in bound
+    assert all("10⁻¹⁰" not in chart.svg for chart in charts)
+
+
 def test_learning_curves_without_a_finite_value_are_left_out(make_results: Make) -> None:
     results = edit_attacks(make_results(rounds=1), curves={"train": [math.nan]})
     assert figures_of(results).learning == ()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from fedleak.studies.run import run_study
 from fedleak.studies.study import load_study
 from fedleak.trackers.base import TrackedEntry, Tracker
 from fedleak.trackers.session import TrackingWatcher, chosen_trackers, log_finished
-from tests.scenarios import command
+from tests.scenarios import command, write_scenario
 from tests.studies.builders import study, write_study
 
 
@@ -91,3 +92,43 @@ def test_the_command_line_logs_a_study_while_it_runs_and_afterwards(
     assert len(list((board / "tiny").iterdir())) == 5
     assert command(capsys, "track", copied, "--to", f"tensorboard={board}").out.strip() == f"{copied}: 0 logged"
     assert command(capsys, "track", tmp_path, "--to", f"tensorboard={board}").code == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("mlflow=postgresql://me:secret@localhost/runs", ("driver of this database is missing", "nothing answers")),
+        ("mlflow=http://127.0.0.1:9", ("nothing answers at 127.0.0.1:9",)),
+        ("mlflow=sqlite:///.", ("is a folder; expected a file",)),
+        ("mlflow=" + "x" * 300, ("File name too long",)),
+        ("mlflow=nonsense://nowhere", ("nonsense",)),
+        ("tensorboard=" + "x" * 300, ("File name too long",)),
+        ("tensorboard=file", ("is a file; expected a folder",)),
+        ("wandb=x", ("expected KIND or KIND=TARGET; mlflow, tensorboard",)),
+    ],
+)
+@pytest.mark.parametrize("option", ["--track", "--to"])
+def test_a_target_that_cannot_be_used_is_refused_within_seconds_and_before_any_work(
+    target: str,
+    reason: tuple[str, ...],
+    option: str,
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    begun = time.monotonic()
+    if option == "--to":
+        outcome = command(capsys, "track", finished, "--to", target)
+    else:
+        outcome = command(capsys, "run", write_scenario(tmp_path), "--out", "out", "--track", target)
+    assert time.monotonic() - begun < 30
+    assert outcome.code == 2
+    assert len(outcome.errors) == 1
+    assert outcome.errors[0].startswith(f"{option}: got ")
+    assert any(text in outcome.errors[0] for text in reason), outcome.errors
+    assert "secret" not in outcome.err
+    assert not Path("out").exists()

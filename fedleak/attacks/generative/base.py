@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -66,6 +66,11 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
     """Wider layers are reduced to this many features by feature hashing; wider estimates are limited to this width."""
     training: TrainingSettings = TrainingSettings()
     acceleration: AccelerationSettings = AccelerationSettings()
+
+    def training_settings(self) -> dict[str, Any]:
+        """All but ``parameters`` if a hidden width is given, which decides the size of the generator."""
+        settings = super().training_settings()
+        return {name: value for name, value in settings.items() if name != "parameters" or not settings.get("hidden")}
 
     @abstractmethod
     def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:

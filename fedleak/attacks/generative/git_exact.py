@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -38,6 +38,11 @@ class GitExact(TrainedAttack[ExactNetwork]):
     """Tikhonov term of the pseudo-inverses, relative to the mean eigenvalue of the inverted matrix."""
     training: TrainingSettings = TrainingSettings(epochs=100, batch_size=64, learning_rate=1e-2, patience=100)
     """Plain Adam; ``weight_decay`` is not used."""
+
+    def training_settings(self) -> dict[str, Any]:
+        """All but the weight decay, which is not used."""
+        settings = super().training_settings()
+        return settings | {"training": {n: v for n, v in settings["training"].items() if n != "weight_decay"}}
 
     def fit(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -52,6 +52,12 @@ class Gias(TrainedAttack[ImageGenerator], InversionAttack):
     """Channels of the generator at full resolution; eight times as many at an eighth of it."""
     training: GeneratorTraining = GeneratorTraining()
 
+    trains_on_model: ClassVar[bool] = False
+
+    def training_settings(self) -> dict[str, Any]:
+        """Those of the generative model; all others belong to the search."""
+        return self.model_dump(mode="json", include={"kind", "latent", "width", "training"})
+
     @model_validator(mode="after")
     def _pixels_are_the_generators(self) -> Self:
         if self.starts_from or self.decoder.kind != "identity":
@@ -83,7 +89,7 @@ class Gias(TrainedAttack[ImageGenerator], InversionAttack):
         )
         tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
         parameters = sum(value.numel() for value in tensors.values())
-        return Artefact(tensors, parameters, curves={"train": curve}, facts={"images": len(public.images)})
+        return Artefact(tensors, parameters, curves={"evidence_bound": curve}, facts={"images": len(public.images)})
 
     def restore(self, artefact: Artefact, architecture: ModelArchitecture, *, device: torch.device) -> ImageGenerator:
         """The trained generator."""

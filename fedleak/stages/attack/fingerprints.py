@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from fedleak import attacks
-from fedleak.attacks.base import Attack
+from fedleak.attacks.base import Attack, TrainedAttack
 from fedleak.attacks.order import source_of
 from fedleak.stages.attack.job import AttackJob
+from fedleak.threat import InjectedPairs, required_capabilities
 from fedleak.transcript.manifest import Manifest, digest_of, file_digest
 
 
@@ -35,15 +37,19 @@ def attack_code(job: AttackJob, component: Attack) -> str:
     return digest_of({"attacks": _code_of_attacks(), "own": job.code[component.name]})
 
 
-def artefact_key(job: AttackJob, component: Attack, manifest: Manifest, device: torch.device) -> str:
-    """Content hash of everything that a trained generator depends on."""
-    data = {name: digest for name, digest in manifest.checksums.items() if name.startswith(("pairs/", "public/"))}
+def artefact_key(job: AttackJob, component: TrainedAttack[Any], manifest: Manifest, device: torch.device) -> str:
+    """Content hash of everything that a trained generator depends on, and of nothing else: what only searches or
+    reconstructs is left out, so that a generator is not trained again to the same end.
+    """
+    wanted = required_capabilities(component.fit).values()
+    folders = ("public/", "pairs/") if InjectedPairs in wanted else ("public/",)
+    classes, model = (manifest.classes, manifest.model) if component.trains_on_model else (None, None)
     return digest_of(
         {
-            "attack": component.model_dump(mode="json", exclude={"id", "version"}),  # these do not affect training
-            "data": data,
-            "model": manifest.model,
-            "shape": [*manifest.input_shape, manifest.classes],
+            "attack": component.training_settings(),
+            "data": {name: digest for name, digest in manifest.checksums.items() if name.startswith(folders)},
+            "model": model,
+            "shape": [*manifest.input_shape, classes],
             "seed": manifest.stream_root,
             "device": device.type,
             "threads": job.threads,

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from fedleak.attacks.base import TrainedAttack
+from fedleak.attacks.latent.gias import Gias
+from fedleak.families import kinds
 from fedleak.scenario.schema import Scenario
 from fedleak.stages.attack.fingerprints import artefact_key, attack_fingerprint
 from fedleak.stages.attack.job import AttackJob
@@ -65,7 +68,9 @@ def test_an_attack_depends_on_the_one_that_it_starts_from() -> None:
 
 
 def key(checked: Scenario, known: Manifest, *, device: torch.device = CPU) -> str:
-    return artefact_key(AttackJob.of(checked), checked.attacks[0], known, device)
+    attack = checked.attacks[0]
+    assert isinstance(attack, TrainedAttack)
+    return artefact_key(AttackJob.of(checked), attack, known, device)
 
 
 def test_a_generator_follows_its_pairs_and_settings() -> None:
@@ -107,3 +112,60 @@ def test_another_version_of_the_code_trains_anew(monkeypatch: pytest.MonkeyPatch
     before = key(base, known)
     monkeypatch.setattr("fedleak.stages.attack.fingerprints._code_of_attacks", lambda: "another")
     assert key(base, known) != before
+
+
+NEVER_TRAINED = {"id", "version"}
+GIAS = {"kind": "gias", "latent": 4, "width": 8, "training": {"epochs": 2}}
+TRAINED = {name: kind for name, kind in kinds("attack").items() if issubclass(kind, TrainedAttack)}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_what_a_key_leaves_out_is_known_of_every_trained_attack(name: str) -> None:
+    """Whoever adds a setting decides here whether it belongs to training."""
+    attack = TRAINED[name].model_validate({"hidden": 8} if "hidden" in TRAINED[name].model_fields else {})
+    left_out = set(TRAINED[name].model_fields) - set(attack.training_settings())
+    if name == "gias":
+        assert left_out == set(Gias.model_fields) - {"kind", "latent", "width", "training"}
+    else:
+        ignored = {"parameters"} if "hidden" in TRAINED[name].model_fields else set()
+        assert left_out == NEVER_TRAINED | ignored
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"weight_iterations": 7}, {"iterations": 9}, {"restarts": 3}, {"priors": {"total_variation": 0.1}}, {"id": "b"}],
+    ids=str,
+)
+def test_settings_of_the_search_alone_find_the_same_generator(change: dict[str, Any]) -> None:
+    known = manifest(checksums={"public/images.npy": "1"})
+    assert key(scenario(attacks=[GIAS]), known) == key(scenario(attacks=[GIAS | change]), known)
+
+
+@pytest.mark.parametrize("change", [{"latent": 5}, {"width": 16}, {"training": {"epochs": 3}}], ids=str)
+def test_settings_of_the_training_do_not(change: dict[str, Any]) -> None:
+    known = manifest(checksums={"public/images.npy": "1"})
+    assert key(scenario(attacks=[GIAS]), known) != key(scenario(attacks=[GIAS | change]), known)
+
+
+def test_an_image_generator_depends_on_public_images_alone() -> None:
+    base, images = scenario(attacks=[GIAS]), {"public/images.npy": "1"}
+    same = key(base, manifest(checksums=images))
+    assert key(base, manifest(checksums=images | {"pairs/updates.npy": "2"})) == same
+    assert key(base, manifest(checksums=images, model={"kind": "mlp", "hidden": [2]}, classes=3)) == same
+    assert key(base, manifest(checksums={"public/images.npy": "3"})) != same
+    assert key(base, manifest(checksums=images, input_shape=(1, 3, 3))) != same
+
+
+def test_a_given_hidden_width_makes_the_number_of_parameters_irrelevant() -> None:
+    known = manifest(checksums={"pairs/updates.npy": "1"})
+    given, derived = {"kind": "lti", "hidden": 8}, {"kind": "lti"}
+    assert key(scenario(attacks=[given | {"parameters": 5000}]), known) == key(scenario(attacks=[given]), known)
+    assert key(scenario(attacks=[derived | {"parameters": 5000}]), known) != key(scenario(attacks=[derived]), known)
+
+
+def test_git_exact_does_not_use_weight_decay() -> None:
+    known = manifest(checksums={"pairs/updates.npy": "1"})
+    first, second = (
+        scenario(attacks=[{"kind": "git_exact", "training": {"epochs": 5, "weight_decay": decay}}]) for decay in (0, 1)
+    )
+    assert key(first, known) == key(second, known)
