@@ -58,14 +58,14 @@ def answer(port: int, method: str, token: str | None) -> str:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Listening]]:
     """A federation on a local Ray: its process, and every listening socket of it and of its children."""
     folder = tmp_path_factory.mktemp("ray")
-    path = write_scenario(folder, federation__engine={"kind": "ray", "cpus": 1}, federation__rounds=60)
+    path = write_scenario(folder, federation__engine={"kind": "ray", "cpus": 1}, federation__rounds=1000)
     process = start("federate", path, "--out", folder / "run")
 
     def workers() -> bool:
         return any(child.name().startswith("ray::ClientApp") for child in family(process))
 
     try:
-        assert wait_for(lambda: workers() or process.poll() is not None)
+        assert wait_for(lambda: workers() or process.poll() is not None, seconds=250)
         assert process.poll() is None, process.communicate()
         yield process.pid, listening([psutil.Process(process.pid), *family(process)], process.pid)
     finally:
