@@ -69,7 +69,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Lis
         assert process.poll() is None, process.communicate()
         yield process.pid, listening([psutil.Process(process.pid), *family(process)], process.pid)
     finally:
-        end(process, family(process))
+        others = family(process)
+        process.terminate()  # it removes its folders, which a kill would leave behind
+        wait_for(lambda: process.poll() is not None, seconds=60)
+        end(process, others)
 
 
 def test_everything_listens_on_the_loopback_interface_only(running: tuple[int, Listening]) -> None:
