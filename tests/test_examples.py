@@ -39,6 +39,13 @@ def test_stored_images_become_floats_in_the_unit_interval() -> None:
         assert (unit.dtype, unit.tolist()) == (torch.float32, pytest.approx([0.0, 0.2, 1.0]))
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int64, np.float32, np.float64, np.bool_])
+def test_other_types_have_no_known_range_and_are_refused(dtype: type) -> None:
+    """65535 as uint16 would become 257, and 1.0 as float 1/255."""
+    with pytest.raises(TypeError, match="stored images are uint8, not"):
+        to_unit(np.ones(3, dtype))
+
+
 def test_a_gray_image_is_shown_without_channels_and_a_coloured_one_with_them_last() -> None:
     gray = torch.tensor([[[0.0, 1.0]]])
     assert to_picture(gray).tolist() == [[0, 255]]

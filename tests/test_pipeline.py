@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import fedleak
 from fedleak.errors import FedleakError, InputError
@@ -102,3 +103,17 @@ def test_python_takes_a_mapping_a_path_or_a_name(
         fedleak.run("quickstar")
     with pytest.raises(InputError, match=r"seed.*'x'"):
         fedleak.run("quickstart", overrides=["seed=x"])
+
+
+def test_attacks_undo_the_normalisation_that_is_set_and_keep_height_and_width(tmp_path: Path) -> None:
+    """An exact attack stays exact, and the box of an inversion is that of pixels."""
+    raw = tiny(
+        dataset={"kind": "digits", "size": [8, 12], "mean": 0.3, "std": 0.2},
+        adversary__injection=None,
+        attacks=["linear_layer", {"kind": "inverting_gradients", "iterations": 3}],
+    )
+    results = fedleak.run(raw, out=tmp_path)
+    exact = next(summary for summary in results.attacks if summary.attack == "linear_layer")
+    assert exact.metrics["psnr"].mean > 60
+    with Image.open(next((tmp_path / "pictures").rglob("*.png"))) as picture:
+        assert picture.width * 8 == picture.height * 12

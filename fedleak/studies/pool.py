@@ -157,7 +157,7 @@ def ray_pool(
         try:
             with _kept_signal_handler():
                 ray.init(logging_level=logging.ERROR, log_to_driver=False, **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             raise FederationError(f"Ray could not be started or joined: {_first_line(error)}") from error
         try:
             fitting = capacity(ray.cluster_resources(), resources)  # type: ignore[no-untyped-call]

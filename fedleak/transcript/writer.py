@@ -182,7 +182,13 @@ class TranscriptWriter:
         return RowFile(path, writable=True)
 
     def save_public(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-        """Store the adversary's public images ``(N, C, H, W)`` and labels ``(N,)``."""
+        """Store the adversary's public images ``(N, C, H, W)`` and labels ``(N,)``.
+
+        Raises:
+            TypeError: if the images are not uint8; scale them to [0, 255] first.
+        """
+        if images.dtype != np.uint8:
+            raise TypeError(f"public images are uint8 in [0, 255], not {images.dtype}")
         (self.folder / "public").mkdir(exist_ok=True)
         save_array(self.folder / "public/images.npy", images)
         save_array(self.folder / "public/labels.npy", labels)

@@ -58,18 +58,21 @@ def answer(port: int, method: str, token: str | None) -> str:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Listening]]:
     """A federation on a local Ray: its process, and every listening socket of it and of its children."""
     folder = tmp_path_factory.mktemp("ray")
-    path = write_scenario(folder, federation__engine={"kind": "ray", "cpus": 1}, federation__rounds=60)
+    path = write_scenario(folder, federation__engine={"kind": "ray", "cpus": 1}, federation__rounds=1000)
     process = start("federate", path, "--out", folder / "run")
 
     def workers() -> bool:
         return any(child.name().startswith("ray::ClientApp") for child in family(process))
 
     try:
-        assert wait_for(lambda: workers() or process.poll() is not None)
+        assert wait_for(lambda: workers() or process.poll() is not None, seconds=250)
         assert process.poll() is None, process.communicate()
         yield process.pid, listening([psutil.Process(process.pid), *family(process)], process.pid)
     finally:
-        end(process, family(process))
+        others = family(process)
+        process.terminate()  # it removes its folders, which a kill would leave behind
+        wait_for(lambda: process.poll() is not None, seconds=60)
+        end(process, others)
 
 
 def test_everything_listens_on_the_loopback_interface_only(running: tuple[int, Listening]) -> None:

@@ -77,3 +77,20 @@ def test_the_truth_of_a_plan_holds_every_clients_images_and_the_rows_places(tmp_
         own = planned.clients[update.client].take(update.images)
         assert (batch.images * 255).round().byte().numpy().tolist() == own.images.tolist()
         assert batch.labels.tolist() == own.labels.tolist()
+
+
+def test_clients_use_the_normalisation_and_the_size_that_are_set(tmp_path: Path) -> None:
+    """A linear layer shows its input: the quotient of the gradients of a row of weights and its bias."""
+    changes: dict[str, Any] = {
+        "dataset": {"kind": "digits", "size": [8, 12], "mean": 0.3, "std": 0.2},
+        "model": {"kind": "mlp", "hidden": []},
+        "adversary__injection": None,
+        "attacks": ["linear_layer"],
+    }
+    run = run_federation(tmp_path, scenario(**changes))
+    manifest = load_manifest(run.transcript)
+    assert (manifest.mean, manifest.std, manifest.input_shape) == ((0.3,), (0.2,), (1, 8, 12))
+    update = np.load(run.transcript / "updates.npy")[0]
+    weight, bias = update[:960].reshape(10, 96), update[960:]
+    image = TruthReader(run.truth).batch(0).images.numpy().ravel()
+    np.testing.assert_allclose(weight[3] / bias[3], (image - 0.3) / 0.2, rtol=1e-3, atol=1e-3)

@@ -138,3 +138,10 @@ def test_float16_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
     with pytest.raises(FederationError, match=r"set adversary.injection.dtype to float32"):
         writer.write_pairs(0, np.full((2, 7), 1e5, dtype=np.float32))
     assert writer.pairs_done == 0
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_public_images_of_another_range_are_refused(tmp_path: Path, dtype: type) -> None:
+    writer = TranscriptWriter(tmp_path / "t", "f" * 64)
+    with pytest.raises(TypeError, match=r"uint8 in \[0, 255\]"):
+        writer.save_public(np.ones((1, 1, 2, 2), dtype), np.zeros(1, np.int64))  # type: ignore[arg-type]

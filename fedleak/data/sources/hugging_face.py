@@ -17,7 +17,7 @@ from fedleak.data.sources.base import DatasetSplits, Images, LabelledImages
 from fedleak.data.sources.files import check_class_name
 from fedleak.data.sources.pixels import Channels, bounded_memory, read_picture
 from fedleak.data.sources.resized import ResizedDataset, to_array
-from fedleak.errors import InputError
+from fedleak.errors import InputError, listed
 
 TEST_SPLITS = ("test", "validation", "valid", "val")
 SEED = 0
@@ -68,7 +68,7 @@ class HuggingFace(ResizedDataset):
         )
         try:
             train, test = federated.load_split("train"), federated.load_split("test")
-        except (OSError, ValueError, DatasetsError) as error:
+        except (OSError, ValueError, TypeError, LookupError, NotImplementedError, DatasetsError) as error:
             raise InputError("dataset.name", self.name, f"it cannot be read ({error})") from error
         label = self._column(train, "label", "ClassLabel")
         names = _class_names(train, label)
@@ -84,8 +84,22 @@ class HuggingFace(ResizedDataset):
         test = self.test_split or next((name for name in TEST_SPLITS if name in splits), None)
         train = splits[self.train_split]
         if test is None:
-            return train.train_test_split(test_size=self.test_fraction, seed=SEED)
+            return self._held_out(train)
         return type(splits)(train=train, test=splits[test])
+
+    def _held_out(self, train: Any) -> Any:
+        """A random share for testing that leaves an image of every class to train on."""
+        divided = train.train_test_split(test_size=self.test_fraction, seed=SEED)
+        label = self._column(train, "label", "ClassLabel")
+        lost = set(divided["test"][label]) - set(divided["train"][label]) - {None}
+        if lost:
+            classes = train.features[label].names if _has_names(train, label) else None
+            names = sorted(str(classes[value] if classes else value) for value in lost)
+            wanted = (
+                f"the random test split takes every image of {listed(names)}: add images of them, or name a test_split"
+            )
+            raise InputError("dataset.test_fraction", self.test_fraction, wanted)
+        return divided
 
     def _column(self, split: Any, setting: Literal["image", "label"], of_type: str) -> str:
         """Name of a column, as given or found by its type."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -20,7 +21,10 @@ Channels = Literal[1, 3]
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM", "GIF", "TIFF")
 """Formats that are opened, whatever a file is called: some of Pillow's others start programs (EPS) or fetch files."""
 LARGEST_PICTURE = 2**26
-"""Most pixels of one file, about 8192x8192: what is decoded must fit into memory, once per thread."""
+"""Most pixels of one file, about 8192x8192."""
+LARGE_PICTURE = 2**23
+_LARGE = threading.Lock()
+"""Held while a picture of more than ``LARGE_PICTURE`` pixels is decoded, so that memory holds one of them at a time."""
 EIGHT_BITS = frozenset({"1", "L", "P", "LA", "La", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"})
 SIXTEEN_BITS = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
@@ -72,7 +76,8 @@ def read_picture(source: Path | BinaryIO, *, channels: Channels, setting: str, n
     try:
         with Image.open(source, formats=FORMATS) as file:
             refusal = _objection(file)
-            picture = None if refusal else _upright(file, channels)
+            with _LARGE if file.width * file.height > LARGE_PICTURE else nullcontext():
+                picture = None if refusal else _upright(file, channels)
     except UNREADABLE as error:
         raise InputError(setting, name, f"not a readable image ({_reason(error)})") from error
     if picture is None:
@@ -132,5 +137,5 @@ def _tag(file: Image.Image, tag: int, *, default: int) -> int:
 
 def _scaled(image: Image.Image, *, largest: int) -> Image.Image:
     """Values in [0, ``largest``], rounded to 8 bits."""
-    values = np.asarray(image).astype(np.int64)
-    return Image.fromarray(((values * LARGEST + largest // 2) // largest).clip(0, LARGEST).astype(np.uint8))
+    rounded = ((np.arange(largest + 1) * LARGEST + largest // 2) // largest).astype(np.uint8)
+    return Image.fromarray(rounded[np.asarray(image).clip(0, largest)])

@@ -72,10 +72,14 @@ def _annotated(val: Path) -> dict[str, list[Path]]:
     """WordNet id -> files, from the lines ``FILE WNID X0 Y0 X1 Y1`` of the annotations.
 
     Raises:
-        InputError: if a line has another form, or names a file in another folder.
+        InputError: if it is not a text, a line has another form, or one names a file in another folder.
     """
     by_class: dict[str, list[Path]] = {}
-    for number, line in enumerate((val / ANNOTATIONS).read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = (val / ANNOTATIONS).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("dataset.root", str(val / ANNOTATIONS), f"it cannot be read as text ({error})") from error
+    for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split()
         if len(fields) < 2 or Path(fields[0]).name != fields[0]:
             wanted = f"line {number} should be a plain file name and a WordNet id, not {line!r}"

@@ -140,6 +140,21 @@ def test_class_names_that_cannot_be_printed_are_refused(tmp_path: Path) -> None:
         HuggingFace(name=str(tmp_path)).load()
 
 
+def test_a_class_that_the_random_test_split_takes_whole_is_named(tmp_path: Path) -> None:
+    """One image of each of six classes: some class loses its only image."""
+    data = Dataset.from_dict({"image": [encoded(i) for i in range(6)], "label": list(range(6))})
+    data = data.cast_column("image", ImageColumn()).cast_column("label", ClassLabel(names=list("uvwxyz")))
+    data.to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(InputError, match=r"test_fraction.*takes every image of '[u-z]', '[u-z]': add images"):
+        HuggingFace(name=str(tmp_path)).load()
+
+
+def test_a_file_that_the_library_cannot_read_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(InputError, match=r"dataset\.name.*cannot be read"):
+        HuggingFace(name=str(tmp_path)).load()
+
+
 @pytest.mark.network
 def test_mnist_is_fetched_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets

@@ -9,6 +9,7 @@ from PIL import Image
 from fedleak.data.sources.image_folder import ImageFolder
 from fedleak.errors import InputError
 from tests.data_folder import data_folder, needs_data
+from tests.scenarios import command, write_scenario
 
 CIFAR10 = "cifar10/test"
 PHOTOGRAPHS = "imagenet_samples"
@@ -128,6 +129,23 @@ def test_a_class_folder_without_images_is_refused_by_name(folder: Path) -> None:
     (folder / "mole/0.heic").write_bytes(b"x")
     with pytest.raises(InputError, match=r"no images of 'mole'.*remove the class folder"):
         ImageFolder(root=folder).load()
+
+
+@pytest.mark.parametrize("damage", ["image", "name"])
+def test_what_cannot_be_used_ends_the_command_before_anything_is_run(
+    folder: Path, damage: str, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if damage == "image":
+        (folder / "zebra/3.png").write_bytes((folder / "zebra/3.png").read_bytes()[:30])
+    else:
+        (folder / "zebra").rename(folder / "z\udcffbra")
+    own = tmp_path_factory.mktemp("own")
+    path = write_scenario(own, dataset={"kind": "image_folder", "root": str(folder)})
+    outcome = command(capsys, "federate", path, "--out", own / "run")
+    assert (outcome.code, len(outcome.errors)) == (2, 1)
+    assert outcome.errors[0].startswith("dataset.root: got ")
+    assert ("3.png" if damage == "image" else r"z\udcffbra") in outcome.errors[0]
+    assert not (own / "run").exists()
 
 
 @needs_data(CIFAR10)

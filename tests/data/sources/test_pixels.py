@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,17 @@ def test_types_without_a_range_are_refused_by_name(tmp_path: Path, values: NDArr
         read(path)
 
 
+def test_twelve_bits_are_scaled_by_their_range(tmp_path: Path) -> None:
+    """Two values of twelve bits in three bytes: 4095 and 0."""
+    entries = [(256, 3, 2), (257, 3, 1), (258, 3, 12), (259, 3, 1), (262, 3, 1), (273, 4, 122), (277, 3, 1)]
+    entries += [(278, 3, 1), (279, 4, 3)]
+    header = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(entries))
+    tags = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    content = header + tags + bytes(4)
+    (tmp_path / "x.tiff").write_bytes(content + bytes(122 - len(content)) + b"\xff\xf0\x00")
+    assert read(tmp_path / "x.tiff").ravel().tolist() == [255, 0]
+
+
 def test_sixteen_bits_where_zero_is_white_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, GREY.astype(np.uint16), "x.tiff", tiffinfo={262: 0})
     with pytest.raises(InputError, match="0 stands for white"):
@@ -130,6 +142,11 @@ def test_a_gigantic_image_is_refused_without_decoding_it(tmp_path: Path, side: i
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with pytest.raises(InputError, match=r"x\.pgm.*(too large|DecompressionBomb)"):
             read(tmp_path / "x.pgm")
+
+
+def test_a_large_image_within_the_limit_is_read(tmp_path: Path) -> None:
+    (tmp_path / "x.pgm").write_bytes(b"P5 4000 2200 255\n" + bytes(4000 * 2200))
+    assert read(tmp_path / "x.pgm").shape == (2200, 4000)
 
 
 def test_other_formats_are_not_opened_whatever_their_name(tmp_path: Path) -> None:

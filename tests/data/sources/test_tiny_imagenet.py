@@ -52,6 +52,19 @@ def test_annotations_cannot_name_a_file_elsewhere(original: Path) -> None:
         TinyImageNet(root=original).load()
 
 
+def test_annotations_must_be_text(original: Path) -> None:
+    (original / "val" / ANNOTATIONS).write_bytes(b"val_0.JPEG\t\xff\xfe")
+    with pytest.raises(InputError, match=r"val_annotations\.txt.*cannot be read as text"):
+        TinyImageNet(root=original).load()
+
+
+def test_a_class_without_training_images_is_named(original: Path) -> None:
+    for path in (original / "train" / WNIDS[1] / "images").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match=rf"no images of '{WNIDS[1]}'"):
+        TinyImageNet(root=original).load()
+
+
 def test_a_missing_split_is_named(original: Path) -> None:
     (original / "val").rename(original / "elsewhere")
     with pytest.raises(InputError, match=r"val.*no such folder"):
