@@ -36,7 +36,7 @@ CHANGES: dict[str, tuple[tuple[int, int | None], ...]] = {
 OUTWARD = frozenset(
     {"socket.getaddrinfo", "socket.connect", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"}
 )
-"""Audit events of operations that leave the process; a fuzzed command has no reason for them."""
+"""Audit events of operations that leave the process; only attacks have a reason, which run in another interpreter."""
 
 
 class TooSlowError(BaseException):
@@ -61,7 +61,7 @@ class Watch:
 
     def note(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Remember an audit event that is an offence."""
-        if event in OUTWARD:
+        if event in OUTWARD and not _own_process(event, arguments):
             self.offences.append(f"{event} {arguments[:2]!r}")
         elif event == "open" and _writes(arguments):
             self._check(event, arguments[0], None)
@@ -82,6 +82,10 @@ class Watch:
 
 _watches: list[Watch] = []
 _installed: list[bool] = []
+
+
+def _own_process(event: str, arguments: tuple[Any, ...]) -> bool:
+    return event == "subprocess.Popen" and arguments[0] == sys.executable
 
 
 def _writes(arguments: tuple[Any, ...]) -> bool:

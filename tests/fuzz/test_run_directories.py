@@ -17,8 +17,7 @@ from tests.fuzz.hostile import mutated_bytes, mutated_json
 READERS: tuple[tuple[str, ...], ...] = (
     ("report", "RUN"), ("compare", "RUN"), ("compare", "RUN", "--out", "page.html"), ("doctor", "RUN"),
     ("doctor", "RUN", "--json"), ("labels", "RUN", "--kind", "row_sum"), ("track", "RUN", "--to", "tensorboard=logs"),
-    ("attack", "RUN"), ("attack", "RUN", "--set", "attacks.lti.hidden=3"),
-    ("run", "RUN/scenario.yaml", "--out", "RUN"), ("federate", "RUN/scenario.yaml", "--out", "RUN"),
+    ("attack", "RUN"), ("run", "RUN/scenario.yaml", "--out", "RUN"), ("federate", "RUN/scenario.yaml", "--out", "RUN"),
 )  # fmt: skip
 STUDY_READERS: tuple[tuple[str, ...], ...] = (
     ("frontier", "RUN", "--metric", "mse"), ("frontier", "RUN"), ("track", "RUN", "--to", "tensorboard=logs"),

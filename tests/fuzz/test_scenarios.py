@@ -73,9 +73,7 @@ def test_shipped_scenarios_with_hostile_values(arena: Arena, effort: Effort) -> 
 
 @efforts
 def test_shipped_scenarios_with_broken_text(arena: Arena, effort: Effort) -> None:
-    effort.over(
-        mutated_text(bases.shipped_texts()), lambda content: through(arena, content, ["validate"]), examples=80
-    )
+    effort.over(mutated_text(bases.shipped_texts()), lambda content: through(arena, content, ["validate"]), examples=80)
 
 
 @efforts
