@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -171,10 +171,9 @@ def _bounded_memory() -> Iterator[None]:
 
 
 def _reset_peak() -> int:
-    """Resident bytes; the kernel's high-water mark starts from here."""
-    clear = Path("/proc/self/clear_refs")
-    if clear.exists():
-        clear.write_text("5")
+    """The kernel's high-water mark of resident bytes, which starts anew where the kernel can forget the earlier one."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
     return _kernel_bytes("VmHWM")
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.arena import Arena
 from tests.fuzz.harness import Effort, efforts
-from tests.fuzz.hostile import mutated_json
+from tests.fuzz.hostile import mutated_json, scattered
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("report", "RUN"), ("compare", "RUN"), ("compare", "RUN", "OTHER", "--out", "page.html"),
@@ -36,7 +36,7 @@ def read_with(arena: Arena, run: Path, content: bytes, command: tuple[str, ...])
 @efforts
 def test_results_with_hostile_values(arena: Arena, finished_run: Path, effort: Effort) -> None:
     contents = mutated_json((finished_run / "results.json").read_bytes())
-    inputs = st.tuples(contents, st.sampled_from(COMMANDS))
+    inputs = st.tuples(contents, scattered(COMMANDS))
     effort.over(inputs, lambda case: read_with(arena, finished_run, *case), examples=70)
 
 
@@ -44,7 +44,7 @@ def test_results_with_hostile_values(arena: Arena, finished_run: Path, effort: E
 def records(draw: st.DrawFn, study: Path) -> tuple[str, bytes]:
     """A JSON file of a study, by its name, and its mutated content."""
     names = ["study.json", *sorted(path.relative_to(study).as_posix() for path in study.glob("cells/*/*.json"))]
-    name = draw(st.sampled_from(names))
+    name = draw(scattered(names))
     return name, draw(mutated_json((study / name).read_bytes()))
 
 
@@ -59,5 +59,5 @@ def read_study_with(arena: Arena, study: Path, change: tuple[str, bytes], comman
 
 @efforts
 def test_records_of_a_study_with_hostile_values(arena: Arena, finished_study: Path, effort: Effort) -> None:
-    inputs = st.tuples(records(finished_study), st.sampled_from(STUDY_COMMANDS))
+    inputs = st.tuples(records(finished_study), scattered(STUDY_COMMANDS))
     effort.over(inputs, lambda case: read_study_with(arena, finished_study, *case), examples=50)
