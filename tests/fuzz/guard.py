@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 SECONDS = 10.0
 """Allowed processor time of a command."""
-WAITING = 30.0
+WAITING = 60.0
 """Allowed wall time, for what waits without computing; long, because tests run on busy machines."""
 AGAIN = 2.0
 """A command that goes on waiting, in a clean-up, is interrupted again after as many seconds."""
