@@ -42,6 +42,8 @@ ONLY_YAML: tuple[Any, ...] = (
     {None: 1},
     {True: 1},
 )
+PLAUSIBLE: tuple[Any, ...] = (1, 2, 3, 4, 8, 0.1, 0.5, 0.9, True, False, None, [1], [1, 2], "mse", "psnr", "a-name")
+"""What may well be right somewhere, so that mutated inputs get further than the first check."""
 LEAVES = (True, False, None, *NUMBERS, *TEXTS, *SHAPES)
 SNIPPETS = (
     "\t", ":", ": ", "- ", "&a ", "*a", "<<: *a", "? ", "---\n", "...\n", "%YAML 9.9\n", "{", "}", "[", "]", "'", '"',
@@ -83,6 +85,9 @@ def leaves(*, yaml: bool = False) -> st.SearchStrategy[Any]:
         scattered(NUMBERS),
         scattered(kind_names()),
         scattered(kind_names()).map(lambda kind: {"kind": kind}),
+        scattered(PLAUSIBLE),
+        scattered(PLAUSIBLE),
+        scattered(PLAUSIBLE),
         st.integers(-(10**6), 10**6),
         st.floats(),
         st.text(max_size=12),
@@ -104,7 +109,7 @@ def parent(tree: Tree, place: Place) -> Any:
 
 
 @st.composite
-def mutated_trees(draw: st.DrawFn, trees: Sequence[Tree], *, yaml: bool = False, most: int = 3) -> Tree:
+def mutated_trees(draw: st.DrawFn, trees: Sequence[Tree], *, yaml: bool = False, most: int = 2) -> Tree:
     """One of ``trees`` with one to ``most`` mutations."""
     tree = copy.deepcopy(draw(scattered(trees)))
     for _ in range(draw(st.integers(1, most))):

@@ -34,9 +34,9 @@ def overrides() -> st.SearchStrategy[str]:
     odd = st.one_of(
         scattered(("", ".", "a.", ".a", "a..b", "=", "name", "name.x", "budgets.more.x")), st.text(max_size=8)
     )
-    path = st.one_of(known, known, known, st.tuples(known, odd).map(".".join), odd)
+    path = st.one_of(*[known] * 8, st.tuples(known, odd).map(".".join), odd)
     whole = st.tuples(path, values()).map("=".join)
-    return st.one_of(whole, whole, whole, scattered(TEXTS)).filter(lambda text: "\x00" not in text)  # as argv
+    return st.one_of(*[whole] * 9, scattered(TEXTS)).filter(lambda text: "\x00" not in text)  # as argv
 
 
 def validate(arena: Arena, given: list[str], *more: str) -> None:
