@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from fedleak.records import ENCODED_BYTES, Record, read_json, write_atomically
 from fedleak.results.labels import class_accuracies
@@ -58,6 +58,13 @@ class Measured(Record):
     training_cached: bool = False
     pictures: tuple[Picture, ...] = ()
     """Pictures of median rank, for the study's report; the files are in ``pictures/`` of the cell."""
+
+    @model_validator(mode="after")
+    def _one_value_per_image(self) -> Self:
+        for name, column in self.metrics.items():
+            if len(column) != len(self.images):
+                raise ValueError(f"{name} has {len(column)} values for {len(self.images)} images")
+        return self
 
     def by_round(self) -> dict[int, Measured]:
         """Round -> its images, identified by victim and position only: a client's rounds are compared in pairs."""

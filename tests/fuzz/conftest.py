@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,12 @@ import pytest
 from tests.fuzz import bases
 from tests.fuzz.arena import Arena, environment
 from tests.fuzz.oracle import fedleak
+
+
+def _finish(command: Sequence[str | Path], arena: Arena, *folders: Path) -> None:
+    """Run a command on healthy input, with time for imports."""
+    outcome = fedleak(command, arena.shared, *folders, patience=10)
+    assert outcome.code == 0, (outcome.err, outcome.raised)
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +30,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
         with built.folder() as folder:  # what is imported at the first use takes time and memory
             path = bases.write(folder, bases.SMALL)
             for command in (["run", path, "--out", "run"], ["labels", "run"], ["doctor", "run"]):
-                warm = fedleak(command, folder, built.shared, patience=10)
-                assert warm.code == 0, (warm.err, warm.raised)
+                _finish(command, built, folder)
         yield built
 
 
@@ -34,7 +39,7 @@ def finished_run(arena: Arena) -> Path:
     """The run directory of the small scenario; not to be changed."""
     root = arena.shared / "run"
     path = bases.write(arena.shared, bases.SMALL, "run.yaml")
-    assert arena.run(["run", path, "--out", root, "--quiet"], arena.shared).code == 0
+    _finish(["run", path, "--out", root, "--quiet"], arena)
     return root
 
 
@@ -43,5 +48,5 @@ def finished_study(arena: Arena) -> Path:
     """The directory of the small study; not to be changed."""
     root = arena.shared / "study"
     path = bases.write(arena.shared, bases.STUDY, "study.yaml")
-    assert arena.run(["study", path, "--out", root, "--quiet", "--serial"], arena.shared).code == 0
+    _finish(["study", path, "--out", root, "--quiet", "--serial"], arena)
     return root

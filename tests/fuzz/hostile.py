@@ -6,15 +6,17 @@ import copy
 import datetime
 import json
 import math
+import zlib
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from hypothesis import strategies as st
 
 from fedleak.cli.kinds import EVERY_FAMILY, kinds_of
 
 Tree: TypeAlias = Any
+T = TypeVar("T")
 Place: TypeAlias = tuple[str | int, ...]
 """Keys and indices from the root of a tree to one of its nodes."""
 
@@ -40,6 +42,8 @@ ONLY_YAML: tuple[Any, ...] = (
     {None: 1},
     {True: 1},
 )
+PLAUSIBLE: tuple[Any, ...] = (1, 2, 3, 4, 8, 0.1, 0.5, 0.9, True, False, None, [1], [1, 2], "mse", "psnr", "a-name")
+"""What may well be right somewhere, so that mutated inputs get further than the first check."""
 LEAVES = (True, False, None, *NUMBERS, *TEXTS, *SHAPES)
 SNIPPETS = (
     "\t", ":", ": ", "- ", "&a ", "*a", "<<: *a", "? ", "---\n", "...\n", "%YAML 9.9\n", "{", "}", "[", "]", "'", '"',
@@ -62,6 +66,11 @@ BYTES = (
 )
 
 
+def scattered(options: Sequence[T]) -> st.SearchStrategy[T]:
+    """One of ``options``, each as likely as the others; hypothesis alone prefers the choices that it made before."""
+    return st.integers(0, 2**32 - 1).map(lambda number: options[zlib.crc32(str(number).encode()) % len(options)])
+
+
 @cache
 def kind_names() -> tuple[str, ...]:
     """Names of the kinds of every family."""
@@ -72,10 +81,13 @@ def leaves(*, yaml: bool = False) -> st.SearchStrategy[Any]:
     """Any hostile value that JSON, or YAML, can express."""
     known = LEAVES + (ONLY_YAML if yaml else ())
     return st.one_of(
-        st.sampled_from(known),
-        st.sampled_from(NUMBERS),
-        st.sampled_from(kind_names()),
-        st.sampled_from(kind_names()).map(lambda kind: {"kind": kind}),
+        scattered(known),
+        scattered(NUMBERS),
+        scattered(kind_names()),
+        scattered(kind_names()).map(lambda kind: {"kind": kind}),
+        scattered(PLAUSIBLE),
+        scattered(PLAUSIBLE),
+        scattered(PLAUSIBLE),
         st.integers(-(10**6), 10**6),
         st.floats(),
         st.text(max_size=12),
@@ -97,22 +109,22 @@ def parent(tree: Tree, place: Place) -> Any:
 
 
 @st.composite
-def mutated_trees(draw: st.DrawFn, trees: Sequence[Tree], *, yaml: bool = False, most: int = 3) -> Tree:
+def mutated_trees(draw: st.DrawFn, trees: Sequence[Tree], *, yaml: bool = False, most: int = 2) -> Tree:
     """One of ``trees`` with one to ``most`` mutations."""
-    tree = copy.deepcopy(draw(st.sampled_from(trees)))
+    tree = copy.deepcopy(draw(scattered(trees)))
     for _ in range(draw(st.integers(1, most))):
         every = places(tree)
         if not every:
             return draw(leaves(yaml=yaml))
-        place = draw(st.sampled_from(every))
-        _mutate(draw, tree, place, draw(st.sampled_from(every)), draw(leaves(yaml=yaml)))
+        place = draw(scattered(every))
+        _mutate(draw, tree, place, draw(scattered(every)), draw(leaves(yaml=yaml)))
     return tree
 
 
 def _mutate(draw: st.DrawFn, tree: Tree, place: Place, other: Place, value: Any) -> None:
     """Change ``tree`` at ``place``: another value, a value from elsewhere in it, no value, another key, one more."""
     holder, key = parent(tree, place), place[-1]
-    how = draw(st.sampled_from(("value", "value", "value", "copy", "remove", "rename", "add", "scale")))
+    how = draw(scattered(("value", "value", "value", "copy", "remove", "rename", "add", "scale")))
     if how == "value":
         holder[key] = value
     elif how == "copy":
@@ -120,11 +132,11 @@ def _mutate(draw: st.DrawFn, tree: Tree, place: Place, other: Place, value: Any)
     elif how == "remove":
         del holder[key]
     elif how == "scale" and isinstance(holder[key], int | float):
-        holder[key] = holder[key] * draw(st.sampled_from((-1, 0, 10, 1000, 10**6, 0.1)))
+        holder[key] = holder[key] * draw(scattered((-1, 0, 10, 1000, 10**6, 0.1)))
     elif isinstance(holder, list):
         holder.insert(draw(st.integers(0, len(holder))), copy.deepcopy(holder[key]))
     else:
-        name = draw(st.sampled_from((str(other[-1]), *TEXTS[:10], *kind_names())))
+        name = draw(scattered((str(other[-1]), *TEXTS[:10], *kind_names())))
         holder[name] = holder.pop(key) if how == "rename" else value
 
 
@@ -141,12 +153,12 @@ def mutated_json(content: bytes) -> st.SearchStrategy[bytes]:
 @st.composite
 def mutated_text(draw: st.DrawFn, texts: Sequence[str]) -> bytes:
     """One of ``texts`` with one to four spans replaced by hostile snippets, or by other spans of it, as UTF-8."""
-    text = draw(st.sampled_from(texts))
+    text = draw(scattered(texts))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(text)))
-        stop = draw(st.sampled_from((start, start, start + 1, start + 8, text.find("\n", start) + 1 or len(text))))
+        stop = draw(scattered((start, start, start + 1, start + 8, text.find("\n", start) + 1 or len(text))))
         source = draw(st.integers(0, len(text)))
-        piece = draw(st.one_of(st.sampled_from(SNIPPETS), st.just(text[source : source + 30]), st.just("")))
+        piece = draw(st.one_of(scattered(SNIPPETS), st.just(text[source : source + 30]), st.just("")))
         text = text[:start] + piece + text[max(start, stop) :]
     return text.encode("utf-8", "surrogatepass")
 
@@ -159,20 +171,20 @@ def mutated_bytes(draw: st.DrawFn, contents: Sequence[bytes], *, head: int = 0) 
         contents: what to begin with.
         head: half of the changes are made in the first ``head`` bytes, where formats have their headers.
     """
-    data = draw(st.sampled_from(contents))
+    data = draw(scattered(contents))
     for _ in range(draw(st.integers(1, 4))):
         last = len(data) if not head or draw(st.booleans()) else min(head, len(data))
         at = draw(st.integers(0, last))
-        how = draw(st.sampled_from(("byte", "byte", "byte", "insert", "overwrite", "cut", "remove", "splice")))
+        how = draw(scattered(("byte", "byte", "byte", "insert", "overwrite", "cut", "remove", "splice")))
         if how == "byte":
             data = data[:at] + bytes([draw(st.integers(0, 255))]) + data[at + 1 :]
         elif how in ("insert", "overwrite"):
-            piece = draw(st.sampled_from(BYTES))
+            piece = draw(scattered(BYTES))
             data = data[:at] + piece + data[at + (len(piece) if how == "overwrite" else 0) :]
         elif how == "cut":
             data = data[:at]
         elif how == "remove":
             data = data[:at] + data[at + draw(st.integers(1, 40)) :]
         else:
-            data = data[:at] + draw(st.sampled_from(contents))[at:]
+            data = data[:at] + draw(scattered(contents))[at:]
     return data

@@ -15,7 +15,7 @@ from fedleak.cli.app import app
 from tests.fuzz import bases
 from tests.fuzz.arena import Arena
 from tests.fuzz.harness import Effort, efforts
-from tests.fuzz.hostile import TEXTS, kind_names
+from tests.fuzz.hostile import TEXTS, kind_names, scattered
 
 FILES = (
     "small.yaml",
@@ -58,14 +58,14 @@ def options(name: str) -> tuple[str, ...]:
 @st.composite
 def command_lines(draw: st.DrawFn) -> list[str]:
     """A command with up to three arguments and up to three options."""
-    name = draw(st.sampled_from(sorted(commands())))
-    texts = st.sampled_from([text for text in TEXTS if "\x00" not in text and not text.startswith("..")])
-    value = st.one_of(st.sampled_from(VALUES), st.sampled_from(VALUES), texts, st.sampled_from(kind_names()))
+    name = draw(scattered(sorted(commands())))
+    texts = scattered([text for text in TEXTS if "\x00" not in text and not text.startswith("..")])
+    value = st.one_of(scattered(VALUES), scattered(VALUES), texts, scattered(kind_names()))
     if name in MINUTES:
         value = value.filter(lambda text: text not in kind_names() and text not in {"igsa"})
-    positional = draw(st.lists(st.one_of(st.sampled_from(FILES), value), max_size=2))
+    positional = draw(st.lists(st.one_of(scattered(FILES), value), max_size=2))
     given = []
-    for option in draw(st.lists(st.sampled_from(options(name)), max_size=3)):
+    for option in draw(st.lists(scattered(options(name)), max_size=3)):
         given += [option, draw(value)] if draw(st.booleans()) else [option]
     words = [*positional, *given] if draw(st.booleans()) else [*given, *positional]
     return [name, *(["--serial"] if name in SERIAL else []), *words]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fedleak.transcript.manifest import file_digest
 from tests.fuzz.arena import Arena
 from tests.fuzz.harness import Effort, efforts
-from tests.fuzz.hostile import as_json, mutated_bytes, mutated_text, mutated_trees
+from tests.fuzz.hostile import as_json, mutated_bytes, mutated_text, mutated_trees, scattered
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("attack", "RUN"), ("attack", "RUN", "--set", "attacks.lti.hidden=3"), ("labels", "RUN"), ("doctor", "RUN"),
@@ -37,7 +37,7 @@ def attack_with(arena: Arena, run: Path, manifest: bytes, command: tuple[str, ..
 @efforts
 def test_manifests_with_hostile_values(arena: Arena, finished_run: Path, effort: Effort) -> None:
     trees = mutated_trees([json.loads(manifest_text(finished_run))], most=2).map(as_json)
-    inputs = st.tuples(trees, st.sampled_from(COMMANDS))
+    inputs = st.tuples(trees, scattered(COMMANDS))
     effort.over(inputs, lambda case: attack_with(arena, finished_run, *case), examples=60)
 
 
@@ -45,7 +45,7 @@ def test_manifests_with_hostile_values(arena: Arena, finished_run: Path, effort:
 def test_manifests_with_broken_text(arena: Arena, finished_run: Path, effort: Effort) -> None:
     text = manifest_text(finished_run)
     contents = st.one_of(mutated_text([text]), mutated_bytes([text.encode()]))
-    inputs = st.tuples(contents, st.sampled_from(COMMANDS))
+    inputs = st.tuples(contents, scattered(COMMANDS))
     effort.over(inputs, lambda case: attack_with(arena, finished_run, *case), examples=25)
 
 
@@ -53,10 +53,10 @@ def test_manifests_with_broken_text(arena: Arena, finished_run: Path, effort: Ef
 def resealed(draw: st.DrawFn, run: Path) -> tuple[str, bytes]:
     """A file of the transcript and its new content: the same format, but another shape or other bytes."""
     names: list[str] = sorted(json.loads(manifest_text(run))["checksums"])
-    name = draw(st.sampled_from(names))
+    name = draw(scattered(names))
     same = [(run / "transcript" / other).read_bytes() for other in names if Path(other).suffix == Path(name).suffix]
     content = (run / "transcript" / name).read_bytes()
-    return name, draw(st.one_of(st.sampled_from(same), mutated_bytes([content], head=160)))
+    return name, draw(st.one_of(scattered(same), mutated_bytes([content], head=160)))
 
 
 def attack_resealed(arena: Arena, run: Path, change: tuple[str, bytes], command: tuple[str, ...]) -> None:
@@ -74,5 +74,5 @@ def attack_resealed(arena: Arena, run: Path, change: tuple[str, bytes], command:
 
 @efforts
 def test_arrays_with_matching_checksums(arena: Arena, finished_run: Path, effort: Effort) -> None:
-    inputs = st.tuples(resealed(finished_run), st.sampled_from(COMMANDS))
+    inputs = st.tuples(resealed(finished_run), scattered(COMMANDS))
     effort.over(inputs, lambda case: attack_resealed(arena, finished_run, *case), examples=60)

@@ -129,6 +129,7 @@ def test_changes_inside_and_links_may_be_removed(monkeypatch: pytest.MonkeyPatch
 
 def test_a_process_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def command() -> None:
+        subprocess.run([sys.executable, "--version"], check=True, capture_output=True)
         subprocess.run(["true"], check=True)
         sys.exit(0)
 

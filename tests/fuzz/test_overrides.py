@@ -11,7 +11,7 @@ from fedleak.scenario.file import load_scenario
 from tests.fuzz import bases
 from tests.fuzz.arena import Arena
 from tests.fuzz.harness import Effort, efforts
-from tests.fuzz.hostile import LEAVES, SNIPPETS, TEXTS, leaves, places
+from tests.fuzz.hostile import LEAVES, SNIPPETS, TEXTS, leaves, places, scattered
 
 
 @cache
@@ -25,18 +25,18 @@ def paths() -> tuple[str, ...]:
 def values() -> st.SearchStrategy[str]:
     """Text for the right side: hostile values as YAML in one line, and what is hardly YAML."""
     flow = leaves(yaml=True).map(lambda value: bases.flow_text(value))
-    return st.one_of(flow, st.sampled_from(TEXTS + SNIPPETS), st.sampled_from(LEAVES).map(str))
+    return st.one_of(flow, scattered(TEXTS + SNIPPETS), scattered(LEAVES).map(str))
 
 
 def overrides() -> st.SearchStrategy[str]:
     """``PATH=VALUE``, most of them with a path that exists."""
-    known = st.sampled_from(paths())
+    known = scattered(paths())
     odd = st.one_of(
-        st.sampled_from(("", ".", "a.", ".a", "a..b", "=", "name", "name.x", "budgets.more.x")), st.text(max_size=8)
+        scattered(("", ".", "a.", ".a", "a..b", "=", "name", "name.x", "budgets.more.x")), st.text(max_size=8)
     )
-    path = st.one_of(known, known, known, st.tuples(known, odd).map(".".join), odd)
+    path = st.one_of(*[known] * 8, st.tuples(known, odd).map(".".join), odd)
     whole = st.tuples(path, values()).map("=".join)
-    return st.one_of(whole, whole, whole, st.sampled_from(TEXTS)).filter(lambda text: "\x00" not in text)  # as argv
+    return st.one_of(*[whole] * 9, scattered(TEXTS)).filter(lambda text: "\x00" not in text)  # as argv
 
 
 def validate(arena: Arena, given: list[str], *more: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.fuzz import bases
 from tests.fuzz.arena import Arena
 from tests.fuzz.harness import Effort, efforts
-from tests.fuzz.hostile import mutated_text, mutated_trees
+from tests.fuzz.hostile import mutated_text, mutated_trees, scattered
 
 DEEP = 3000
 CORPUS: dict[str, bytes] = {
@@ -79,7 +79,7 @@ def test_shipped_scenarios_with_broken_text(arena: Arena, effort: Effort) -> Non
 @efforts
 def test_budgets_of_mutated_scenarios(arena: Arena, effort: Effort) -> None:
     trees = [tree for tree in bases.shipped_trees() if tree.get("budgets")]
-    inputs = st.tuples(mutated_trees(trees, yaml=True).map(as_yaml), st.sampled_from(("smoke", "quick", "full", "1")))
+    inputs = st.tuples(mutated_trees(trees, yaml=True).map(as_yaml), scattered(("smoke", "quick", "full", "1")))
     effort.over(inputs, lambda case: through(arena, case[0], ["validate", "--show", "--budget", case[1]]), examples=20)
 
 

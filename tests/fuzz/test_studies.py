@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.fuzz import bases
 from tests.fuzz.arena import Arena
 from tests.fuzz.harness import Effort, efforts
-from tests.fuzz.hostile import TEXTS, leaves, mutated_trees
+from tests.fuzz.hostile import TEXTS, leaves, mutated_trees, scattered
 
 OWN = ("matrix", "seeds", "claims", "published", "figure", "table", "resources", "costs", "budgets")
 """Keys that only studies have."""
@@ -22,7 +22,7 @@ def only_study_keys(tree: Any) -> Any:
 
 def matrices() -> st.SearchStrategy[Any]:
     """Matrices that nobody wrote: axes of real and invented paths, levels of any value."""
-    paths = st.sampled_from(("seed", "federation.rounds", "model.hidden", "attacks.lti", "exclude", "include", *TEXTS))
+    paths = scattered(("seed", "federation.rounds", "model.hidden", "attacks.lti", "exclude", "include", *TEXTS))
     levels = st.one_of(
         st.lists(leaves(yaml=True), max_size=4),
         leaves(yaml=True),

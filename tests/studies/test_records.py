@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,16 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_without_a_readable_record_a_cell_is_not_finished(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / CELL).write_bytes(content)
+    assert load_cell(tmp_path) is None
+
+
+@pytest.mark.parametrize("column", [[], [0.1], [0.1] * 3])
+def test_a_record_without_one_value_per_image_is_not_readable(tmp_path: Path, column: list[float]) -> None:
+    save_cell(tmp_path, record({"lti": {"mse": [0.5, 0.25]}}))
+    assert load_cell(tmp_path) is not None
+    raw = json.loads((tmp_path / CELL).read_text())
+    raw["attacks"][0]["metrics"]["mse"] = column
+    (tmp_path / CELL).write_text(json.dumps(raw))
     assert load_cell(tmp_path) is None
 
 
