@@ -15,7 +15,7 @@ SHAPE = (1, 8, 8)
 
 @pytest.mark.parametrize(
     ("name", "parallel"),
-    [("plain", True), ("tied", True), ("gru", True), ("same_module_twice", True), ("branches", False)],
+    [("plain", True), ("tied", True), ("gru", False), ("same_module_twice", True), ("branches", False)],
 )
 def test_trials_run_in_parallel_where_vmap_gives_the_same(name: str, parallel: bool) -> None:
     module = as_replica(FACTORIES[name](SHAPE, 3), train_mode=False)
