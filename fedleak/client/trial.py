@@ -64,4 +64,4 @@ def agree(found: NamedTensors, expected: NamedTensors, *, relative: float = RELA
 
 
 def _norm(tensor: Tensor) -> float:
-    return float(tensor.double().norm())
+    return float(tensor.detach().double().norm())

@@ -52,9 +52,8 @@ def load_state(module: nn.Module, state: NamedTensors) -> None:
     missing = [name for name in own if name in persistent and name not in state]
     unknown = [name for name in state if name not in known]
     if missing or unknown:
-        raise ValueError(
-            f"the state does not fit the model: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}"
-        )
+        differences = f"missing: {', '.join(missing) or 'nothing'}; unknown: {', '.join(unknown) or 'nothing'}"
+        raise ValueError(f"the state does not fit the model; {differences}")
     for name, tensor in own.items():
         if name in state and state[name].shape != tensor.shape:
             raise ValueError(

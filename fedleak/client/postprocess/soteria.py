@@ -64,7 +64,7 @@ class Soteria(PostProcess):
         Raises:
             ValueError: if it is not the weight of a linear layer that takes one vector per image.
         """
-        parameters = trainable(model)
+        parameters = trainable(model) or dict(model.named_parameters())
         name = self._guarded(parameters)
         layer = model.get_submodule(name.rpartition(".")[0]) if name in parameters else None
         if name is None or not isinstance(layer, nn.Linear) or not name.endswith(".weight"):

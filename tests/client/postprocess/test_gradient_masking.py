@@ -46,7 +46,7 @@ def test_layers_that_match_are_left_out_or_alone_kept(layers: tuple[str, ...], o
 
 def test_a_pattern_that_fits_no_parameter_is_refused_before_anything_runs() -> None:
     mask = [{"kind": "gradient_masking", "layers": ["*.bias", "head.*"]}]
-    with pytest.raises(InputError, match=r"postprocess\.0\.layers.*head.*matches no parameter.*weight"):
+    with pytest.raises(InputError, match=r"postprocess\.0\.layers.*head.*matches no trained parameter.*weight"):
         make_plan(scenario(federation__client__postprocess=mask))
 
 
