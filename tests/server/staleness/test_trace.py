@@ -42,7 +42,7 @@ def test_a_study_finds_it_too(tmp_path: Path) -> None:
     [
         ("../late.csv", "0\n1\n2\n", "must be in the folder of the scenario"),
         ("absent.csv", "", "cannot be read"),
-        ("late.csv", "0\nx\n2\n", "valid integer"),
+        ("late.csv", "0\nx\n2\n", "whole numbers with commas"),
         ("late.csv", "0\n-1\n2\n", "greater than or equal to 0"),
         ("late.csv", "0\n1\n", "expected one list for each of 3 clients"),
     ],
