@@ -74,7 +74,8 @@ def test_one_line_for_every_image_and_empty_cells_for_what_is_not_there(tmp_path
     second = record({"lti": {"mse": [0.5], "ssim": [0.9]}}).model_copy(update={"key": "second"})
     save_rows(tmp_path, ("pairs",), [({"pairs": 30}, 0, first), ({"pairs": 60}, 7, second)])
     rows = list(csv.DictReader((tmp_path / STUDY_CSV).read_text().splitlines()))
-    assert list(rows[0]) == ["cell", "pairs", "seed", "attack", "kind", "victim", "round", "image", "mse", "ssim"]
+    places = ["cell", "pairs", "seed", "attack", "kind", "victim", "round", "image"]
+    assert list(rows[0]) == [*places, "mse", "ssim", "epsilon", "delta"]
     assert [(r["cell"], r["pairs"], r["seed"], r["attack"], r["victim"], r["mse"], r["ssim"]) for r in rows] == [
         ("k", "30", "0", "lti", "0", "0.1", ""),
         ("k", "30", "0", "lti", "1", "0.2", ""),
