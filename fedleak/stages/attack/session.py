@@ -40,6 +40,8 @@ def attack(scenario: Scenario, run: RunDirectory, progress: Progress) -> None:
         record = load_record(run.attacks / component.name)
         if record is not None and record.fingerprint == fingerprint:
             check_files(run.attacks / component.name)
+        elif record is not None:
+            progress.say(f"attack {component.name}: its settings, its code or the transcript changed; it runs anew")
         parts = PartFiles(run.attacks / component.name, fingerprint)
         if record is not None and record.fingerprint == fingerprint and record.rows <= parts.attempts.keys():
             progress.say(f"attack {component.name}: already done, reconstructions reused")
