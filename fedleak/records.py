@@ -37,9 +37,15 @@ def log_traceback(path: Path, title: str, error: BaseException) -> None:
 def write_atomically(path: Path, text: str) -> None:
     """Replace the content of ``path`` with ``text`` (UTF-8); readers see either the old file or the new one.
 
+    A device or pipe, such as ``/dev/null``, is written to and stays what it is.
+
     Raises:
         OSError: with the name of the file, such as on a full disk.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with naming(path), path.open("w", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with naming(path):

@@ -56,3 +56,15 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 def test_half_a_character_is_written_as_a_question_mark(tmp_path: Path) -> None:
     write_atomically(tmp_path / "log", "a\ud800b")
     assert (tmp_path / "log").read_text() == "a?b"
+
+
+def test_a_device_is_written_to_and_stays_a_device(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_atomically(pipe, "text")
+    assert os.read(reader, 100) == b"text"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    write_atomically(Path("/dev/null"), "text")
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)

@@ -42,6 +42,7 @@ def keep_inputs(scenario: Scenario, run: RunDirectory) -> None:
     files = {
         str(path): StoredFiles(look=_look(path), content=_content(path)) for path in dict.fromkeys(_paths(scenario))
     }
+    run.root.mkdir(parents=True, exist_ok=True)
     write_atomically(run.root / INPUTS, Inputs(code=_code(scenario), files=files).model_dump_json(indent=1))
 
 

@@ -101,7 +101,9 @@ def test_what_changed_is_computed_anew_and_named(home: Path, run: Callable[[], s
     said = run()
     assert all(words in said for words in REUSED), "nothing changed but a docstring and a time"
     rewrite(home / "models_of_mine.py", "return model", "return nn.Sequential(*model, nn.Identity())")
-    check_anew(run(), "the code of models_of_mine changed")
+    said = run()
+    check_anew(said, "the code of models_of_mine changed")
+    assert "attack dlg: its settings, its code or the transcript changed; it runs anew" in said
     rewrite(home / "helper_of_mine.py", "Sigmoid", "Tanh")
     check_anew(run(), "the code of helper_of_mine changed")
     torch.save(network().state_dict(), home / "checkpoint.pt")

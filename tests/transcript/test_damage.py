@@ -57,7 +57,12 @@ def test_a_flipped_bit_is_noticed(copied_run: CopiedRun, name: str, position: in
 def test_damage_through_the_command_line(copied_run: CopiedRun, capsys: Capsys) -> None:
     run = copied_run()
     path = run.transcript / "updates.npy"
-    path.write_bytes(path.read_bytes()[:-4])
+    content = path.read_bytes()
+    path.write_bytes(bytes(len(content) - 8) + content[-8:])
+    check_refused(run, capsys, words="updates.npy")
+    path.write_bytes(content[:-4])
+    check_refused(run, capsys, words="the file is damaged")
+    path.write_bytes(content[:-4] + bytes(4))
     check_refused(run, capsys, words="its checksum does not match")
     path.unlink()
     check_refused(run, capsys, words="the file is missing")

@@ -54,6 +54,9 @@ def attack(
         if _is_done(parts, fingerprint):
             progress.say(f"attack {component.name}: already done, reconstructions reused")
             continue
+        earlier = load_record(parts.folder)
+        if earlier is not None and earlier.fingerprint != fingerprint:
+            progress.say(f"attack {component.name}: its settings, its code or the transcript changed; it runs anew")
         source = source_of(component, job.attacks)
         start = FinishedAttack(run.attacks / source.name) if source is not None else None
         host.begun(component.name)
