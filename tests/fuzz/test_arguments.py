@@ -19,7 +19,7 @@ from tests.fuzz.hostile import TEXTS, kind_names, scattered
 
 FILES = (
     "small.yaml",
-    "study.yaml",
+    "two.yaml",
     "folder",
     "empty",
     "text",
@@ -74,7 +74,7 @@ def command_lines(draw: st.DrawFn) -> list[str]:
 def furnish(folder: Path, run: Path, study: Path) -> None:
     """Put the files that command lines name into ``folder``."""
     bases.write(folder, bases.SMALL, "small.yaml")
-    bases.write(folder, bases.STUDY, "study.yaml")
+    bases.write(folder, bases.STUDY, "two.yaml")
     (folder / "folder").mkdir()
     (folder / "empty").touch()
     (folder / "text").write_text("hello\n")
@@ -114,7 +114,7 @@ OUT = (
 def test_places_that_cannot_be_written(
     arena: Arena, finished_run: Path, finished_study: Path, name: str, out: str
 ) -> None:
-    what = {"study": ["study.yaml", "--serial"], "compare": ["RUN"]}.get(name, ["small.yaml"])
+    what = {"study": ["two.yaml", "--serial"], "compare": ["RUN"]}.get(name, ["small.yaml"])
     call(arena, finished_run, finished_study, [name, *what, "--out", out])
 
 
