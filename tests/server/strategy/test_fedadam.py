@@ -15,7 +15,7 @@ def test_settings_are_arguments_of_flowers_class() -> None:
     assert set(FedAdam().arguments()) <= set(inspect.signature(getattr(flower, FedAdam.flower)).parameters)
 
 
-@pytest.mark.parametrize("name", list(FedAdam.model_fields.keys() - {"kind"}))
+@pytest.mark.parametrize("name", sorted(FedAdam.model_fields.keys() - {"kind"}))
 def test_settings_out_of_range_are_refused(name: str) -> None:
     with pytest.raises(ValidationError, match=name):
         FedAdam.model_validate({name: -1})

@@ -15,7 +15,7 @@ def test_settings_are_arguments_of_flowers_class() -> None:
     assert set(FedAvgM().arguments()) <= set(inspect.signature(getattr(flower, FedAvgM.flower)).parameters)
 
 
-@pytest.mark.parametrize("name", list(FedAvgM.model_fields.keys() - {"kind"}))
+@pytest.mark.parametrize("name", sorted(FedAvgM.model_fields.keys() - {"kind"}))
 def test_settings_out_of_range_are_refused(name: str) -> None:
     with pytest.raises(ValidationError, match=name):
         FedAvgM.model_validate({name: -1})
