@@ -11,7 +11,7 @@ from fedleak.scenario.file import load_scenario
 from tests.fuzz import bases
 from tests.fuzz.arena import Arena
 from tests.fuzz.harness import Effort, efforts
-from tests.fuzz.hostile import LEAVES, SNIPPETS, TEXTS, leaves, places, scattered
+from tests.fuzz.hostile import LEAVES, SNIPPETS, TEXTS, leaves, mostly, places, scattered
 
 
 @cache
@@ -34,9 +34,9 @@ def overrides() -> st.SearchStrategy[str]:
     odd = st.one_of(
         scattered(("", ".", "a.", ".a", "a..b", "=", "name", "name.x", "budgets.more.x")), st.text(max_size=8)
     )
-    path = st.one_of(*[known] * 8, st.tuples(known, odd).map(".".join), odd)
+    path = mostly(known, st.tuples(known, odd).map(".".join), odd)
     whole = st.tuples(path, values()).map("=".join)
-    return st.one_of(*[whole] * 9, scattered(TEXTS)).filter(lambda text: "\x00" not in text)  # as argv
+    return mostly(whole, scattered(TEXTS)).filter(lambda text: "\x00" not in text)  # as argv
 
 
 def validate(arena: Arena, given: list[str], *more: str) -> None:

@@ -41,7 +41,7 @@ def validate(arena: Arena, tree: Any) -> None:
 
 @efforts
 def test_blocks_of_a_study(arena: Arena, effort: Effort) -> None:
-    trees = [only_study_keys(tree) for tree in bases.shipped_trees() if "matrix" in tree] + [bases.STUDY] * 10
+    trees = [only_study_keys(tree) for tree in bases.shipped_trees() if "matrix" in tree] + [bases.STUDY] * 100
     effort.over(mutated_trees(trees, yaml=True), lambda tree: validate(arena, tree), examples=50)
 
 
