@@ -42,7 +42,9 @@ def write_atomically(path: Path, text: str) -> None:
     Raises:
         OSError: with the name of the file, such as on a full disk.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
         with naming(path), path.open("w", encoding="utf-8", errors="replace") as file:
             file.write(text)
         return

@@ -70,3 +70,9 @@ def test_a_device_is_written_to_and_stays_a_device(tmp_path: Path) -> None:
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     write_atomically(Path("/dev/null"), "text")
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_a_directory_is_no_file_to_write(path: str) -> None:
+    with pytest.raises(IsADirectoryError):
+        write_atomically(Path(path), "text")

@@ -35,12 +35,7 @@ class Known:
     pattern: str
 
 
-KNOWN: tuple[Known, ...] = (
-    Known(
-        "F13: compare --out of '.' or of nothing",
-        r"^raised ValueError at records\.py:write_atomically.* has an empty name",
-    ),
-)
+KNOWN: tuple[Known, ...] = ()
 
 
 @dataclass(frozen=True)
