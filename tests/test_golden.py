@@ -1,7 +1,8 @@
-"""The same scenario and seed give what they gave before the folders were untied (commit f8c36ce).
+"""The same scenario and seed give what they gave before.
 
-``tests/golden/runs.json`` holds scenarios and what that commit made of them: the whole manifest, each update's size and
-first values, each reconstruction's error. Exact where nothing is computed; numbers to 1e-3, for other processors.
+``tests/golden/runs.json`` holds scenarios and what came of them: the whole manifest, each update's size and first
+values, each reconstruction's error. Exact where nothing is computed; numbers to 1e-3, for other processors. It was made
+anew when clients' random streams were taken from a secret of their own; before, it was that of commit f8c36ce.
 """
 
 from __future__ import annotations

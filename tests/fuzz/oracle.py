@@ -27,18 +27,6 @@ PACKAGE = f"{Path(sys.modules['fedleak'].__path__[0])}/"
 
 
 @dataclass(frozen=True)
-class Known:
-    """A fault that is being mended elsewhere: ``pattern`` is searched for in the fault's text."""
-
-    row: str
-    """Row of the list of faults."""
-    pattern: str
-
-
-KNOWN: tuple[Known, ...] = ()
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What a user of the command line would see, and what it cost."""
 
@@ -111,8 +99,7 @@ def _where(error: BaseException) -> str:
 
 
 def check(outcome: Outcome) -> None:
-    """Assert that nothing is wrong with ``outcome``, apart from what is ``KNOWN``."""
-    found = [fault for fault in faults(outcome) if not any(re.search(known.pattern, fault) for known in KNOWN)]
-    if found:
+    """Assert that nothing is wrong with ``outcome``."""
+    if found := list(faults(outcome)):
         given = " ".join(map(repr, outcome.arguments))
         pytest.fail(f"fedleak {given}\n" + "\n".join(found) + f"\n{outcome.out[-1500:]}\n{outcome.err[-1500:]}")
