@@ -43,6 +43,8 @@ def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = Fals
         InputError: if scenario, data and machine do not fit together; nothing has been written.
     """
     if not again and is_current(scenario, run):
+        if run.truth.is_dir():
+            seal_transcript(run.truth, run.transcript)  # an earlier process may have been killed before it
         return None
     from fedleak.federation.plan import make_plan
     from fedleak.federation.resources import check_resources

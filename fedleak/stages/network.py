@@ -22,14 +22,15 @@ def check_layout(scenario: Scenario, manifest: Manifest) -> Shapes:
     """Check that the layout of updates fits the network that the scenario describes.
 
     Returns:
-        The shape of every tensor in the network's ``state_dict``.
+        The shape of every parameter and buffer of the network; tied ones once.
 
     Raises:
         InputError: naming the tensor that does not fit.
     """
     network = _outline(scenario, manifest)
     _compare(manifest, network)
-    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}  # as in models.state.whole_state
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def check_models(reader: TranscriptReader, shapes: Shapes) -> None:

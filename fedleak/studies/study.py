@@ -100,6 +100,7 @@ def load_study(
     if isinstance(source, Path):
         raw.setdefault("name", source.stem)
     parsed = [parse_override(override) for override in overrides]
+    budgets = named_budgets(raw.get("budgets"))  # before the chosen one is applied
     for path, value in apply_budget(raw, budget, parsed, owner="study", set_path=set_study_path):
         set_study_path(raw, path, value)
     raw |= {"seeds": [seed]} if seed is not None else {}
@@ -109,7 +110,6 @@ def load_study(
         known = ", ".join(STUDY_KEYS)
         raise InputError("STUDY", name, f"it is a plain scenario (a study has some of: {known}); use 'fedleak run'")
     _check_keys(raw)
-    budgets = raw.get("budgets")
     settings = _settings({key: raw[key] for key in STUDY_KEYS if key in raw})
     base = {key: value for key, value in raw.items() if key not in (*STUDY_KEYS, "budgets", "budget")}
     matrix = parse_matrix(settings.matrix, seeds=len(set(settings.seeds)) or 1)

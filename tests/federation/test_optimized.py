@@ -42,7 +42,7 @@ def server(strategy: Strategy, *, each: bool = False, **changes: Any) -> Optimiz
         "instruct": lambda number, client: instruction(round=number),
         "step": 1.0,
     }
-    return OptimizedServer(strategy, each=each, names=["w"], seed=0, **(settings | changes))
+    return OptimizedServer(strategy, each=each, names=["w"], key=0, **(settings | changes))
 
 
 def trained(found: OptimizedServer, model: dict[str, Tensor] | None = None, **more: Any) -> list[dict[str, Tensor]]:

@@ -77,6 +77,6 @@ def _release_pipes(folder: Path) -> None:
 
 def environment(arena: Arena) -> dict[str, str]:
     """Variables that keep libraries' own files below ``arena.shared``, and libraries off the network."""
-    names = ("FEDLEAK_CACHE", "MPLCONFIGDIR", "XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME")
+    names = ("FEDLEAK_CACHE", "MPLCONFIGDIR", "XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "FLWR_HOME")
     folders = {name: str(arena.shared / name.lower()) for name in names}
     return {**folders, "TMPDIR": str(arena.shared / "tmp"), "HOME": str(arena.outside), "HF_HUB_OFFLINE": "1"}

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from fedleak import limits
 from fedleak.client.optimizer.base import LocalOptimizer
 from fedleak.tensors import Tensors
 
@@ -20,7 +21,7 @@ class AdamFamily(LocalOptimizer):
 
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     """Decay rates of the means of gradients and of squared gradients."""
-    eps: float = Field(default=1e-8, gt=0)
+    eps: float = Field(default=1e-8, gt=0, le=limits.RATE)
     """Added to the denominator."""
     amsgrad: bool = False
     """Divide by the largest mean of squared gradients so far (Reddi et al. 2018, arXiv 1904.09237, algorithm 2)."""
@@ -33,7 +34,7 @@ class Adam(AdamFamily):
     """
 
     kind: Literal["adam"] = "adam"
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, le=limits.RATE)
     """L2 weight decay of all parameters, added to the gradient."""
 
     def torch_optimizer(self, parameters: Iterable[nn.Parameter], *, rate: float) -> torch.optim.Optimizer:

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from fedleak import limits
 from fedleak.client.optimizer.adam import AdamFamily, adam_step
 from fedleak.tensors import Tensors
 
@@ -17,7 +18,7 @@ class AdamW(AdamFamily):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101), as ``torch.optim.AdamW``."""
 
     kind: Literal["adamw"] = "adamw"
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0, le=limits.RATE)
     """Share of all parameters, times the learning rate, that every step takes off."""
 
     def torch_optimizer(self, parameters: Iterable[nn.Parameter], *, rate: float) -> torch.optim.Optimizer:

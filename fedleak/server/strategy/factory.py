@@ -20,3 +20,4 @@ class OwnStrategy(ServerStrategy):
 
     kind: Literal["factory"] = "factory"
     path: ImportPath
+    """``module:function`` of a function that returns a Flower strategy."""

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.server.strategy.base import ServerOptimizer
 
 
@@ -17,7 +18,7 @@ class FedAdagrad(ServerOptimizer):
 
     kind: Literal["fedadagrad"] = "fedadagrad"
     flower: ClassVar[str] = "FedAdagrad"
-    eta: float = Field(default=0.1, gt=0)
+    eta: float = Field(default=0.1, gt=0, le=limits.RATE)
     """The server's learning rate."""
-    tau: float = Field(default=1e-3, gt=0)
+    tau: float = Field(default=1e-3, gt=0, le=limits.RATE)
     """Adaptivity: the smaller, the more each weight's own scale counts."""

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.server.strategy.base import Decay, ServerOptimizer
 
 
@@ -17,9 +18,11 @@ class FedYogi(ServerOptimizer):
 
     kind: Literal["fedyogi"] = "fedyogi"
     flower: ClassVar[str] = "FedYogi"
-    eta: float = Field(default=0.01, gt=0)
+    eta: float = Field(default=0.01, gt=0, le=limits.RATE)
     """The server's learning rate."""
     beta_1: Decay = 0.9
+    """Decay rate of the mean of updates."""
     beta_2: Decay = 0.99
-    tau: float = Field(default=1e-3, gt=0)
+    """Decay rate of the mean of squared updates."""
+    tau: float = Field(default=1e-3, gt=0, le=limits.RATE)
     """Adaptivity: the smaller, the more each weight's own scale counts."""

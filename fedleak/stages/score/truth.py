@@ -81,9 +81,9 @@ def write_truth(
 
 
 def seal_transcript(folder: Path, transcript: Path) -> None:
-    """Keep a finished transcript's manifest, and its checksum, beside the truth that belongs to it."""
+    """Keep a finished transcript's manifest, and its checksum, beside the truth that belongs to it; once."""
     found = Checksums.load(folder)
-    if found is not None:
+    if found is not None and MANIFEST not in found.files:
         write_atomically(folder / MANIFEST, (transcript / MANIFEST).read_text(encoding="utf-8"))
         digest = file_digest(transcript / MANIFEST)
         found.model_copy(update={"transcript": digest, "files": found.files | {MANIFEST: digest}}).save(folder)

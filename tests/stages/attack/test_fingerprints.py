@@ -137,34 +137,34 @@ def test_what_a_key_leaves_out_is_known_of_every_trained_attack(name: str) -> No
     ids=str,
 )
 def test_settings_of_the_search_alone_find_the_same_generator(change: dict[str, Any]) -> None:
-    known = manifest(checksums={"public/images.npy": "1"})
+    known = manifest(checksums={"public/images.npy": "1" * 64})
     assert key(scenario(attacks=[GIAS]), known) == key(scenario(attacks=[GIAS | change]), known)
 
 
 @pytest.mark.parametrize("change", [{"latent": 5}, {"width": 16}, {"training": {"epochs": 3}}], ids=str)
 def test_settings_of_the_training_do_not(change: dict[str, Any]) -> None:
-    known = manifest(checksums={"public/images.npy": "1"})
+    known = manifest(checksums={"public/images.npy": "1" * 64})
     assert key(scenario(attacks=[GIAS]), known) != key(scenario(attacks=[GIAS | change]), known)
 
 
 def test_an_image_generator_depends_on_public_images_alone() -> None:
-    base, images = scenario(attacks=[GIAS]), {"public/images.npy": "1"}
+    base, images = scenario(attacks=[GIAS]), {"public/images.npy": "1" * 64}
     same = key(base, manifest(checksums=images))
-    assert key(base, manifest(checksums=images | {"pairs/updates.npy": "2"})) == same
+    assert key(base, manifest(checksums=images | {"pairs/updates.npy": "2" * 64})) == same
     assert key(base, manifest(checksums=images, model={"kind": "mlp", "hidden": [2]}, classes=3)) == same
-    assert key(base, manifest(checksums={"public/images.npy": "3"})) != same
+    assert key(base, manifest(checksums={"public/images.npy": "3" * 64})) != same
     assert key(base, manifest(checksums=images, input_shape=(1, 3, 3))) != same
 
 
 def test_a_given_hidden_width_makes_the_number_of_parameters_irrelevant() -> None:
-    known = manifest(checksums={"pairs/updates.npy": "1"})
+    known = manifest(checksums={"pairs/updates.npy": "1" * 64})
     given, derived = {"kind": "lti", "hidden": 8}, {"kind": "lti"}
     assert key(scenario(attacks=[given | {"parameters": 5000}]), known) == key(scenario(attacks=[given]), known)
     assert key(scenario(attacks=[derived | {"parameters": 5000}]), known) != key(scenario(attacks=[derived]), known)
 
 
 def test_git_exact_does_not_use_weight_decay() -> None:
-    known = manifest(checksums={"pairs/updates.npy": "1"})
+    known = manifest(checksums={"pairs/updates.npy": "1" * 64})
     first, second = (
         scenario(attacks=[{"kind": "git_exact", "training": {"epochs": 5, "weight_decay": decay}}]) for decay in (0, 1)
     )
