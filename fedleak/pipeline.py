@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from fedleak.scenario.file import load_scenario
 from fedleak.scenario.schema import Scenario, default_run_directory
 from fedleak.scenario.shipped import find_scenario
 from fedleak.transcript.manifest import load_manifest
+
+ISOLATION = "FEDLEAK_ISOLATION"
+"""Environment variable: ``off`` runs attacks in the process of the command, for debuggers."""
 
 
 def open_run(scenario: Scenario, out: Path | None) -> RunDirectory:
@@ -54,15 +58,16 @@ def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, pro
 
 
 def attack_run(
-    run: RunDirectory, *, progress: Progress, overrides: Sequence[str] = (), isolated: bool = True
+    run: RunDirectory, *, progress: Progress, overrides: Sequence[str] = (), isolated: bool | None = None
 ) -> Results | None:
     """Attack, score and report a run whose federation is finished.
 
     Args:
         run: its directory; a transcript without ``truth/`` is attacked but not scored.
         overrides: ``path=value``, for attacks, metrics and device; the federation can no longer be changed.
-        isolated: run the attacks in a process of their own, as all commands do. In this process, whose debugger they
-            then share, attacks can find whatever the process has opened or knows, such as clients' images.
+        isolated: run the attacks in a process of their own, as all commands do unless ``FEDLEAK_ISOLATION`` is ``off``.
+            In this process, whose debugger they then share, attacks can find whatever the process has opened or knows,
+            such as clients' images.
 
     Returns:
         The results, or None without truth.
@@ -91,7 +96,7 @@ def attack_run(
     with run.lock(recorded=True):
         run.store(scenario)
         run.errors.unlink(missing_ok=True)
-        if isolated:
+        if _isolation(progress) if isolated is None else isolated:
             attack_isolated(AttackJob.of(scenario), run, progress, private=data_folders(scenario))
         else:
             attack(AttackJob.of(scenario), run, progress)
@@ -108,6 +113,15 @@ def data_folders(scenario: Scenario) -> list[Path]:
     sources = (scenario.dataset, scenario.adversary.shift.private_source(scenario.dataset))
     roots = [getattr(source, "root", None) for source in sources]
     return [root for root in roots if isinstance(root, Path)]
+
+
+def _isolation(progress: Progress) -> bool:
+    value = os.environ.get(ISOLATION, "on")
+    if value not in ("on", "off"):
+        raise InputError(ISOLATION, value, "on or off")
+    if value == "off":
+        progress.say(f"attacks run in the process that opened the truth ({ISOLATION}=off): for debugging only")
+    return value == "on"
 
 
 def write_report(run: RunDirectory) -> Path:

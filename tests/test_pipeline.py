@@ -14,6 +14,7 @@ from fedleak.pipeline import attack_run, federate_scenario, open_run, run_scenar
 from fedleak.progress import QuietProgress
 from fedleak.results.schema import load_results
 from fedleak.run_directory import RunDirectory, scenario_fingerprint
+from fedleak.stages.attack import session
 from tests.scenarios import run_federation, scenario, tiny, tree, write_scenario
 
 QUIET = QuietProgress()
@@ -117,3 +118,24 @@ def test_attacks_undo_the_normalisation_that_is_set_and_keep_height_and_width(tm
     assert exact.metrics["psnr"].mean > 60
     with Image.open(next((tmp_path / "pictures").rglob("*.png"))) as picture:
         assert picture.width * 8 == picture.height * 12
+
+
+@pytest.mark.parametrize(("value", "alone"), [(None, True), ("on", True), ("off", False)])
+def test_attacks_run_in_a_process_of_their_own_unless_that_is_switched_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str | None, alone: bool
+) -> None:
+    """The commands' default; a function that is changed in this process alone tells where attacks run."""
+    monkeypatch.delenv("FEDLEAK_ISOLATION")
+    if value is not None:
+        monkeypatch.setenv("FEDLEAK_ISOLATION", value)
+    here: list[int] = []
+    original = session.in_order
+    monkeypatch.setattr(session, "in_order", lambda attacks: here.append(1) or original(attacks))
+    fedleak.run(tiny(**ONE_ATTACK), out=tmp_path)
+    assert bool(here) is not alone
+
+
+def test_isolation_is_on_or_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEDLEAK_ISOLATION", "no")
+    with pytest.raises(InputError, match=r"FEDLEAK_ISOLATION.*on or off"):
+        fedleak.run(tiny(), out=tmp_path)

@@ -12,8 +12,8 @@ from tests.scenarios import command, write_scenario
 from tests.studies.builders import study, write_study
 
 ROOT = Path(__file__).parents[2]
-FALSE = {"at_least": {"metric": "psnr", "value": 90, "where": {"attack": "lti"}}}
-TRUE = {"at_least": {"metric": "psnr", "value": 1, "where": {"attack": "lti"}}}
+FALSE = {"at_least": {"metric": "final_accuracy", "value": 0.99}}
+TRUE = {"at_least": {"metric": "final_accuracy", "value": 0.001}}
 
 
 def claims(*items: dict[str, object]) -> list[str]:
@@ -35,7 +35,7 @@ def test_study_prints_table_verdicts_and_report(
 ) -> None:
     outcome = command(capsys, "study", write_study(tmp_path), "--out", copied, *claims(FALSE)[:-1])
     assert outcome.code == 0  # a finding that does not hold is a result, no failure
-    assert "not reproduced: psnr of lti is at least 90" in outcome.out
+    assert "not reproduced: final_accuracy of every attack is at least 0.99" in outcome.out
     assert "report.html" in outcome.out
 
 

@@ -206,11 +206,11 @@ def test_trained_generators_are_found_in_the_cache_and_left_there(
 ) -> None:
     monkeypatch.setenv("FEDLEAK_CACHE", str(tmp_path / "cache"))
     run = run_federation(tmp_path / "run", scenario(federation__rounds=1))
-    first = attack_run(run, progress=QuietProgress())
+    first = attack_run(run, progress=QuietProgress(), isolated=True)
     kept = tree(artefacts.cache_folder())
     assert len([name for name in kept if name.endswith(".safetensors")]) == 2
     shutil.rmtree(run.attacks)
-    second = attack_run(run, progress=QuietProgress())
+    second = attack_run(run, progress=QuietProgress(), isolated=True)
     assert first is not None
     assert second is not None
     assert [row.metrics for row in first.rows] == [row.metrics for row in second.rows]
