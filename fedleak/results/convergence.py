@@ -17,6 +17,9 @@ FALLING = 0.05
 """A lowest value that falls by more than this share over the last part is still falling."""
 FALLING_SHORT = 0.01
 """The same for a search or a training below the attack's default budget."""
+COOLING = 3 / 8
+"""Share of a search after which schedules lower the learning rate, which flattens any curve: a search below the default
+budget must have stopped falling by then, too."""
 LEAST_PROGRESS = 0.01
 """A search whose loss falls by less than this share in all has not left its start."""
 MATCHED = 1e-6
@@ -53,11 +56,25 @@ def is_falling(curve: Sequence[float], *, short: bool) -> bool:
     return late_fall(curve) > (FALLING_SHORT if short else FALLING)
 
 
+def is_search_falling(curve: Sequence[float], *, short: bool) -> bool:
+    """Whether a search was still falling at its end or, if it was short, before its learning rate was lowered."""
+    values = finite_values(curve)
+    cooled = short and is_falling_at(values, COOLING)
+    return cooled or is_falling(values, short=short)
+
+
+def is_falling_at(values: Sequence[float], share: float) -> bool:
+    """Whether a curve was falling after this share of it, by the tenth of it before."""
+    end, last = math.ceil(share * len(values)), max(1, round(LAST_PART * len(values)))
+    before = min(values[: max(1, end - last)], default=0.0)
+    return before > MATCHED * abs(values[0]) and (before - min(values[:end])) / before > FALLING if values else True
+
+
 def is_unfinished(curve: Sequence[float], *, short: bool) -> bool:
     """Whether the matching loss of a search was still falling, or never left its start."""
     values = finite_values(curve)
     stuck = bool(values) and values[0] > 0 and min(values) > (1 - LEAST_PROGRESS) * values[0]
-    return stuck or is_falling(values, short=short)
+    return stuck or is_search_falling(values, short=short)
 
 
 def matching_loss(curves: Sequence[Sequence[float]], *, short: bool, started: bool = False) -> MatchingLoss | None:
@@ -71,12 +88,12 @@ def matching_loss(curves: Sequence[Sequence[float]], *, short: bool, started: bo
     known = [values for values in map(finite_values, curves) if values]
     if not known:
         return None
-    ends = is_falling if started else is_unfinished
+    unfinished = is_search_falling if started else is_unfinished
     return MatchingLoss(
         start=math.fsum(values[0] for values in known) / len(known),
         final=math.fsum(min(values) for values in known) / len(known),
         iterations=max(map(len, known)),
         late_fall=math.fsum(map(late_fall, known)) / len(known),
         updates=len(known),
-        unfinished=sum(ends(values, short=short) for values in known),
+        unfinished=sum(unfinished(values, short=short) for values in known),
     )

@@ -23,7 +23,7 @@ UNFINISHED_SHARE = 0.1
 SECURE_AGGREGATION = "secure_aggregation"
 
 ShortcomingKind = Literal[
-    "not_converged", "reduced_budget", "no_adaptive_attacker", "not_learned", "few_images", "failures"
+    "not_converged", "reduced_budget", "no_adaptive_attacker", "not_learned", "few_images", "failures", "nothing_leaks"
 ]
 TITLES: Mapping[ShortcomingKind, str] = {
     "not_converged": "not converged",
@@ -32,6 +32,7 @@ TITLES: Mapping[ShortcomingKind, str] = {
     "not_learned": "model has not learned",
     "few_images": "too few images",
     "failures": "attack failed on some updates",
+    "nothing_leaks": "no undefended attack that works",
 }
 REASONS: Mapping[ShortcomingKind, str] = {
     "not_converged": "with more iterations or epochs the attack may rebuild more",
@@ -40,6 +41,7 @@ REASONS: Mapping[ShortcomingKind, str] = {
     "not_learned": "what leaks from a model that has not learned says little of one that is of use",
     "few_images": "so few images do not tell a leak from chance",
     "failures": "the images that it did not rebuild are left out of the scores",
+    "nothing_leaks": "where nothing leaks without a defense, a defense cannot be seen to help",
 }
 REMEDIES: Mapping[ShortcomingKind, str] = {
     "not_converged": "raise the iterations (or training.epochs) of these attacks until the curve is flat",
@@ -48,6 +50,7 @@ REMEDIES: Mapping[ShortcomingKind, str] = {
     "not_learned": "train for more rounds, on more data or with another learning rate, and attack later rounds",
     "few_images": f"attack more clients, rounds or images: at least {FEWEST_SCORED} images from several updates",
     "failures": "mend the reason (report, section Notes and failures), then run the attack stage again",
+    "nothing_leaks": "add a setting without defenses, and attacks that beat the baselines there",
 }
 
 
