@@ -20,10 +20,21 @@ FEWEST_SCORED = 16
 """With fewer scored images a result is no evidence of safety."""
 UNFINISHED_SHARE = 0.1
 """An attack has not converged if more than this share of its searches had not ended."""
+CLEARLY_CLOSER = 10.0
+"""A single image leaks if its MSE is this many times below that of the best baseline of the same image ..."""
+CLOSE = 0.01
+"""... and below this value (20 dB)."""
 SECURE_AGGREGATION = "secure_aggregation"
 
 ShortcomingKind = Literal[
-    "not_converged", "reduced_budget", "no_adaptive_attacker", "not_learned", "few_images", "failures", "nothing_leaks"
+    "not_converged",
+    "reduced_budget",
+    "no_adaptive_attacker",
+    "not_learned",
+    "few_images",
+    "failures",
+    "single_leaks",
+    "nothing_leaks",
 ]
 TITLES: Mapping[ShortcomingKind, str] = {
     "not_converged": "not converged",
@@ -32,6 +43,7 @@ TITLES: Mapping[ShortcomingKind, str] = {
     "not_learned": "model has not learned",
     "few_images": "too few images",
     "failures": "attack failed on some updates",
+    "single_leaks": "some images leak",
     "nothing_leaks": "no undefended attack that works",
 }
 REASONS: Mapping[ShortcomingKind, str] = {
@@ -41,6 +53,7 @@ REASONS: Mapping[ShortcomingKind, str] = {
     "not_learned": "what leaks from a model that has not learned says little of one that is of use",
     "few_images": "so few images do not tell a leak from chance",
     "failures": "the images that it did not rebuild are left out of the scores",
+    "single_leaks": "a mean over images hides that a few of them are rebuilt",
     "nothing_leaks": "where nothing leaks without a defense, a defense cannot be seen to help",
 }
 REMEDIES: Mapping[ShortcomingKind, str] = {
@@ -50,6 +63,7 @@ REMEDIES: Mapping[ShortcomingKind, str] = {
     "not_learned": "train for more rounds, on more data or with another learning rate, and attack later rounds",
     "few_images": f"attack more clients, rounds or images: at least {FEWEST_SCORED} images from several updates",
     "failures": "mend the reason (report, section Notes and failures), then run the attack stage again",
+    "single_leaks": "look at the best pictures of these attacks, and attack more images",
     "nothing_leaks": "add a setting without defenses, and attacks that beat the baselines there",
 }
 
@@ -87,6 +101,7 @@ def judge(results: Results) -> tuple[Shortcoming, ...]:
         "not_learned": _of_last_round(results),
         "few_images": "; ".join(_few(results, attacks)),
         "failures": "; ".join(_failed(s) for s in attacks if s.failures),
+        "single_leaks": "; ".join(_single_leaks(results, attacks)),
     }
     return tuple(Shortcoming.model_validate({"kind": kind, "what": what}) for kind, what in found.items() if what)
 
@@ -132,6 +147,28 @@ def _few(results: Results, attacks: Sequence[AttackSummary]) -> Iterator[str]:
             and lacks_interval(summary.metrics.get("mse"))
         ):
             yield f"the mean of {summary.attack} has no interval"
+
+
+def _single_leaks(results: Results, attacks: Sequence[AttackSummary]) -> Iterator[str]:
+    """Attacks that rebuild single images far better than any baseline does."""
+    blind = {s.attack for s in results.attacks if s.is_baseline and not s.is_theory}
+    guessed: dict[tuple[int, int, int | None], float] = {}
+    for row in results.rows:
+        mse = row.metrics.get("mse")
+        if row.attack in blind and mse is not None:
+            place = row.victim, row.round, row.image
+            guessed[place] = min(mse, guessed.get(place, mse))
+    for summary in attacks:
+        close = 0
+        for row in results.rows:
+            mse, best = row.metrics.get("mse"), guessed.get((row.victim, row.round, row.image))
+            if row.attack == summary.attack and mse is not None and best is not None:
+                close += mse < CLOSE and CLEARLY_CLOSER * mse < best
+        if close:
+            yield (
+                f"{summary.attack} rebuilds {close} of {plural(summary.images, 'image')} with an MSE more than "
+                f"{CLEARLY_CLOSER:.0f} times below that of every baseline"
+            )
 
 
 def lacks_interval(interval: Interval | None) -> bool:

@@ -10,7 +10,7 @@ from fedleak.studies.tradeoff import Setting
 
 LEAKAGE = ("lpips", "ssim", "psnr", "mse")
 """Default leakage metric: the first of these that every setting has; they are compared with baselines, too."""
-STATED = ("reduced_budget", "failures")
+STATED = ("reduced_budget", "failures", "single_leaks")
 """Doubts about a recommended setting that are stated beside it and do not prevent the recommendation."""
 
 

@@ -18,7 +18,7 @@ from fedleak.results.judgement import (
     not_learned,
     to_adapt_to,
 )
-from fedleak.results.schema import FederationRound, Interval, MatchingLoss, ReducedBudget, Results
+from fedleak.results.schema import FederationRound, Interval, MatchingLoss, ReducedBudget, ResultRow, Results
 from tests.results.sound import attack, sound
 
 TOP_K: dict[str, Any] = {"federation": {"client": {"postprocess": [{"kind": "top_k"}]}}}
@@ -157,3 +157,26 @@ def test_a_failure_on_some_updates() -> None:
 def test_theorems_and_baselines_are_no_attacks_to_judge() -> None:
     theory = attack("theory_bound", images=3, failures=2).model_copy(update={"is_theory": True})
     assert judge(sound(attack("ig"), theory)) == ()
+
+
+@pytest.mark.parametrize(("mse", "leaks"), [(0.0069, True), (0.0071, False), (0.0, True)])
+def test_a_single_image_that_leaks_is_not_hidden_by_the_mean(mse: float, leaks: bool) -> None:
+    """The best baseline of the image has 0.07."""
+    values = [("ig", mse, 0), ("ig", 0.2, 1), ("baseline_mean_image", 0.07, 0), ("baseline_mean_image", 0.07, 1)]
+    rows = tuple(
+        ResultRow(attack=name, kind=name, victim=1, round=1, image=image, metrics={"mse": value})
+        for name, value, image in values
+    )
+    assert found(sound(rows=rows)) == (
+        {"single_leaks": "ig rebuilds 1 of 40 images with an MSE more than 10 times below that of every baseline"}
+        if leaks
+        else {}
+    )
+
+
+def test_an_image_that_is_easy_to_guess_does_not_leak() -> None:
+    """Closer than the baseline by ten times, but no closer than 20 dB; or no baseline has guessed it."""
+    blind = ResultRow(attack="baseline_mean_image", kind="b", victim=1, round=1, image=0, metrics={"mse": 0.5})
+    close = ResultRow(attack="ig", kind="ig", victim=1, round=1, image=0, metrics={"mse": 0.02})
+    alone = ResultRow(attack="ig", kind="ig", victim=2, round=1, image=0, metrics={"mse": 0.0})
+    assert judge(sound(rows=(blind, close, alone))) == ()
