@@ -90,10 +90,10 @@ def matching_loss(curves: Sequence[Sequence[float]], *, short: bool, started: bo
         return None
     unfinished = is_search_falling if started else is_unfinished
     return MatchingLoss(
-        start=math.fsum(values[0] for values in known) / len(known),
-        final=math.fsum(min(values) for values in known) / len(known),
+        start=sum(values[0] for values in known) / len(known),
+        final=sum(min(values) for values in known) / len(known),
         iterations=max(map(len, known)),
-        late_fall=math.fsum(map(late_fall, known)) / len(known),
+        late_fall=sum(map(late_fall, known)) / len(known),
         updates=len(known),
         unfinished=sum(unfinished(values, short=short) for values in known),
     )
