@@ -5,8 +5,9 @@ The report, the terminal, the doctor and the frontier take these conditions from
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import numpy as np
 
@@ -18,8 +19,10 @@ from fedleak.results.schema import AttackSummary, Interval, Results
 
 FEWEST_SCORED = 16
 """With fewer scored images a result is no evidence of safety."""
-UNFINISHED_SHARE = 0.1
-"""An attack has not converged if more than this share of its searches had not ended."""
+UNFINISHED_ONE_IN = 10
+"""An attack has not converged if more than one of so many of its searches had not ended."""
+MOST_TRIALS = 10**12
+"""A test split of more images is none."""
 CLEARLY_CLOSER = 10.0
 """A single image leaks if its MSE is this many times below that of the best baseline of the same image ..."""
 CLOSE = 0.01
@@ -108,7 +111,7 @@ def judge(results: Results) -> tuple[Shortcoming, ...]:
 
 def _unfinished(summary: AttackSummary) -> Iterator[str]:
     matching, held_out = summary.matching, summary.curves.get(HELD_OUT, [])
-    if matching is not None and matching.unfinished > UNFINISHED_SHARE * matching.updates:
+    if matching is not None and UNFINISHED_ONE_IN * matching.unfinished > matching.updates:
         yield (
             f"the matching loss of {summary.attack} was still falling, or had not left its start, on "
             f"{matching.unfinished} of {plural(matching.updates, 'update')} after "
@@ -209,6 +212,11 @@ def _of_last_round(results: Results) -> str:
     return not_learned([last.accuracy] if last else [], last.test_images if last else None, results.chance)
 
 
+def is_split(test_images: int | None) -> TypeGuard[int]:
+    """Whether it is a possible number of test images."""
+    return test_images is not None and 1 <= test_images <= MOST_TRIALS
+
+
 def not_learned(accuracies: Sequence[float], test_images: int | None, chance: float | None) -> str:
     """Why a model is not known to have learned; empty if its accuracy is above chance by its interval.
 
@@ -217,16 +225,17 @@ def not_learned(accuracies: Sequence[float], test_images: int | None, chance: fl
         test_images: size of the test split.
         chance: accuracy of the best constant answer, in [0, 1].
     """
-    if not accuracies or test_images is None or chance is None:
+    level = math.nan if chance is None else chance
+    if not accuracies or not is_split(test_images) or not all(0 <= rate <= 1 for rate in (*accuracies, level)):
         return "it is not recorded what accuracy the model has, on how many test images, and what chance would give"
     samples = [SeedSample(i, "", np.array([a]), trials=test_images) for i, a in enumerate(accuracies)]
     summary = summarise(samples)
     interval = summary.interval if summary is not None else None
-    if interval is not None and interval.low is not None and interval.low > chance:
+    if interval is not None and interval.low is not None and interval.low > level:
         return ""
     bounds = "" if interval is None or interval.low is None else f" [{percent(interval.low)}, {percent(interval.high)}]"
     mean = sum(accuracies) / len(accuracies)
     return (
         f"the model has an accuracy of {percent(mean)}{bounds} on {plural(test_images, 'test image')}, which is not "
-        f"above the {percent(chance)} of chance"
+        f"above the {percent(level)} of chance"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from fedleak.results.estimates import SeedSample, summarise
-from fedleak.results.judgement import not_learned
+from fedleak.results.judgement import is_split, not_learned
 from fedleak.results.schema import Interval
 from fedleak.studies.matrix import Point, describe, short_names
 from fedleak.studies.measurements import AttackPlace, Measurements
@@ -75,7 +75,11 @@ def _by_seed(cells: Iterable[Cell]) -> dict[int, float]:
 
 def _accuracy_interval(cells: Sequence[Cell]) -> Interval | None:
     trials = cells[0][2].test_images
-    samples = [SeedSample(s, "", np.array([a]), trials=trials) for s, a in _by_seed(cells).items() if trials]
+    samples = [
+        SeedSample(s, "", np.array([a]), trials=trials)
+        for s, a in _by_seed(cells).items()
+        if is_split(trials) and 0 <= a <= 1
+    ]
     summary = summarise(samples)
     return summary.interval if summary is not None else None
 

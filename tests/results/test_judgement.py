@@ -180,3 +180,11 @@ def test_an_image_that_is_easy_to_guess_does_not_leak() -> None:
     close = ResultRow(attack="ig", kind="ig", victim=1, round=1, image=0, metrics={"mse": 0.02})
     alone = ResultRow(attack="ig", kind="ig", victim=2, round=1, image=0, metrics={"mse": 0.0})
     assert judge(sound(rows=(blind, close, alone))) == ()
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "images", "chance"),
+    [(0.9, -2, 0.1), (0.9, 0, 0.1), (0.9, 10**400, 0.1), (float("nan"), 9, 0.1), (1e308, 9, 0.1), (0.9, 9, -1.0)],
+)
+def test_impossible_records_are_no_evidence(accuracy: float, images: int, chance: float) -> None:
+    assert "not recorded" in not_learned([accuracy], images, chance)
