@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WIDTH = 200
 """Columns of tables that are not printed on a terminal."""
+TONES = {"leaks": "red", "unclear": "yellow", "holds": "green"}
+"""Tone of a verdict -> style of its lines."""
 
 
 @contextmanager
@@ -65,6 +67,7 @@ def wide_console() -> Console:
 def print_run(root: Path, *, quiet: bool = False) -> None:
     """The table of a finished run, its notes and the path of its report."""
     from fedleak.cli.tables import results_table
+    from fedleak.report.verdict import decide
     from fedleak.results.schema import load_results
 
     report = root / "report.html"
@@ -75,6 +78,9 @@ def print_run(root: Path, *, quiet: bool = False) -> None:
     console.print(results_table(results, width=console.width))
     for note in results.notes:
         console.print(f"note: {note}")
+    verdict = decide(results)
+    for line in verdict.lines:
+        console.print(line, style=TONES[verdict.tone], soft_wrap=True)
     say(f"report: {report}")
 
 

@@ -209,7 +209,7 @@ def frontier(
     from fedleak.cli.study_tables import frontier_table
     from fedleak.studies.directory import StudyDirectory
     from fedleak.studies.frontier import find_frontier
-    from fedleak.studies.report.frontier import recommendation, write_frontier
+    from fedleak.studies.report.frontier import missing_lines, recommendation, write_frontier
     from fedleak.studies.results import load_study_results
 
     check_study(study_dir)
@@ -219,6 +219,8 @@ def frontier(
     for case in found.cases:
         console.print(frontier_table(case, found))
         console.print(recommendation(case, found), soft_wrap=True)
+        for line in missing_lines(case):
+            console.print(f"  {line}", soft_wrap=True)
     say(f"report: {write_frontier(study_dir, found)}")
 
 

@@ -6,10 +6,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fedleak.results.format import DASH, count, interval_range, metric_title, metric_value, percent
-from fedleak.studies.frontier import Case, Frontier, Setting
 from fedleak.studies.matrix import label_text, short_names
 from fedleak.studies.report.table import privacy_text
 from fedleak.studies.results import StudyLine, StudyResults
+from fedleak.studies.tradeoff import Case, Frontier, Setting
 
 FURTHER = ("psnr", "leaked", "leaked_ssim", "wsrr", "wsrr_ssim")
 """Leakage metrics that the terminal shows in addition to the chosen one."""

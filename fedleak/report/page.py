@@ -61,7 +61,7 @@ def make_page(results: Results, run_directory: Path) -> Page:
         InputError: if a picture's name points outside the folder of pictures.
     """
     marks = assign_marks(results.attacks)
-    verdict = decide(results.attacks)
+    verdict = decide(results)
     return Page(
         name=results.name,
         description=results.description,

@@ -18,10 +18,13 @@ from fedleak.results.format import (
     metric_title,
     metric_value,
     percent,
+    significant,
 )
 from fedleak.results.schema import CORE_METRICS, AttackSummary, Results
 
 _LABEL_SOURCES = {"inferred": "inferred", "true": "TRUE (oracle)", "attack": "by the attack", "none": ""}
+
+MATCHING = "Matching loss"
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,15 @@ class ResultsTable:
     baselines: tuple[TableLine, ...]
     footnotes: tuple[str, ...]
 
+    @property
+    def has_matching(self) -> bool:
+        """Whether it has a column of matching losses."""
+        return any(column.title == MATCHING for column in self.columns)
+
 
 CellOf = Callable[[AttackSummary], TableCell]
 _COSTS: tuple[tuple[TableColumn, CellOf], ...] = (
+    (TableColumn(MATCHING, "kept, start"), lambda s: _matching_cell(s)),
     (TableColumn("Labels", "by image, by class"), lambda s: TableCell(_label_accuracy(s), _label_source(s))),
     (TableColumn("Local steps", "as assumed"), lambda s: TableCell(s.local_knowledge or DASH)),
     (TableColumn("WSRR", "worst sample"), lambda s: TableCell(_worst_sample(s), next(iter(s.worst_sample), ""))),
@@ -152,6 +161,16 @@ def _best_mean(name: str, results: Results) -> float | None:
 
 def _direction(name: str, results: Results) -> str:
     return "↑" if name in results.higher_is_better else "↓"
+
+
+def _matching_cell(summary: AttackSummary) -> TableCell:
+    """The loss that was kept; below it the loss at the start, and whether searches had not ended."""
+    matching = summary.matching
+    if matching is None:
+        return TableCell(DASH)
+    unfinished = f", {count(matching.unfinished)} of {count(matching.updates)} not converged"
+    small = f"from {significant(matching.start)}{unfinished if matching.unfinished else ''}"
+    return TableCell(significant(matching.final), small)
 
 
 def _worst_sample(summary: AttackSummary) -> str:

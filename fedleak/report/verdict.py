@@ -4,30 +4,55 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fedleak.report.marks import display_name
 from fedleak.results.format import fixed, interval_range, metric_value, plural, ratio
-from fedleak.results.schema import AttackSummary, Interval
-
-FEW_IMAGES = 10
-"""Number of images below which the verdict warns of the small sample."""
+from fedleak.results.judgement import FEWEST_SCORED, Shortcoming, judge
+from fedleak.results.schema import AttackSummary, Interval, Results
 
 
 @dataclass(frozen=True)
 class RunVerdict:
-    """A sentence ``subject predicate``, its caveats, and the attack that it is about."""
+    """A sentence ``subject predicate``, its caveats, and the attack that it is about.
+
+    ``holds``, shown in green, needs that no attack beats the baselines and that nothing is ``missing``.
+    """
 
     tone: Literal["leaks", "unclear", "holds"]
     subject: str
     predicate: str
     caveats: tuple[str, ...] = ()
     strongest: AttackSummary | None = None
+    missing: tuple[Shortcoming, ...] = ()
+    """What the run would need before a lack of leakage counts; empty where it leaks."""
+
+    @property
+    def sentence(self) -> str:
+        """Subject and predicate."""
+        return f"{self.subject} {self.predicate}"
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The sentence and, in a second line, what is missing in a few words."""
+        titles = "; ".join(each.title for each in self.missing)
+        return (self.sentence, f"missing: {titles}") if titles else (self.sentence,)
 
 
-def decide(summaries: tuple[AttackSummary, ...]) -> RunVerdict:
-    """Compare the attack of lowest mean MSE with the best baseline."""
+def decide(results: Results) -> RunVerdict:
+    """Compare the attack of lowest mean MSE with the best baseline, and judge whether the run can show safety."""
+    verdict = _against_baselines(results.attacks)
+    missing = judge(results)
+    if verdict.tone == "leaks" or not missing:
+        return verdict
+    if verdict.tone == "unclear":
+        return replace(verdict, missing=missing)
+    predicate = f"no attack {verdict.predicate} This is no evidence of safety:"
+    return replace(verdict, tone="unclear", subject="Unclear:", predicate=predicate, caveats=(), missing=missing)
+
+
+def _against_baselines(summaries: tuple[AttackSummary, ...]) -> RunVerdict:
     attack = lowest_mse(s for s in summaries if not s.is_baseline)
     baseline = lowest_mse(s for s in summaries if s.is_baseline and not s.is_theory)
     if attack is None:
@@ -82,6 +107,6 @@ def _caveats(attack: AttackSummary) -> tuple[str, ...]:
     caveats = []
     if attack.failures:
         caveats.append(f"This leaves out {plural(attack.failures, 'failed reconstruction')} of {attack.attack}.")
-    if attack.images < FEW_IMAGES:
+    if attack.images < FEWEST_SCORED:
         caveats.append(f"It rests on only {plural(attack.images, 'image')}.")
     return tuple(caveats)

@@ -32,6 +32,35 @@ class Interval(Record):
     high: float | None = None
 
 
+class MatchingLoss(Record):
+    """How far an optimisation-based attack matched the updates, and whether its searches had ended.
+
+    Losses are means over the updates on which it worked. Only losses of one distance can be compared.
+    """
+
+    start: float
+    """Of the first iterate."""
+    final: float
+    """Of the iterate that was kept: the lowest."""
+    iterations: int
+    """Iterations of the longest search."""
+    late_fall: float
+    """Share by which the lowest loss fell over the last tenth of the iterations."""
+    updates: int
+    """Number of updates."""
+    unfinished: int
+    """Number of updates on which the loss was still falling at the end, or never left its start."""
+
+
+class ReducedBudget(Record):
+    """A setting of an attack that gives it less work than the default of its kind."""
+
+    setting: str
+    """Path in the attack's settings, such as ``training.epochs``."""
+    value: int
+    default: int
+
+
 class ResultRow(Record):
     """One reconstructed image, one baseline image, or one failure (``image`` is None)."""
 
@@ -48,6 +77,10 @@ class ResultRow(Record):
     seconds: float | None = None
     encoded_bytes: int | None = Field(default=None, validation_alias=ENCODED_BYTES)
     """Size of the image's update in fedleak's shortest lossless encoding, without network framing."""
+    matching_loss: float | None = None
+    """Matching loss of the iterate that was kept on the image's update; None for attacks without a search."""
+    matching_loss_start: float | None = None
+    """The same at the start of the search."""
     status: Literal["ok", "failed"] = "ok"
     reason: str = ""
 
@@ -144,6 +177,10 @@ class AttackSummary(Record):
     curves: dict[str, list[float]] = {}
     """Learning curves by epoch: ``train`` and ``held_out`` are mean squared errors, ``weight_distance`` is relative,
     ``evidence_bound`` is in nats and may be negative; other names are quantities of their own."""
+    matching: MatchingLoss | None = None
+    """Matching loss of an optimisation-based attack; None for others."""
+    reduced: tuple[ReducedBudget, ...] = ()
+    """Budgets below the defaults of the attack's kind."""
     rounds: tuple[RoundSummary, ...] = ()
     pictures: tuple[Picture, ...] = ()
     compared: tuple[Picture, ...] = ()
@@ -188,6 +225,10 @@ class Results(Record):
     compromised: int | None
     pairs: int | None
     capabilities: tuple[CapabilityNote, ...]
+    classes: int | None = None
+    """Number of classes of the data set; unknown for older results."""
+    chance: float | None = None
+    """Accuracy of the best constant answer if all classes are equally frequent; unknown for older results."""
     federation: tuple[FederationRound, ...]
     attacks: tuple[AttackSummary, ...]
     """Attacks in the order of the scenario, then baselines."""
@@ -222,13 +263,15 @@ def to_csv(rows: tuple[ResultRow, ...]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     keys = ["attack", "kind", "victim", "round", "image"]
+    losses = ["matching_loss", "matching_loss_start"]
     writer.writerow(
-        [*keys, *core, "label_true", "label_guess", "seconds", *further, "encoded_bytes", "status", "reason"]
+        [*keys, *core, "label_true", "label_guess", "seconds", *further, "encoded_bytes", *losses, "status", "reason"]
     )
     for row in rows:
         cells = [row.attack, row.kind, row.victim, row.round, row.image, *(row.metrics.get(n) for n in core)]
         cells += [row.label_true, row.label_guess, row.seconds, *(row.metrics.get(n) for n in further)]
-        writer.writerow(["" if cell is None else cell for cell in [*cells, row.encoded_bytes, row.status, row.reason]])
+        cells += [row.encoded_bytes, row.matching_loss, row.matching_loss_start, row.status, row.reason]
+        writer.writerow(["" if cell is None else cell for cell in cells])
     return out.getvalue()
 
 

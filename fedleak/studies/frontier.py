@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from fedleak.errors import InputError, nearest
-from fedleak.records import Record
 from fedleak.results.leakage import WSRR
-from fedleak.results.schema import Interval
 from fedleak.scenario.reader import parse_mapping
 from fedleak.studies.directory import StudyDirectory
-from fedleak.studies.matrix import Label, Point, describe, short_names
-from fedleak.studies.measurements import Measurements
-from fedleak.studies.records import ACCURACY, FINAL_ACCURACY, CellRecord, PrivacySpent, least_private
+from fedleak.studies.evidence import LEAKAGE, lacking_evidence
+from fedleak.studies.matrix import Point, describe, short_names
+from fedleak.studies.measured import measured_settings
+from fedleak.studies.records import CellRecord
 from fedleak.studies.results import StudyResults
+from fedleak.studies.tradeoff import Case, Frontier, Setting
 
 DEFENSES = ("federation.client.", "federation.client_level_dp.", "federation.secure_aggregation.", "federation.server.")
 """Paths of what clients and the server do against leakage."""
@@ -25,81 +25,8 @@ ATTACKER = ("adversary.", "attacks.", "metrics.", "analyses.", "theory.")
 """Paths that leave the federation as it is."""
 OTHER_TASK = ("dataset.", "model.", "task.", "federation.partition.")
 """Paths that make another learning problem, whose accuracy cannot be compared."""
-LEAKAGE = ("lpips", "ssim", "psnr", "mse")
-"""Default leakage metric: the first of these that every setting has."""
 ACCURACY_LOSS = 0.05
 """Accuracy loss that a defense may cost: the threshold of the SoK (section 6)."""
-RESAMPLES = 2000
-
-
-class SeedRange(Record):
-    """A mean over seeds, with the lowest and highest value."""
-
-    mean: float
-    low: float
-    high: float
-
-
-class Leak(Record):
-    """Leakage by the strongest attack, averaged over images and seeds."""
-
-    attack: str
-    interval: Interval
-    adaptive: bool | None = None
-    """Whether the attack takes the clients' post-processing into account; None if the records do not say."""
-
-
-class Setting(Record):
-    """One setting of the clients."""
-
-    number: int
-    """From 1, in the order of the study."""
-    name: str
-    seeds: int
-    accuracy: SeedRange | None
-    bytes_per_round: float | None
-    privacy: PrivacySpent | None = None
-    """Of the least private seed; None without differential privacy."""
-    leaks: dict[str, Leak]
-    """Metric -> the strongest attack by it."""
-    unaware: dict[str, Leak] = {}
-    """Metric -> the strongest non-adaptive attack by it; empty if all attacks adapt."""
-    dominated_by: int | None = None
-    """Number of a setting that dominates it; None on the frontier, or if a value is absent."""
-
-    def measures(self, metric: str) -> tuple[float, float, float] | None:
-        """Accuracy, leakage by ``metric`` and bytes; None if one was not measured."""
-        leak = self.leaks.get(metric)
-        if self.accuracy is None or leak is None or self.bytes_per_round is None:
-            return None
-        return self.accuracy.mean, leak.interval.mean, self.bytes_per_round
-
-
-class Case(Record):
-    """The settings for one model, data set or other point of the remaining axes."""
-
-    name: str
-    settings: tuple[Setting, ...]
-    recommended: int | None = None
-    """Number of the setting that leaks least at an acceptable accuracy loss."""
-    most_accurate: int | None = None
-    missing: int = 0
-    """Number of settings with unmeasured values."""
-
-
-class Frontier(Record):
-    """Content of ``frontier.json``."""
-
-    format: str = "fedleak-frontier"
-    version: int = 1
-    study: str
-    metric: str
-    """The leakage metric."""
-    metrics: tuple[str, ...]
-    """All measured metrics, the leakage metric first."""
-    higher_leaks_more: tuple[str, ...]
-    accuracy_loss: float
-    cases: tuple[Case, ...]
 
 
 def find_frontier(
@@ -130,7 +57,7 @@ def find_frontier(
         rest = {axis: label for axis, label in point.items() if axis not in (*ours, *theirs)}
         cases.setdefault(describe(rest, short_names(results.axes)), []).append((point, seed, record))
     higher = (*results.higher_is_better, *WSRR.values())
-    found = {name: _settings(results.axes, ours, members, higher) for name, members in cases.items()}
+    found = {name: measured_settings(results.axes, ours, members, higher) for name, members in cases.items()}
     chosen = _metric(metric, [setting for settings in found.values() for setting in settings])
     return Frontier(
         study=results.name,
@@ -167,74 +94,6 @@ def _all_below(paths: Sequence[str], within: tuple[str, ...]) -> bool:
     return bool(paths) and all(f"{path}.".startswith(within) for path in paths)
 
 
-def _settings(
-    axes: tuple[str, ...], ours: tuple[str, ...], cells: list[tuple[Point, int, CellRecord]], higher: Sequence[str]
-) -> list[Setting]:
-    measured = Measurements(axes, RESAMPLES)
-    by_name: dict[str, list[tuple[Point, int, CellRecord]]] = {}
-    for point, seed, record in cells:
-        measured.add(point, seed, record)
-        name = describe({axis: point[axis] for axis in ours}, short_names(axes))
-        by_name.setdefault(name, []).append((point, seed, record))
-    return [
-        _setting(number, name, members, _candidates(measured, [point for point, _, _ in members]), higher)
-        for number, (name, members) in enumerate(by_name.items(), start=1)
-    ]
-
-
-def _setting(
-    number: int,
-    name: str,
-    cells: list[tuple[Point, int, CellRecord]],
-    candidates: list[dict[str, Leak]],
-    higher: Sequence[str],
-) -> Setting:
-    accuracies = [r.accuracy for _, _, r in cells if r.accuracy is not None]
-    sizes = [r.bytes_per_round for _, _, r in cells if r.bytes_per_round is not None]
-    return Setting(
-        number=number,
-        name=name,
-        seeds=len({seed for _, seed, _ in cells}),
-        accuracy=SeedRange(mean=_mean(accuracies), low=min(accuracies), high=max(accuracies)) if accuracies else None,
-        bytes_per_round=_mean(sizes) if sizes else None,
-        privacy=least_private(record.privacy for _, _, record in cells),
-        leaks=_strongest(candidates, higher),
-        unaware=_strongest(
-            [leaks for leaks in candidates if not any(leak.adaptive for leak in leaks.values())], higher
-        ),
-    )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _candidates(measured: Measurements, points: Iterable[Mapping[str, Label]]) -> list[dict[str, Leak]]:
-    """For each attack at each point: metric -> leakage; without baselines."""
-    places = dict.fromkeys(place for point in points for place in measured.places(point))
-    found = []
-    for place in places:
-        first = measured.measured(place)[0]
-        intervals = {m: i for m, i in measured.intervals(place).items() if m not in (ACCURACY, FINAL_ACCURACY)}
-        found.append({m: Leak(attack=first.attack, interval=i, adaptive=first.adaptive) for m, i in intervals.items()})
-    return found
-
-
-def _strongest(candidates: Iterable[Mapping[str, Leak]], higher: Sequence[str]) -> dict[str, Leak]:
-    """For each metric, the attack that leaks most."""
-    found: dict[str, Leak] = {}
-    for leaks in candidates:
-        for metric, leak in leaks.items():
-            known = found.get(metric)
-            if known is None or _leaks_more(leak.interval.mean, known.interval.mean, higher=metric in higher):
-                found[metric] = leak
-    return found
-
-
-def _leaks_more(left: float, right: float, *, higher: bool) -> bool:
-    return left > right if higher else left < right
-
-
 def _metric(wanted: str | None, settings: Iterable[Setting]) -> str:
     measured = [set(setting.leaks) for setting in settings if setting.leaks]  # an attack may fail on all of a setting
     everywhere = set.intersection(*measured) if measured else set()
@@ -262,11 +121,14 @@ def _judge(name: str, settings: list[Setting], metric: str, higher: Sequence[str
         return Case(name=name, settings=judged, missing=len(settings))
     most_accurate = min(costs, key=lambda number: costs[number])
     allowed = [number for number in costs if costs[number][0] <= costs[most_accurate][0] + loss]
-    recommended = min(allowed, key=lambda number: (costs[number][1], costs[number][2], costs[number][0]))
+    candidate = min(allowed, key=lambda number: (costs[number][1], costs[number][2], costs[number][0]))
+    lacking = lacking_evidence([s for s in judged if s.number in costs], candidate, metric)
     return Case(
         name=name,
         settings=judged,
-        recommended=recommended,
+        recommended=None if lacking else candidate,
+        candidate=candidate,
+        lacking=lacking,
         most_accurate=most_accurate,
         missing=len(settings) - len(costs),
     )

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from fedleak.records import ENCODED_BYTES, Record, read_json, write_atomically
+from fedleak.results.judgement import Shortcoming
 from fedleak.results.labels import class_accuracies
 from fedleak.results.leakage import UpdateKey, worst_samples
 from fedleak.results.schema import WEIGHT_DISTANCE, AttackSummary, Picture, ResultRow, Results
@@ -107,6 +108,12 @@ class CellRecord(Record):
     """Total over the clients that take part in a round."""
     test_images: int | None = None
     """Size of the test split behind the accuracies; unknown for older cells."""
+    chance: float | None = None
+    """Accuracy of the best constant answer; unknown for older cells."""
+    defenses: tuple[str, ...] | None = None
+    """What the clients do before they share; empty without a defense, None for older cells."""
+    doubts: tuple[Shortcoming, ...] = ()
+    """What the run lacks, as in its own report."""
     higher_is_better: tuple[str, ...] = ()
     privacy: PrivacySpent | None = None
     """None without differential privacy."""

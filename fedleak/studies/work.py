@@ -16,6 +16,7 @@ from fedleak.errors import FedleakError
 from fedleak.locks import waiting_lock
 from fedleak.progress import LineProgress
 from fedleak.records import write_atomically
+from fedleak.results.judgement import defenses, judge
 from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
@@ -132,6 +133,9 @@ def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
             seconds=time.perf_counter() - start,
             accuracy=results.federation[-1].accuracy if results.federation else None,
             test_images=results.federation[-1].test_images if results.federation else None,
+            chance=results.chance,
+            defenses=defenses(results.scenario),
+            doubts=judge(results),
             encoded_bytes=results.encoded_bytes,
             bytes_per_round=bytes_per_round(results),
             privacy=privacy_spent(results),

@@ -32,6 +32,10 @@ class LearningTask(Component):
         """
         return
 
+    def chance(self, classes: int) -> float:
+        """Accuracy, in [0, 1], of the best constant answer if all classes are equally frequent."""
+        return 1 / classes
+
     @abstractmethod
     def targets(self, labels: Tensor, classes: int) -> Tensor:
         """Labels ``(...,)`` -> targets for ``loss``."""

@@ -32,6 +32,11 @@ class MultiLabel(LearningTask):
         if absent:
             raise ValueError(f"attributes name class {absent[0]}; the data set has classes 0 to {classes - 1}")
 
+    def chance(self, classes: int) -> float:
+        """Mean over the attributes of the share of their more frequent value."""
+        shares = [len({c for c in attribute if c < classes}) / classes for attribute in self.attributes]
+        return sum(max(share, 1 - share) for share in shares) / len(shares)
+
     def targets(self, labels: Tensor, classes: int) -> Tensor:
         """Attributes ``(..., D)``, zeros and ones."""
         table = torch.zeros(classes, len(self.attributes), device=labels.device)

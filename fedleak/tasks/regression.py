@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch.nn.functional as F
@@ -22,6 +23,10 @@ class Regression(LearningTask):
     def outputs(self, classes: int) -> int:
         """One output."""
         return 1
+
+    def chance(self, classes: int) -> float:
+        """Largest share of the targets that lie within the tolerance of one output."""
+        return min(1.0, max(1, math.ceil(2 * self.tolerance * (classes - 1))) / classes)
 
     def targets(self, labels: Tensor, classes: int) -> Tensor:
         """Targets ``(..., 1)`` in [0, 1]."""

@@ -9,8 +9,8 @@ from fedleak.cli.study_tables import frontier_table, lines_table, verdicts_text
 from fedleak.results.format import DASH
 from fedleak.results.schema import Interval
 from fedleak.studies.claims.base import ClaimCheck, ClaimVerdict
-from fedleak.studies.frontier import Case, Frontier, Leak, SeedRange, Setting
 from fedleak.studies.records import PrivacySpent
+from fedleak.studies.tradeoff import Case, Frontier, Leak, SeedRange, Setting
 from tests.studies.report.test_table import line, results
 
 

@@ -91,3 +91,14 @@ def test_a_task_is_chosen_by_its_kind() -> None:
     adapter: TypeAdapter[LearningTask] = TypeAdapter(choice(*TASKS))
     assert adapter.validate_python("classification") == Classification()
     assert adapter.validate_python({"kind": "regression", "tolerance": 0.2}) == Regression(tolerance=0.2)
+
+
+@pytest.mark.parametrize("task", EVERY, ids=lambda task: task.kind)
+def test_chance_is_what_a_constant_answer_reaches_at_best(task: LearningTask) -> None:
+    """No constant output is right more often on equally frequent classes, and some output nearly is."""
+    targets = task.targets(torch.arange(CLASSES), CLASSES)
+    grid = torch.linspace(-1, 2, 301)[:, None].expand(-1, task.outputs(CLASSES))
+    corners = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * task.outputs(CLASSES))
+    constants = torch.cat([grid, corners.reshape(-1, task.outputs(CLASSES)), torch.eye(task.outputs(CLASSES))])
+    best = max(float(task.correct(c.expand(CLASSES, -1), targets).mean()) for c in constants)
+    assert best == pytest.approx(task.chance(CLASSES))

@@ -187,7 +187,7 @@ def test_lost_updates_and_failed_attacks_are_found(tmp_path: Path) -> None:
     faults = [{"round": 1, "client": 1, "mode": "nan"}]
     attacks = [{"kind": "linear_layer"}, {"kind": "r_gap", "most_unknowns": 1}]
     fedleak.run(tiny(attacks=attacks, federation__faults=faults, **LIGHT), out=tmp_path / "run")
-    assert found(tmp_path / "run") == {"lost_updates": "warning", "failed_attacks": "error"}
+    assert found(tmp_path / "run") == {"lost_updates": "warning", "failed_attacks": "error", "evidence": "warning"}
 
 
 def test_a_model_that_does_not_fit_is_found(run: RunDirectory) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fedleak.report.marks import BASELINE, Mark, assign_marks
 from fedleak.report.table import ResultsTable, results_table, shown_metrics
-from fedleak.results.schema import AttackSummary, Interval, Results
+from fedleak.results.schema import AttackSummary, Interval, MatchingLoss, Results
 from tests.report.summaries import summary
 
 Make = Callable[..., Results]
@@ -121,3 +121,18 @@ def test_the_worst_sample_rate_has_a_column_where_it_is_known(make_results: Make
         ("—", ""),
         ("—", ""),
     ]
+
+
+@pytest.mark.parametrize(("unfinished", "small"), [(0, "from 1.50"), (3, "from 1.50, 3 of 8 not converged")])
+def test_the_matching_loss_has_a_column_where_it_is_known(make_results: Make, unfinished: int, small: str) -> None:
+    losses = {"start": 1.5, "final": 0.25, "iterations": 20, "late_fall": 0.0, "updates": 8}
+    matching = MatchingLoss.model_validate(losses | {"unfinished": unfinished})
+    table = table_of(with_first(make_results(rounds=1), matching=matching))
+    place = [column.title for column in table.columns].index("Matching loss")
+    assert [(line.cells[place].text, line.cells[place].small) for line in table.attacks] == [
+        ("0.250", small),
+        ("—", ""),
+        ("—", ""),
+    ]
+    assert table.has_matching
+    assert not table_of(make_results(rounds=1)).has_matching

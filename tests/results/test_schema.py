@@ -36,8 +36,8 @@ def results(*rows: ResultRow) -> Results:
 
 
 def test_columns_are_exactly_the_documented_ones() -> None:
-    assert to_csv((GOOD,)).splitlines()[0] == f"{STABLE},encoded_bytes,status,reason"
-    assert to_csv(()) == f"{STABLE},encoded_bytes,status,reason\n"
+    assert to_csv((GOOD,)).splitlines()[0] == f"{STABLE},encoded_bytes,matching_loss,matching_loss_start,status,reason"
+    assert to_csv(()) == f"{STABLE},encoded_bytes,matching_loss,matching_loss_start,status,reason\n"
 
 
 def test_further_metrics_append_columns_in_order_of_appearance() -> None:
@@ -45,7 +45,10 @@ def test_further_metrics_append_columns_in_order_of_appearance() -> None:
         GOOD.model_copy(update={"metrics": {"iip": 1.0, "mse": 0.5}}),
         GOOD.model_copy(update={"metrics": {"fft": 2.0}}),
     )
-    assert to_csv(rows).splitlines()[0] == f"{STABLE},iip,fft,encoded_bytes,status,reason"
+    assert (
+        to_csv(rows).splitlines()[0]
+        == f"{STABLE},iip,fft,encoded_bytes,matching_loss,matching_loss_start,status,reason"
+    )
     assert [(c["mse"], c["iip"], c["fft"]) for c in cells(*rows)] == [("0.5", "1.0", ""), ("", "", "2.0")]
     assert metric_names(rows) == ["mse", "psnr", "ssim", "lpips", "iip", "fft"]
 
@@ -57,9 +60,16 @@ def test_absent_values_are_empty_and_zeros_are_zeros() -> None:
         "lpips",
         "label_guess",
         "encoded_bytes",
+        "matching_loss",
+        "matching_loss_start",
         "reason",
     }
     assert (row["mse"], row["image"], row["label_true"]) == ("0.0", "0", "0")
+
+
+def test_the_matching_loss_of_an_update_stands_on_each_of_its_images() -> None:
+    row = cells(GOOD.model_copy(update={"matching_loss": 0.25, "matching_loss_start": 1.5}))[0]
+    assert (row["matching_loss"], row["matching_loss_start"]) == ("0.25", "1.5")
 
 
 def test_a_failed_row_has_a_reason_and_never_a_score() -> None:

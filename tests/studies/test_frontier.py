@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 
 from fedleak.cli.live import QuietWatcher
 from fedleak.errors import InputError
+from fedleak.results.judgement import Shortcoming
 from fedleak.studies.directory import StudyDirectory
-from fedleak.studies.frontier import Case, Frontier, Setting, _judge, find_frontier
+from fedleak.studies.frontier import _judge, find_frontier
 from fedleak.studies.matrix import Point
 from fedleak.studies.records import load_cell, save_cell
-from fedleak.studies.report.frontier import make_page, recommendation
+from fedleak.studies.report.frontier import make_page, missing_lines, recommendation
 from fedleak.studies.results import CellLine, StudyResults, load_study_results
 from fedleak.studies.run import run_study
 from fedleak.studies.study import load_study
+from fedleak.studies.tradeoff import Case, Frontier, Setting
 from tests.scenarios import command
 from tests.studies.builders import record, study
 
@@ -31,7 +33,8 @@ def made(root: Path, cells: Cells, *, study_text: str = "") -> tuple[StudyResult
     for i, (point, seed, accuracy, size, values) in enumerate(cells):
         folder = directory.cell(f"c{i}").root
         folder.mkdir(parents=True)
-        save_cell(folder, record(values).model_copy(update={"accuracy": accuracy, "bytes_per_round": size}))
+        found = {"accuracy": accuracy, "bytes_per_round": size, "chance": 0.1, "defenses": _defenses(point)}
+        save_cell(folder, record(values, test_images=400, higher_is_better=("ssim",)).model_copy(update=found))
         lines.append(CellLine(key=f"c{i}", point=point, seed=seed, status="ok"))
     nothing: dict[str, Any] = dict.fromkeys(("published", "verdicts", "lines", "notes"), ())
     results = StudyResults(
@@ -42,39 +45,165 @@ def made(root: Path, cells: Cells, *, study_text: str = "") -> tuple[StudyResult
     return results, directory
 
 
+def _defenses(point: Point) -> tuple[str, ...]:
+    return () if point.get("defense", "none") == "none" else (str(point["defense"]),)
+
+
 def one(defense: str, accuracy: float | None, size: float | None, ssim: list[float], seed: int = 0) -> Any:
     """A cell of one attack."""
     return {"defense": defense}, seed, accuracy, size, {"ig": {"ssim": ssim}}
 
 
+def around(mean: float, count: int = 16) -> list[float]:
+    """As many values with this mean, 0.05 on either side."""
+    return [mean + (0.05 if i % 2 else -0.05) for i in range(count)]
+
+
+def full(defense: str, accuracy: float, size: float, ssim: float, *, guess: float = 0.3, count: int = 16) -> Any:
+    """A cell of an attack on enough images, and of a baseline."""
+    values = {"ig": {"ssim": around(ssim, count)}, "baseline_mean_image": {"ssim": around(guess, count)}}
+    return {"defense": defense}, 0, accuracy, size, values
+
+
 CELLS: Cells = [
-    one("none", 0.90, 4000, [0.8, 0.9]),
-    one("good", 0.88, 1000, [0.1, 0.2]),
-    one("worse", 0.87, 2000, [0.3, 0.4]),
-    one("useless", 0.40, 500, [0.0, 0.1]),
-    one("same", 0.88, 1000, [0.1, 0.2]),
+    full("none", 0.90, 4000, 0.85),
+    full("good", 0.88, 1000, 0.15),
+    full("worse", 0.87, 2000, 0.35),
+    full("useless", 0.40, 500, 0.05),
+    full("same", 0.88, 1000, 0.15),
 ]
 
 
+def changed(directory: StudyDirectory, key: str, **changes: Any) -> None:
+    """Change the record of a cell."""
+    folder = directory.cell(key).root
+    found = load_cell(folder)
+    assert found is not None
+    save_cell(folder, found.model_copy(update=changes))
+
+
+def adaptive(root: Path, cells: Cells) -> tuple[StudyResults, StudyDirectory]:
+    """The same study, with an attack that adapts."""
+    results, directory = made(root, cells)
+    for line in results.cells:
+        folder = directory.cell(line.key).root
+        found = load_cell(folder)
+        assert found is not None
+        save_cell(folder, adapting(found, {"ig"}))
+    return results, directory
+
+
+def kinds_lacking(case: Case) -> list[str]:
+    """Kinds of what a recommendation lacks."""
+    return [each.kind for each in case.lacking]
+
+
 def test_dominated_settings_and_the_recommendation(tmp_path: Path) -> None:
-    frontier = find_frontier(*made(tmp_path, CELLS))
+    frontier = find_frontier(*adaptive(tmp_path, CELLS))
     (case,) = frontier.cases
     assert frontier.metric == "ssim"
     assert [(s.name, s.dominated_by) for s in case.settings] == [
         ("defense=none", None), ("defense=good", None), ("defense=worse", 2), ("defense=useless", None),
         ("defense=same", None),
     ]  # fmt: skip
-    assert (case.most_accurate, case.recommended) == (1, 2)
+    assert (case.most_accurate, case.candidate, case.recommended, case.lacking) == (1, 2, 2, ())
     sentence = recommendation(case, frontier)
     assert sentence == (
-        "Use defense=good (88.0 % accurate, SSIM 0.150 [0.100, 0.200] by ig, 1,000 bytes a round): of 5 settings it "
-        "leaks least within 5.0 points of the most accurate, defense=none (90.0 % accurate, SSIM 0.850 "
-        "[0.800, 0.900] by ig, 4,000 bytes a round)."
+        "Use defense=good (88.0 % [84.8 %, 91.2 %] accurate, SSIM 0.150 [0.122, 0.178] by ig, which adapts, on "
+        "16 images and 1 seed, 1,000 bytes a round): of 5 settings it leaks least within 5.0 points of the most "
+        "accurate, defense=none (90.0 % [87.0 %, 93.0 %] accurate, SSIM 0.850 [0.822, 0.878] by ig, which adapts, on "
+        "16 images and 1 seed, 4,000 bytes a round). Without a defense ig beats the best guess without updates (SSIM "
+        "0.850, baseline_mean_image 0.300). What would change it: an attack that rebuilds more of defense=good than "
+        "these did, an accuracy below 85.0 % there, or other images, rounds or models."
     )
+    (page,) = make_page(frontier).cases
+    assert (page.tone, page.lacking) == ("holds", ())
+    assert [row.state for row in page.rows][:2] == ["on the frontier", "recommended"]
+
+
+def test_without_an_adaptive_attacker_for_each_defense_nothing_is_recommended(tmp_path: Path) -> None:
+    results, directory = adaptive(tmp_path, CELLS)
+    unaware = record({"ig": {"ssim": around(0.35)}}, higher_is_better=("ssim",))
+    changed(directory, "c2", attacks=unaware.attacks)
+    frontier = find_frontier(results, directory)
+    (case,) = frontier.cases
+    assert (case.candidate, case.recommended, kinds_lacking(case)) == (2, None, ["no_adaptive_attacker"])
+    assert case.lacking[0].what == "defense=worse: no attack adapts to worse"
+    assert recommendation(case, frontier) == "No recommendation. Missing: no adaptive attacker."
+    (page,) = make_page(frontier).cases
+    assert page.tone == "unclear"
+    assert page.lacking == missing_lines(case)
+    assert page.lacking[0].startswith("no adaptive attacker: defense=worse: no attack adapts to worse; to do: add")
+    assert "recommended" not in {row.state for row in page.rows}
+
+
+def test_a_model_at_chance_is_not_recommended(tmp_path: Path) -> None:
+    cells = [full("none", 0.11, 4000, 0.85), full("good", 0.12, 1000, 0.15)]
+    (case,) = find_frontier(*adaptive(tmp_path, cells)).cases
+    assert (case.recommended, kinds_lacking(case)) == (None, ["not_learned"])
+    assert "defense=good: the model has an accuracy of 12.0 % [8.8 %, 15.2 %] on 400 test" in case.lacking[0].what
+
+
+def test_a_model_that_only_a_defense_keeps_from_learning_does_not_matter_elsewhere(tmp_path: Path) -> None:
+    cells = [full("none", 0.9, 4000, 0.85), full("good", 0.88, 1000, 0.15), full("noise", 0.1, 1000, 0.1)]
+    assert find_frontier(*adaptive(tmp_path, cells)).cases[0].recommended == 2
+
+
+@pytest.mark.parametrize("ssim", [0.2, 0.3, 0.31])
+def test_where_nothing_leaks_without_a_defense_none_is_recommended(tmp_path: Path, ssim: float) -> None:
+    cells = [full("none", 0.9, 4000, ssim), full("good", 0.88, 1000, 0.1)]
+    spread = [0.2, 0.2, -0.2, -0.2] * 4  # the difference varies from image to image
+    cells[0][4]["ig"]["ssim"] = [ssim + step for step in spread]
+    (case,) = find_frontier(*adaptive(tmp_path, cells)).cases
+    assert (case.recommended, kinds_lacking(case)) == (None, ["nothing_leaks"])
+    assert "is not clearly better than the 0.300 of baseline_mean_image" in case.lacking[0].what
+
+
+def test_the_undefended_setting_and_its_baseline_must_be_there(tmp_path: Path) -> None:
+    (case,) = find_frontier(*adaptive(tmp_path / "a", CELLS[1:])).cases
+    assert "no finished setting without a defense" in case.lacking[0].what
+    bare = [one("none", 0.9, 4000, around(0.8)), one("good", 0.9, 1000, around(0.1))]
+    (case,) = find_frontier(*adaptive(tmp_path / "b", bare)).cases
+    assert [each.what for each in case.lacking] == ["no baseline was measured under the undefended setting"]
+
+
+def test_too_few_images_are_named_by_setting(tmp_path: Path) -> None:
+    cells = [full("none", 0.9, 4000, 0.85, count=15), full("good", 0.88, 1000, 0.15)]
+    (case,) = find_frontier(*adaptive(tmp_path, cells)).cases
+    assert kinds_lacking(case) == ["few_images"]
+    assert case.lacking[0].what == "defense=none: 15 scored images, fewer than 16"
+
+
+def test_images_that_seeds_share_count_once(tmp_path: Path) -> None:
+    point, _, *rest = full("none", 0.9, 9, 0.85, count=8)
+    (case,) = find_frontier(*adaptive(tmp_path, [(point, seed, *rest) for seed in (0, 1)])).cases
+    assert (case.settings[0].images, case.settings[0].leaks["ssim"].images) == (8, 16)
+    assert kinds_lacking(case) == ["few_images"]
+
+
+def test_doubts_of_the_recommended_setting_prevent_or_qualify_it(tmp_path: Path) -> None:
+    results, directory = adaptive(tmp_path, CELLS)
+    changed(directory, "c1", doubts=(Shortcoming(kind="reduced_budget", what="ig has iterations 20"),))
+    frontier = find_frontier(results, directory)
+    assert frontier.cases[0].recommended == 2
+    said = recommendation(frontier.cases[0], frontier)
+    assert said.endswith("Note: weaker than the attack's default budget: ig has iterations 20.")
+    changed(directory, "c1", doubts=(Shortcoming(kind="not_converged", what="still falling"),))
+    (case,) = find_frontier(results, directory).cases
+    assert (case.recommended, kinds_lacking(case)) == (None, ["not_converged"])
+
+
+def test_cells_of_an_earlier_version_are_no_evidence(tmp_path: Path) -> None:
+    results, directory = adaptive(tmp_path, CELLS)
+    for line in results.cells:
+        changed(directory, line.key, chance=None, defenses=None)
+    (case,) = find_frontier(results, directory).cases
+    assert case.recommended is None
+    assert kinds_lacking(case) == ["not_learned", "nothing_leaks", "no_adaptive_attacker"]
 
 
 def test_what_may_be_lost_decides(tmp_path: Path) -> None:
-    results, directory = made(tmp_path, CELLS)
+    results, directory = adaptive(tmp_path, CELLS)
     assert find_frontier(results, directory, accuracy_loss=0.6).cases[0].recommended == 4
     strict = find_frontier(results, directory, accuracy_loss=0.01)
     assert strict.cases[0].recommended == 1
@@ -84,7 +213,9 @@ def test_what_may_be_lost_decides(tmp_path: Path) -> None:
 
 
 def test_overlapping_intervals_are_said_to_overlap(tmp_path: Path) -> None:
-    frontier = find_frontier(*made(tmp_path, [one("none", 0.9, 40, [0.1, 0.9]), one("noise", 0.88, 40, [0.2, 0.7])]))
+    cells = [full("none", 0.9, 40, 0.85), full("noise", 0.88, 40, 0.84)]
+    frontier = find_frontier(*adaptive(tmp_path, cells))
+    assert frontier.cases[0].recommended == 2
     assert "intervals of leakage overlap" in recommendation(frontier.cases[0], frontier)
 
 
@@ -130,7 +261,7 @@ def test_the_headline_is_the_strongest_of_adaptive_and_other_attacks_of_all_adve
     strongest, unaware = setting.leaks["ssim"], setting.unaware["ssim"]
     assert (strongest.attack, strongest.adaptive, strongest.interval.mean) == ("git", True, pytest.approx(0.8))
     assert (unaware.attack, unaware.adaptive, unaware.interval.mean) == ("git", False, pytest.approx(0.4))
-    assert "by git, which adapts" in recommendation(case, frontier)
+    assert setting.aware["ssim"].attack == "git"
     (page,) = make_page(frontier).cases
     assert make_page(frontier).compares_unaware
     assert page.rows[0].unaware.by == "git"
@@ -167,7 +298,7 @@ def test_each_model_has_a_frontier_of_its_own(tmp_path: Path) -> None:
     assert [(case.name, [s.name for s in case.settings]) for case in frontier.cases] == [
         ("model=small", ["defense=none", "defense=some"]), ("model=large", ["defense=none", "defense=some"]),
     ]  # fmt: skip
-    assert [case.recommended for case in frontier.cases] == [2, 2]
+    assert [case.candidate for case in frontier.cases] == [2, 2]
 
 
 def test_lpips_comes_first_and_the_choice_is_checked(tmp_path: Path) -> None:
@@ -182,7 +313,7 @@ def test_lpips_comes_first_and_the_choice_is_checked(tmp_path: Path) -> None:
 def test_what_was_not_measured_is_neither_on_the_frontier_nor_recommended(tmp_path: Path) -> None:
     cells = [one("none", 0.9, 10, [0.5, 0.6]), one("old", 0.9, None, [0.0, 0.0])]
     (case,) = find_frontier(*made(tmp_path, cells)).cases
-    assert (case.recommended, case.missing) == (1, 1)
+    assert (case.candidate, case.missing) == (1, 1)
     with pytest.raises(InputError, match="no finished cell holds accuracy and bytes"):
         find_frontier(*made(tmp_path / "other", cells[1:]))
 
@@ -227,7 +358,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_command_compares_what_was_run(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outcome = command(capsys, "frontier", finished, "--accuracy-loss", "1.0")
     assert outcome.code == 0
-    assert "recommended" in outcome.out
+    assert "No recommendation. Missing:" in outcome.out
     frontier = Frontier.model_validate_json((finished / "frontier.json").read_bytes())
     case: Case = frontier.cases[0]
     cells = [load_cell(finished / "cells" / cell.key) for cell in load_study_results(finished).cells]

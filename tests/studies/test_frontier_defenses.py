@@ -20,7 +20,7 @@ from fedleak.studies.run import run_study
 from fedleak.studies.study import load_study
 from tests.scenarios import command
 from tests.studies.builders import study
-from tests.studies.test_frontier import Cells, made, one
+from tests.studies.test_frontier import Cells, adaptive, full, made, one
 
 DOCUMENTED: dict[str, dict[str, Any]] = {
     "none": {},
@@ -64,12 +64,13 @@ def test_a_setting_on_which_every_attack_failed_is_not_measured(tmp_path: Path) 
     (ig,) = found.attacks
     save_cell(folder, found.model_copy(update={"attacks": (ig.model_copy(update={"images": (), "metrics": {}}),)}))
     (case,) = find_frontier(results, directory).cases
-    assert (case.recommended, case.missing) == (1, 1)
+    assert (case.candidate, case.missing) == (1, 1)
 
 
 def test_epsilon_of_the_least_private_seed_stands_beside_a_setting(tmp_path: Path) -> None:
-    cells = [one("none", 0.9, 10, [0.5, 0.6]), *(one("dp", 0.8, 10, [0.1, 0.2], seed=seed) for seed in (0, 1))]
-    results, directory = made(tmp_path, cells)
+    point, _, *values = full("dp", 0.8, 10, 0.15)
+    cells = [full("none", 0.9, 10, 0.85), *((point, seed, *values) for seed in (0, 1))]
+    results, directory = adaptive(tmp_path, cells)
     for key, epsilon in (("c1", 2.0), ("c2", 3.0)):
         found = load_cell(directory.cell(key).root)
         assert found is not None

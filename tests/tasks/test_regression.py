@@ -39,3 +39,12 @@ def test_the_nearest_class_is_found_and_none_beyond_the_last() -> None:
 def test_no_tolerance_would_make_nothing_right() -> None:
     with pytest.raises(ValidationError, match="greater than 0"):
         Regression(tolerance=0)
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "classes", "chance"), [(0.1, 10, 0.2), (0.1, 11, 2 / 11), (0.01, 10, 0.1), (5.0, 10, 1.0)]
+)
+def test_chance_is_the_largest_share_within_the_tolerance_of_one_output(
+    tolerance: float, classes: int, chance: float
+) -> None:
+    assert Regression(tolerance=tolerance).chance(classes) == pytest.approx(chance)

@@ -6,8 +6,26 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
-from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun
-from fedleak.results.schema import RESULTS_JSON, load_results
+from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun, Severity
+from fedleak.report.verdict import decide
+from fedleak.results.judgement import judge
+from fedleak.results.schema import RESULTS_JSON, Results, load_results
+
+
+class Evidence(DoctorCheck):
+    """A run in which no attack beats the baselines should be evidence of safety; the report has the same conditions."""
+
+    kind: Literal["evidence"] = "evidence"
+
+    def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
+        """One finding for each condition that the results do not meet; failures have a check of their own."""
+        results = _results(examined)
+        if results is None:
+            return
+        severity: Severity = "note" if decide(results).tone == "leaks" else "warning"
+        for missing in judge(results):
+            if missing.kind != "failures":
+                yield self.found(severity, f"{missing.title}: {missing.what}", why=missing.why, remedy=missing.remedy)
 
 
 class FailedAttacks(DoctorCheck):
@@ -17,10 +35,9 @@ class FailedAttacks(DoctorCheck):
 
     def examine(self, examined: ExaminedRun) -> Iterator[DoctorFinding]:
         """One finding for each attack with failures, with its most frequent reason."""
-        folder = examined.reader.folder.parent if examined.reader else None
-        if folder is None or not (folder / RESULTS_JSON).is_file():
+        results = _results(examined)
+        if results is None:
             return
-        results = load_results(folder)
         failed: dict[str, Counter[str]] = {}
         for row in results.rows:
             if row.status == "failed":
@@ -34,3 +51,9 @@ class FailedAttacks(DoctorCheck):
                 why="they have no reconstruction and no score",
                 remedy="fix the reason, then run the attack stage again",
             )
+
+
+def _results(examined: ExaminedRun) -> Results | None:
+    """The results of a finished run, else None."""
+    folder = examined.reader.folder.parent if examined.reader else None
+    return load_results(folder) if folder is not None and (folder / RESULTS_JSON).is_file() else None

@@ -34,6 +34,8 @@ def assemble_results(
         capabilities=capability_notes(granted, records),
         withheld=capability_notes(frozenset(GRANTABLE) - granted, []),
         higher_is_better=tuple(metric.kind for metric in scorer.metrics if metric.higher_is_better),
+        classes=manifest.classes,
+        chance=scenario.task.chance(manifest.classes),
         federation=federation_rounds(manifest, scorer.analyses),
         attacks=tuple(found.summary for found in scores),
         epsilon=manifest.privacy.epsilon if manifest.privacy else None,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from fedleak.attacks.budgets import reduced_budgets
 from fedleak.errors import InputError
 from fedleak.progress import Task
+from fedleak.results.convergence import MATCHING_LOSS, matching_loss
 from fedleak.results.leakage import worst_samples
-from fedleak.results.schema import AttackSummary, ResultRow
+from fedleak.results.schema import AttackSummary, MatchingLoss, ReducedBudget, ResultRow
 from fedleak.stages.attack.record import AttackRecord, load_images
 from fedleak.stages.attack.weights import weight_course
 from fedleak.stages.score.recorded import RecordedRun
@@ -52,6 +54,7 @@ def match_attack(run: RecordedRun, record: AttackRecord) -> MatchedImages:
                 guesses=attempt.labels,
                 labels_ordered=record.label_source == "attack",
                 seconds=attempt.seconds,
+                curve=attempt.curve.get(MATCHING_LOSS, ()),
             )
     return matched
 
@@ -74,11 +77,29 @@ def failed_rows(run: RecordedRun, record: AttackRecord) -> list[ResultRow]:
     ]
 
 
+def reduced_budgets_of(run: RecordedRun, name: str) -> tuple[ReducedBudget, ...]:
+    """Budgets of an attack of the scenario that are below the defaults of its kind."""
+    attacks = [attack for attack in run.scenario.attacks if attack.name == name]
+    return tuple(
+        ReducedBudget(setting=reduced.setting, value=reduced.value, default=reduced.default)
+        for attack in attacks
+        for reduced in reduced_budgets(attack)
+    )
+
+
+def matching_of(record: AttackRecord, *, short: bool) -> MatchingLoss | None:
+    """Matching loss over the updates on which the attack worked; None for an attack without a search."""
+    curves = [attempt.curve.get(MATCHING_LOSS, []) for attempt in record.attempts if attempt.status == "ok"]
+    started = isinstance(record.settings.get("init"), Mapping)
+    return matching_loss(curves, short=short, started=started)
+
+
 def summarise_attack(
     run: RecordedRun, record: AttackRecord, *, scores: ImageScores, worst_sample: dict[str, float]
 ) -> AttackSummary:
     """Summary of an attack: its capabilities, its cost and its scores."""
     worked = [attempt.seconds for attempt in record.attempts if attempt.status == "ok"]
+    reduced = reduced_budgets_of(run, record.attack)
     return AttackSummary(
         attack=record.attack,
         kind=record.kind,
@@ -101,6 +122,8 @@ def summarise_attack(
         peak_memory_bytes=record.peak_memory_bytes,
         parameters=record.parameters,
         curves=record.curves | weight_course(run.files.attacks / record.attack, run.reader),
+        matching=matching_of(record, short=bool(reduced)),
+        reduced=reduced,
         rounds=scores.rounds,
         pictures=scores.pictures,
         compared=scores.compared,

@@ -15,6 +15,7 @@ from fedleak.attacks.matching import pairwise_squared_distance
 from fedleak.errors import describe
 from fedleak.metrics.base import Metric, MetricUnavailableError, PeerMetric, Peers
 from fedleak.records import log_traceback
+from fedleak.results.convergence import finite_values
 from fedleak.results.schema import ResultRow
 from fedleak.stages.score.truth import Truth
 from fedleak.transcript.manifest import UpdateRecord
@@ -41,6 +42,7 @@ class MatchedImages:
         guesses: Sequence[int] | None = None,
         labels_ordered: bool = False,
         seconds: float | None = None,
+        curve: Sequence[float] = (),
         metrics: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         """Match the reconstruction of one batch and append a row for each of its images.
@@ -49,7 +51,9 @@ class MatchedImages:
             images: the reconstruction ``(A, C, H, W)``.
             guesses: labels, in the order of ``images`` if ``labels_ordered``.
             seconds, metrics: time and known values of the whole update; copied into each row.
+            curve: matching loss by iteration; its start and its lowest value are copied into each row.
         """
+        losses = finite_values(curve)
         places, originals = match(images, truth)
         labels = [int(truth.labels[i]) for i in originals]
         guessed = _guessed(guesses, places, labels, ordered=labels_ordered)
@@ -67,6 +71,8 @@ class MatchedImages:
                 label_guess=guess,
                 seconds=seconds,
                 encoded_bytes=update.bytes,
+                matching_loss=min(losses, default=None),
+                matching_loss_start=losses[0] if losses else None,
             )
             self.rows.append(row)
             self.reconstructions.append(images[place].clamp(0, 1))

@@ -14,8 +14,9 @@ from fedleak.report.build import render_template
 from fedleak.report.figures import Chart
 from fedleak.report.svg import INK, MUTED, PAPER, SERIES, canvas, to_svg
 from fedleak.results.format import DASH, count, fixed, interval_range, metric_title, metric_value, percent, plural
-from fedleak.studies.frontier import Case, Frontier, Leak, Setting
+from fedleak.studies.evidence import gate_metric, stated_doubts, undefended
 from fedleak.studies.report.table import Number, privacy_number, privacy_text
+from fedleak.studies.tradeoff import Case, Frontier, Leak, Setting
 from fedleak.version import __version__
 
 FRONTIER_HTML = "frontier.html"
@@ -48,6 +49,8 @@ class CasePage:
 
     name: str
     sentence: str
+    tone: str
+    lacking: tuple[str, ...]
     chart: Chart | None
     rows: tuple[SettingRow, ...]
     missing: int
@@ -100,33 +103,73 @@ def _both_sorts(setting: Setting, metric: str) -> bool:
 
 
 def recommendation(case: Case, frontier: Frontier) -> str:
-    """The recommended setting and the evidence for it, in one sentence."""
+    """The recommended setting, the evidence for it and what would change it; or what a recommendation lacks."""
     by_number = {setting.number: setting for setting in case.settings}
-    if case.recommended is None or case.most_accurate is None:
-        return "No setting was measured in full."
+    if case.candidate is None or case.most_accurate is None:
+        return "No recommendation: no setting was measured in full."
+    if case.recommended is None:
+        return f"No recommendation. Missing: {'; '.join(each.title for each in case.lacking)}."
     best, chosen = by_number[case.most_accurate], by_number[case.recommended]
     points = f"{fixed(100 * frontier.accuracy_loss, 1)} points"
+    further = f"{_working_attack(case, frontier)} {_what_would_change(best, chosen, frontier)}"
     if best is chosen:
-        return f"No setting within {points} of accuracy leaks less than the most accurate, {_evidence(best, frontier)}."
+        evidence = _evidence(best, frontier)
+        return f"No setting within {points} of accuracy leaks less than the most accurate, {evidence}. {further}"
     doubt = (
         "; the two intervals of leakage overlap, so the gain may be chance" if _overlap(best, chosen, frontier) else ""
     )
     return (
         f"Use {_evidence(chosen, frontier)}: of {plural(len(case.settings) - case.missing, 'setting')} it leaks least "
-        f"within {points} of the most accurate, {_evidence(best, frontier)}{doubt}."
+        f"within {points} of the most accurate, {_evidence(best, frontier)}{doubt}. {further}"
     )
+
+
+def missing_lines(case: Case) -> tuple[str, ...]:
+    """One line for each condition of a recommendation that is not met, with what to do."""
+    return tuple(f"{each.title}: {each.what}; to do: {each.remedy}." for each in case.lacking)
 
 
 def _evidence(setting: Setting, frontier: Frontier) -> str:
     leak, metric = setting.leaks[frontier.metric], frontier.metric
     interval = interval_range(metric, leak.interval)
     closeness = f"{metric_title(metric)} {metric_value(metric, leak.interval.mean)} {interval}".strip()
-    by = f"{leak.attack}, which adapts" if leak.adaptive else leak.attack
-    accuracy = percent(setting.accuracy.mean if setting.accuracy else None)
+    by = f"{leak.attack}, which {'adapts' if leak.adaptive else 'does not adapt'}"
+    of = f"on {plural(leak.images, 'image')} and {plural(setting.seeds, 'seed')}"
     size = count(round(setting.bytes_per_round or 0))
     name = setting.name or "the only setting"
     private = f", {privacy_text(setting.privacy)}" if setting.privacy is not None else ""
-    return f"{name} ({accuracy} accurate, {closeness} by {by}, {size} bytes a round{private})"
+    return f"{name} ({_accuracy_text(setting)} accurate, {closeness} by {by}, {of}, {size} bytes a round{private})"
+
+
+def _accuracy_text(setting: Setting) -> str:
+    accuracy, interval = setting.accuracy, setting.accuracy_interval
+    text = percent(accuracy.mean if accuracy else None)
+    if interval is None or interval.low is None or interval.high is None:
+        return text
+    return f"{text} [{percent(interval.low)}, {percent(interval.high)}]"
+
+
+def _working_attack(case: Case, frontier: Frontier) -> str:
+    """That an attack beats the baselines where nothing defends."""
+    for setting in undefended(case.settings):
+        name = gate_metric(setting, frontier.metric)
+        if name is not None and setting.gates[name].leaks:
+            gate = setting.gates[name]
+            mean, guessed = metric_value(name, gate.mean), metric_value(name, gate.guessed)
+            return (
+                f"Without a defense {gate.attack} beats the best guess without updates ({metric_title(name)} {mean}, "
+                f"{gate.baseline} {guessed})."
+            )
+    return ""
+
+
+def _what_would_change(best: Setting, chosen: Setting, frontier: Frontier) -> str:
+    """What would make another setting the recommended one, and the doubts of the runs."""
+    least = (best.accuracy.mean if best.accuracy else 0.0) - frontier.accuracy_loss
+    attack = f"an attack that rebuilds more of {chosen.name or 'it'} than these did"
+    reasons = [attack, f"an accuracy below {percent(max(0.0, least))} there", "other images, rounds or models"]
+    doubts = "".join(f" Note: {doubt.title}: {doubt.what}." for doubt in stated_doubts(chosen))
+    return f"What would change it: {', '.join(reasons[:-1])}, or {reasons[-1]}.{doubts}"
 
 
 def _overlap(left: Setting, right: Setting, frontier: Frontier) -> bool:
@@ -146,6 +189,8 @@ def _case(case: Case, frontier: Frontier, index: int) -> CasePage:
     return CasePage(
         name=case.name,
         sentence=recommendation(case, frontier),
+        tone="holds" if case.recommended is not None else "unclear",
+        lacking=missing_lines(case),
         chart=chart,
         rows=tuple(_row(setting, case, frontier) for setting in case.settings),
         missing=case.missing,
@@ -188,7 +233,7 @@ def _state(setting: Setting, case: Case, frontier: Frontier) -> tuple[str, str]:
         return "recommended", "holds"
     if setting.dominated_by is not None:
         return f"dominated by {setting.dominated_by}", "unclear"
-    return "on the frontier", "holds"
+    return "on the frontier", "unclear"
 
 
 def _draw(settings: list[Setting], case: Case, frontier: Frontier, name: str) -> str:

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from fedleak.progress import QuietProgress
-from fedleak.results.schema import ResultRow
-from fedleak.stages.score.attacks import failed_rows, match_attack, score_attacks, summarise_attack
+from fedleak.results.schema import ReducedBudget, ResultRow
+from fedleak.stages.score.attacks import (
+    failed_rows,
+    match_attack,
+    matching_of,
+    reduced_budgets_of,
+    score_attacks,
+    summarise_attack,
+)
 from fedleak.stages.score.recorded import RecordedRun
 from fedleak.stages.score.rows import MatchedImages
 from fedleak.stages.score.scorer import ImageScorer
+from tests.scenarios import scenario as made
 from tests.stages.score.builders import attempt, failure, keep_images, record
 
 BAR = QuietProgress().task("scoring", 9)
@@ -66,6 +76,47 @@ def test_the_summary_tells_costs_by_hand(recorded: RecordedRun, scorer: ImageSco
     assert (summary.adaptive, summary.parameters, summary.peak_memory_bytes) == (True, 7, 1000)
     assert (summary.curves, summary.training_seconds) == ({"train": [0.5]}, 3.0)
     assert (summary.is_baseline, summary.is_theory, summary.label_accuracy) == (False, False, None)
+
+
+def test_the_matching_loss_stands_on_rows_and_in_the_summary(recorded: RecordedRun, scorer: ImageScorer) -> None:
+    keep_images(recorded, "a", reversed_copies(recorded, 0, 1))
+    curves = {0: [1.0, 0.5, float("nan"), 0.75], 1: [2.0, 0.25]}
+    attempts = [attempt(row, curve={"matching_loss": curve}) for row, curve in curves.items()]
+    (scores,) = score_attacks(recorded, [record("a", *attempts, failure(2, "no"))], scorer=scorer, bar=BAR)
+    first, second = recorded.updates[0], recorded.updates[1]
+    losses = {(row.update, row.matching_loss_start, row.matching_loss) for row in scores.rows if row.status == "ok"}
+    assert losses == {((first.client, first.round), 1.0, 0.5), ((second.client, second.round), 2.0, 0.25)}
+    matching = scores.summary.matching
+    assert matching is not None
+    assert (matching.start, matching.final, matching.updates, matching.iterations) == (1.5, 0.375, 2, 3)
+
+
+def test_an_attack_without_a_search_has_no_matching_loss(recorded: RecordedRun, scorer: ImageScorer) -> None:
+    keep_images(recorded, "a", reversed_copies(recorded, 0))
+    (scores,) = score_attacks(recorded, [record("a", attempt(0))], scorer=scorer, bar=BAR)
+    assert scores.summary.matching is None
+    assert {(row.matching_loss, row.matching_loss_start) for row in scores.rows} == {(None, None)}
+
+
+def test_a_search_below_the_default_budget_is_judged_by_less() -> None:
+    """Two percent in the last of twenty iterations; a start from other images may match already."""
+    curve = [2.0, *[1.0] * 17, 1.0, 0.98]
+    done = record("a", attempt(0, curve={"matching_loss": curve}))
+    found = [matching_of(done, short=short) for short in (False, True)]
+    assert [each.unfinished for each in found if each] == [0, 1]
+    still = record("a", attempt(0, curve={"matching_loss": [0.1] * 20}))
+    begun = still.model_copy(update={"settings": {"init": {"from": "b"}}})
+    assert [each.unfinished for each in (matching_of(still, short=False), matching_of(begun, short=False)) if each] == [
+        1,
+        0,
+    ]
+
+
+def test_budgets_below_the_defaults_come_from_the_scenario(recorded: RecordedRun) -> None:
+    scenario = made(attacks=[{"kind": "dlg", "iterations": 7}, {"kind": "dlg", "id": "full"}])
+    run = replace(recorded, scenario=scenario)
+    assert reduced_budgets_of(run, "dlg") == (ReducedBudget(setting="iterations", value=7, default=300),)
+    assert reduced_budgets_of(run, "full") == reduced_budgets_of(run, "absent") == ()
 
 
 def test_an_attack_that_always_failed_has_no_time_per_reconstruction(

@@ -1,0 +1,149 @@
+"""The settings of a study as measured by its cells: accuracy, leakage, bandwidth and the evidence behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from fedleak.results.estimates import SeedSample, summarise
+from fedleak.results.judgement import is_split, not_learned
+from fedleak.results.schema import Interval
+from fedleak.studies.matrix import Point, describe, short_names
+from fedleak.studies.measurements import AttackPlace, Measurements
+from fedleak.studies.records import ACCURACY, FINAL_ACCURACY, CellRecord, least_private
+from fedleak.studies.tradeoff import Gated, Leak, SeedRange, Setting
+
+RESAMPLES = 2000
+Cell = tuple[Point, int, CellRecord]
+"""Point, seed and record of a finished cell."""
+
+
+def measured_settings(
+    axes: tuple[str, ...], ours: tuple[str, ...], cells: Sequence[Cell], higher: Sequence[str]
+) -> list[Setting]:
+    """The settings of one case, numbered in the order of the cells.
+
+    Args:
+        axes: all axes of the study.
+        ours: the axes whose labels name a setting.
+        cells: the finished cells of the case.
+        higher: metrics that are higher for more leakage.
+    """
+    measured = Measurements(axes, RESAMPLES)
+    by_name: dict[str, list[Cell]] = {}
+    for point, seed, record in cells:
+        measured.add(point, seed, record)
+        name = describe({axis: point[axis] for axis in ours}, short_names(axes))
+        by_name.setdefault(name, []).append((point, seed, record))
+    return [_setting(i, name, members, measured, higher) for i, (name, members) in enumerate(by_name.items(), start=1)]
+
+
+def _setting(number: int, name: str, cells: Sequence[Cell], measured: Measurements, higher: Sequence[str]) -> Setting:
+    records = [record for _, _, record in cells]
+    places = list(dict.fromkeys(place for point, _, _ in cells for place in measured.places(point)))
+    candidates = [_leaks(measured, place) for place in places]
+    accuracies = [r.accuracy for r in records if r.accuracy is not None]
+    sizes = [r.bytes_per_round for r in records if r.bytes_per_round is not None]
+    return Setting(
+        number=number,
+        name=name,
+        seeds=len({seed for _, seed, _ in cells}),
+        images=_distinct_images(records),
+        accuracy=SeedRange(mean=_mean(accuracies), low=min(accuracies), high=max(accuracies)) if accuracies else None,
+        accuracy_interval=_accuracy_interval(cells),
+        not_learned=not_learned(list(_by_seed(cells).values()), records[0].test_images, records[0].chance),
+        defenses=_defenses(records),
+        doubts=tuple(dict.fromkeys(doubt for record in records for doubt in record.doubts)),
+        bytes_per_round=_mean(sizes) if sizes else None,
+        privacy=least_private(record.privacy for record in records),
+        leaks=_strongest(candidates, higher),
+        unaware=_strongest([leaks for leaks in candidates if not _adapts(leaks)], higher),
+        aware=_strongest([leaks for leaks in candidates if _adapts(leaks)], higher),
+        gates=_gates(measured, places, higher),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _by_seed(cells: Iterable[Cell]) -> dict[int, float]:
+    """Seed -> final accuracy; cells that differ in the adversary alone have that of one federation."""
+    return {seed: record.accuracy for _, seed, record in cells if record.accuracy is not None}
+
+
+def _accuracy_interval(cells: Sequence[Cell]) -> Interval | None:
+    trials = cells[0][2].test_images
+    samples = [
+        SeedSample(s, "", np.array([a]), trials=trials)
+        for s, a in _by_seed(cells).items()
+        if is_split(trials) and 0 <= a <= 1
+    ]
+    summary = summarise(samples)
+    return summary.interval if summary is not None else None
+
+
+def _distinct_images(records: Iterable[CellRecord]) -> int:
+    """Number of images that some attack rebuilt; those of one set of victims count once."""
+    sets: dict[str, set[tuple[int, int, int]]] = {}
+    for record in records:
+        known = sets.setdefault(record.images or record.federation, set())
+        known.update(image for m in record.attacks if not m.is_baseline for image in m.images)
+    return sum(map(len, sets.values()))
+
+
+def _defenses(records: Iterable[CellRecord]) -> tuple[str, ...] | None:
+    found: list[str] = []
+    for record in records:
+        if record.defenses is None:
+            return None
+        found += record.defenses
+    return tuple(dict.fromkeys(found))
+
+
+def _leaks(measured: Measurements, place: AttackPlace) -> dict[str, Leak]:
+    """Metric -> leakage by the attack there."""
+    parts = measured.measured(place)
+    first, found = parts[0], {}
+    for metric, interval in measured.intervals(place).items():
+        if metric not in (ACCURACY, FINAL_ACCURACY):
+            images = sum(value is not None for part in parts for value in part.metrics.get(metric, ()))
+            found[metric] = Leak(attack=first.attack, interval=interval, adaptive=first.adaptive, images=images)
+    return found
+
+
+def _adapts(leaks: Mapping[str, Leak]) -> bool:
+    return any(leak.adaptive for leak in leaks.values())
+
+
+def _strongest(candidates: Iterable[Mapping[str, Leak]], higher: Sequence[str]) -> dict[str, Leak]:
+    """For each metric, the attack that leaks most."""
+    found: dict[str, Leak] = {}
+    for leaks in candidates:
+        for metric, leak in leaks.items():
+            known = found.get(metric)
+            if known is None or _exceeds(leak.interval.mean, known.interval.mean, higher=metric in higher):
+                found[metric] = leak
+    return found
+
+
+def _exceeds(left: float, right: float, *, higher: bool) -> bool:
+    return left > right if higher else left < right
+
+
+def _gates(measured: Measurements, places: Sequence[AttackPlace], higher: Sequence[str]) -> dict[str, Gated]:
+    """For each metric, an attack that beats the baselines if there is one, else the one that leaks most."""
+    found: dict[str, Gated] = {}
+    for place in places:
+        for metric in dict.fromkeys(name for part in measured.measured(place) for name in part.metrics):
+            gate = measured.gate(place, metric)
+            if gate is None:
+                continue
+            known = found.get(metric)
+            better = known is not None and _exceeds(gate.mean, known.mean, higher=metric in higher)
+            if known is None or (gate.leaks, better) > (known.leaks, False):
+                found[metric] = Gated(
+                    attack=gate.attack, baseline=gate.baseline, mean=gate.mean, guessed=gate.guessed, leaks=gate.leaks
+                )
+    return found
