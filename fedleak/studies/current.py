@@ -9,7 +9,7 @@ from typing import Any
 from fedleak.scenario.budgets import apply_budget, named_budgets
 from fedleak.scenario.reader import read_yaml
 from fedleak.studies.claims.base import Claim
-from fedleak.studies.ledger import claim_digest, claim_settings
+from fedleak.studies.ledger import claim_digest
 from fedleak.studies.schema import Published
 from fedleak.studies.study import is_study, set_study_path, study_settings
 
@@ -56,4 +56,4 @@ def current_study(path: Path, budget: str | None) -> CurrentStudy | None:
 
 
 def _claim(claim: Claim) -> CurrentClaim:
-    return CurrentClaim(claim.says or claim.statement(), claim_digest(claim_settings(claim)))
+    return CurrentClaim(claim.says or claim.statement(), claim_digest(claim))

@@ -70,6 +70,7 @@ def make_entry(root: Path) -> LedgerEntry:
         study=results.name,
         budget=results.budget,
         date=finished[:10],
+        finished=finished,
         commit=commits[-1] if commits else None,
         commits=commits,
         judged_by=results.judged_by,
@@ -96,12 +97,11 @@ def _verdicts(claims: tuple[Claim, ...], verdicts: tuple[ClaimVerdict, ...], roo
         reason = f"its verdicts are not those of its claims; 'fedleak study {root}' judges them again"
         raise InputError("STUDY_DIR", str(root), reason)
     for claim, verdict in zip(claims, verdicts, strict=True):
-        settings = claim_settings(claim)
         yield LedgerVerdict(
             statement=verdict.statement,
             state=verdict.state,
-            claim=settings,
-            digest=claim_digest(settings),
+            claim=claim_settings(claim),
+            digest=claim_digest(claim),
             p=verdict.p,
             adjusted_p=verdict.adjusted_p,
             reason=verdict.reason,

@@ -28,6 +28,7 @@ METHOD = (
 )
 """How intervals and verdicts are made today."""
 Day = r"^\d{4}-\d\d-\d\d$"
+Moment = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$"
 
 
 class Machine(Record):
@@ -43,7 +44,7 @@ class LedgerVerdict(Record):
 
     Attributes:
         claim: all settings of the claim; None where they are not known.
-        digest: content hash of ``claim``, by which a claim that changed is told from one that did not.
+        digest: content hash of the claim, by which one that changed is told from one that did not.
     """
 
     statement: str
@@ -92,6 +93,7 @@ class LedgerEntry(Record):
         source: ``run`` if a command made it of a study's directory; ``history`` if it was entered by hand from the
             commits that documented the run. What these do not say is None.
         date: of the last cell (UTC); of the commit that documented it, if from history.
+        finished: the same to the second, by which entries of one day are sorted.
         commit: of the code of the last cell; of the documentation, if from history.
         judged_by: commit of the code that judged the claims.
         method: how intervals and verdicts were made.
@@ -106,6 +108,7 @@ class LedgerEntry(Record):
     study: str = Field(pattern=r"^[\w-]+$")
     budget: str | None = Field(pattern=r"^[\w.-]+$")
     date: str = Field(pattern=Day)
+    finished: str | None = Field(None, pattern=Moment)
     commit: str | None = Field(pattern=r"^[\w.-]+$")
     commits: tuple[str, ...] = ()
     judged_by: str | None = None
@@ -154,9 +157,10 @@ def claim_settings(claim: Claim) -> dict[str, Any]:
     return claim.model_dump(mode="json")
 
 
-def claim_digest(settings: dict[str, Any]) -> str:
-    """Content hash of a claim's settings, of its words, too."""
-    canonical = json.dumps(settings, sort_keys=True, ensure_ascii=False)
+def claim_digest(claim: Claim) -> str:
+    """Content hash of a claim, of its words, too; settings that are as by default do not count."""
+    written = {"kind": claim.kind, **claim.model_dump(mode="json", exclude_defaults=True)}
+    canonical = json.dumps(written, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
@@ -167,7 +171,9 @@ def add_entry(folder: Path, entry: LedgerEntry) -> Path:
         InputError: if there is a file for that study, date, budget and commit already.
     """
     path = folder / FOLDER / entry.study / entry.file_name
-    text = entry.model_dump_json(indent=1, exclude_defaults=True) + "\n"
+    known = entry.model_dump(mode="json", exclude_defaults=True)
+    content = {"format": entry.format, "version": entry.version, **known}
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     _add(path, text, option="STUDY_DIR")
     return path
 

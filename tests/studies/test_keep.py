@@ -15,6 +15,7 @@ from fedleak.studies.keep import make_entry, paper_folder, without_places
 from fedleak.studies.ledger import LedgerEntry, add_entry, claim_digest, load_entry, load_ledger
 from fedleak.studies.records import load_cell
 from fedleak.studies.results import load_study_results, save_study
+from fedleak.studies.study import study_settings
 from fedleak.version import source_commit
 
 
@@ -59,7 +60,8 @@ def test_the_commit_day_machine_and_claim_are_in_it(finished: Path) -> None:
         "metric": "mse",
         "direction": "decreasing",
     }
-    assert verdict.digest == claim_digest(verdict.claim)
+    (claim,) = study_settings(yaml.safe_load(load_study_results(finished).study)).claims
+    assert verdict.digest == claim_digest(claim)
 
 
 def test_no_path_and_no_host_is_in_it(finished: Path) -> None:

@@ -52,12 +52,16 @@ def render_results(folder: Path) -> str:
     Raises:
         InputError: if a file of the ledger or a study is not valid.
     """
-    runs = sorted(load_ledger(folder), key=lambda run: (run.entry.study, run.entry.date, run.path.name))
+    runs = sorted(load_ledger(folder), key=_by_study_and_time)
     files, methods = study_files(folder), list(dict.fromkeys(run.entry.method for run in runs))
     lines = [*_head(folder, methods)]
     for name, group in groupby(runs, key=lambda run: run.entry.study):
         lines += _study(name, list(group), files.get(name), methods)
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _by_study_and_time(run: KeptRun) -> tuple[str, ...]:
+    return run.entry.study, run.entry.date, run.entry.finished or "", run.path.name
 
 
 def _head(folder: Path, methods: Sequence[str]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 
 from fedleak.results.schema import Interval
 from fedleak.studies.ledger import LedgerEntry, LedgerLine
@@ -26,8 +27,10 @@ def number_tables(entry: LedgerEntry) -> Iterator[str]:
 def _metrics(entry: LedgerEntry, lines: Iterable[LedgerLine]) -> list[str]:
     """Metrics of the study's table that were measured; those with published numbers, too."""
     found = {name: None for line in lines for name in line.metrics}
-    published = [name for line in lines for name in line.published]
-    return [name for name in dict.fromkeys((*entry.metrics, *published)) if name in found] or list(found)
+    published = {name: None for line in lines for name in line.published}
+    return [name for name in dict.fromkeys((*entry.metrics, *published)) if name in found or name in published] or list(
+        found
+    )
 
 
 def _table(axes: Sequence[str], lines: Sequence[LedgerLine], metrics: Sequence[str]) -> list[str]:
@@ -38,15 +41,22 @@ def _table(axes: Sequence[str], lines: Sequence[LedgerLine], metrics: Sequence[s
         headings = [*names, "attack", *metrics]
         rows = [[*_labels(line), text(line.attack), *(_number(line, name) for name in metrics)] for line in lines]
         return table([text(heading) for heading in headings], rows)
-    columns = [(attack, name) for attack in attacks for name in metrics]
-    one = len(metrics) == 1
-    headings = [*names, *(attack if one else f"{attack}: {name}" for attack, name in columns)]
     points: dict[tuple[str, ...], dict[str, LedgerLine]] = {}
     for line in lines:
         points.setdefault(tuple(_labels(line)), {})[line.attack] = line
+    columns = [(attack, name) for attack in attacks for name in metrics]
+    caption, headings = _headings(attacks, metrics)
     rows = [[*labels, *(_number(found.get(a), name) for a, name in columns)] for labels, found in points.items()]
-    caption = [f"{text(metrics[0])}:", ""] if one else []
-    return [*caption, *table([text(heading) for heading in headings], rows)]
+    return [caption, "", *table([text(heading) for heading in (*names, *headings)], rows)]
+
+
+def _headings(attacks: Sequence[str], metrics: Sequence[str]) -> tuple[str, list[str]]:
+    """What all columns of numbers share, and their headings."""
+    if len(metrics) == 1:
+        return f"`{metrics[0]}`:", list(attacks)
+    if len(attacks) == 1:
+        return f"`{attacks[0]}`:", list(metrics)
+    return "By attack and metric:", [f"{attack}: {name}" for attack in attacks for name in metrics]
 
 
 def _labels(line: LedgerLine) -> list[str]:
@@ -66,5 +76,9 @@ def _number(line: LedgerLine | None, metric: str) -> str:
 def shown(interval: Interval) -> str:
     """``0.0123 [0.0111, 0.0135]``, or the mean alone."""
     if interval.low is None or interval.high is None:
-        return f"{interval.mean:.4g}"
-    return f"{interval.mean:.4g} [{interval.low:.4g}, {interval.high:.4g}]"
+        return _digits(interval.mean)
+    return f"{_digits(interval.mean)} [{_digits(interval.low)}, {_digits(interval.high)}]"
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if 1000 <= abs(value) < inf else f"{value:.4g}"

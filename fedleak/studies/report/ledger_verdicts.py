@@ -23,23 +23,25 @@ Judged = tuple[KeptRun, LedgerVerdict]
 def verdict_lines(runs: Sequence[KeptRun], studies: Studies, methods: Sequence[str]) -> Iterator[str]:
     """Every verdict of every run, by claim: today's claims first, then those that are no longer the study's."""
     today = {claim.digest: claim.statement for study in studies.values() if study for claim in study.claims}
-    groups: dict[tuple[str, str], list[Judged]] = {(digest, said): [] for digest, said in today.items()}
+    groups: dict[str, list[Judged]] = {digest: [] for digest in today}
     for run in runs:
         for verdict in run.entry.verdicts:
-            groups.setdefault((verdict.digest or "", verdict.statement), []).append((run, verdict))
-    rows = [row for judged in groups.values() for row in _rows(judged, studies, methods)]
+            groups.setdefault(verdict.digest or f"said: {verdict.statement}", []).append((run, verdict))
+    rows = [row for key, judged in groups.items() for row in _rows(judged, today.get(key), studies, methods)]
     yield from table(HEADINGS, rows)
-    unjudged = [said for digest, said in today.items() if all(run.withdrawal for run, _ in groups[digest, said])]
+    unjudged = [said for digest, said in today.items() if all(run.withdrawal for run, _ in groups[digest])]
     if unjudged:
         yield "Judged by no run: " + " ".join(_sentence(said) for said in unjudged)
         yield ""
 
 
-def _rows(judged: Sequence[Judged], studies: Studies, methods: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def _rows(
+    judged: Sequence[Judged], said: str | None, studies: Studies, methods: Sequence[str]
+) -> Iterator[tuple[str, ...]]:
     for place, (run, verdict) in enumerate(judged):
         entry, older = run.entry, is_older(verdict, studies.get(run.entry.budget))
         yield (
-            _words(verdict, older=older) if place == 0 else "",
+            _words(verdict, said) if place == 0 else "",
             entry.date,
             entry.budget or "",
             entry.commit or "unknown",
@@ -57,9 +59,10 @@ def is_older(verdict: LedgerVerdict, study: CurrentStudy | None) -> bool:
     return study is None or verdict.digest not in {claim.digest for claim in study.claims}
 
 
-def _words(verdict: LedgerVerdict, *, older: bool) -> str:
-    if not older:
-        return text(verdict.statement)
+def _words(verdict: LedgerVerdict, said: str | None) -> str:
+    """The words of today's claim, or else those of the claim that was judged, with its settings."""
+    if said is not None:
+        return text(said)
     if verdict.claim is None:
         return f"{text(verdict.statement)} (its settings are not known)"
     return f"{text(verdict.statement)} (`{_settings(verdict.claim)}`)"

@@ -1,8 +1,8 @@
-"""Parts of Markdown documents: tables whose columns line up in no way, and texts that cannot break them."""
+"""Parts of Markdown documents: tables, and texts that cannot break them."""
 
 from __future__ import annotations
 
-import html
+import re
 from collections.abc import Sequence
 
 
@@ -16,7 +16,8 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def text(value: object) -> str:
     """A text on one line, in which nothing is HTML or ends a cell of a table."""
-    return html.escape(" ".join(str(value).split()), quote=False).replace("|", "\\|")
+    line = re.sub(r"&(?=#?\w+;)", "&amp;", " ".join(str(value).split()))
+    return line.replace("<", "&lt;").replace(">", "&gt;").replace("|", "\\|")
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -22,9 +22,8 @@ PUBLISHED = {"source": "A paper", "values": []}
 
 def verdict(raw: dict[str, Any], state: str, **fields: Any) -> LedgerVerdict:
     (claim,) = study_settings({"claims": [raw]}).claims
-    settings = claim_settings(claim)
     said = claim.says or claim.statement()
-    own = {"statement": said, "state": state, "claim": settings, "digest": claim_digest(settings)}
+    own = {"statement": said, "state": state, "claim": claim_settings(claim), "digest": claim_digest(claim)}
     return LedgerVerdict.model_validate(own | fields)
 
 
