@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fedleak.scenario.shipped import shipped_folder
-from fedleak.studies.keep import without_places
 from fedleak.studies.ledger import FOLDER, load_ledger
+from fedleak.studies.places import without_places
 from fedleak.studies.report.ledger import NOTES_MD, RESULTS_MD, paper_folders, render_results
 
 PAPERS = paper_folders(shipped_folder())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,14 +26,12 @@ from fedleak.studies.ledger import (
     claim_settings,
 )
 from fedleak.studies.measurements import Measurements
+from fedleak.studies.places import without_places
 from fedleak.studies.records import CELL
 from fedleak.studies.results import CellLine, StudyLine, StudyResults, load_study_results
 from fedleak.studies.study import study_settings
 
 RESAMPLES = 2000
-WHOLE_PATH = re.compile(r"^(/|~|\.{1,2}/|[A-Za-z]:[\\/]|\\\\|file:)")
-PATH_IN_TEXT = re.compile(r"(?<![\w/:.<>-])(?:~/|/(?=\w)|[A-Za-z]:\\)[^\s'\",;()\[\]]+")
-HOST_KEYS = ("address",)
 
 
 def paper_folder(study: str) -> Path:
@@ -161,26 +158,3 @@ def _surrounding(directory: StudyDirectory, cell: CellLine) -> dict[str, Any]:
 
 def _machine(surrounding: dict[str, Any]) -> Machine:
     return Machine(cores=surrounding["cpus"], memory_gib=surrounding["memory_gib"], gpus=surrounding["gpus"])
-
-
-def without_places(value: Any) -> Any:
-    """JSON value with paths and addresses of machines replaced by ``<path 1>``, ``<path 2>`` ... as they appear."""
-    return _without(value, {})
-
-
-def _without(value: Any, seen: dict[str, str]) -> Any:
-    if isinstance(value, str):
-        if WHOLE_PATH.match(value):
-            return _stands_for(value, seen)
-        return PATH_IN_TEXT.sub(lambda found: _stands_for(found[0], seen), value)
-    if isinstance(value, list):
-        return [_without(each, seen) for each in value]
-    if isinstance(value, dict):
-        hidden = {key for key in HOST_KEYS if isinstance(value.get(key), str)}
-        kept = {_without(key, seen): _without(each, seen) for key, each in value.items() if key not in hidden}
-        return kept | {key: _stands_for(value[key], seen) for key in sorted(hidden)}
-    return value
-
-
-def _stands_for(path: str, seen: dict[str, str]) -> str:
-    return seen.setdefault(path, f"<path {len(seen) + 1}>")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -105,8 +106,8 @@ class LedgerEntry(Record):
     format: Literal["fedleak-ledger"] = "fedleak-ledger"
     version: Literal[1] = 1
     source: Literal["run", "history"]
-    study: str = Field(pattern=r"^[\w-]+$")
-    budget: str | None = Field(pattern=r"^[\w.-]+$")
+    study: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$")
+    budget: str | None
     date: str = Field(pattern=Day)
     finished: str | None = Field(None, pattern=Moment)
     commit: str | None = Field(pattern=r"^[\w.-]+$")
@@ -131,7 +132,8 @@ class LedgerEntry(Record):
     @property
     def file_name(self) -> str:
         """``<date>-<budget>-<commit>.json``."""
-        return f"{self.date}-{self.budget or 'default'}-{self.commit or 'unknown'}.json"
+        budget = re.sub(r"[^\w.-]+", "_", self.budget or "default")
+        return f"{self.date}-{budget}-{self.commit or 'unknown'}.json"
 
 
 class Withdrawal(Record):

@@ -87,8 +87,14 @@ def test_a_file_that_is_no_entry_is_refused(tmp_path: Path) -> None:
             list(load_ledger(tmp_path))
 
 
-def test_a_study_or_budget_that_would_leave_the_folder_is_refused() -> None:
-    for field in ("study", "budget", "commit", "date"):
+def test_a_budget_with_any_name_has_a_file(tmp_path: Path) -> None:
+    path = add_entry(tmp_path, ledger_entry(budget="../one hour"))
+    assert path.name == "2026-11-26-.._one_hour-abc1234.json"
+    assert load_entry(path).budget == "../one hour"
+
+
+def test_a_study_that_would_leave_the_folder_is_refused() -> None:
+    for field in ("study", "commit", "date"):
         with pytest.raises(ValueError, match=field):
             ledger_entry(**{field: "../../outside"})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from fedleak.errors import InputError
 from fedleak.records import write_atomically
 from fedleak.studies.current import CurrentStudy, current_study, study_files
-from fedleak.studies.ledger import FOLDER, KeptRun, load_ledger
+from fedleak.studies.ledger import FOLDER, KeptRun, LedgerEntry, load_ledger
 from fedleak.studies.report.ledger_numbers import number_tables
 from fedleak.studies.report.ledger_verdicts import verdict_lines
 from fedleak.studies.report.markdown import text
@@ -94,14 +94,14 @@ def _study(name: str, runs: list[KeptRun], file: Path | None, methods: Sequence[
     yield ""
     yield from verdict_lines(runs, studies, methods)
     for run in reversed(runs):
-        yield from _run(run)
+        yield from _run(run, studies[run.entry.budget])
 
 
 def _current(file: Path | None, budget: str | None) -> CurrentStudy | None:
     return None if file is None else current_study(file, budget)
 
 
-def _run(run: KeptRun) -> Iterator[str]:
+def _run(run: KeptRun, today: CurrentStudy | None) -> Iterator[str]:
     entry = run.entry
     where = f"{_budget(entry.budget)}, {entry.commit or 'commit unknown'}" + ", withdrawn" * bool(run.withdrawal)
     yield f"### {text(entry.study)}, {entry.date}, {where}"
@@ -111,11 +111,19 @@ def _run(run: KeptRun) -> Iterator[str]:
         yield ""
     yield f"{_facts(run)} [File]({FOLDER}/{entry.study}/{run.path.name})."
     yield ""
-    for note in entry.notes:
-        yield f"- {text(note)}"
-    if entry.notes:
+    notes = [*entry.notes, *_changes(entry, today)]
+    yield from (f"- {text(note)}" for note in notes)
+    if notes:
         yield ""
     yield from number_tables(entry)
+
+
+def _changes(entry: LedgerEntry, today: CurrentStudy | None) -> Iterator[str]:
+    if entry.settings is None or today is None:
+        return
+    blocks = today.differences(entry.settings)
+    if blocks:
+        yield f"its settings differ from those of the study today: {', '.join(blocks)}"
 
 
 def _budget(budget: str | None) -> str:

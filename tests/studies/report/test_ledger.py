@@ -103,6 +103,15 @@ def test_without_its_study_or_budget_every_verdict_is_an_older_one(tmp_path: Pat
     assert "The study is no longer shipped." in text
 
 
+def test_settings_that_are_not_those_of_today_are_named(tmp_path: Path) -> None:
+    folder = paper(tmp_path, NEW)
+    today = yaml.safe_load((folder / "small.yaml").read_text())
+    add_entry(folder, ledger_entry(date="2026-11-20", settings={**today, "claims": [], "description": "other words"}))
+    assert "its settings differ" not in render_results(folder)
+    add_entry(folder, ledger_entry(settings={**today, "seeds": [3], "attacks": []}))
+    assert "its settings differ from those of the study today: attacks, seeds" in render_results(folder)
+
+
 def test_numbers_stand_beside_the_published_ones(tmp_path: Path) -> None:
     folder = paper(tmp_path)
     lines = (line(30, "lti", 0.1, published={"mse": 0.039}), line(30, "git", 0.02), line(60, "lti", 0.05))
