@@ -110,7 +110,7 @@ def load_study(
         raise InputError("STUDY", name, f"it is a plain scenario (a study has some of: {known}); use 'fedleak run'")
     _check_keys(raw)
     budgets = raw.get("budgets")
-    settings = study_settings(raw)
+    settings = _settings({key: raw[key] for key in STUDY_KEYS if key in raw})
     base = {key: value for key, value in raw.items() if key not in (*STUDY_KEYS, "budgets", "budget")}
     matrix = parse_matrix(settings.matrix, seeds=len(set(settings.seeds)) or 1)
     if settings.seeds and "seed" in {axis.name for axis in matrix.axes}:
@@ -146,19 +146,13 @@ def _check_keys(raw: Mapping[str, Any]) -> None:
         raise InputError(key, raw[unknown[0]], f"unknown key; {nearest(key, known)}known: {', '.join(known)}")
 
 
-def study_settings(raw: Mapping[str, Any]) -> StudySettings:
-    """The part of a study that is not the scenario, with a budget applied; its cells are not checked.
-
-    Raises:
-        InputError: if a setting is wrong.
-    """
-    own: Raw = {key: raw[key] for key in STUDY_KEYS if key in raw}
-    if isinstance(own.get("claims"), list):
-        own["claims"] = [_claim(item) for item in own["claims"]]
+def _settings(raw: Raw) -> StudySettings:
+    if isinstance(raw.get("claims"), list):
+        raw["claims"] = [_claim(item) for item in raw["claims"]]
     try:
-        return StudySettings.model_validate(own)
+        return StudySettings.model_validate(raw)
     except ValidationError as error:
-        raise translate(error.errors(), own, root=StudySettings) from None
+        raise translate(error.errors(), raw, root=StudySettings) from None
 
 
 def _claim(raw: object) -> object:
@@ -235,3 +229,12 @@ def _in(error: InputError, where: str) -> list[InputError]:
 def resolved_text(study: Study) -> str:
     """The study as it was run, as YAML."""
     return dump_yaml(study.raw)
+
+
+def study_settings(raw: Mapping[str, Any]) -> StudySettings:
+    """The part of a study that is not the scenario, with a budget applied; its cells are not checked.
+
+    Raises:
+        InputError: if a setting is wrong.
+    """
+    return _settings({key: raw[key] for key in STUDY_KEYS if key in raw})
