@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import psutil
 import torch
 
-from fedleak.version import __version__
+from fedleak.version import __version__, source_commit
 
 PACKAGES = ("torch", "torchvision", "flwr", "ray", "numpy", "lpips", "torchmetrics", "scipy")
 
@@ -19,6 +19,7 @@ def describe_environment() -> dict[str, object]:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "fedleak": __version__,
+        "commit": source_commit(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count() or 0,

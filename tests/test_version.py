@@ -1,52 +1,40 @@
-"""Which fedleak this is, and that a source tree runs without being installed."""
+"""Which code this is."""
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
-import tomllib
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import pytest
-
-from fedleak.version import __version__
-
-ROOT = Path(__file__).parents[1]
-UNINSTALLED = """
-import runpy, sys
-from importlib.metadata import MetadataPathFinder
-find = MetadataPathFinder.find_distributions
-MetadataPathFinder.find_distributions = classmethod(
-    lambda cls, context: (d for d in find(context) if d.metadata["Name"] != "fedleak")
-)
-sys.argv = ["fedleak", *sys.argv[1:]]
-runpy.run_module("fedleak", run_name="__main__")
-"""
-"""``python -m fedleak``, where no installed fedleak is known."""
+import fedleak.version
+from fedleak.version import CHANGED, source_commit
 
 
-def uninstalled(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", UNINSTALLED, *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def test_the_commit_of_a_clone_is_known_and_no_other() -> None:
+    commit = source_commit()
+    if commit is None:  # installed from a wheel
+        return
+    assert re.fullmatch(rf"[0-9a-f]{{10,}}({CHANGED})?", commit)
 
 
-def test_the_version_is_the_installed_one() -> None:
-    try:
-        assert version("fedleak") == __version__
-    except PackageNotFoundError:
-        assert __version__ == "0+unknown"
+def commit_of(copy: Path) -> str:
+    """What a copy of the module says of itself, in a process of its own."""
+    code = "import version; print(version.source_commit())"
+    found = subprocess.run([sys.executable, "-c", code], cwd=copy, capture_output=True, text=True, check=True)
+    return found.stdout.strip()
 
 
-def test_the_declared_version_is_a_release() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert all(part.isdecimal() for part in project["version"].split("."))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "out"),
-    [(["--version"], "fedleak 0+unknown\n"), (["validate", "quickstart"], "quickstart: valid\n")],
-)
-def test_a_source_tree_runs_without_being_installed(arguments: list[str], out: str) -> None:
-    done = uninstalled(*arguments)
-    assert (done.returncode, done.stdout) == (0, out), done.stderr
+def test_a_copy_in_another_repository_has_no_commit_and_changes_show(tmp_path: Path) -> None:
+    shutil.copy(str(fedleak.version.__file__), tmp_path / "version.py")
+    assert commit_of(tmp_path) == "None"
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    assert commit_of(tmp_path) == "None"
+    subprocess.run([*git, "add", "version.py"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "first"], check=True)
+    assert re.fullmatch(r"[0-9a-f]{10,}", commit_of(tmp_path))
+    with (tmp_path / "version.py").open("a", encoding="utf-8") as file:
+        file.write("\n# changed\n")
+    assert commit_of(tmp_path).endswith(CHANGED)

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from fedleak.cli import doctor as cli_doctor
 from fedleak.cli import labels as cli_labels
+from fedleak.cli import results as cli_results
 from fedleak.cli import runs as cli_runs
 from fedleak.cli import studies as cli_studies
 from fedleak.cli.failures import failures_as_messages
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 cli_runs.register(app)
 cli_studies.register(app)
+cli_results.register(app)
 
 
 def _version(show: bool) -> None:

@@ -19,6 +19,7 @@ from fedleak.studies.results import (
     save_study,
 )
 from fedleak.studies.study import Study, StudyCell, resolved_text
+from fedleak.version import source_commit
 
 
 def assess(study: Study, directory: StudyDirectory) -> StudyResults:
@@ -48,6 +49,7 @@ def assess(study: Study, directory: StudyDirectory) -> StudyResults:
         round_lines=tuple(_round_lines(study, measured, published)),
         cells=tuple(_cell_line(cell, records[cell.key]) for cell in study.cells),
         notes=_notes(study, records.values()),
+        judged_by=source_commit(),
         study=resolved_text(study),
     )
     save_rows(directory.root, axes, finished)

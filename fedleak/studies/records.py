@@ -98,6 +98,8 @@ class CellRecord(Record):
     status: Literal["ok", "failed"]
     reason: str = ""
     log_tail: tuple[str, ...] = ()
+    finished: str | None = None
+    """When, in UTC (ISO 8601); unknown for older cells."""
     seconds: float
     """Time of attacking, scoring and reporting, without the federation."""
     accuracy: float | None = None

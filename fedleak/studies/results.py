@@ -94,6 +94,8 @@ class StudyResults(Record):
     """Lines with ``round`` as an additional axis; only if the figure is along it."""
     cells: tuple[CellLine, ...]
     notes: tuple[str, ...]
+    judged_by: str | None = None
+    """Commit of the code that judged the claims; None where it is unknown."""
     study: str
     """The study file as it was run, YAML."""
 

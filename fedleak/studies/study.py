@@ -229,3 +229,12 @@ def _in(error: InputError, where: str) -> list[InputError]:
 def resolved_text(study: Study) -> str:
     """The study as it was run, as YAML."""
     return dump_yaml(study.raw)
+
+
+def study_settings(raw: Mapping[str, Any]) -> StudySettings:
+    """The part of a study that is not the scenario, with a budget applied; its cells are not checked.
+
+    Raises:
+        InputError: if a setting is wrong.
+    """
+    return _settings({key: raw[key] for key in STUDY_KEYS if key in raw})

@@ -130,6 +130,7 @@ def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
             images=truth_digest(directory.federation(unit.federation)),
             code=code_of_attacks(run.scenario()),
             status="ok",
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=time.perf_counter() - start,
             accuracy=results.federation[-1].accuracy if results.federation else None,
             test_images=results.federation[-1].test_images if results.federation else None,

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from fedleak.studies.ledger import METHOD, LedgerEntry, Machine
 from fedleak.studies.matrix import Label
 from fedleak.studies.measurements import Measurements
 from fedleak.studies.records import CellRecord, Measured
@@ -78,3 +79,25 @@ def measurements(
     for point, values in cells:
         measured.add(point, seed, record(values, higher_is_better=higher_is_better, test_images=test_images))
     return measured
+
+
+def ledger_entry(**fields: Any) -> LedgerEntry:
+    """An entry without scores or verdicts; ``fields`` replace its own."""
+    own: dict[str, Any] = {
+        "source": "run",
+        "study": "small",
+        "budget": None,
+        "date": "2026-11-26",
+        "commit": "abc1234",
+        "fedleak": "0.1",
+        "method": METHOD,
+        "settings": {},
+        "seeds": (0,),
+        "machines": (Machine(cores=2, memory_gib=8.0),),
+        "cell_seconds": 60.0,
+        "metrics": ("mse",),
+        "verdicts": (),
+        "lines": (),
+        "cells": (),
+    }
+    return LedgerEntry.model_validate(own | fields)
