@@ -29,7 +29,7 @@ def test_a_run_is_logged_with_what_its_results_say(finished: Path) -> None:
 def test_a_study_is_logged_with_its_verdicts(finished: Path) -> None:
     *cells, study = entries(finished)
     assert len(cells) == 4
-    assert study.facts["claim 1"].split(":")[0] in {"reproduced", "not_reproduced", "inconclusive"}
+    assert study.facts["claim 1"].split(":")[0] in {"reproduced", "not_reproduced", "inconclusive", "nothing_leaked"}
     assert "lti/mse/pairs 30 hidden 4" in study.scores
 
 
