@@ -139,3 +139,13 @@ def test_isolation_is_on_or_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("FEDLEAK_ISOLATION", "no")
     with pytest.raises(InputError, match=r"FEDLEAK_ISOLATION.*on or off"):
         fedleak.run(tiny(), out=tmp_path)
+
+
+def test_a_second_run_of_other_data_in_one_process_uses_its_own_images(tmp_path: Path) -> None:
+    """The serial engine keeps clients' images by folder; those of the run before must not come back."""
+    updates = []
+    for place, seed in (("same", 1), ("same", 2), ("fresh", 2)):
+        out, data = tmp_path / place, {"kind": "synthetic", "size": 8, "images": 120, "seed": seed}
+        fedleak.run(tiny(dataset=data, **ONE_ATTACK), out=out, force=out.exists())
+        updates.append((out / "transcript/updates.npy").read_bytes())
+    assert updates[1] == updates[2]

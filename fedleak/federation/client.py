@@ -41,8 +41,13 @@ LOCAL_BUFFERS = "local-buffers"
 RESIDUAL = "residual"
 
 
-@lru_cache(maxsize=8)
 def _data(folder: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    return _arrays(folder, (Path(folder) / "images.npy").stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _arrays(folder: str, changed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images and labels, kept while their file is as it was ``changed`` (a time): a later run may use the folder."""
     return np.load(Path(folder) / "images.npy", mmap_mode="r"), np.load(Path(folder) / "labels.npy", mmap_mode="r")
 
 

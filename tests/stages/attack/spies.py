@@ -89,7 +89,7 @@ def strings() -> Iterator[str]:
 def modules() -> Iterator[str]:
     """Modules that have seen the clients' data, and what they keep."""
     client = sys.modules.get("fedleak.federation.client")
-    values: list[Any] = [client._data] if client is not None else []
+    values: list[Any] = [client._arrays] if client is not None else []
     for _ in range(6):
         values = [inner for value in values for inner in gc.get_referents(value) if not isinstance(inner, type | dict)]
         yield from (value for value in values if isinstance(value, str))

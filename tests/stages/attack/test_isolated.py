@@ -72,6 +72,11 @@ def run(recorded: RunDirectory) -> Iterator[RunDirectory]:
     recorded.errors.unlink(missing_ok=True)
 
 
+@pytest.fixture(autouse=True)
+def _as_users_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FEDLEAK_ISOLATION")
+
+
 def job_of(*attacks: Attack) -> AttackJob:
     """A job with attacks of the tests' own modules, as a user's are of his."""
     chosen = AttackJob.of(scenario(**CHANGES))
