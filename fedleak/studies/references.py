@@ -45,7 +45,8 @@ def check_references(
         errors += check.metric("figure.metric", settings.figure.metric, places)
         for i, metric in enumerate(settings.figure.beside):
             errors += check.metric(f"figure.beside.{i}", metric, places)
-    for i, metric in enumerate(settings.table.metrics):
+    named = settings.table.metrics if "metrics" in settings.table.model_fields_set else ()
+    for i, metric in enumerate(named):  # those of the default show a dash where they are switched off
         errors += check.metric(f"table.metrics.{i}", metric, places)
     errors += _check_costs(settings.costs, budgets)
     if errors:
