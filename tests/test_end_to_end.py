@@ -57,7 +57,7 @@ def metric_cells(run: RunDirectory) -> list[list[str]]:
 def test_a_run_leaves_everything(ray_run: RunDirectory) -> None:
     names = {path.name for path in ray_run.root.iterdir()}
     assert names == {".lock", "scenario.yaml", "environment.json", "transcript", "truth", "attacks", "pictures",
-                     "results.json", "results.csv", "report.html"}  # fmt: skip
+                     "results.json", "results.csv", "report.html", "inputs.json"}  # fmt: skip
     with (ray_run.root / "results.csv").open() as file:
         header, *rows = list(csv.reader(file))
     assert ",".join(header).startswith(HEADER)

@@ -40,7 +40,8 @@ def translate(details: list[ErrorDetails], raw: Mapping[str, Any], *, root: type
         merged[error.path] = error
     parts = [path.split(".") for path in merged]
     outer = {".".join(part[:depth]) for part in parts for depth in range(len(part))}  # of another branch of a union
-    return InputErrors([error for path, error in merged.items() if path not in outer])
+    kept = [error for path, error in merged.items() if path not in outer]
+    return InputErrors(kept or list(merged.values()))
 
 
 def _innermost(details: list[ErrorDetails]) -> list[ErrorDetails]:

@@ -119,6 +119,7 @@ def _changed_weights(scenario: Scenario, run: RunDirectory) -> str:
         return ""
     from fedleak.federation.model import initial_network
 
+    name = scenario.model.path if isinstance(scenario.model, Factory) else f"model {scenario.model.kind}"
     state = whole_state(initial_network(scenario, manifest.input_shape, manifest.classes))
     same = state.keys() == recorded.keys() and all(torch.equal(state[name], recorded[name]) for name in state)
-    return "" if same else f"the initial weights of model {scenario.model.kind}"
+    return "" if same else f"the initial weights of {name}"

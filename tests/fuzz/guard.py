@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-SECONDS = 10.0
+SECONDS = 30.0
 """Allowed processor time of a command."""
 WAITING = 60.0
 """Allowed wall time, for what waits without computing; long, because tests run on busy machines."""

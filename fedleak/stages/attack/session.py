@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 
@@ -50,7 +51,7 @@ def attack(
     transcript_digest = file_digest(run.transcript / MANIFEST)
     for component in in_order(job.attacks):
         fingerprint = attack_fingerprint(job, component, transcript_digest, device)
-        parts = PartFiles(run.attacks / component.name, fingerprint)
+        parts = _parts(run.attacks / component.name, fingerprint)
         if _is_done(parts, fingerprint):
             progress.say(f"attack {component.name}: already done, reconstructions reused")
             continue
@@ -67,15 +68,20 @@ def all_done(job: AttackJob, run: RunDirectory) -> bool:
     """Whether every attack of ``job`` is done on the transcript, so that none of their code need run."""
     device, digest = choose_device(job.device), file_digest(run.transcript / MANIFEST)
     prints = {component.name: attack_fingerprint(job, component, digest, device) for component in job.attacks}
-    return all(_is_done(PartFiles(run.attacks / name, print_), print_) for name, print_ in prints.items())
+    return all(_is_done(_parts(run.attacks / name, print_), print_) for name, print_ in prints.items())
 
 
 def _is_done(parts: PartFiles, fingerprint: str) -> bool:
     record = load_record(parts.folder)
-    if record is None or record.fingerprint != fingerprint:
-        return False
-    check_files(parts.folder)
-    return record.rows <= parts.done
+    return record is not None and record.fingerprint == fingerprint and record.rows <= parts.done
+
+
+def _parts(folder: Path, fingerprint: str) -> PartFiles:
+    """The reconstructions so far; those of a finished attack are compared with their checksums before they are read."""
+    record = load_record(folder)
+    if record is not None and record.fingerprint == fingerprint:
+        check_files(folder)
+    return PartFiles(folder, fingerprint)
 
 
 def _run(context: AttackContext, parts: PartFiles, fingerprint: str) -> None:

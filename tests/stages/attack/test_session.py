@@ -17,7 +17,7 @@ from fedleak.attacks.generative.base import GenerativeAttack
 from fedleak.attacks.generative.git_coarse import GitCoarse
 from fedleak.attacks.generative.lti import Lti
 from fedleak.data.sources.base import Dataset
-from fedleak.errors import AttackFailedError
+from fedleak.errors import AttackFailedError, InputError
 from fedleak.pipeline import attack_run
 from fedleak.progress import QuietProgress
 from fedleak.results.schema import Results, load_results
@@ -186,12 +186,15 @@ def test_what_a_kill_left_of_other_settings_is_not_scored(fresh: FreshRun) -> No
     assert images(dirty) == images(clean)
 
 
-def test_damaged_reconstructions_are_made_again(fresh: FreshRun) -> None:
+def test_damaged_reconstructions_are_named_and_made_again(fresh: FreshRun) -> None:
     run = fresh()
     first = attacked(run)
     part = next((run.attacks / "lti").glob("part-*.safetensors"))
     content = images(run)
     part.write_bytes(part.read_bytes()[:-9])
+    with pytest.raises(InputError, match=part.name):
+        attacked(run)
+    shutil.rmtree(run.attacks / "lti")
     second = attacked(run)
     assert images(run) == content
     assert [row.metrics for row in second.rows] == [row.metrics for row in first.rows]
