@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,12 +19,26 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 class AdamFamily(LocalOptimizer):
     """Settings that Adam shares with its variants."""
 
+    torch_class: ClassVar[type[torch.optim.Adam]]
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     """Decay rates of the means of gradients and of squared gradients."""
     eps: float = Field(default=1e-8, gt=0, le=limits.RATE)
     """Added to the denominator."""
     amsgrad: bool = False
     """Divide by the largest mean of squared gradients so far (Reddi et al. 2018, arXiv 1904.09237, algorithm 2)."""
+    weight_decay: float = Field(ge=0, le=limits.RATE)
+    """How it is applied depends on the kind."""
+
+    def torch_optimizer(self, parameters: Iterable[nn.Parameter], *, rate: float) -> torch.optim.Optimizer:
+        """The optimiser of torch with these settings."""
+        return self.torch_class(
+            parameters,
+            lr=rate,
+            betas=self.betas,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            amsgrad=self.amsgrad,
+        )
 
 
 class Adam(AdamFamily):
@@ -34,19 +48,9 @@ class Adam(AdamFamily):
     """
 
     kind: Literal["adam"] = "adam"
+    torch_class = torch.optim.Adam
     weight_decay: float = Field(default=0.0, ge=0, le=limits.RATE)
     """L2 weight decay of all parameters, added to the gradient."""
-
-    def torch_optimizer(self, parameters: Iterable[nn.Parameter], *, rate: float) -> torch.optim.Optimizer:
-        """``torch.optim.Adam``."""
-        return torch.optim.Adam(
-            parameters,
-            lr=rate,
-            betas=self.betas,
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-            amsgrad=self.amsgrad,
-        )
 
     def step(
         self, parameters: Tensors, gradient: Tensors, state: Mapping[str, Tensors], *, rate: float, number: int

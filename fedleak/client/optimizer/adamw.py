@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import nn
 
 from fedleak import limits
 from fedleak.client.optimizer.adam import AdamFamily, adam_step
@@ -18,19 +17,9 @@ class AdamW(AdamFamily):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101), as ``torch.optim.AdamW``."""
 
     kind: Literal["adamw"] = "adamw"
+    torch_class = torch.optim.AdamW
     weight_decay: float = Field(default=0.01, ge=0, le=limits.RATE)
     """Share of all parameters, times the learning rate, that every step takes off."""
-
-    def torch_optimizer(self, parameters: Iterable[nn.Parameter], *, rate: float) -> torch.optim.Optimizer:
-        """``torch.optim.AdamW``."""
-        return torch.optim.AdamW(
-            parameters,
-            lr=rate,
-            betas=self.betas,
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-            amsgrad=self.amsgrad,
-        )
 
     def step(
         self, parameters: Tensors, gradient: Tensors, state: Mapping[str, Tensors], *, rate: float, number: int

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from fedleak import limits
 from fedleak.component import Component
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -31,3 +32,21 @@ class ServerOptimizer(ServerStrategy):
     def arguments(self) -> dict[str, float]:
         """Arguments of the class."""
         return self.model_dump(exclude={"kind"})
+
+
+class AdaptiveOptimizer(ServerOptimizer):
+    """Base class of server optimisers that scale each weight's step (Reddi et al. 2021, arXiv 2003.00295)."""
+
+    eta: float = Field(default=0.1, gt=0, le=limits.RATE)
+    """The server's learning rate."""
+    tau: float = Field(default=1e-3, gt=0, le=limits.RATE)
+    """Adaptivity: the smaller, the more each weight's own scale counts."""
+
+
+class MomentOptimizer(AdaptiveOptimizer):
+    """Base class of adaptive server optimisers with decaying means."""
+
+    beta_1: Decay = 0.9
+    """Decay rate of the mean of updates."""
+    beta_2: Decay = 0.99
+    """Decay rate of the mean of squared updates."""

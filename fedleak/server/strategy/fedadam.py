@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
-from fedleak import limits
-from fedleak.server.strategy.base import Decay, ServerOptimizer
+from fedleak.server.strategy.base import MomentOptimizer
 
 
-class FedAdam(ServerOptimizer):
+class FedAdam(MomentOptimizer):
     """Adam on the server (Reddi et al. 2021, arXiv 2003.00295, algorithm 2).
 
     ``m <- beta_1 m + (1 - beta_1) delta``, ``v <- beta_2 v + (1 - beta_2) delta^2`` and ``x <- x + eta_t m / (sqrt(v) +
@@ -21,11 +18,3 @@ class FedAdam(ServerOptimizer):
 
     kind: Literal["fedadam"] = "fedadam"
     flower: ClassVar[str] = "FedAdam"
-    eta: float = Field(default=0.1, gt=0, le=limits.RATE)
-    """The server's learning rate."""
-    beta_1: Decay = 0.9
-    """Decay rate of the mean of updates."""
-    beta_2: Decay = 0.99
-    """Decay rate of the mean of squared updates."""
-    tau: float = Field(default=1e-3, gt=0, le=limits.RATE)
-    """Adaptivity: the smaller, the more each weight's own scale counts."""

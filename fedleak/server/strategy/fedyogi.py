@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from fedleak import limits
-from fedleak.server.strategy.base import Decay, ServerOptimizer
+from fedleak.server.strategy.base import MomentOptimizer
 
 
-class FedYogi(ServerOptimizer):
+class FedYogi(MomentOptimizer):
     """Yogi on the server (Reddi et al. 2021, arXiv 2003.00295, algorithm 2).
 
     As ``fedadam``, but ``v <- v - (1 - beta_2) delta^2 sign(v - delta^2)``, and without a correction of the bias.
@@ -20,9 +20,3 @@ class FedYogi(ServerOptimizer):
     flower: ClassVar[str] = "FedYogi"
     eta: float = Field(default=0.01, gt=0, le=limits.RATE)
     """The server's learning rate."""
-    beta_1: Decay = 0.9
-    """Decay rate of the mean of updates."""
-    beta_2: Decay = 0.99
-    """Decay rate of the mean of squared updates."""
-    tau: float = Field(default=1e-3, gt=0, le=limits.RATE)
-    """Adaptivity: the smaller, the more each weight's own scale counts."""
