@@ -58,6 +58,8 @@ class InputErrors(InputError):  # noqa: N818 - the plural is deliberate
     """Several input errors found in one pass, one line each."""
 
     def __init__(self, errors: list[InputError]) -> None:
+        if errors:
+            self.path, self.value, self.allowed = errors[0].path, errors[0].value, errors[0].allowed
         self.errors = errors
         lines = [str(error) for error in errors[:MOST_ERRORS]]
         if len(errors) > MOST_ERRORS:

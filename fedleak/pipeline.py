@@ -45,7 +45,7 @@ def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, pro
 
     Scenario, data and machine are checked before anything is written.
     """
-    from fedleak.stages.federate import federate, plan_federation
+    from fedleak.stages.federate import federate, plan_federation, seal
 
     run.check(scenario, force=force)
     progress.say("federation: loading and partitioning the data")
@@ -55,6 +55,8 @@ def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, pro
     with run.claim(scenario, force=force):
         if plan is not None:
             federate(plan, run, progress)
+        else:
+            seal(run)
 
 
 def attack_run(
@@ -111,8 +113,7 @@ def attack_run(
 def data_folders(scenario: Scenario) -> list[Path]:
     """The folders of the data sets that clients' images may come from."""
     sources = (scenario.dataset, scenario.adversary.shift.private_source(scenario.dataset))
-    roots = [getattr(source, "root", None) for source in sources]
-    return [root for root in roots if isinstance(root, Path)]
+    return [folder for source in sources if (folder := source.folder()) is not None]
 
 
 def _isolation(progress: Progress) -> bool:

@@ -10,9 +10,13 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict
+
+from fedleak.errors import InputError
+
+R = TypeVar("R", bound=BaseModel)
 
 ENCODED_BYTES = AliasChoices("encoded_bytes", "bytes_per_update")
 """Accepted keys for the encoded size of an update; results written before 0.2 use the second one."""
@@ -118,3 +122,18 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
     return found
+
+
+def load_optional(path: Path, kind: type[R], *, what: str, remedy: str = "") -> R | None:
+    """The record in a JSON file; None if there is no file.
+
+    Raises:
+        InputError: saying that it is not ``what``, why, and what to do, if it cannot be read.
+    """
+    try:
+        return kind.model_validate(read_json(path))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:  # pydantic's errors are ValueErrors
+        advice = f"; {remedy}" if remedy else ""
+        raise InputError("RUN_DIR", str(path), f"not {what} ({str(error).splitlines()[0]}){advice}") from error

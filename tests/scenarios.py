@@ -19,7 +19,7 @@ from fedleak.progress import QuietProgress
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.file import load_scenario, set_path
 from fedleak.scenario.schema import Scenario
-from fedleak.stages.federate import federate, plan_federation
+from fedleak.stages.federate import federate, plan_federation, seal
 
 RAW: dict[str, Any] = {
     "name": "tiny",
@@ -62,9 +62,11 @@ def run_federation(root: Path, checked: Scenario) -> RunDirectory:
     """The first stage of a scenario, begun or continued in ``root``."""
     run = RunDirectory(root)
     plan = plan_federation(checked, run)
-    if plan is not None:
-        with run.claim(checked, force=False):
+    with run.claim(checked, force=False):
+        if plan is not None:
             federate(plan, run, QuietProgress())
+        else:
+            seal(run)
     return run
 
 

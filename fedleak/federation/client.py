@@ -75,7 +75,7 @@ def _prepare(message: Message, context: Context) -> tuple[Instruction, nn.Module
     return told, model
 
 
-def _augment(told: Instruction, images: Tensor, labels: Tensor, *, origin: str, client: int) -> tuple[Tensor, Tensor]:
+def _augment(told: Instruction, images: Tensor, labels: Tensor, *, origin: str) -> tuple[Tensor, Tensor]:
     """Training images ``(n, M, C, H, W)`` in [0, 1] after augmentation, and targets for labels ``(n, M)``."""
     steps, task = told.client.augment, told.task
     if not steps:
@@ -98,7 +98,6 @@ def _compute(
     *,
     seed: seeds.Root,
     origin: str,
-    client: int,
     training: LocalTraining | None = None,
 ) -> Updates:
     """Updates for raw images ``(n, M, C, H, W)`` uint8 and labels ``(n, M)``.
@@ -109,9 +108,7 @@ def _compute(
     """
     device = next(model.parameters()).device
     pixels = to_unit(np.ascontiguousarray(images))
-    pixels, targets = _augment(
-        told, pixels, torch.from_numpy(np.ascontiguousarray(labels)), origin=origin, client=client
-    )
+    pixels, targets = _augment(told, pixels, torch.from_numpy(np.ascontiguousarray(labels)), origin=origin)
     normalised, targets = told.normalisation.apply(pixels.to(device)), targets.to(device)
     if told.client.dp_sgd is not None:
         names = [("dp_sgd", origin, told.round, told.first_pair + i) for i in range(len(targets))]
@@ -155,9 +152,7 @@ def _private(
     return Updates(tensors, {}, torch.stack([loss for _, loss in private]))
 
 
-def _drift(
-    told: Instruction, model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64], client: int
-) -> None:
+def _drift(told: Instruction, model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
     """Train the model on the client's images if the scenario has drift; normalisation statistics do not change."""
     drift = told.client.drift
     if drift is None or drift.epochs == 0:
@@ -175,7 +170,7 @@ def _drift(
     )
     seed = seeds.key(told.key, "drift-order")
     batch = images[chosen][None], labels[chosen][None]
-    delta = _compute(told, model, *batch, seed=seed, origin="drift", client=client, training=training).tensors
+    delta = _compute(told, model, *batch, seed=seed, origin="drift", training=training).tensors
     with torch.no_grad():
         for name, parameter in trainable(model).items():
             parameter.add_(delta[name][0])
@@ -267,11 +262,9 @@ def train(message: Message, context: Context) -> Message:
     client = context_id(context)
     images, labels = _data(str(Path(told.data) / f"{client:05d}"))
     chosen = draw_images(told.client, key=told.key, round_number=told.round, held=len(labels))
-    _drift(told, model, images, labels, client)
+    _drift(told, model, images, labels)
     seed = training_key(told.key, told.round)
-    updates = _compute(
-        told, model, images[chosen][None], labels[chosen][None], seed=seed, origin=MessageType.TRAIN, client=client
-    )
+    updates = _compute(told, model, images[chosen][None], labels[chosen][None], seed=seed, origin=MessageType.TRAIN)
     update, buffers = _the_one(updates.tensors), _the_one(updates.buffers)
     if told.fault == "nan":
         update = {name: torch.full_like(tensor, torch.nan) for name, tensor in update.items()}
@@ -293,5 +286,5 @@ def inject(message: Message, context: Context) -> Message:
     told, model = _prepare(message, context)
     images, labels = injected_batches(message)
     seed = seeds.key(told.key, "inject", told.round, told.first_pair)
-    updates = _compute(told, model, images, labels, seed=seed, origin=INJECT, client=context_id(context))
+    updates = _compute(told, model, images, labels, seed=seed, origin=INJECT)
     return Message(Reply(_on_cpu(updates.tensors)).content(), reply_to=message)

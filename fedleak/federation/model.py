@@ -11,10 +11,10 @@ from fedleak import seeds
 from fedleak.client.local_training import LocalTraining, compute_updates
 from fedleak.client.postprocess.base import UnfitSettingError
 from fedleak.data.sources.base import DatasetSplits
-from fedleak.errors import InputError
+from fedleak.errors import InputError, describe
 from fedleak.examples import InputShape, to_unit
 from fedleak.models.base import NetworkFactory
-from fedleak.models.factory import Factory, described, unfit_outputs
+from fedleak.models.factory import Factory, unfit_outputs
 from fedleak.models.modes import in_mode
 from fedleak.models.state import precision, trainable
 from fedleak.scenario.schema import Scenario
@@ -78,13 +78,13 @@ def _check_update(scenario: Scenario, model: nn.Module, splits: DatasetSplits) -
     try:
         outputs = _outputs(model, images, training)
     except (Exception, SystemExit) as error:  # a user's network may raise anything
-        raise _unfit(scenario, f"its forward pass fails ({modes}, {count} images): {described(error)}") from error
+        raise _unfit(scenario, f"its forward pass fails ({modes}, {count} images): {describe(error)}") from error
     if objection := unfit_outputs(outputs, count, scenario.task.outputs(len(splits.class_names))):
         raise _unfit(scenario, f"with {modes}, {objection}")
     try:
         compute_updates(model, images[None], targets[None], replace(training, protocol="fedsgd"), seed=0)
     except (Exception, SystemExit) as error:  # a user's network may raise anything
-        raise _unfit(scenario, f"no update can be computed ({modes}, {count} images): {described(error)}") from error
+        raise _unfit(scenario, f"no update can be computed ({modes}, {count} images): {describe(error)}") from error
 
 
 def trains_on_one(scenario: Scenario, splits: DatasetSplits) -> bool:

@@ -12,7 +12,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, Strategy
 
 from fedleak import seeds
-from fedleak.errors import FederationError, InputError
+from fedleak.errors import FederationError, InputError, describe
 from fedleak.federation.roster import Roster
 from fedleak.federation.strategy import UpdateAveraging
 from fedleak.federation.wire import Reply
@@ -46,8 +46,8 @@ def build_strategy(settings: ServerStrategy, *, clients: int) -> Strategy:
     function = trusted_function(settings.path, setting=f"{PATH}.path")
     try:
         own = function()
-    except Exception as error:  # a user's code may raise anything
-        raise InputError(f"{PATH}.path", settings.path, f"it fails: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # a user's code may raise anything
+        raise InputError(f"{PATH}.path", settings.path, f"it fails: {describe(error)}") from error
     if not isinstance(own, Strategy):
         wanted = "flwr.serverapp.strategy.Strategy"
         raise InputError(f"{PATH}.path", settings.path, f"it gives {type(own).__name__}, not a {wanted}")
@@ -142,5 +142,5 @@ class OptimizedServer(UpdateAveraging):
                 return call()
             except Exception as error:  # a user's strategy may raise anything
                 raise FederationError(
-                    f"{PATH}: {method} of {self._name} failed in round {server_round}: {type(error).__name__}: {error}"
+                    f"{PATH}: {method} of {self._name} failed in round {server_round}: {describe(error)}"
                 ) from error

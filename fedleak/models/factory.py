@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from fedleak.errors import InputError
+from fedleak.errors import InputError, describe
 from fedleak.examples import InputShape
 from fedleak.models.base import Model
 from fedleak.models.state import precision
@@ -57,7 +57,7 @@ def _function(path: str) -> Callable[[InputShape, int], Any]:
     try:
         function = getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:  # a user's module may raise anything
-        reason = error if isinstance(error, ImportError | AttributeError) else described(error)
+        reason = error if isinstance(error, ImportError | AttributeError) else describe(error)
         raise _refused(path, f"it cannot be imported: {reason}; is its folder on PYTHONPATH?") from error
     if not callable(function):
         raise _refused(path, f"it is no function but {type(function).__name__}")
@@ -70,7 +70,7 @@ def _called(path: str, input_shape: InputShape, classes: int) -> Any:
     try:
         return function(input_shape, classes)
     except (Exception, SystemExit) as error:  # a user's function may raise anything
-        reason = f"its function failed for images of {input_shape} and {classes} classes: {described(error)}"
+        reason = f"its function failed for images of {input_shape} and {classes} classes: {describe(error)}"
         raise _refused(path, reason) from error
 
 
@@ -80,7 +80,7 @@ def _check_logits(path: str, network: nn.Module, input_shape: InputShape, classe
         with torch.no_grad():  # first, because it sets the shapes of lazy layers
             logits = network.eval()(torch.zeros(2, *input_shape, dtype=precision(network)))
     except (Exception, SystemExit) as error:  # a user's network may raise anything
-        raise _refused(path, f"its network cannot read images of {input_shape}: {described(error)}") from error
+        raise _refused(path, f"its network cannot read images of {input_shape}: {describe(error)}") from error
     finally:
         for layer, training in was_training:
             layer.training = training
@@ -96,14 +96,6 @@ def unfit_outputs(outputs: object, images: int, classes: int) -> str:
     return (
         f"its network's output for {images} images is {found}, not ({images}, {classes}): return one tensor, "
         f"with one row of {classes} outputs for each image and without further heads"
-    )
-
-
-def described(error: BaseException) -> str:
-    """Type and message of an exception, in one line of at most 500 characters."""
-    text = " ".join(str(error).split())
-    return (
-        f"{type(error).__name__}: {text if len(text) <= 500 else text[:497] + '...'}" if text else type(error).__name__
     )
 
 

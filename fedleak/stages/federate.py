@@ -43,8 +43,6 @@ def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = Fals
         InputError: if scenario, data and machine do not fit together; nothing has been written.
     """
     if not again and is_current(scenario, run):
-        if run.truth.is_dir():
-            seal_transcript(run.truth, run.transcript)  # an earlier process may have been killed before it
         return None
     from fedleak.federation.plan import make_plan
     from fedleak.federation.resources import check_resources
@@ -53,6 +51,12 @@ def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = Fals
     check_resources(scenario.federation.engine)
     secret = stored_secret(run.truth) if not again else None
     return make_plan(scenario, secret=secret)
+
+
+def seal(run: RunDirectory) -> None:
+    """Seal the truth of a finished federation whose process was killed before it did."""
+    if run.truth.is_dir():
+        seal_transcript(run.truth, run.transcript)
 
 
 def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Crafting | None = None) -> None:
@@ -80,8 +84,8 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
     if changed:
         progress.say(f"federation: {changed} changed since it was recorded; it is recorded anew")
     restart = bool(changed) or _keeps_state(scenario)
-    keep_inputs(scenario, run)
     writer = TranscriptWriter(run.transcript, fingerprint, restart=restart, crafting=settings)
+    keep_inputs(scenario, run)  # after an earlier transcript is gone, which it would not describe
     if writer.rounds or writer.pairs_done:
         _check_secret(plan, run)
         progress.say(f"federation: continuing after round {len(writer.rounds)}")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ValidationError
 
+from fedleak.data.sources.base import Dataset
 from fedleak.data.sources.torchvision_copy import TorchvisionDataset
 from fedleak.errors import InputError
 from fedleak.models.factory import Factory
@@ -87,6 +88,8 @@ def _paths_in(value: Any) -> Iterator[Path]:
     if isinstance(value, Path):
         yield value.expanduser().absolute()
     elif isinstance(value, BaseModel) and not isinstance(value, TorchvisionDataset):
+        if isinstance(value, Dataset) and (folder := value.folder()) is not None:
+            yield folder
         for name in type(value).model_fields:
             yield from _paths_in(getattr(value, name))
     elif isinstance(value, list | tuple):

@@ -97,13 +97,15 @@ def _log(path: Path) -> Iterator[LogProgress]:
 
 
 def _federate(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
-    from fedleak.stages.federate import federate, plan_federation
+    from fedleak.stages.federate import federate, plan_federation, seal
 
     scenario = Scenario.model_validate(unit.scenario)
     run = directory.federation(unit.key)
     plan = plan_federation(scenario, run)
     if plan is None:
         log.say("federation: already finished, transcript reused")
+        with run.lock():
+            seal(run)
         return
     with run.lock():
         run.store(scenario)

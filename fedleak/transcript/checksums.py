@@ -6,10 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-from pydantic import ValidationError
-
 from fedleak.errors import InputError
-from fedleak.records import Record, read_json, write_atomically
+from fedleak.records import Record, load_optional, write_atomically
 from fedleak.transcript.fields import Name, Sha256
 from fedleak.transcript.manifest import file_digest
 
@@ -39,13 +37,7 @@ class Checksums(Record):
         Raises:
             InputError: if they cannot be read.
         """
-        path = folder / CHECKSUMS
-        try:
-            return cls.model_validate(read_json(path))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, ValidationError) as error:
-            raise InputError("RUN_DIR", str(path), f"not readable checksums ({str(error).splitlines()[0]})") from error
+        return load_optional(folder / CHECKSUMS, cls, what="readable checksums")
 
     def save(self, folder: Path) -> None:
         """Keep them in the folder."""

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import torch
 from pydantic import Field
 from torch import nn
 
-from fedleak.client.local_sgd import LocalSgd
-from fedleak.client.schedule.base import Schedule
-from fedleak.component import Component, choice
+from fedleak.client.local_sgd import LocalSgd, ScheduleChoice
+from fedleak.component import Component
 from fedleak.tensors import Tensors
-
-if TYPE_CHECKING:
-    ScheduleChoice = Schedule
-else:
-    ScheduleChoice = choice(Schedule, "fedleak.client.schedule")
 
 
 class LocalOptimizer(Component):

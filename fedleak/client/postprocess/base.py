@@ -9,7 +9,6 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from fedleak.client.postprocess.tensors import scaled_norm
 from fedleak.component import Component
 
 Update = Mapping[str, torch.Tensor]
@@ -90,9 +89,3 @@ def apply_steps(steps: Sequence[PostProcess], update: Update, *, generator: torc
     for step in steps:
         result = step.apply(result, generator=generator)
     return result
-
-
-def global_norm(update: Update) -> torch.Tensor:
-    """Euclidean norm over all tensors together, a scalar; infinite only if the norm itself is out of range."""
-    largest, relative = scaled_norm(update.values())
-    return largest * relative

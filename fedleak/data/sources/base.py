@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -88,6 +89,11 @@ class Dataset(Component):
     """Mean subtracted from images in [0, 1] (default: 0.5 for every channel)."""
     std: Deviations | None = None
     """Standard deviation by which they are then divided (default: 0.5 for every channel)."""
+
+    def folder(self) -> Path | None:
+        """The folder on this machine that the images are read from; None if there is none."""
+        root = getattr(self, "root", None)
+        return root.expanduser().absolute() if isinstance(root, Path) else None
 
     def normalisation(self, channels: int) -> Normalisation:
         """The constants for images of ``channels`` channels.

@@ -51,6 +51,11 @@ class HuggingFace(ResizedDataset):
     channels: Channels = 3
     """Images are converted to this number of channels: 1, grey; 3, colour."""
 
+    def folder(self) -> Path | None:
+        """The folder of that name, if the data set is one on this machine."""
+        path = Path(self.name).expanduser()
+        return path.absolute() if path.is_dir() else None
+
     def load(self) -> DatasetSplits:
         """Read both splits; normalisation is 0.5/0.5 per channel by default."""
         os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # read when the library is imported

@@ -18,7 +18,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -30,12 +29,14 @@ from typing import IO, Any, Literal
 import torch
 
 from fedleak.attacks import artefacts
+from fedleak.attacks.order import in_order
+from fedleak.cache import cache_root
 from fedleak.errors import FedleakError
 from fedleak.progress import Progress
 from fedleak.run_directory import RunDirectory
 from fedleak.stages.attack.job import AttackJob
 from fedleak.stages.attack.messages import Message, Relay, receive, send
-from fedleak.stages.attack.session import all_done, attack
+from fedleak.stages.attack.session import all_done
 from fedleak.stages.attack.staging import Staging, staged
 from fedleak.transcript.reader import TranscriptReader
 
@@ -59,7 +60,8 @@ def attack_isolated(job: AttackJob, run: RunDirectory, progress: Progress, *, pr
     """
     checksums = TranscriptReader(run.transcript).manifest.checksums
     if all_done(job, run):
-        attack(job, run, progress, verify=False)
+        for component in in_order(job.attacks):
+            progress.say(f"attack {component.name}: already done, reconstructions reused")
         return
     names = [component.name for component in job.attacks]
     while True:
@@ -72,11 +74,14 @@ def attack_isolated(job: AttackJob, run: RunDirectory, progress: Progress, *, pr
 
 
 def environment(run: RunDirectory, staging: Staging) -> dict[str, str]:
-    """The environment of the process: this one's without paths of the run, and with a cache of its own."""
+    """The environment of the process: this one's without paths of the run, and with a cache of its own.
+
+    The folder of compiled code, which it names, is created.
+    """
     named = str(run.root.resolve())
     kept = {n: v for n, v in os.environ.items() if n not in _PATHS_OF_A_SHELL and named not in v}
-    compiled = Path(tempfile.gettempdir()) / f"torchinductor_{os.environ.get('USER', os.getuid())}"  # kept between runs
-    compiled.mkdir(exist_ok=True)
+    compiled = cache_root() / "inductor"  # kept between runs
+    compiled.mkdir(mode=0o700, parents=True, exist_ok=True)
     own = {"FEDLEAK_CACHE": staging.cache, "TMPDIR": staging.temporary, "PYTHONPATH": os.pathsep.join(_import_path())}
     return {"TORCHINDUCTOR_CACHE_DIR": str(compiled)} | kept | {name: str(value) for name, value in own.items()}
 

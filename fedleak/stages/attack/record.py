@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from fedleak.errors import InputError
-from fedleak.records import Record, read_json, write_atomically
+from fedleak.records import Record, load_optional, read_json, write_atomically
 from fedleak.transcript.checksums import CHECKSUMS, Checksums
 from fedleak.transcript.files import save_tensors
 from fedleak.transcript.manifest import file_digest
@@ -95,7 +95,6 @@ class PartFiles:
                 raise ValueError("another attack's part")
             if not path.with_suffix(".safetensors").is_file():  # a pipe would be waited for
                 raise ValueError("no regular file")
-            load_file(path.with_suffix(".safetensors"))
             if file_digest(path.with_suffix(".safetensors")) != raw.get("sha256"):
                 raise ValueError("its images were changed")
         except (OSError, ValueError, TypeError, KeyError, ValidationError, SafetensorError):
@@ -136,16 +135,7 @@ def load_record(folder: Path) -> AttackRecord | None:
     Raises:
         InputError: if it cannot be read.
     """
-    path = folder / RECORD
-    try:
-        return AttackRecord.model_validate(read_json(path))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            "RUN_DIR", str(path), f"not a readable record of an attack ({reason}); {_again(folder)}"
-        ) from error
+    return load_optional(folder / RECORD, AttackRecord, what="a readable record of an attack", remedy=_again(folder))
 
 
 def check_files(folder: Path) -> None:
@@ -155,9 +145,10 @@ def check_files(folder: Path) -> None:
         InputError: naming the file that was changed or is missing, and what to do.
     """
     checksums = Checksums.load(folder)
-    if checksums is not None:
-        for name in checksums.files:
-            checksums.check(folder, name, remedy=_again(folder))
+    if checksums is None:
+        raise InputError("RUN_DIR", str(folder / CHECKSUMS), f"the file is missing; {_again(folder)}")
+    for name in checksums.files:
+        checksums.check(folder, name, remedy=_again(folder))
 
 
 def _again(folder: Path) -> str:

@@ -19,10 +19,20 @@ from fedleak.stages.attack.finished import FinishedAttack
 from fedleak.stages.attack.host import Host, SameProcess
 from fedleak.stages.attack.job import AttackJob
 from fedleak.stages.attack.memory import PeakMemory
-from fedleak.stages.attack.record import AttackRecord, Attempt, LabelSource, PartFiles, check_files, finish, load_record
+from fedleak.stages.attack.record import (
+    RECORD,
+    AttackRecord,
+    Attempt,
+    LabelSource,
+    PartFiles,
+    check_files,
+    finish,
+    load_record,
+)
 from fedleak.stages.attack.train import UNTRAINED, ReadyAttack, train
 from fedleak.stages.attack.victims import attack_victims
 from fedleak.stages.attack.weights import save_estimates
+from fedleak.transcript.checksums import CHECKSUMS
 from fedleak.transcript.manifest import MANIFEST, file_digest
 from fedleak.transcript.reader import TranscriptReader
 
@@ -86,6 +96,8 @@ def _parts(folder: Path, fingerprint: str) -> PartFiles:
 
 def _run(context: AttackContext, parts: PartFiles, fingerprint: str) -> None:
     """Train if needed, attack every usable update that is not in ``parts``, and write the record."""
+    for name in (RECORD, CHECKSUMS):  # they no longer describe the files
+        (parts.folder / name).unlink(missing_ok=True)
     memory = PeakMemory(context.device)
     updates = [update for update in context.reader.manifest.updates if update.status == "ok"]
     training: ReadyAttack = UNTRAINED

@@ -12,6 +12,7 @@ from pathlib import Path
 from fedleak.cache import cache_root
 from fedleak.errors import FedleakError
 from fedleak.run_directory import RunDirectory
+from fedleak.stages.attack.record import RECORD
 from fedleak.transcript.manifest import MANIFEST
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -59,15 +60,13 @@ class Staging:
             target = self._run.attacks / name
             target.mkdir(parents=True, exist_ok=True)
             # Records last: they say that the arrays are complete.
-            found = sorted(
-                _plain_files(self.files.attacks / name), key=lambda path: (path.suffix == ".json", path.name)
-            )
+            found = sorted(_plain_files(self.files.attacks / name), key=_last_the_record)
             for path in found:
                 if self._copied.get((name, path.name)) != _stamp(path):
                     self._copied[name, path.name] = _stamp(path)
                     _replace(path, target / path.name)
             gone = {key for key in self._copied if key[0] == name} - {(name, path.name) for path in found}
-            for key in gone:
+            for key in sorted(gone, key=lambda key: key[1] != RECORD):
                 (target / key[1]).unlink(missing_ok=True)
                 del self._copied[key]
         self._collect_errors()
@@ -133,3 +132,7 @@ def _replace(source: Path, target: Path) -> None:
     temporary = target.with_name(f".{target.name}.new")
     shutil.copyfile(source, temporary, follow_symlinks=False)
     temporary.replace(target)
+
+
+def _last_the_record(path: Path) -> tuple[bool, bool, str]:
+    return path.name == RECORD, path.suffix == ".json", path.name

@@ -100,7 +100,7 @@ def _attack_group(
     if len(group) > 1 and isinstance(context.attack, SideBySideAttack):
         try:
             return _attack_several(context, context.attack, group)
-        except CrashError:
+        except (AttackFailedError, CrashError):
             context.progress.say(f"attack {context.attack.name}: failed on several updates at once; now one at a time")
     return [_attack_one(context, update, trained) for update in group]
 
@@ -122,7 +122,7 @@ def _attack_several(context: AttackContext, attack: SideBySideAttack[Any], group
     """Attack a group in parallel; the time is divided equally.
 
     Raises:
-        CrashError: if the attack ended in an error.
+        AttackFailedError, CrashError: if it failed, or ended in an error, on all together.
     """
     answers: dict[int, Answer] = {}
     ready: list[tuple[UpdateRecord, View, Any]] = []

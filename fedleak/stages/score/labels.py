@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fedleak.attacks.labels.base import LabelInference
 from fedleak.component import discover
@@ -52,51 +53,71 @@ def score_labels(run: RunDirectory, progress: Progress, *, only: Sequence[str] =
             raise InputError("--kind", kind, f"known kinds: {', '.join(sorted(known))}")
     scenario = run.scenario()
     reader = open_transcript(scenario, run.transcript)
-    truth = TruthReader(run.truth)
-    truth.check_transcript(run.transcript)
     own = scenario.adversary.label_inference
     tried = [own if own is not None and own.kind == kind else known[kind]() for kind in only or sorted(known)]
     tried = [inference for inference in tried if not inference.is_oracle]
     updates = [update for update in reader.manifest.updates if update.status == "ok"]
     bar = progress.task("inferring labels", len(tried) * len(updates))
-    return [_score(inference, scenario, reader, truth, updates, bar) for inference in tried]
+    # All guesses before any truth is opened: a rule may be a user's own code, which could find it in memory.
+    guesses = {inference.kind: _guesses(inference, scenario, reader, updates, bar) for inference in tried}
+    truth = TruthReader(run.truth)
+    truth.check_transcript(run.transcript)
+    return [_score(kind, found, truth) for kind, found in guesses.items()]
 
 
-def _score(
+@dataclass(frozen=True)
+class _Guesses:
+    """The guesses of one inference by update, None where it failed; why it was not granted, or last failed."""
+
+    by_update: Sequence[tuple[UpdateRecord, list[int] | None]]
+    reason: str = ""
+    granted: bool = True
+
+
+def _guesses(
     inference: LabelInference,
     scenario: Scenario,
     reader: TranscriptReader,
-    truth: TruthReader,
     updates: Sequence[UpdateRecord],
     bar: Task,
-) -> LabelScore:
-    right = images = failures = 0
-    overlaps: list[float] = []
+) -> _Guesses:
+    found: list[tuple[UpdateRecord, list[int] | None]] = []
     reason = ""
     for update in updates:
         bar.advance()
-        labels = truth.batch(update.row, update.clients).labels.tolist()
         try:
-            guess = guessed(inference, scenario, reader, update)
+            found.append((update, guessed(inference, scenario, reader, update)))
         except CapabilityNotGrantedError as error:
             bar.advance(len(updates) - 1)
-            return LabelScore(inference=inference.kind, updates=len(updates), reason=f"not granted: {error}")
+            return _Guesses([(update, None) for update in updates], f"not granted: {error}", granted=False)
         except (Exception, SystemExit) as error:  # a rule may be a user's own code, which may raise anything
             if isinstance(error, FedleakError) and not isinstance(error, AttackFailedError):
                 raise
-            failures, reason = failures + 1, describe(error)
-            continue
-        assigned = assign_labels(guess, labels)
-        right += sum(a == b for a, b in zip(assigned, labels, strict=False))
-        images += len(labels)
-        overlaps.append(jaccard(set(guess), set(labels)))
+            reason = describe(error)
+            found.append((update, None))
+    return _Guesses(found, reason)
+
+
+def _score(kind: str, guesses: _Guesses, truth: TruthReader) -> LabelScore:
+    count = len(guesses.by_update)
+    if not guesses.granted:
+        return LabelScore(inference=kind, updates=count, reason=guesses.reason)
+    right = images = 0
+    overlaps: list[float] = []
+    for update, guess in guesses.by_update:
+        if guess is not None:
+            labels = truth.batch(update.row, update.clients).labels.tolist()
+            assigned = assign_labels(guess, labels)
+            right += sum(a == b for a, b in zip(assigned, labels, strict=False))
+            images += len(labels)
+            overlaps.append(jaccard(set(guess), set(labels)))
     return LabelScore(
-        inference=inference.kind,
-        updates=len(updates),
-        failures=failures,
+        inference=kind,
+        updates=count,
+        failures=count - len(overlaps),
         by_image=right / images if images else None,
         by_class=sum(overlaps) / len(overlaps) if overlaps else None,
-        reason=reason,
+        reason=guesses.reason,
     )
 
 
