@@ -30,7 +30,7 @@ PIXELS = 4096
 SEED = 2**63 - 1
 """Seeds of random generators."""
 RESAMPLES = 100_000
-"""Bootstrap resamples of an interval."""
+"""Draws behind a comparison of means."""
 CELLS = 10_000
 """Cells of a study: points of the matrix times seeds."""
 THREADS = 4096

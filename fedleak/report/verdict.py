@@ -9,7 +9,7 @@ from typing import Literal
 
 from fedleak.report.marks import display_name
 from fedleak.results.format import fixed, interval_range, metric_value, plural, ratio
-from fedleak.results.judgement import FEWEST_SCORED, Shortcoming, judge
+from fedleak.results.judgement import FEWEST_SCORED, ORACLES, Shortcoming, judge
 from fedleak.results.schema import AttackSummary, Interval, Results
 
 
@@ -62,7 +62,8 @@ def _against_baselines(summaries: tuple[AttackSummary, ...]) -> RunVerdict:
     if baseline is None:
         predicate = f"rebuilds victims' images at {_level(attack)}; there is no baseline to compare it with."
         return RunVerdict("unclear", attack.attack, predicate, _caveats(attack), attack)
-    return _compare(attack, baseline)
+    guess = lowest_mse(s for s in summaries if s.is_baseline and not s.is_theory and s.attack not in ORACLES)
+    return _compare(attack, baseline, guess)
 
 
 def lowest_mse(summaries: Iterable[AttackSummary]) -> AttackSummary | None:
@@ -71,17 +72,25 @@ def lowest_mse(summaries: Iterable[AttackSummary]) -> AttackSummary | None:
     return min(scored, key=lambda s: s.metrics["mse"].mean, default=None)
 
 
-def _compare(attack: AttackSummary, baseline: AttackSummary) -> RunVerdict:
+def _compare(attack: AttackSummary, baseline: AttackSummary, guess: AttackSummary | None) -> RunVerdict:
+    """The verdict on the attack, against the best baseline and the best that does not see the truth."""
     ours, theirs = attack.metrics["mse"], baseline.metrics["mse"]
     blind = f"({display_name(baseline)}, {metric_value('mse', theirs.mean)})"
+    if ours.mean >= theirs.mean and guess is not None and ours.mean < guess.metrics["mse"].mean:
+        predicate = (
+            f"rebuilds victims' images at {_level(attack)}, closer than an adversary without updates can guess "
+            f"({display_name(guess)}, {metric_value('mse', guess.metrics['mse'].mean)}), but no closer than the "
+            f"nearest of its own images {blind}."
+        )
+        return RunVerdict("unclear", attack.attack, predicate, _caveats(attack), attack)
     if ours.mean >= theirs.mean:
         closest = f"{attack.attack} comes closest with {_level(attack)}"
-        predicate = f"beats the baselines: {closest}, no better than the best that sees no update {blind}."
+        predicate = f"beats the baselines: {closest}, no better than the best of them {blind}."
         return RunVerdict("holds", "No attack", predicate, _caveats(attack), attack)
     if ours.mean == 0:
-        predicate = f"copies victims' images exactly; the best baseline that sees no update {blind} does not."
+        predicate = f"copies victims' images exactly; the best baseline {blind} does not."
     else:
-        distance = f"{ratio(theirs.mean / ours.mean)} times below the best baseline that sees no update {blind}"
+        distance = f"{ratio(theirs.mean / ours.mean)} times below the best baseline {blind}"
         predicate = f"rebuilds victims' images at {_level(attack)}, {distance}."
     caveats = _caveats(attack)
     if not _apart(ours, theirs):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -178,14 +178,25 @@ def _sums(sample: SeedSample) -> _Sums:
     return _Sums(totals, counts)
 
 
+def _by_group(samples: Sequence[SeedSample]) -> list[SeedSample]:
+    """One sample for each set of images: values of the same images under several seeds are averaged."""
+    groups: dict[str, list[SeedSample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.group, []).append(sample)
+    return [
+        replace(some[0], values=np.nanmean([s.values for s in some], axis=0)) if len(some) > 1 else some[0]
+        for some in groups.values()
+    ]
+
+
 def _is_binary(samples: Sequence[SeedSample]) -> bool:
     return all(np.isin(s.values[np.isfinite(s.values)], (0.0, 1.0)).all() for s in samples)
 
 
 def _error(samples: Sequence[SeedSample], *, rate: bool) -> tuple[float | None, int]:
     """Standard error of the mean, and the number of units that it is taken from."""
-    means, parts = np.array([s.mean for s in samples]), [_sums(s) for s in samples]
-    trials, seeds = [s.trials for s in samples], len(samples)
+    means, seeds, trials = np.array([s.mean for s in samples]), len(samples), [s.trials for s in samples]
+    parts = [_sums(s) for s in _by_group(samples)]
     clusters = sum(int((p.counts > 0).sum()) for p in parts)
     if seeds >= FEWEST_UNITS:
         error, units = float(means.std(ddof=1) / np.sqrt(seeds)), seeds
@@ -193,8 +204,8 @@ def _error(samples: Sequence[SeedSample], *, rate: bool) -> tuple[float | None, 
         variances = [m * (1 - m) / t for m, t in zip(means, trials, strict=True) if t]
         error, units = float(np.sqrt(sum(variances)) / seeds), sum(t or 0 for t in trials)
     else:
-        error = float(np.sqrt(sum(p.residual_variance() for p in parts)) / seeds)
-        units = clusters - seeds + 1
+        error = float(np.sqrt(sum(p.residual_variance() for p in parts)) / len(parts))
+        units = clusters - len(parts) + 1
     if rate:
         error = max(error, _error_of_rate(float(means.mean()), sum(t or 0 for t in trials) or clusters))
     return error, units

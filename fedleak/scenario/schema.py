@@ -52,7 +52,7 @@ class Scenario(Settings):
     theory: tuple[TheoryChoice, ...] = ()
     """Theorems whose predictions are scored together with the attacks (default: none)."""
     bootstrap_resamples: int = Field(default=2000, ge=100, le=limits.RESAMPLES)
-    """Bootstrap resamples of every 95 % interval."""
+    """Draws behind comparisons of means in studies; plain intervals need none."""
     device: str = "auto"
     """Device of the attack stage: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ..."""
     threads: int | None = Field(default=None, ge=1, le=limits.THREADS)

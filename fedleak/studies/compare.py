@@ -18,7 +18,6 @@ IGNORED = ("name", "description", "seed", "budget", "federation.engine", "device
 MOST_AXES = 4
 """Runs that differ in more settings are identified by their names."""
 RUN = "run"
-RESAMPLES = 2000
 
 
 def compare_runs(roots: Sequence[Path]) -> StudyResults:
@@ -32,7 +31,7 @@ def compare_runs(roots: Sequence[Path]) -> StudyResults:
     results = [load_results(root) for root in roots]
     points = _points(roots, results)
     axes = tuple(points[0])
-    measured = Measurements(axes, RESAMPLES)
+    measured = Measurements(axes)
     for root, point, result in zip(roots, points, results, strict=True):
         measured.add(point, _seed(result), _record(root, result))
     names = dict.fromkeys(name for result in results for s in result.attacks for name in s.metrics)

@@ -31,8 +31,6 @@ from fedleak.studies.records import CELL
 from fedleak.studies.results import CellLine, StudyLine, StudyResults, load_study_results
 from fedleak.studies.study import study_settings
 
-RESAMPLES = 2000
-
 
 def paper_folder(study: str) -> Path:
     """The folder of the shipped study of that name.
@@ -113,7 +111,7 @@ def _line(line: StudyLine) -> LedgerLine:
 def _cells(results: StudyResults, directory: StudyDirectory) -> Iterator[LedgerCell]:
     for cell in results.cells:
         record = directory.record(cell.key)
-        measured = Measurements(results.axes, RESAMPLES)
+        measured = Measurements(results.axes)
         if record is not None and record.status == "ok":
             measured.add(cell.point, cell.seed, record)
         yield LedgerCell(

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-
-from fedleak.results.estimates import SeedSample, summarise
-from fedleak.results.judgement import is_split, not_learned
-from fedleak.results.schema import Interval
+from fedleak.results.judgement import accuracy_interval, not_learned
 from fedleak.studies.matrix import Point, describe, short_names
-from fedleak.studies.measurements import AttackPlace, Measurements
+from fedleak.studies.measurements import AttackPlace, Gate, Measurements
 from fedleak.studies.records import ACCURACY, FINAL_ACCURACY, CellRecord, least_private
-from fedleak.studies.tradeoff import Gated, Leak, SeedRange, Setting
+from fedleak.studies.tradeoff import Leak, SeedRange, Setting
 
-RESAMPLES = 2000
 Cell = tuple[Point, int, CellRecord]
 """Point, seed and record of a finished cell."""
 
@@ -30,7 +25,7 @@ def measured_settings(
         cells: the finished cells of the case.
         higher: metrics that are higher for more leakage.
     """
-    measured = Measurements(axes, RESAMPLES)
+    measured = Measurements(axes)
     by_name: dict[str, list[Cell]] = {}
     for point, seed, record in cells:
         measured.add(point, seed, record)
@@ -51,7 +46,7 @@ def _setting(number: int, name: str, cells: Sequence[Cell], measured: Measuremen
         seeds=len({seed for _, seed, _ in cells}),
         images=_distinct_images(records),
         accuracy=SeedRange(mean=_mean(accuracies), low=min(accuracies), high=max(accuracies)) if accuracies else None,
-        accuracy_interval=_accuracy_interval(cells),
+        accuracy_interval=accuracy_interval(list(_by_seed(cells).values()), records[0].test_images),
         not_learned=not_learned(list(_by_seed(cells).values()), records[0].test_images, records[0].chance),
         defenses=_defenses(records),
         doubts=tuple(dict.fromkeys(doubt for record in records for doubt in record.doubts)),
@@ -71,17 +66,6 @@ def _mean(values: Sequence[float]) -> float:
 def _by_seed(cells: Iterable[Cell]) -> dict[int, float]:
     """Seed -> final accuracy; cells that differ in the adversary alone have that of one federation."""
     return {seed: record.accuracy for _, seed, record in cells if record.accuracy is not None}
-
-
-def _accuracy_interval(cells: Sequence[Cell]) -> Interval | None:
-    trials = cells[0][2].test_images
-    samples = [
-        SeedSample(s, "", np.array([a]), trials=trials)
-        for s, a in _by_seed(cells).items()
-        if is_split(trials) and 0 <= a <= 1
-    ]
-    summary = summarise(samples)
-    return summary.interval if summary is not None else None
 
 
 def _distinct_images(records: Iterable[CellRecord]) -> int:
@@ -132,9 +116,9 @@ def _exceeds(left: float, right: float, *, higher: bool) -> bool:
     return left > right if higher else left < right
 
 
-def _gates(measured: Measurements, places: Sequence[AttackPlace], higher: Sequence[str]) -> dict[str, Gated]:
+def _gates(measured: Measurements, places: Sequence[AttackPlace], higher: Sequence[str]) -> dict[str, Gate]:
     """For each metric, an attack that beats the baselines if there is one, else the one that leaks most."""
-    found: dict[str, Gated] = {}
+    found: dict[str, Gate] = {}
     for place in places:
         for metric in dict.fromkeys(name for part in measured.measured(place) for name in part.metrics):
             gate = measured.gate(place, metric)
@@ -143,7 +127,5 @@ def _gates(measured: Measurements, places: Sequence[AttackPlace], higher: Sequen
             known = found.get(metric)
             better = known is not None and _exceeds(gate.mean, known.mean, higher=metric in higher)
             if known is None or (gate.leaks, better) > (known.leaks, False):
-                found[metric] = Gated(
-                    attack=gate.attack, baseline=gate.baseline, mean=gate.mean, guessed=gate.guessed, leaks=gate.leaks
-                )
+                found[metric] = gate
     return found

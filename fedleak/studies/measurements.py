@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fedleak.results.estimates import Estimate, SeedSample, estimate, student_quantile
-from fedleak.results.leakage import UpdateKey
+from fedleak.records import Record
+from fedleak.results.estimates import Estimate, SeedSample, estimate, student_quantile, summarise
+from fedleak.results.leakage import WSRR, UpdateKey
 from fedleak.results.schema import WEIGHT_DISTANCE, Interval
 from fedleak.studies.matrix import Label, Point, axis_name, describe, matches, same, short_names
 from fedleak.studies.records import (
@@ -52,13 +53,14 @@ RECONSTRUCTION = (
     "mse", "psnr", "ssim", "lpips", "fft_2d", "registered_psnr", "iip", "leaked", "leaked_ssim", "readout",
 )  # fmt: skip
 """Scores of reconstructed images, which guessing has, too: claims about them are gated."""
+INDICATORS = {rate: indicator for indicator, rate in WSRR.items()}
+"""Rate over initialisations, which baselines lack -> the indicator of leakage behind it."""
 WHOLE_RUN = (FINAL_ACCURACY, ACCURACY, WEIGHT_DISTANCE)
 """Values of the federation as a whole, which the records repeat on every image."""
 
 
-@dataclass(frozen=True)
-class Gate:
-    """Whether an attack rebuilds more than the best guess without updates, by the interval of the difference."""
+class Gate(Record):
+    """An attack against the best baseline, all of which see no update."""
 
     attack: str
     baseline: str
@@ -66,6 +68,7 @@ class Gate:
     mean: float
     guessed: float
     leaks: bool
+    """Whether it rebuilds more, by the interval of the difference."""
 
     def describe(self) -> str:
         """``lti has psnr 9.0, baseline_mean_image 11.6``."""
@@ -87,11 +90,11 @@ class Measurements:
 
     Args:
         axes: names of the axes.
-        resamples: number of bootstrap resamples.
+        resamples: number of draws behind comparisons of means.
     """
 
     axes: tuple[str, ...]
-    resamples: int
+    resamples: int = 2000
     _parts: dict[AttackPlace, list[_Part]] = field(default_factory=dict)
     _images: dict[str, dict[ImageKey, int]] = field(default_factory=dict)
     _updates: dict[str, dict[ImageKey, UpdateKey]] = field(default_factory=dict)
@@ -160,18 +163,22 @@ class Measurements:
     def estimate(self, place: AttackPlace, metric: str) -> Estimate | None:
         """Mean and resamples of a metric, cached for other claims; None if there are no values."""
         if (place, metric) not in self._estimates:
-            self._estimates[place, metric] = self._estimate(place, metric)
+            self._estimates[place, metric] = estimate(self._samples(place, metric), resamples=self.resamples)
         return self._estimates[place, metric]
 
     def intervals(self, place: AttackPlace) -> dict[str, Interval]:
-        """Mean and interval of every metric that has values; the resamples are not cached."""
+        """Mean and interval of every metric that has values."""
         names = dict.fromkeys(name for part in self._parts[place] for name in part.measured.metrics)
-        found = {name: self._estimate(place, name) for name in names}
+        found = {name: summarise(self._samples(place, name)) for name in names}
         return {name: value.interval for name, value in found.items() if value is not None}
 
-    def _estimate(self, place: AttackPlace, metric: str) -> Estimate | None:
+    def _samples(self, place: AttackPlace, metric: str) -> list[SeedSample]:
         parts = [part for part in self._parts.get(place, []) if metric in part.measured.metrics]
-        return estimate([self._sample(part, metric) for part in parts], resamples=self.resamples)
+        return [self._sample(part, metric) for part in parts]
+
+    def is_score(self, metric: str) -> bool:
+        """Whether a metric scores reconstructions, so that claims about it are gated."""
+        return INDICATORS.get(metric, metric) in RECONSTRUCTION
 
     def gate(self, place: AttackPlace, metric: str) -> Gate | None:
         """The attack there against the best update-free baseline at the same point.
@@ -179,6 +186,7 @@ class Measurements:
         None if the metric is no score of reconstructions, or the attack or every baseline lacks it.
         """
         here = place.without([ATTACK])
+        metric = INDICATORS.get(metric, metric)
         if metric not in RECONSTRUCTION or (own := self.estimate(place, metric)) is None:
             return None
         sign = 1.0 if metric in self._higher else -1.0
@@ -196,7 +204,14 @@ class Measurements:
         if own.draws is not None and best.draws is not None:
             error = float((own.draws - best.draws).std())
             leaks = sign * (own.mean - best.mean) > student_quantile(min(own.units, best.units)) * error
-        return Gate(str(place.by_name[ATTACK]), name, metric, own.mean, best.mean, leaks)
+        return Gate(
+            attack=str(place.by_name[ATTACK]),
+            baseline=name,
+            metric=metric,
+            mean=own.mean,
+            guessed=best.mean,
+            leaks=leaks,
+        )
 
     def _sample(self, part: _Part, metric: str) -> SeedSample:
         if metric in WHOLE_RUN:

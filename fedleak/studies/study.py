@@ -67,7 +67,7 @@ class Study:
 
     @property
     def resamples(self) -> int:
-        """Number of bootstrap resamples of every interval."""
+        """Number of draws behind comparisons of means."""
         return self.cells[0].scenario.bootstrap_resamples
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fedleak.records import Record
 from fedleak.results.judgement import Shortcoming
 from fedleak.results.schema import Interval
+from fedleak.studies.measurements import Gate
 from fedleak.studies.records import PrivacySpent
 
 
@@ -25,17 +26,6 @@ class Leak(Record):
     """Whether the attack takes the clients' post-processing into account; None if the records do not say."""
     images: int = 0
     """Number of scored images, over all seeds."""
-
-
-class Gated(Record):
-    """An attack against the best baseline that sees no update."""
-
-    attack: str
-    baseline: str
-    mean: float
-    guessed: float
-    leaks: bool
-    """Whether it rebuilds more, by the interval of the difference."""
 
 
 class Setting(Record):
@@ -65,7 +55,7 @@ class Setting(Record):
     """Metric -> the strongest non-adaptive attack by it; empty if all attacks adapt."""
     aware: dict[str, Leak] = {}
     """Metric -> the strongest adaptive attack by it."""
-    gates: dict[str, Gated] = {}
+    gates: dict[str, Gate] = {}
     """Metric -> the attack that is clearest ahead of the baselines; empty without baselines."""
     dominated_by: int | None = None
     """Number of a setting that dominates it; None on the frontier, or if a value is absent."""

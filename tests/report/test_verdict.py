@@ -14,7 +14,7 @@ from tests.results.sound import sound
 NEAREST = summary("baseline_nearest_class", Interval(mean=0.05, low=0.045, high=0.055))
 MEAN = summary("baseline_mean_image", Interval(mean=0.07, low=0.06, high=0.08))
 STRONG = summary("git_coarse", Interval(mean=0.0122, low=0.011, high=0.0134), psnr=19.26)
-WEAK = summary("dlg", Interval(mean=0.06, low=0.05, high=0.07))
+WEAK = summary("dlg", Interval(mean=0.09, low=0.08, high=0.1))
 
 
 def decide(summaries: tuple[AttackSummary, ...]) -> RunVerdict:
@@ -27,7 +27,7 @@ def test_verdict_names_the_strongest_attack_and_the_best_baseline() -> None:
     assert (verdict.tone, verdict.subject, verdict.caveats) == ("leaks", "git_coarse", ())
     assert verdict.predicate == (
         "rebuilds victims' images at MSE 0.0122 [0.0110, 0.0134] (19.3 dB), 4.1 times below the best baseline "
-        "that sees no update (nearest public image of the same class, 0.0500)."
+        "(nearest public image of the same class, 0.0500)."
     )
 
 
@@ -35,7 +35,15 @@ def test_verdict_admits_that_no_attack_beats_the_baselines() -> None:
     verdict = decide((WEAK, MEAN, NEAREST))
     assert verdict.missing == ()
     assert (verdict.tone, verdict.subject) == ("holds", "No attack")
-    assert verdict.predicate.startswith("beats the baselines: dlg comes closest with MSE 0.0600")
+    assert verdict.predicate.startswith("beats the baselines: dlg comes closest with MSE 0.0900")
+
+
+def test_an_attack_that_beats_guessing_is_not_green_because_an_oracle_is_better() -> None:
+    """The nearest public image of the true class is picked with the original at hand, which no adversary has."""
+    between = summary("lti", Interval(mean=0.06, low=0.058, high=0.062))
+    verdict = decide((between, MEAN, NEAREST))
+    assert (verdict.tone, verdict.subject) == ("unclear", "lti")
+    assert "closer than an adversary without updates can guess (mean public image, 0.0700)" in verdict.predicate
 
 
 def test_verdict_is_unclear_where_intervals_overlap() -> None:
@@ -98,7 +106,7 @@ def test_twenty_iterations_where_four_thousand_are_the_default_are_not_green() -
     """The example of the project's rules for evidence."""
     verdict = decide((WEAK.model_copy(update={"reduced": REDUCED}), MEAN, NEAREST))
     assert (verdict.tone, verdict.subject) == ("unclear", "Unclear:")
-    assert verdict.predicate.startswith("no attack beats the baselines: dlg comes closest with MSE 0.0600")
+    assert verdict.predicate.startswith("no attack beats the baselines: dlg comes closest with MSE 0.0900")
     assert verdict.predicate.endswith("This is no evidence of safety:")
     assert [each.kind for each in verdict.missing] == ["reduced_budget"]
     assert verdict.lines == (verdict.sentence, "missing: weaker than the attack's default budget")

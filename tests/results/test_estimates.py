@@ -120,3 +120,12 @@ def test_each_resample_draws_as_many_updates_as_there_are(updates: int, resample
 @given(st.integers(2, 6))
 def test_each_resample_draws_as_many_seeds_as_there_are(seeds: int) -> None:
     assert (seed_weights(tuple(range(seeds)), 20).sum(axis=1) == seeds).all()
+
+
+def test_the_same_images_under_two_seeds_are_no_further_images() -> None:
+    values = np.random.default_rng(0).normal(size=20)
+    one = summarise([SeedSample(0, "g", values)])
+    both = summarise([SeedSample(0, "g", values), SeedSample(1, "g", values)])
+    assert one is not None
+    assert both is not None
+    assert (both.error, both.units) == (pytest.approx(one.error), one.units)

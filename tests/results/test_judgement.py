@@ -93,15 +93,20 @@ def test_one_adaptive_attack_is_enough_and_none_is_needed_without_a_defense() ->
 def test_what_counts_as_a_defense() -> None:
     scenario: dict[str, object] = {
         "federation": {
-            "client": {"postprocess": [{"kind": "qsgd"}, "top_k"], "augment": [{"kind": "mixup"}], "dp_sgd": {"x": 1}},
+            "client": {
+                "postprocess": [{"kind": "qsgd"}, "top_k"],
+                "augment": [{"kind": "mixup"}],
+                "dp_sgd": {"x": 1},
+                "dropout": True,
+            },
             "client_level_dp": {"noise": "local"},
             "secure_aggregation": {"kind": "any"},
         }
     }
     names = defenses(scenario)
-    assert names == ("qsgd", "top_k", "mixup", "dp_sgd", "client_level_dp", "secure_aggregation")
+    assert names == ("qsgd", "top_k", "mixup", "dp_sgd", "dropout", "client_level_dp", "secure_aggregation")
     assert to_adapt_to(names) == names[:-1]
-    nothing = {"client": {"postprocess": [], "augment": (), "dp_sgd": None}, "client_level_dp": None}
+    nothing = {"client": {"postprocess": [], "augment": (), "dp_sgd": None, "dropout": False}, "client_level_dp": None}
     assert defenses({"federation": nothing}) == defenses({}) == ()
 
 

@@ -16,6 +16,9 @@ from fedleak.studies.records import CellRecord, Measured
 from tests.scenarios import tiny
 
 RESAMPLES = 400
+BEATEN = 1000.0
+Cell = Mapping[str, Mapping[str, Sequence[float]]]
+"""Attack -> metric -> one value per image."""
 
 
 def study(**blocks: Any) -> dict[str, Any]:
@@ -67,6 +70,16 @@ def record(
     )
 
 
+def with_baseline(values: Cell, higher_is_better: Sequence[str] = ()) -> Cell:
+    """The values of a cell and, if there is no baseline, one that every attack beats."""
+    if any(attack.startswith("baseline_") for attack in values):
+        return values
+    count = max(len(column) for metrics in values.values() for column in metrics.values())
+    names = dict.fromkeys(name for metrics in values.values() for name in metrics)
+    bad = {name: [-BEATEN if name in higher_is_better else BEATEN] * count for name in names}
+    return {**values, "baseline_mean_image": bad}
+
+
 def measurements(
     cells: Sequence[tuple[dict[str, Label], Mapping[str, Mapping[str, Sequence[float]]]]],
     *,
@@ -77,7 +90,8 @@ def measurements(
     """Measurements of one seed; every cell rebuilt the same images."""
     measured = Measurements(tuple(cells[0][0]), RESAMPLES)
     for point, values in cells:
-        measured.add(point, seed, record(values, higher_is_better=higher_is_better, test_images=test_images))
+        compared = with_baseline(values, higher_is_better)
+        measured.add(point, seed, record(compared, higher_is_better=higher_is_better, test_images=test_images))
     return measured
 
 

@@ -9,10 +9,11 @@ import pytest
 from fedleak.results.judgement import Shortcoming
 from fedleak.results.schema import Interval
 from fedleak.studies.evidence import gate_metric, lacking_evidence, stated_doubts, undefended
-from fedleak.studies.tradeoff import Gated, Leak, SeedRange, Setting
+from fedleak.studies.measurements import Gate
+from fedleak.studies.tradeoff import Leak, SeedRange, Setting
 
 LEAK = Leak(attack="ig", interval=Interval(mean=0.5, low=0.4, high=0.6), adaptive=True, images=16)
-GATE = Gated(attack="ig", baseline="baseline_mean_image", mean=0.5, guessed=0.2, leaks=True)
+GATE = Gate(attack="ig", baseline="baseline_mean_image", metric="ssim", mean=0.5, guessed=0.2, leaks=True)
 
 
 def setting(number: int, *defenses: str, **changes: Any) -> Setting:

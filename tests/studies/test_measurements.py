@@ -34,7 +34,7 @@ def test_places_are_found_by_part_of_an_axis_and_by_attack() -> None:
 def test_baselines_are_found_if_asked_for_or_named() -> None:
     found, baseline = several(), AttackPlace.of(SMALL, "baseline_mean_image")
     assert baseline in found.places({}, baselines=True)
-    assert found.places({"attack": "baseline_mean_image"}) == [baseline]
+    assert found.places({"attack": "baseline_mean_image", "pairs": 30}) == [baseline]
 
 
 def test_a_place_in_words_and_without_some_labels() -> None:

@@ -32,7 +32,17 @@ def cell(**metrics: tuple[float, float, float]) -> CellRecord:
     images = tuple((i, number, 0) for number in ROUNDS for i in range(12))
     columns = {name: [float(mean + n) for mean in means for n in NOISE] for name, means in metrics.items()}
     measured = Measured(attack="a", kind="a", is_baseline=False, images=images, metrics=columns)
-    return CellRecord(key="k", federation="f", images="g", status="ok", seconds=1.0, attacks=(measured,))
+    beaten = {name: [-1000.0] * len(images) for name in metrics}
+    baseline = measured.model_copy(update={"attack": "baseline", "is_baseline": True, "metrics": beaten})
+    return CellRecord(
+        key="k",
+        federation="f",
+        images="g",
+        status="ok",
+        seconds=1.0,
+        higher_is_better=tuple(metrics),
+        attacks=(measured, baseline),
+    )
 
 
 def measured(**models: dict[str, tuple[float, float, float]]) -> Measurements:

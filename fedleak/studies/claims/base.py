@@ -185,10 +185,15 @@ def gated(check: ClaimCheck, measured: Measurements, metric: str, places: Sequen
         metric: the metric that is compared; others than scores of reconstructions are not gated.
         places: the sides of the comparison.
     """
-    gates = [gate for place in places if (gate := measured.gate(place, metric)) is not None]
-    if not gates or any(gate.leaks for gate in gates):
+    if check.p is None or not measured.is_score(metric):  # there is nothing to judge, or nothing that could leak
         return check
-    hint = f"no side rebuilds more than guessing does: {gates[0].describe()}; a stronger attack or a weaker setting"
+    gates = [gate for place in places if (gate := measured.gate(place, metric)) is not None]
+    if any(gate.leaks for gate in gates):
+        return check
+    if not gates:
+        hint = "a baseline to beat: give the adversary public images (adversary.public_images)"
+        return check.model_copy(update={"state": "inconclusive", "hint": hint})
+    hint = f"no side beats the best baseline: {gates[0].describe()}; a stronger attack or a weaker setting"
     return check.model_copy(update={"state": "nothing_leaked", "hint": hint})
 
 

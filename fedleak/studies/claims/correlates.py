@@ -72,7 +72,9 @@ class Correlates(Claim):
         if draws is None:
             return above_zero(label, value, None, units)
         drawn = sign * _resampled(np.stack(draws[::2], axis=1), np.stack(draws[1::2], axis=1)) - self.stronger_than
-        check = _beyond_chance(above_zero(label, value, drawn, min(units, len(pairs))), x[0], y[0])
+        check = above_zero(label, value, drawn, min(units, len(pairs)))
+        if check.state == "reproduced" or value + self.stronger_than < 0:  # it rests on a correlation, of either sign
+            check = _beyond_chance(check, x[0], y[0])
         for metric in (self.x, self.y):
             check = gated(check, measured, metric, places)
         return check

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from fedleak.results.estimates import Estimate
+from fedleak.results.estimates import ALPHA, Estimate
 from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, gated, missing, together
 from fedleak.studies.matrix import Label, axis_name, label_text, same
 from fedleak.studies.measurements import AttackPlace, Measurements
@@ -75,7 +75,7 @@ class Monotone(Claim):
             return [missing(f"{self.metric} of {name} at two values of {axis} or more", name)]
         steps = [self._step(name, *ends) for ends in pairwise(points)]
         whole = self._step(name, points[0], points[-1])
-        counted = steps if self.strict else [step for step in steps if step.state == "not_reproduced"]
+        counted = steps if self.strict else _contrary(steps)
         checks = steps if len(points) == 2 else [whole, *counted]
         return [gated(check, measured, self.metric, ordered) for check in checks]
 
@@ -99,3 +99,9 @@ def ascending(places: Sequence[AttackPlace], axis: str) -> list[AttackPlace]:
     if all(isinstance(label, int | float) for label in labels):
         return sorted(places, key=lambda place: float(place.by_name[axis] or 0))
     return list(places)
+
+
+def _contrary(steps: Sequence[ClaimCheck]) -> list[ClaimCheck]:
+    """Steps that go the other way, so clearly that it is not chance among so many steps (Bonferroni)."""
+    corrected = [step.model_copy(update={"p": min(1.0, (step.p or 0.0) * len(steps))}) for step in steps]
+    return [step for step in corrected if step.state == "not_reproduced" and (step.p or 0.0) < ALPHA]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Self
 
-import numpy as np
 from pydantic import model_validator
 
 from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, gated, missing, together, where_text
@@ -49,6 +48,6 @@ class Within(Claim):
         if found is None:
             return missing(f"{self.metric} at {measured.describe(place)}", label)
         draws, units = together(found)
-        inside = np.minimum(draws[0] - self.low, self.high - draws[0]) if draws else None
-        check = above_zero(label, min(found.mean - self.low, self.high - found.mean), inside, units)
+        nearer = min(found.mean - self.low, self.high - found.mean)
+        check = above_zero(label, nearer, draws[0] if draws else None, units)  # the error of the distance is the mean's
         return gated(check, measured, self.metric, [place])

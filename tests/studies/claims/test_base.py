@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from fedleak.results.estimates import Floats
+from fedleak.studies.claims.at_least import AtLeast
 from fedleak.studies.claims.base import (
     Claim,
     ClaimCheck,
@@ -21,7 +22,7 @@ from fedleak.studies.claims.base import (
 from fedleak.studies.claims.less import Less
 from fedleak.studies.claims.monotone import Monotone
 from fedleak.studies.measurements import Measurements
-from tests.studies.builders import measurements
+from tests.studies.builders import measurements, record
 
 
 def draws(mean: float, error: float) -> Floats:
@@ -147,6 +148,22 @@ def test_a_claim_where_nothing_leaks_is_not_judged(weak: float, strong: float, s
         assert found.state == state
         if state == "nothing_leaked":
             assert "baseline_mean_image" in found.hints[0]
+
+
+def test_without_a_baseline_a_claim_about_leakage_is_open() -> None:
+    cell = record({"ig": {"psnr": [20.0, 21.0, 20.5, 20.2, 20.8]}}, higher_is_better=("psnr",))
+    measured = Measurements((), 100)
+    measured.add({}, 0, cell.model_copy(update={"attacks": tuple(m for m in cell.attacks if not m.is_baseline)}))
+    found = AtLeast(metric="psnr", value=18).judge(measured)
+    assert found.state == "inconclusive"
+    assert "adversary.public_images" in found.hints[0]
+
+
+@pytest.mark.parametrize(("leaked", "state"), [(1.0, "reproduced"), (0.0, "nothing_leaked")])
+def test_rates_over_initialisations_are_gated_by_their_indicator(leaked: float, state: VerdictState) -> None:
+    values = {"ig": {"leaked": [leaked] * 30, "wsrr": [0.5] * 30}, "baseline_mean_image": {"leaked": [0.0] * 30}}
+    measured = measurements([({}, values)], higher_is_better=("leaked", "wsrr"))
+    assert AtLeast(metric="wsrr", value=0.2, where={"attack": "ig"}).judge(measured).state == state
 
 
 def test_claims_about_the_model_are_not_gated() -> None:

@@ -40,7 +40,7 @@ def test_few_points_that_agree_may_do_so_by_chance() -> None:
     """Of six orders of three points, two agree wholly (one way or the other): p = 1/3."""
     (check,) = correlates().check(points((1, 10), (2, 20), (3, 40)))
     assert (check.value, check.state) == (1.0, "inconclusive")
-    assert check.p == pytest.approx(1 / 3)
+    assert chance_of_correlation(np.arange(3.0), np.array([10.0, 20.0, 40.0])) == pytest.approx(1 / 3)
 
 
 def test_a_weak_correlation_over_eight_rounds_is_not_established() -> None:
@@ -79,3 +79,10 @@ def test_a_constant_side_has_no_correlation() -> None:
 
 def test_words() -> None:
     assert correlates(stronger_than=0.5).statement() == "x and y correlate positively beyond 0.5"
+
+
+def test_a_claim_of_a_strong_correlation_is_refuted_by_a_weak_one() -> None:
+    """No correlation at all among forty points is clearly below 0.8; that it is likely by chance is no objection."""
+    draws = np.random.default_rng(5)
+    measured = points(*zip(draws.permutation(40).astype(float), draws.permutation(40).astype(float), strict=True))
+    assert correlates(stronger_than=0.8).judge(measured).state == "not_reproduced"

@@ -82,3 +82,17 @@ def test_words() -> None:
     assert monotone(where={"attack": "lti"}).statement() == "mse of lti falls along p"
     assert monotone(values=("a", "c")).statement() == "mse falls along p from a to c"
     assert monotone("increasing", strict=True).statement() == "mse rises at every step along p"
+
+
+def test_one_of_many_steps_must_go_the_other_way_beyond_chance() -> None:
+    """A step with p = 0.03 refutes a claim of two points, but not one of nine: 8 * 0.03 > 0.05."""
+    noise = np.random.default_rng(3).normal(0, 1, 40)
+    back = noise - noise.mean() + 2.25 * noise.std(ddof=1) / np.sqrt(40)  # t = 2.25 with 39 degrees: p = 0.03
+    level = np.zeros(40)
+    rows = [level + 20, *([level] * 7), back]  # falls once, then stays, then rises a little
+    few = measurements([({"p": i}, {"a": {"mse": row.tolist()}}) for i, row in enumerate((level, back))])
+    many = measurements([({"p": i}, {"a": {"mse": row.tolist()}}) for i, row in enumerate(rows)])
+    (check,) = monotone().check(few)
+    assert check.state == "not_reproduced"
+    assert check.p == pytest.approx(0.03, abs=0.003)
+    assert monotone().judge(many).state == "reproduced"

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
+from scipy import stats
 
 from fedleak.studies.claims.base import VerdictState
 from fedleak.studies.claims.within import Within
@@ -31,3 +33,14 @@ def test_bounds_in_the_wrong_order_are_refused() -> None:
 def test_an_absent_metric_leaves_it_open() -> None:
     assert Within(metric="psnr", low=0, high=1).judge(MEASURED).state == "inconclusive"
     assert Within(metric="psnr", low=0, high=1).statement() == "psnr of every attack lies between 0 and 1"
+
+
+def test_the_whole_interval_of_the_mean_must_lie_inside() -> None:
+    """In the middle of a band of 1.3 standard errors the distances to both bounds vary together: nothing is decided."""
+    values = np.array([-1.0, 1.0] * 20) / np.sqrt(39)  # mean 0, standard error 1 / sqrt(40) * 40 / 39
+    error = float(values.std(ddof=1) / np.sqrt(40))
+    measured = measurements([({}, {"a": {"mse": values.tolist()}})])
+    (narrow,) = Within(metric="mse", low=-1.3 * error, high=1.3 * error).check(measured)
+    (wide,) = Within(metric="mse", low=-2.5 * error, high=2.5 * error).check(measured)
+    assert (narrow.state, wide.state) == ("inconclusive", "reproduced")
+    assert narrow.p == pytest.approx(2 * stats.t.sf(1.3, 39), rel=0.01)
