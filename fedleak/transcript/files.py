@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from fedleak.records import naming
+
+UNREADABLE = (OSError, ValueError, EOFError, TokenError, SyntaxError, RecursionError, MemoryError)
+"""What numpy raises for a damaged ``.npy`` file: it parses the header as Python."""
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:

@@ -16,6 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from fedleak.errors import InputError
+from fedleak.transcript.files import UNREADABLE
 
 
 def create_rows(path: Path, shape: tuple[int, ...], dtype: str) -> None:
@@ -116,7 +117,7 @@ def _read_header(path: Path) -> tuple[tuple[int, ...], np.dtype[np.generic], int
             reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, fortran_order, dtype = reader(file)
             offset = file.tell()
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise InputError(path.name, None, f"not a readable .npy file ({error})") from error
     if fortran_order or dtype.hasobject or not shape:
         raise InputError(path.name, str(dtype), "expected a C-ordered array of plain numbers")

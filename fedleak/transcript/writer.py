@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from fedleak.errors import FederationError
+from fedleak.examples import kind_of
 from fedleak.records import naming, parse_json, write_atomically
 from fedleak.tensors import NamedTensors
 from fedleak.transcript.files import save_array, save_tensors
@@ -185,10 +186,11 @@ class TranscriptWriter:
         """Store the adversary's public images ``(N, C, H, W)`` and labels ``(N,)``.
 
         Raises:
-            TypeError: if the images are not uint8; scale them to [0, 255] first.
+            TypeError: if the images do not have the dtype of their kind; scale pixels to [0, 255] first.
         """
-        if images.dtype != np.uint8:
-            raise TypeError(f"public images are uint8 in [0, 255], not {images.dtype}")
+        kind = kind_of(images.shape[1:])
+        if images.dtype != kind.stored:
+            raise TypeError(f"public {kind.name} are {kind.stored}, not {images.dtype}")
         (self.folder / "public").mkdir(exist_ok=True)
         save_array(self.folder / "public/images.npy", images)
         save_array(self.folder / "public/labels.npy", labels)

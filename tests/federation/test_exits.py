@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from fedleak.errors import InputError
+from fedleak.federation.model import TRIED
 from fedleak.federation.plan import make_plan
 from fedleak.models.factory import CONSENT
 from fedleak.transcript.reader import TranscriptReader
@@ -20,11 +21,15 @@ PLAIN: dict[str, Any] = {
     "adversary": {"level": 2},
     "attacks": [{"kind": "dlg", "iterations": 1}],
     "federation__rounds": 1,
+    "federation__client": {"batch_size": TRIED + 1},
 }
 
 
 class Exits(nn.Module):
-    """Ends the process in training or in evaluation, once it has read real images."""
+    """Ends the process in training or in evaluation, with the images of one client or with the test images.
+
+    The trial of the model before a run has fewer images than either, and does not find it.
+    """
 
     def __init__(self, shape: tuple[int, int, int], classes: int, *, where: str) -> None:
         super().__init__()
@@ -32,8 +37,8 @@ class Exits(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         here = "client" if torch.is_grad_enabled() else "server"
-        if here == self.where and float(images.detach().abs().max()) > 0:
-            sys.exit("no licence for this model")
+        if self.where == "anywhere" or (here == self.where and len(images) > TRIED):
+            sys.exit("no license for this model")
         logits: torch.Tensor = self.linear(images.flatten(1))
         return logits
 
@@ -46,6 +51,11 @@ def in_clients(shape: tuple[int, int, int], classes: int) -> nn.Module:
 def in_server(shape: tuple[int, int, int], classes: int) -> nn.Module:
     """Of the second kind."""
     return Exits(shape, classes, where="server")
+
+
+def always(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """Of both kinds, whatever the images."""
+    return Exits(shape, classes, where="anywhere")
 
 
 def at_once(shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -63,13 +73,25 @@ def test_an_exit_of_the_model_is_told_with_exit_code_1(
     outcome = command(capsys, "federate", file, "--out", tmp_path / "run")
     assert outcome.code == 1
     assert len(outcome.errors) == 1
-    assert "no licence for this model" in outcome.errors[0]
+    assert "no license for this model" in outcome.errors[0]
+
+
+def test_an_exit_in_the_trial_of_the_model_is_an_error_of_the_scenario(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = "tests.federation.test_exits:always"
+    monkeypatch.setenv(CONSENT, path)
+    file = write_scenario(tmp_path, **PLAIN, model={"kind": "factory", "path": path})
+    outcome = command(capsys, "federate", file, "--out", tmp_path / "run")
+    assert outcome.code == 2
+    assert len(outcome.errors) == 1
+    assert "no license for this model" in outcome.errors[0]
 
 
 def test_an_exit_of_a_factory_is_an_error_of_the_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
     path = "tests.federation.test_exits:at_once"
     monkeypatch.setenv(CONSENT, path)
-    with pytest.raises(InputError, match=r"model: got 'factory'.*sys.exit.no network for you"):
+    with pytest.raises(InputError, match=r"model.path: got .*at_once.*SystemExit: no network for you"):
         make_plan(scenario(**PLAIN, model={"kind": "factory", "path": path}))
 
 

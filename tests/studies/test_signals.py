@@ -19,7 +19,7 @@ from fedleak.studies.study import load_study
 from tests.processes import alive, end, family, finish, start, wait_for
 from tests.studies.builders import write_study
 
-LONG = 200_000
+LONG = 90_000
 """Epochs that nobody waits for."""
 ATTACKS = [{"kind": "lti", "hidden": 8, "training": {"epochs": 1, "patience": LONG}}]
 MATRIX = {"attacks.lti.training.epochs": [1, LONG, LONG + 1]}

@@ -84,6 +84,27 @@ def test_cut_foreign_and_object_files_are_refused(tmp_path: Path) -> None:
         RowFile(path)
 
 
+HEADERS = [
+    b"{'descr': '<f4', 's\0\0",
+    b"if True:\n   1\n  2",
+    b"(" * 5000,
+    b"-" * 9000 + b"1",
+    b"{'shape': (",
+    b"\xff\xfe",
+]
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=range(len(HEADERS)))
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_headers_that_numpy_cannot_parse_are_refused(tmp_path: Path, header: bytes, version: int) -> None:
+    """numpy reads a header as Python, and lets errors of the tokenizer and the parser through."""
+    path = tmp_path / "rows.npy"
+    size = len(header).to_bytes(2 if version == 1 else 4, "little")
+    path.write_bytes(b"\x93NUMPY" + bytes([version, 0]) + size + header)
+    with pytest.raises(InputError, match="not a readable"):
+        RowFile(path)
+
+
 def test_a_reader_cannot_write_and_knows_no_path(tmp_path: Path) -> None:
     make_rows(tmp_path, np.zeros((4, 2), dtype=np.float32))
     rows = RowFile(tmp_path / "rows.npy")

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from fedleak.errors import InputError, shorten
-from fedleak.examples import to_unit
+from fedleak.examples import KINDS, to_unit
 from fedleak.records import read_json, write_atomically
 from fedleak.transcript.checksums import Checksums
 from fedleak.transcript.fields import LARGEST_COUNT
-from fedleak.transcript.files import save_array
+from fedleak.transcript.files import UNREADABLE, save_array
 from fedleak.transcript.manifest import MANIFEST, file_digest
 
 UPDATES = "updates.json"
@@ -157,8 +157,9 @@ class TruthReader:
         """Images ``(N, C, H, W)`` and labels ``(N,)`` in the folder of a client, mapped into memory."""
         images, labels = self._array(f"{client}/images.npy"), self._array(f"{client}/labels.npy")
         path = self._folder / client
-        if images.dtype != np.uint8 or images.ndim != 4:
-            allowed = f"its images are {images.dtype} {images.shape}; expected uint8 (N, C, H, W)"
+        if not any(images.ndim == 1 + len(kind.axes) and images.dtype == kind.stored for kind in KINDS):
+            expected = " or ".join(f"{kind.stored} (N, {', '.join(kind.axes)})" for kind in KINDS)
+            allowed = f"its images are {images.dtype} {images.shape}; expected {expected}"
             raise InputError("RUN_DIR", str(path), allowed)
         if not np.issubdtype(labels.dtype, np.integer) or labels.shape != images.shape[:1]:
             allowed = f"its labels are {labels.dtype} {labels.shape}; expected integers ({len(images)},)"
@@ -173,7 +174,7 @@ class TruthReader:
         self._verify(name)
         try:
             array: NDArray[Any] = np.load(self._folder / name, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except UNREADABLE as error:
             raise InputError("RUN_DIR", str(self._folder / name), f"not a readable array ({error})") from error
         return array
 

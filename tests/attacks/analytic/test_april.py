@@ -39,5 +39,5 @@ def test_too_many_patches_are_a_failed_attack() -> None:
 
 
 def test_a_network_without_patches_is_a_failed_attack() -> None:
-    with pytest.raises(AttackFailedError, match="does not start with a patch embedding"):
+    with pytest.raises(AttackFailedError, match="does not start with a trained patch embedding"):
         victim(LeNet(channels=4)).attacked_by(April())
