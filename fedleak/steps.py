@@ -54,10 +54,11 @@ class Steps:
 
     Args:
         what, total, measure: as in ``StepReport``.
+        first: steps that were done before, by an earlier process.
     """
 
-    def __init__(self, what: str, total: int, *, measure: str) -> None:
-        self._what, self._total, self._measure = what, total, measure
+    def __init__(self, what: str, total: int, *, measure: str, first: int = 0) -> None:
+        self._what, self._total, self._measure, self._first = what, total, measure, first
         self._listener, self._begun = _LISTENER.get(), time.monotonic()
         self._due = self._begun + SECONDS
 
@@ -66,5 +67,5 @@ class Steps:
         if self._listener is None or (now := time.monotonic()) < self._due:
             return
         self._due = now + SECONDS
-        left = (now - self._begun) / steps * (self._total - steps)
+        left = (now - self._begun) / (steps - self._first) * (self._total - steps)
         self._listener(StepReport(self._what, steps, self._total, self._measure, value(), left))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,30 +13,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from fedleak.attacks.inversion.compilation import Compiled
 from fedleak.attacks.inversion.execution import for_size, multiplications
 from fedleak.attacks.inversion.objective import Objective, SearchTensors
-from fedleak.attacks.inversion.optimisers import (
-    Moments,
-    Optimiser,
-    adam_rates,
-    adam_step,
-    learning_rate_at,
-    no_moments,
-)
+from fedleak.attacks.inversion.optimisers import Moments, Optimiser, adam_rates, adam_step, learning_rate_at
 from fedleak.attacks.inversion.outcome import Inversion
+from fedleak.attacks.inversion.states import AdamState, Best, LbfgsState, nothing_yet
+from fedleak.snapshots import Loop
 from fedleak.steps import Steps
 from fedleak.tensors import Tensors
 
 CHECK_EVERY = 50
 """Iterations between checks of the losses, because a check synchronises with the device."""
-PROGRESS = 0.999
-"""A loss below this fraction of its last mark counts as progress."""
-
-
-class Best(NamedTuple):
-    """The iterate with the lowest matching loss so far, separately for each trial."""
-
-    variables: Tensors
-    loss: Tensor
-
 
 Step = Callable[[Tensors, Moments, Best, SearchTensors, Tensor, Tensors], tuple[Tensors, Moments, Best, Tensor]]
 Evaluate = Callable[[Tensors, SearchTensors], tuple[Tensors, Tensor, Tensor]]
@@ -95,26 +78,22 @@ class Engine:
         generators: Sequence[torch.Generator],
         regroup: Regroup | None,
     ) -> Inversion:
-        moments, best, trace = no_moments(variables), _nothing_yet(variables), []
-        mark, marked_at = math.inf, 0
-        steps = _steps(iterations)
-        for iteration in range(iterations):
+        loop, now = Loop(), AdamState.start(variables)
+        if loop.earlier is not None:
+            now, tensors = now.again(loop.earlier, tensors, generators)
+        steps = _steps(iterations, first=now.iteration)
+        while now.iteration < iterations and not now.ended:
             if regroup is not None:
-                tensors = regroup(variables, tensors, iteration)
-            rate = learning_rate_at(self.optimiser, iteration, iterations)
-            rates = torch.tensor(adam_rates(rate, iteration)).to(best.loss)
-            noise = self._noise(variables, rate, generators)
-            variables, moments, best, matching = self._step(variables, moments, best, tensors, rates, noise)
-            trace.append(matching)
-            steps.done(iteration + 1, partial(_lowest, best))
-            if iteration % CHECK_EVERY == CHECK_EVERY - 1:
-                if not torch.isfinite(matching).any():
-                    break
-                if float(best.loss.min()) < PROGRESS * mark:
-                    mark, marked_at = float(best.loss.min()), iteration
-                elif self.optimiser.plateau and iteration - marked_at >= self.optimiser.plateau:
-                    break
-        return Inversion(best.variables, best.loss, torch.stack(trace))
+                tensors = regroup(now.variables, tensors, now.iteration)
+            rate = learning_rate_at(self.optimiser, now.iteration, iterations)
+            rates = torch.tensor(adam_rates(rate, now.iteration)).to(now.best.loss)
+            noise = self._noise(now.variables, rate, generators)
+            now = now.after(*self._step(now.variables, now.moments, now.best, tensors, rates, noise))
+            steps.done(now.iteration, partial(_lowest, now.best))
+            if now.iteration % CHECK_EVERY == 0:
+                now = now.checked(plateau=self.optimiser.plateau)
+            loop.reached(partial(now.kept, tensors, [generator.get_state() for generator in generators if noise]))
+        return Inversion(now.best.variables, now.best.loss, torch.stack(now.trace))
 
     def _adam_iteration(
         self, variables: Tensors, moments: Moments, best: Best, tensors: SearchTensors, rates: Tensor, noise: Tensors
@@ -166,37 +145,37 @@ class Engine:
             tolerance_change=0.0,
             line_search_fn="strong_wolfe" if settings.line_search else None,
         )
-        best, seen = _nothing_yet(variables), list[float]()
-        trace: list[float] = []
+        loop, now, seen = Loop(), LbfgsState(nothing_yet(variables), []), list[float]()
+        if loop.earlier is not None:
+            now = LbfgsState.again(loop.earlier, point, solver)
 
         def closure() -> float:
-            nonlocal best
-            now = {name: value.detach() for name, value in point.items()}
-            gradient, total, matching = self._evaluate(now, tensors)
-            best = _better(best, now, matching)
+            here = {name: value.detach() for name, value in point.items()}
+            gradient, total, matching = self._evaluate(here, tensors)
+            now.best = _better(now.best, here, matching)
             seen.append(float(matching))
             for name, value in point.items():
                 value.grad = gradient[name].clone()
             return float(total)
 
-        before, steps = math.inf, _steps(iterations)
-        for iteration in range(iterations):
-            solver.param_groups[0]["lr"] = learning_rate_at(settings, iteration, iterations)
+        steps = _steps(iterations, first=now.iteration)
+        while now.iteration < iterations and not now.ended:
+            solver.param_groups[0]["lr"] = learning_rate_at(settings, now.iteration, iterations)
             seen.clear()
             value = float(solver.step(closure))  # type: ignore[no-untyped-call]
-            stalled, before = value == before, value
-            trace.append(seen[0])
-            steps.done(iteration + 1, partial(_lowest, best))
             with torch.no_grad():
                 for name, bounded in _into_box({n: p.detach() for n, p in point.items()}, tensors.model.box).items():
                     point[name].copy_(bounded)
-            if stalled or not math.isfinite(value):
-                break
-        return Inversion(best.variables, best.loss, torch.tensor(trace, device=best.loss.device)[:, None])
+            now.reached(value, seen[0])
+            steps.done(now.iteration, partial(_lowest, now.best))
+            if loop.is_due:  # the solver changes its tensors in place, and has many
+                loop.reached(partial(dict, now.kept(point, solver)))
+        loop.reached(partial(dict, replace(now, ended=True).kept(point)))
+        return Inversion(now.best.variables, now.best.loss, torch.tensor(now.trace).to(now.best.loss)[:, None])
 
 
-def _steps(iterations: int) -> Steps:
-    return Steps("iteration", iterations, measure="lowest matching loss")
+def _steps(iterations: int, *, first: int) -> Steps:
+    return Steps("iteration", iterations, measure="lowest matching loss", first=first)
 
 
 def _lowest(best: Best) -> float:
@@ -205,11 +184,6 @@ def _lowest(best: Best) -> float:
 
 def _trial(tensors: Tensors, index: int) -> Tensors:
     return {name: value[index : index + 1] for name, value in tensors.items()}
-
-
-def _nothing_yet(variables: Tensors) -> Best:
-    loss = torch.full_like(variables["code"].flatten(1)[:, 0], torch.inf)
-    return Best({name: value.clone() for name, value in variables.items()}, loss)
 
 
 def _better(best: Best, variables: Tensors, matching: Tensor) -> Best:

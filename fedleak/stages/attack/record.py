@@ -77,7 +77,7 @@ class PartFiles:
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
-        self.folder, self._fingerprint = folder, fingerprint
+        self.folder, self.fingerprint = folder, fingerprint
         folder.mkdir(parents=True, exist_ok=True)
         self.attempts: dict[int, Attempt] = {}
         self._parts = 0
@@ -91,7 +91,7 @@ class PartFiles:
         try:
             raw = read_json(path)
             attempts = [Attempt.model_validate(item) for item in raw["attempts"]]
-            if raw["fingerprint"] != self._fingerprint:
+            if raw["fingerprint"] != self.fingerprint:
                 raise ValueError("another attack's part")
             if not path.with_suffix(".safetensors").is_file():  # a pipe would be waited for
                 raise ValueError("no regular file")
@@ -114,7 +114,7 @@ class PartFiles:
         path = self.folder / f"part-{self._parts:05d}.safetensors"
         save_tensors(path, {f"{row:08d}": tensor for row, tensor in images.items()})
         done = [attempt.model_dump(mode="json") for attempt in attempts]
-        raw = {"fingerprint": self._fingerprint, "sha256": file_digest(path), "attempts": done}
+        raw = {"fingerprint": self.fingerprint, "sha256": file_digest(path), "attempts": done}
         write_atomically(path.with_suffix(".json"), json.dumps(raw))
         self._parts += 1
         self.attempts |= {attempt.row: attempt for attempt in attempts}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -12,6 +14,7 @@ from fedleak.attacks.base import Reconstruction, SideBySideAttack, TrainedAttack
 from fedleak.errors import AttackFailedError
 from fedleak.progress import Task
 from fedleak.results.format import duration
+from fedleak.snapshots import keeping
 from fedleak.stages.attack.attempts import (
     CrashError,
     check,
@@ -21,6 +24,7 @@ from fedleak.stages.attack.attempts import (
 )
 from fedleak.stages.attack.context import AttackContext
 from fedleak.stages.attack.record import Attempt, PartFiles
+from fedleak.stages.attack.unfinished import Unfinished, remove_unfinished
 from fedleak.stages.attack.view import View
 from fedleak.steps import StepReport, listening
 from fedleak.transcript.manifest import UpdateRecord
@@ -57,7 +61,7 @@ def attack_victims(
     try:
         for group in groups:
             with listening(partial(_show, bar)):
-                answers = _attack_group(context, group, trained, failure)
+                answers = _attack_group(context, group, trained, parts, failure)
             attempts += [attempt for attempt, _ in answers]
             images |= {attempt.row: rebuilt for attempt, rebuilt in answers if rebuilt is not None}
             bar.advance(len(group))
@@ -66,10 +70,11 @@ def attack_victims(
                 parts.write(done, images)
                 context.host.written()
                 images, written = {}, time.monotonic()
-    finally:  # an interruption loses only the group under attack
+    finally:  # ``unfinished`` holds what the searches of the group under attack have reached
         if attempts:
             parts.write(attempts, images)
             context.host.written()
+    remove_unfinished(parts.folder)
 
 
 def _show(bar: Task, report: StepReport) -> None:
@@ -93,33 +98,58 @@ def _victims_together(context: AttackContext, updates: list[UpdateRecord]) -> in
 
 
 def _attack_group(
-    context: AttackContext, group: list[UpdateRecord], trained: tuple[Any, ...], failure: Exception | None
+    context: AttackContext,
+    group: list[UpdateRecord],
+    trained: tuple[Any, ...],
+    parts: PartFiles,
+    failure: Exception | None,
 ) -> list[Answer]:
     if failure is not None:
         return [(failed_by(update, failure), None) for update in group]
     if len(group) > 1 and isinstance(context.attack, SideBySideAttack):
         try:
-            return _attack_several(context, context.attack, group)
+            with _kept(context, parts, group) as earlier:
+                return _attack_several(context, context.attack, group, earlier)
         except (AttackFailedError, CrashError):
             context.progress.say(f"attack {context.attack.name}: failed on several updates at once; now one at a time")
-    return [_attack_one(context, update, trained) for update in group]
+    answers = []
+    for update in group:
+        with _kept(context, parts, [update]) as earlier:
+            answers.append(_attack_one(context, update, trained, earlier))
+    return answers
 
 
-def _attack_one(context: AttackContext, update: UpdateRecord, trained: tuple[Any, ...]) -> Answer:
+@contextmanager
+def _kept(context: AttackContext, parts: PartFiles, updates: list[UpdateRecord]) -> Iterator[float]:
+    """Keep the state of searches on these updates, and go on from it; the seconds that they have taken already."""
+    unfinished = Unfinished(
+        parts.folder, parts.fingerprint, [update.row for update in updates], written=context.host.written
+    )
+    if unfinished.seconds:
+        before = duration(unfinished.seconds)
+        context.progress.say(f"{context.title(*updates)}: going on after an interruption, {before} into the search")
+    with keeping(unfinished):
+        yield unfinished.seconds
+
+
+def _attack_one(context: AttackContext, update: UpdateRecord, trained: tuple[Any, ...], earlier: float) -> Answer:
+    """Attack one update; ``earlier`` are the seconds that an interrupted process has spent on it."""
     view, attack = context.view(update), context.attack
-    begun = time.perf_counter()
+    begun = time.perf_counter() - earlier
     try:
         with crashes(context.errors, context.title(update)):
             known = context.arguments(view, attack.reconstruct)
-            begun = time.perf_counter()  # reading the transcript is not part of the attack
+            begun = time.perf_counter() - earlier  # reading the transcript is not part of the attack
             rebuilt = attack.reconstruct(*trained, **known, generator=context.generator(update))
             return _answer(context, update, view, rebuilt, time.perf_counter() - begun)
     except (AttackFailedError, CrashError) as error:
         return failed_by(update, error, time.perf_counter() - begun), None
 
 
-def _attack_several(context: AttackContext, attack: SideBySideAttack[Any], group: list[UpdateRecord]) -> list[Answer]:
-    """Attack a group in parallel; the time is divided equally.
+def _attack_several(
+    context: AttackContext, attack: SideBySideAttack[Any], group: list[UpdateRecord], earlier: float
+) -> list[Answer]:
+    """Attack a group in parallel; the time, and that of an interrupted process, is divided equally.
 
     Raises:
         AttackFailedError, CrashError: if it failed, or ended in an error, on all together.
@@ -133,7 +163,7 @@ def _attack_several(context: AttackContext, attack: SideBySideAttack[Any], group
                 ready.append((update, view, context.arguments(view, attack.reconstruct)["known"]))
         except (AttackFailedError, CrashError) as error:
             answers[update.row] = failed_by(update, error), None
-    begun = time.perf_counter()
+    begun = time.perf_counter() - earlier
     with crashes(context.errors, context.title(*group)):
         rebuilt = attack.reconstruct_several(
             [known for _, _, known in ready], generators=[context.generator(update) for update, _, _ in ready]
