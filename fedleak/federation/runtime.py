@@ -115,10 +115,14 @@ class _Simulation(threading.Thread):
     def run(self) -> None:
         """Run the engine; a failure is stored in ``error``."""
         from flwr.simulation import run_simulation
+        from flwr.supercore import telemetry
 
         from fedleak.federation.client import app
 
         logging.getLogger("ray").setLevel(logging.ERROR)
+        # Even where telemetry is off, Flower writes an identity of the user to the home folder, from a thread that may
+        # outlive the engine; this is its own word for having none.
+        telemetry.state["source"] = telemetry.state["source"] or "unavailable"
         try:
             run_simulation(
                 server_app=self._server_app(),

@@ -114,6 +114,14 @@ def test_rays_files_are_in_a_folder_of_the_user_alone(running: tuple[int, Listen
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
 
 
+def test_flower_keeps_no_identity_of_the_user(running: tuple[int, Listening]) -> None:
+    pid, _ = running
+    raylet = next(child for child in psutil.Process(pid).children(recursive=True) if child.name() == "raylet")
+    home = Path(raylet.environ()["FLWR_HOME"])
+    assert home.name.startswith("fedleak-flower-")
+    assert not (home / "source").exists()
+
+
 def test_ray_that_was_imported_without_a_token_is_refused() -> None:
     code = "import ray\nfrom fedleak.federation.local_ray import local_ray\nwith local_ray():\n    print('started')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
