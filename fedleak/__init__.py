@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +12,21 @@ from fedleak.version import __version__ as __version__
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # Flower and its data sets would call home when they are imported
 
 
-def __getattr__(name: str) -> Callable[..., Any]:
-    if name == "run":  # on demand: a plain import stays quick
-        from fedleak.pipeline import run
+_FUNCTIONS = {
+    "run": "fedleak.pipeline",
+    "invert": "fedleak.audit.direct",
+    "infer_labels": "fedleak.audit.direct",
+    "score": "fedleak.audit.direct",
+}
+"""Public functions and their modules, which are imported on demand: a plain import stays quick."""
 
-        return run
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    if name in _FUNCTIONS:
+        function: Callable[..., Any] = getattr(importlib.import_module(_FUNCTIONS[name]), name)
+        return function
     raise AttributeError(f"module 'fedleak' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_FUNCTIONS])
