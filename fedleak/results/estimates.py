@@ -61,15 +61,12 @@ class Summary:
     Attributes:
         error: None if there are too few images or units.
         units: number of independent units behind the standard error: seeds, updates, or trials.
-        images, seeds: number of values and of seeds.
         rate: whether all values lie in [0, 1] by definition.
     """
 
     mean: float
     error: float | None
     units: int
-    images: int
-    seeds: int
     rate: bool
 
     @property
@@ -149,7 +146,7 @@ def summarise(samples: Sequence[SeedSample]) -> Summary | None:
     error, units = _error(samples, rate=rate)
     enough = units >= FEWEST_UNITS and (whole_run or images >= FEWEST_IMAGES or len(samples) >= FEWEST_UNITS)
     mean = float(np.mean([s.mean for s in samples]))
-    return Summary(mean, error if enough else None, units, images, len(samples), rate)
+    return Summary(mean, error if enough else None, units, rate)
 
 
 def _with_values(samples: Sequence[SeedSample]) -> list[SeedSample]:

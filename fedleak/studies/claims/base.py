@@ -73,6 +73,10 @@ class Claim(Component):
     """The claim in words; derived from the settings by default."""
     where: Where = {}
     """Restricts the claim to these attacks and points."""
+    control: Where = {}
+    """Positive control: the attack and point where something must leak, or the claim is not judged, such as the
+    undefended cell of a claim about a defense. What it does not name is as on the sides of the claim, which are the
+    control by default."""
 
     @abstractmethod
     def check(self, measured: Measurements) -> list[ClaimCheck]:
@@ -88,7 +92,7 @@ class Claim(Component):
 
     def selections(self) -> Mapping[str, Where]:
         """The fields that select attacks and points."""
-        return {"where": self.where}
+        return {"where": self.where, "control": self.control}
 
     def measures(self) -> Mapping[str, str]:
         """Field -> the metric that it names."""
@@ -100,11 +104,47 @@ class Claim(Component):
 
     def compared(self) -> Mapping[str, tuple[Where, ...]]:
         """Field -> what selects its attacks and points; later selections replace labels of earlier ones."""
-        return {"where": (self.where,)}
+        return {"where": (self.where,), **self.controlled(self.where)}
+
+    def controlled(self, *side: Where) -> dict[str, tuple[Where, ...]]:
+        """The part of ``compared`` for the positive control of a side; empty without one."""
+        return {"control": (*side, self.control)} if self.control else {}
 
     def speaks_of_rounds(self) -> bool:
         """Whether it uses the axis ``round``."""
         return ROUND in {self.axis(), *(name for where in self.selections().values() for name in where)}
+
+    def gated(
+        self, check: ClaimCheck, measured: Measurements, metric: str, places: Sequence[AttackPlace]
+    ) -> ClaimCheck:
+        """The check if something leaked at its positive control or, without one, a side of it; else ``nothing_leaked``.
+
+        A claim about leakage says nothing where no side rebuilds more than an adversary without updates would guess,
+        and a claim that a defense stops an attack says nothing where the attack fails without it, too.
+
+        Args:
+            metric: the metric that is compared; others than scores of reconstructions are not gated.
+            places: the sides of the comparison.
+        """
+        if check.p is None or not measured.is_score(metric):  # there is nothing to judge, or nothing that could leak
+            return check
+        gates = [g for place in self._controls(measured, places) if (g := measured.gate(place, metric)) is not None]
+        if any(gate.leaks for gate in gates):
+            return check
+        if not gates:
+            hint = "a baseline to beat: give the adversary public images (adversary.public_images)"
+            hint = f"{metric} at the positive control ({where_text(self.control)})" if self.control else hint
+            return check.model_copy(update={"state": "inconclusive", "hint": hint})
+        what = "the positive control does not beat" if self.control else "no side beats"
+        hint = f"{what} the best baseline: {gates[0].describe()}; a stronger attack or a weaker setting"
+        return check.model_copy(update={"state": "nothing_leaked", "hint": hint})
+
+    def _controls(self, measured: Measurements, places: Sequence[AttackPlace]) -> Sequence[AttackPlace]:
+        if not self.control:
+            return places
+        control = measured.resolved(self.control)
+        wanted = dict.fromkeys(AttackPlace(tuple({**place.by_name, **control}.items())) for place in places)
+        return [found for place in wanted if (found := measured.find(place)) is not None]
 
     def judge(self, measured: Measurements) -> ClaimVerdict:
         """The verdict on this claim alone; ``correct`` takes the other claims of the study into account."""
@@ -174,27 +214,6 @@ def _corrected(verdict: ClaimVerdict, adjusted: float | None, claims: int) -> Cl
 def missing(reason: str, label: str) -> ClaimCheck:
     """A check without values, inconclusive for ``reason``."""
     return ClaimCheck(label=label, value=None, state="inconclusive", hint=reason)
-
-
-def gated(check: ClaimCheck, measured: Measurements, metric: str, places: Sequence[AttackPlace]) -> ClaimCheck:
-    """The check if something leaked at one of its places; else ``nothing_leaked``.
-
-    A claim about leakage says nothing where no side rebuilds more than an adversary without updates would guess.
-
-    Args:
-        metric: the metric that is compared; others than scores of reconstructions are not gated.
-        places: the sides of the comparison.
-    """
-    if check.p is None or not measured.is_score(metric):  # there is nothing to judge, or nothing that could leak
-        return check
-    gates = [gate for place in places if (gate := measured.gate(place, metric)) is not None]
-    if any(gate.leaks for gate in gates):
-        return check
-    if not gates:
-        hint = "a baseline to beat: give the adversary public images (adversary.public_images)"
-        return check.model_copy(update={"state": "inconclusive", "hint": hint})
-    hint = f"no side beats the best baseline: {gates[0].describe()}; a stronger attack or a weaker setting"
-    return check.model_copy(update={"state": "nothing_leaked", "hint": hint})
 
 
 def above_zero(label: str, value: float, draws: Floats | None, units: int) -> ClaimCheck:

@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.stats import rankdata
 
 from fedleak.results.estimates import ALPHA, Floats
-from fedleak.studies.claims.base import DECIDED, Claim, ClaimCheck, above_zero, gated, missing, together
+from fedleak.studies.claims.base import DECIDED, Claim, ClaimCheck, above_zero, missing, together
 from fedleak.studies.matrix import axis_name
 from fedleak.studies.measurements import AttackPlace, Measurements
 
@@ -76,7 +76,7 @@ class Correlates(Claim):
         if check.state == "reproduced" or value + self.stronger_than < 0:  # it rests on a correlation, of either sign
             check = _beyond_chance(check, x[0], y[0])
         for metric in (self.x, self.y):
-            check = gated(check, measured, metric, places)
+            check = self.gated(check, measured, metric, places)
         return check
 
 

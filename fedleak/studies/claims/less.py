@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from fedleak import limits
-from fedleak.studies.claims.base import Claim, ClaimCheck, Where, above_zero, gated, missing, together, where_text
+from fedleak.studies.claims.base import Claim, ClaimCheck, Where, above_zero, missing, together, where_text
 from fedleak.studies.measurements import AttackPlace, Measurements
 
 
@@ -32,11 +32,12 @@ class Less(Claim):
 
     def selections(self) -> Mapping[str, Where]:
         """The fields that select attacks and points."""
-        return {"where": self.where, "left": self.left, "right": self.right}
+        return {**super().selections(), "left": self.left, "right": self.right}
 
     def compared(self) -> Mapping[str, tuple[Where, ...]]:
         """Both sides; what the right does not name is as on the left."""
-        return {"left": (self.where, self.left), "right": (self.where, self.left, self.right)}
+        left = (self.where, self.left)
+        return {"left": left, "right": (*left, self.right), **self.controlled(*left)}
 
     def measures(self) -> Mapping[str, str]:
         """The metric."""
@@ -59,4 +60,4 @@ class Less(Claim):
         draws, units = together(high, low)
         difference = draws[0] - self.factor * draws[1] if draws else None
         check = above_zero(label, high.mean - self.factor * low.mean, difference, units)
-        return gated(check, measured, self.metric, [left, right])
+        return self.gated(check, measured, self.metric, [left, right])

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Literal
 
 from fedleak.results.estimates import ALPHA, Estimate
-from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, gated, missing, together
+from fedleak.studies.claims.base import Claim, ClaimCheck, above_zero, missing, together
 from fedleak.studies.matrix import Label, axis_name, label_text, same
 from fedleak.studies.measurements import AttackPlace, Measurements
 
@@ -77,7 +77,7 @@ class Monotone(Claim):
         whole = self._step(name, points[0], points[-1])
         counted = steps if self.strict else _contrary(steps)
         checks = steps if len(points) == 2 else [whole, *counted]
-        return [gated(check, measured, self.metric, ordered) for check in checks]
+        return [self.gated(check, measured, self.metric, ordered) for check in checks]
 
     def _ordered(self, places: Sequence[AttackPlace], axis: str) -> list[AttackPlace]:
         if not self.values:

@@ -13,6 +13,7 @@ from fedleak.studies.claims.base import (
     ClaimCheck,
     ClaimVerdict,
     VerdictState,
+    Where,
     above_zero,
     correct,
     missing,
@@ -21,6 +22,7 @@ from fedleak.studies.claims.base import (
 )
 from fedleak.studies.claims.less import Less
 from fedleak.studies.claims.monotone import Monotone
+from fedleak.studies.claims.within import Within
 from fedleak.studies.measurements import Measurements
 from tests.studies.builders import measurements, record
 
@@ -150,6 +152,13 @@ def test_a_claim_where_nothing_leaks_is_not_judged(weak: float, strong: float, s
             assert "baseline_mean_image" in found.hints[0]
 
 
+def test_the_prediction_of_a_theorem_is_no_guess_to_beat() -> None:
+    """sok-thm43 rebuilt at 54 dB, far above every image without updates, and below 100 dB of what knew the truth."""
+    others = {"theory_same_gradient": {"psnr": [100.0] * 6}, "baseline_mean_image": GUESS}
+    measured = measurements([({}, {"ig": {"psnr": [54.0 + n for n in NOISE]}, **others})], higher_is_better=("psnr",))
+    assert AtLeast(metric="psnr", value=50, where={"attack": "ig"}).judge(measured).state == "reproduced"
+
+
 def test_without_a_baseline_a_claim_about_leakage_is_open() -> None:
     cell = record({"ig": {"psnr": [20.0, 21.0, 20.5, 20.2, 20.8]}}, higher_is_better=("psnr",))
     measured = Measurements((), 100)
@@ -157,6 +166,55 @@ def test_without_a_baseline_a_claim_about_leakage_is_open() -> None:
     found = AtLeast(metric="psnr", value=18).judge(measured)
     assert found.state == "inconclusive"
     assert "adversary.public_images" in found.hints[0]
+
+
+NOISE = [0.0, 0.3, -0.3, 0.1, -0.1, 0.2]
+
+
+def defended(undefended: float, other: float = 8.0) -> Measurements:
+    """A defense that leaves ``ig`` and ``git`` below the mean image, and what they have without it."""
+    means = {"none": (undefended, other), "noisy": (9.0, 9.5)}
+    cells = [
+        (
+            {"defense": name},
+            {a: {"psnr": [mean + n for n in NOISE]} for a, mean in zip(("ig", "git"), both, strict=True)},
+        )
+        for name, both in means.items()
+    ]
+    return measurements([(p, {**v, "baseline_mean_image": GUESS}) for p, v in cells], higher_is_better=("psnr",))
+
+
+@pytest.mark.parametrize(("undefended", "state"), [(20.0, "reproduced"), (9.0, "nothing_leaked")])
+def test_a_defense_is_judged_where_the_attack_leaks_without_it(undefended: float, state: VerdictState) -> None:
+    where = {"attack": "ig", "defense": "noisy"}
+    claim = Within(metric="psnr", high=18, where=where, control={"defense": "none"})
+    found = claim.judge(defended(undefended))
+    assert found.state == state
+    assert Within(metric="psnr", high=18, where=where).judge(defended(undefended)).state == "nothing_leaked"
+    if state == "nothing_leaked":
+        assert "the positive control" in found.hints[0]
+        assert "ig has psnr 9.033" in found.hints[0]
+
+
+def test_one_attack_can_be_the_control_of_every_attack() -> None:
+    where: Where = {"defense": "noisy"}
+    each = Within(metric="psnr", high=18, where=where, control={"defense": "none"})
+    one = Within(metric="psnr", high=18, where=where, control={"defense": "none", "attack": "ig"})
+    assert [check.state for check in each.check(defended(20.0))] == ["reproduced", "nothing_leaked"]
+    assert [check.state for check in one.check(defended(20.0))] == ["reproduced", "reproduced"]
+
+
+def test_a_defense_that_fails_is_not_excused_by_its_control() -> None:
+    claim = AtLeast(metric="psnr", value=18, where={"attack": "ig", "defense": "noisy"}, control={"defense": "none"})
+    assert claim.judge(defended(20.0)).state == "not_reproduced"
+
+
+def test_without_its_control_a_claim_is_open() -> None:
+    cells = [({"defense": "noisy"}, {"ig": {"psnr": [9.0 + n for n in NOISE]}, "baseline_mean_image": GUESS})]
+    measured = measurements(cells, higher_is_better=("psnr",))
+    found = Within(metric="psnr", high=18, control={"defense": "none"}).judge(measured)
+    assert found.state == "inconclusive"
+    assert found.hints == ("psnr at the positive control (defense none)",)
 
 
 @pytest.mark.parametrize(("leaked", "state"), [(1.0, "reproduced"), (0.0, "nothing_leaked")])

@@ -30,6 +30,25 @@ def test_bounds_in_the_wrong_order_are_refused() -> None:
         Within(metric="mse", low=2, high=1)
 
 
+def test_one_bound_suffices_and_none_is_refused() -> None:
+    above, below = Within(metric="mse", low=0.8), Within(metric="mse", high=0.8)
+    assert (above.judge(MEASURED).state, below.judge(MEASURED).state) == ("reproduced", "not_reproduced")
+    assert above.statement() == "mse of every attack is at least 0.8"
+    assert below.statement() == "mse of every attack is at most 0.8"
+    with pytest.raises(ValidationError, match="expected low, high or both"):
+        Within(metric="mse")
+
+
+def test_a_rate_of_nought_is_decided_by_an_upper_bound_alone() -> None:
+    """Eight of eight without success: the binomial error is .09, so a lower bound just below nought decides nothing."""
+    measured = measurements([({}, {"theory": {"second_batch": [0.0] * 8}})])
+    assert Within(metric="second_batch", low=-0.01, high=0.5).judge(measured).state == "inconclusive"
+    (check,) = Within(metric="second_batch", high=0.5).check(measured)
+    assert check.state == "reproduced"
+    error = np.sqrt(0.1 * 0.9 / 11)  # of the posterior under a uniform prior; drawn, so roughly
+    assert check.low == pytest.approx(0.5 - stats.t.ppf(0.975, 7) * error, rel=0.1)
+
+
 def test_an_absent_metric_leaves_it_open() -> None:
     assert Within(metric="psnr", low=0, high=1).judge(MEASURED).state == "inconclusive"
     assert Within(metric="psnr", low=0, high=1).statement() == "psnr of every attack lies between 0 and 1"
