@@ -95,7 +95,8 @@ class Fan2025(LabelledInversion):
         return frozenset({"code"})
 
     def _decoding(self, problem: Problem) -> Decoding:
-        return SharedGenerator(self.latent, self.width, problem.known.architecture.input_shape, problem.known.pixels)
+        network = _without_weights(self.latent, self.width, problem.known.architecture.input_shape)
+        return SharedGenerator(network, problem.known.pixels)
 
     def _start(self, problem: Problem, tensors: SearchTensors, generator: torch.Generator) -> Tensors:
         """Random vectors ``(T, B, latent)``, and a new generator's weights for each trial."""
@@ -114,20 +115,17 @@ class SharedGenerator:
     """Decodes random vectors ``code`` ``(B, latent)`` with one generator for the batch, whose weights are variables.
 
     Attributes:
-        latent, width, shape: of the generator.
+        network: the generator, whose own weights are not used.
         pixels: normalisation of the leaked model's images.
     """
 
-    latent: int
-    width: int
-    shape: InputShape
+    network: ImageGenerator
     pixels: PixelPrior
 
     def images(self, variables: Mapping[str, Tensor], shape: InputShape) -> Tensor:
         """Normalised images ``(B, C, H, W)``."""
         weights = {n.removeprefix(WEIGHTS): value for n, value in variables.items() if n.startswith(WEIGHTS)}
-        network = _without_weights(self.latent, self.width, self.shape)
-        images: Tensor = functional_call(network, weights, (variables["code"],))
+        images: Tensor = functional_call(self.network, weights, (variables["code"],))
         return self.pixels.normalisation.apply(images)
 
 

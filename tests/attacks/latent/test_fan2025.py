@@ -43,7 +43,7 @@ def test_one_generator_makes_all_images_of_the_batch() -> None:
     torch.manual_seed(0)
     network, code = ImageGenerator(4, 4, shape), torch.randn(3, 4)
     weights = {f"generator.{name}": value for name, value in network.named_parameters()}
-    images = SharedGenerator(4, 4, shape, pixels).images({"code": code} | weights, shape)
+    images = SharedGenerator(network, pixels).images({"code": code} | weights, shape)
     torch.testing.assert_close(images, (network(code) - 0.5) / 0.25)
 
 
