@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torchvision.models.vision_transformer import Encoder
+from torchvision.models.vision_transformer import Encoder, EncoderBlock
 
 from fedleak.examples import InputShape
 from fedleak.models.base import Model
+
+
+def _is_usual(design: str) -> bool:
+    return design == "usual"
 
 
 class ViT(Model):
@@ -33,6 +38,9 @@ class ViT(Model):
     """Attention heads of a block; they divide ``width``."""
     mlp_width: int = Field(default=256, ge=1, le=16_384)
     """Hidden units of a block's MLP."""
+    design: Literal["usual", "plain"] = Field(default="usual", exclude_if=_is_usual)
+    """``usual``: layer norm, attention, layer norm, MLP, with shortcuts; ``plain``: attention, layer norm and MLP one
+    after another without shortcuts, design A of Lu et al. 2022 (arXiv 2112.14087)."""
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> Self:
@@ -70,6 +78,9 @@ class VisionTransformer(nn.Module):
             dropout=0.0,
             attention_dropout=0.0,
         )
+        if settings.design == "plain":
+            plain = ((name, PlainBlock(block)) for name, block in self.encoder.layers.named_children())
+            self.encoder.layers = nn.Sequential(OrderedDict(plain))
         self.head = nn.Linear(settings.width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,3 +90,17 @@ class VisionTransformer(nn.Module):
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative, which gradient matching needs
             logits: Tensor = self.head(self.encoder(torch.cat([first, tokens], dim=1))[:, 0])
         return logits
+
+
+class PlainBlock(nn.Module):
+    """Attention, layer norm and MLP one after another, from the parts of a usual block."""
+
+    def __init__(self, block: EncoderBlock) -> None:
+        super().__init__()
+        self.self_attention, self.ln, self.mlp = block.self_attention, block.ln_2, block.mlp
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """``(n, T, D)`` -> ``(n, T, D)``."""
+        mixed, _ = self.self_attention(tokens, tokens, tokens, need_weights=False)
+        result: Tensor = self.mlp(self.ln(mixed))
+        return result

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
 
 from fedleak.results.schema import MatchingLoss
 
 MATCHING_LOSS = "matching_loss"
 """Name of the curve of a search."""
+KEPT_LOSS = "kept_loss"
+"""Name of the one value that is the matching loss of a search's result."""
 HELD_OUT = "held_out"
 """Name of the curve of a training that is judged."""
 LAST_PART = 0.1
@@ -77,21 +80,27 @@ def is_unfinished(curve: Sequence[float], *, short: bool) -> bool:
     return stuck or is_search_falling(values, short=short)
 
 
-def matching_loss(curves: Sequence[Sequence[float]], *, short: bool, started: bool = False) -> MatchingLoss | None:
+def matching_loss(
+    curves: Sequence[Sequence[float]], kept: Sequence[Sequence[float]] = (), *, short: bool, started: bool = False
+) -> MatchingLoss | None:
     """Summary of the matching loss of one attack; None if it has no curves.
 
     Args:
         curves: of every update on which the attack worked; those without a finite value are left out.
+        kept: for each of them the loss of the search's result, one value; where there is none, the lowest of the curve.
         short: whether the attack was below its default budget.
         started: whether it started from another attack's images, which may match already.
     """
-    known = [values for values in map(finite_values, curves) if values]
-    if not known:
+    results: Iterable[Sequence[float]] = chain(kept, repeat(()))
+    every = zip(map(finite_values, curves), map(finite_values, results), strict=False)
+    pairs = [(values, own or [min(values)]) for values, own in every if values]
+    if not pairs:
         return None
+    known = [values for values, _ in pairs]
     unfinished = is_search_falling if started else is_unfinished
     return MatchingLoss(
         start=sum(values[0] for values in known) / len(known),
-        final=sum(min(values) for values in known) / len(known),
+        final=sum(own[0] for _, own in pairs) / len(pairs),
         iterations=max(map(len, known)),
         late_fall=sum(map(late_fall, known)) / len(known),
         updates=len(known),

@@ -41,7 +41,7 @@ class MatchingLoss(Record):
     start: float
     """Of the first iterate."""
     final: float
-    """Of the iterate that was kept: the lowest."""
+    """Of the iterate that was kept: the last or the lowest, by the attack's setting ``keep``."""
     iterations: int
     """Iterations of the longest search."""
     late_fall: float

@@ -41,6 +41,7 @@ SETTINGS = {
     "linear first layer": ["model={kind: mlp, hidden: [8]}"],
     "one image": ["federation.client.batch_size=1"],
     "patches": ["model={kind: vit, patch: 2, width: 32, mlp_width: 8, blocks: 1}"],
+    "plain patches": ["model={kind: vit, patch: 2, width: 32, mlp_width: 32, blocks: 2, design: plain}"],
 }
 """Changes to the scenario for attacks that need another one."""
 NEEDS = {
@@ -48,7 +49,8 @@ NEEDS = {
     "git_ridge": "one image",
     "git_identified": "one image",
     "r_gap": "one image",
-    "april": "patches",
+    "patch_positions": "patches",
+    "april": "plain patches",
 }
 """Attack -> the setting that it needs; the usual one for all others."""
 

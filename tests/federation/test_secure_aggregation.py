@@ -172,7 +172,7 @@ def test_attacks_run_on_the_sum_or_say_why_not(tmp_path: Path) -> None:
         elif row.kind in chosen:
             worked.add(row.kind)
             assert row.summed == (0, 1, 2, 3, 4)
-    assert {"dlg", "inverting_gradients", "gradinversion", "fedleak_attack", "sapag"} <= worked
+    assert {"dlg", "inverting_gradients", "gradinversion", "fan2025", "sapag"} <= worked
     places = {(row.victim, row.image) for row in results.rows if row.attack == "inverting_gradients"}
     assert places == {(client, image) for client in range(5) for image in range(2)}
     assert "the adversary saw sums over 5 clients, and no single client's update" in results.notes

@@ -79,6 +79,9 @@ def test_the_summary_by_hand() -> None:
 
 
 def test_an_attack_without_a_search_has_no_summary() -> None:
+    told = matching_loss([FLAT, FALLING, [math.nan]], [[3.0], [], [7.0]], short=False)
+    assert told is not None
+    assert told.final == (3.0 + min(FALLING)) / 2, "of the result where it is known"
     assert matching_loss([], short=False) is None
     assert matching_loss([[], [math.inf]], short=False) is None
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from fedleak import limits
 from fedleak.attacks.base import Reconstruction, SideBySideAttack
-from fedleak.attacks.inversion.decoders import Decoder
+from fedleak.attacks.inversion.decoders import Decoder, Decoding
 from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.engine import Engine, Regroup
 from fedleak.attacks.inversion.engines import WORTH_COMPILING, CompileName, EngineSettings, engine_for
@@ -25,6 +25,7 @@ from fedleak.attacks.inversion.priors import Priors, mean_consensus, registered_
 from fedleak.attacks.inversion.problem import Problem, make_problem
 from fedleak.attacks.inversion.settings import Group, Init, LocalTraining, LocalTrainingGuess, StartFrom
 from fedleak.attacks.inversion.start import matching_loss, noise_start, ordered_images, perturbed
+from fedleak.attacks.inversion.states import KeptName
 from fedleak.attacks.inversion.tensors import search_tensors, side_by_side, stack_trials
 from fedleak.attacks.inversion.transform import estimated_postprocessing
 from fedleak.errors import AttackFailedError
@@ -46,6 +47,11 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
     """Steps of the search."""
     restarts: int = Field(default=1, ge=1, le=limits.RESTARTS)
     """Trials from independent starts, run together; the trial with the lowest matching loss is kept."""
+    keep: KeptName = "lowest"
+    """The iterate that is the result of a trial: the ``last`` one, or the one with the ``lowest`` matching loss,
+    whatever the priors say of it. Attacks with priors return the last one by default, as the published code of
+    Inverting Gradients and GIAS does: the iterate that matches best may be noise from before strong priors took
+    hold."""
     init: Init = "normal"
     """Standard normal or uniform noise in normalised space, or mid-grey; or ``{from: ATTACK}``."""
     distance: Distance = Distance()
@@ -151,7 +157,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
         return [next(found) if isinstance(search, PreparedSearch) else search for search in prepared]
 
     def invert(self, known: InversionKnowledge, generator: torch.Generator) -> Reconstruction:
-        """Run the search and return the best iterate of the best trial.
+        """Run the search and return the iterate that is kept (``keep``) of the trial in which it matches best.
 
         Raises:
             AttackFailedError: if the update cannot be matched, or no trial had a finite loss.
@@ -176,12 +182,13 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
             iterations=self.iterations,
             generators=[search.generator for search in ready],
             regroup=self._regroup(ready[0].problem) if self.priors.group else None,
+            keep=self.keep,
         )
         answers: list[Reconstruction | AttackFailedError] = []
         for i, search in enumerate(ready):
             own = outcome.of(slice(i * self.restarts, (i + 1) * self.restarts))
             try:
-                answers.append(best_reconstruction(search.problem, own, self.decoder))
+                answers.append(best_reconstruction(search.problem, own, self._decoding(search.problem)))
             except AttackFailedError as error:
                 answers.append(error)
         return answers
@@ -191,7 +198,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
             architecture=problem.known.architecture,
             distance=self.distance,
             priors=self.priors,
-            decoder=self.decoder,
+            decoder=self._decoding(problem),
             optimiser=self.optimiser,
             steps=problem.steps,
             postprocessing=problem.postprocessing,
@@ -199,8 +206,18 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
             compiled="never" if self.compile == "auto" and self.iterations < WORTH_COMPILING else self.compile,
             samples=problem.samples,
             device=problem.device,
+            fixed=self._fixed,
         )
         return engine_for(settings)
+
+    @property
+    def _fixed(self) -> frozenset[str]:
+        """Names of variables that are not searched."""
+        return frozenset()
+
+    def _decoding(self, problem: Problem) -> Decoding:
+        """What turns the variables of the search into images."""
+        return self.decoder
 
     def _start(self, problem: Problem, tensors: SearchTensors, generator: torch.Generator) -> Tensors:
         """Initial variables of all trials, ``(T, B, ...)``."""

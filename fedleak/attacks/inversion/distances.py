@@ -16,7 +16,9 @@ from fedleak.attacks.inversion.factors import Factors, written_out
 from fedleak.component import Settings
 from fedleak.errors import AttackFailedError
 
-DistanceName = Literal["squared_l2", "l2_per_layer", "cosine", "cosine_per_layer", "angular", "gaussian_kernel"]
+DistanceName = Literal[
+    "squared_l2", "l2_per_layer", "l1_cosine_per_layer", "cosine", "cosine_per_layer", "angular", "gaussian_kernel"
+]
 Part = Tensor | Factors
 TINY = 1e-12
 """Keeps the derivative of a root finite at zero."""
@@ -72,6 +74,15 @@ def cosine_per_layer(trial: Sequence[Part], target: Sequence[Tensor], weights: S
     return torch.stack(terms).sum() / sum(weights)
 
 
+def l1_cosine_per_layer(trial: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """``sum_l w_l (mean |g'_l - g_l| + 1 - cos(g'_l, g_l))``, as in the code of Fan et al. 2025 (arXiv 2506.08435).
+
+    With ``top_share``, the mean is over all coordinates of the layer, of which those left out count as zero.
+    """
+    triples = zip(trial, target, weights, strict=True)
+    return torch.stack([w * ((a - b).abs().mean() + cosine([a], [b], [1.0])) for a, b, w in triples]).sum()
+
+
 def angular(trial: Sequence[Part], target: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """``arccos(cos) / pi``, the angle between the two as a fraction of 180 degrees."""
     limit = 1 - 1e-6  # the derivative of arccos has a pole at one
@@ -100,6 +111,7 @@ products of the trial gradient, so the gradient may be in factored form."""
 SCALED: Mapping[DistanceName, Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[float]], Tensor]] = {
     "squared_l2": squared_l2,
     "l2_per_layer": l2_per_layer,
+    "l1_cosine_per_layer": l1_cosine_per_layer,
     "gaussian_kernel": gaussian_kernel,
 }
 
@@ -117,7 +129,9 @@ class Distance(Settings):
     """Match only parameters whose name, or the name of an enclosing module, fits one of these patterns, such as
     ``inception3a`` for a block, ``*.conv1`` or ``0.weight``; empty: all parameters."""
     top_share: float = Field(default=1.0, gt=0, le=1)
-    """Match only this fraction of each tensor's coordinates: those with the largest magnitude in the shared update."""
+    """Match only this fraction of each tensor's coordinates: those with the largest magnitude (``top_of``)."""
+    top_of: Literal["shared", "trial"] = "shared"
+    """Magnitude in the shared update, or in the trial update of each iteration."""
 
     @property
     def is_scale_free(self) -> bool:
@@ -143,13 +157,26 @@ class Distance(Settings):
         ramp = [2 * (i + 1) / (count + 1) for i in range(count)]
         return tuple(ramp if self.layer_weights == "linear" else reversed(ramp))
 
+    @property
+    def has_fixed_mask(self) -> bool:
+        """Whether the coordinates that are matched follow from the shared update alone."""
+        return self.top_share < 1 and self.top_of == "shared"
+
     def mask(self, target: Tensor) -> Tensor:
-        """1 where a coordinate of ``target`` is among the largest, else 0."""
-        if self.top_share == 1:
+        """1 where a coordinate of the shared ``target`` is among the largest, else 0; 1 everywhere without a mask."""
+        if not self.has_fixed_mask:
             return torch.ones_like(target)
-        kept = max(1, round(self.top_share * target.numel()))
+        kept = self._kept(target)
         largest = target.abs().flatten().topk(kept).indices
         return torch.zeros_like(target).flatten().index_fill(0, largest, 1.0).reshape(target.shape)
+
+    def _kept(self, tensor: Tensor) -> int:
+        return max(1, round(self.top_share * tensor.numel()))
+
+    def _trial_mask(self, trial: Tensor) -> Tensor:
+        """1 where a coordinate of the trial update is among the largest, and where it equals the smallest of these."""
+        sizes = trial.detach().abs()
+        return (sizes >= sizes.flatten().topk(self._kept(trial)).values[-1]).to(trial.dtype)
 
     def __call__(self, trial: Mapping[str, Part], target: Mapping[str, Tensor], mask: Mapping[str, Tensor]) -> Tensor:
         """Scalar distance between two updates after multiplication with ``mask`` (which may be empty)."""
@@ -159,6 +186,10 @@ class Distance(Settings):
         if mask:
             trial = {n: written_out(trial[n], target[n]) * mask[n] for n in names}
             target = {n: target[n] * mask[n] for n in names}
+        if self.top_share < 1 and self.top_of == "trial":
+            whole = {n: written_out(trial[n], target[n]) for n in names}
+            masks = {n: self._trial_mask(whole[n]) for n in names}
+            trial, target = ({n: update[n] * masks[n] for n in names} for update in (whole, target))
         shared = [target[n] for n in names]
         if self.kind in SCALE_FREE:
             return self.scale * SCALE_FREE[self.kind]([trial[n] for n in names], shared, weights)

@@ -37,6 +37,7 @@ class EngineSettings:
         compiled: whether to compile the iteration with ``torch.compile``.
         samples: images per victim.
         device: where to compute.
+        fixed: names of variables that are not searched.
     """
 
     architecture: ModelArchitecture
@@ -50,6 +51,7 @@ class EngineSettings:
     compiled: CompileName
     samples: int
     device: torch.device
+    fixed: frozenset[str] = frozenset()
 
     def objective(self) -> Objective:
         """The objective that the engine minimises."""
@@ -75,4 +77,5 @@ def engine_for(settings: EngineSettings) -> Engine:
     if wide:
         reason = f"keeping the gradients of {len(wide)} wide layers in factored form saves more"
         warnings.warn(f"inversion runs without compilation: {reason}", RuntimeWarning, stacklevel=2)
-    return Engine(objective, settings.optimiser, compiled=compiled == "always" or (compiled == "auto" and not wide))
+    whole = compiled == "always" or (compiled == "auto" and not wide)
+    return Engine(objective, settings.optimiser, compiled=whole, fixed=settings.fixed)

@@ -12,6 +12,7 @@ from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors
 from fedleak.attacks.inversion.settings import Group
+from fedleak.attacks.inversion.states import KeptName
 
 
 class GradInversion(LabelledInversion):
@@ -20,14 +21,16 @@ class GradInversion(LabelledInversion):
     Defaults are the paper's (section 4): L2 per layer times 1e-3, TV 1e-4, L2 1e-6, batch norm 0.1, group 0.01, eight
     seeds, Adam at 0.1 with 50 iterations of warm-up and a cosine schedule, noise of 0.2 learning rates, 20,000
     iterations. Our readings, where the paper gives no details: image priors as in DeepInversion's code, to which the
-    paper refers (arXiv 1912.08795); pixels clipped to their valid range; the seed with the lowest matching loss is the
-    result; Adam's default momenta. Batch-norm statistics are the broadcast running ones (the paper's approximate case);
-    registration uses whole-pixel shifts. The paper's own label rule is the label inference ``min_rule``.
+    paper refers (arXiv 1912.08795); pixels clipped to their valid range; the result is the last iterate of the seed
+    whose last iterate matches best; Adam's default momenta. Batch-norm statistics are the broadcast running ones (the
+    paper's approximate case); registration uses whole-pixel shifts that do not wrap around. The paper's own label rule
+    is the label inference ``min_rule``.
     """
 
     kind: Literal["gradinversion"] = "gradinversion"
     iterations: int = Field(default=20_000, ge=1, le=limits.ITERATIONS)
     restarts: int = Field(default=8, ge=1, le=limits.RESTARTS)
+    keep: KeptName = "last"
     distance: Distance = Distance(kind="l2_per_layer", scale=1e-3)
     priors: Priors = Priors(total_variation=1e-4, total_variation_kind="norms", l2=1e-6, batch_norm=0.1, group=0.01)
     optimiser: Optimiser = Optimiser(kind="adam", learning_rate=0.1, schedule="cosine", warm_up=50, langevin=0.2)

@@ -12,6 +12,7 @@ from fedleak.attacks.inversion.distances import Distance
 from fedleak.attacks.inversion.knowledge import LocalTrainingKnowledge
 from fedleak.attacks.inversion.optimisers import Optimiser
 from fedleak.attacks.inversion.priors import Priors
+from fedleak.attacks.inversion.states import KeptName
 
 
 class InvertingAveraging(InversionAttack):
@@ -20,10 +21,11 @@ class InvertingAveraging(InversionAttack):
     arXiv 2003.14053. The attacker knows the settings of local training but not the order of images: each epoch is
     assumed to use the same consecutive mini-batches, unless ``local_training.orders`` requests an average over random
     orders or ``local_training: known_with_order`` the true order. Other settings of ``local_training`` are ignored. A
-    gradient (``fedsgd``) is matched directly.
+    gradient (``fedsgd``) is matched directly. The result is the last iterate, as in the authors' code (``keep``).
     """
 
     kind: Literal["inverting_averaging"] = "inverting_averaging"
+    keep: KeptName = "last"
     distance: Distance = Distance(kind="cosine")
     priors: Priors = Priors(total_variation=1e-6)
     optimiser: Optimiser = Optimiser(kind="signed_adam", learning_rate=0.1, schedule="step")

@@ -31,8 +31,13 @@ class Optimiser(Settings):
     """Iterations over which the learning rate grows from zero."""
     langevin: float = Field(default=0.0, ge=0, le=limits.RATE)
     """Gaussian noise added in every iteration, as a multiple of the learning rate."""
+    weight_decay: float = Field(default=0.0, ge=0, le=limits.RATE)
+    """Decoupled weight decay, as in AdamW: variables shrink by this share of the learning rate in every step."""
     gradient_blend: float = Field(default=0.0, ge=0, le=1)
-    """Weight of the gradient taken at a point ``gradient_step`` uphill, which penalises the gradient's norm."""
+    """Weight of the gradient taken at a second point (``blend_at``)."""
+    blend_at: Literal["uphill", "ahead"] = "uphill"
+    """The second point: ``gradient_step`` uphill, which penalises the gradient's norm, or ``ahead``, where one step of
+    the optimiser leads. With ``ahead``, ``signed_adam`` blends signs, and an iteration counts as two steps."""
     gradient_step: float = Field(default=0.1, gt=0, le=limits.RATE)
     """Length of the uphill step of ``gradient_blend``, an L2 norm."""
     inner_steps: int = Field(default=20, ge=1, le=limits.ITERATIONS)
@@ -45,7 +50,7 @@ class Optimiser(Settings):
 
     @model_validator(mode="after")
     def _lbfgs_takes_its_own_steps(self) -> Self:
-        ignored = [name for name in ("langevin", "gradient_blend", "plateau") if getattr(self, name)]
+        ignored = [name for name in ("langevin", "gradient_blend", "plateau", "weight_decay") if getattr(self, name)]
         if self.kind == "lbfgs" and ignored:
             raise ValueError(f"optimiser lbfgs does not support {', '.join(ignored)}; use adam or signed_adam")
         return self
@@ -78,13 +83,20 @@ def no_moments(variables: Tensors) -> Moments:
     return Moments(first, second)
 
 
-def adam_rates(rate: float, iteration: int) -> tuple[float, float, float]:
-    """Learning rate and bias corrections of the step at ``iteration``, counted from zero."""
-    return rate, 1 - BETA_1 ** (iteration + 1), 1 - BETA_2 ** (iteration + 1)
+def adam_rates(rate: float, step: int) -> tuple[float, float, float]:
+    """Learning rate and bias corrections of Adam's step number ``step``, counted from zero."""
+    return rate, 1 - BETA_1 ** (step + 1), 1 - BETA_2 ** (step + 1)
 
 
-def adam_step(variables: Tensors, gradient: Tensors, moments: Moments, rates: Tensor) -> tuple[Tensors, Moments]:
-    """One step of Adam (Kingma & Ba 2015, arXiv 1412.6980, Algorithm 1); ``rates`` as from ``adam_rates``."""
+def adam_step(
+    variables: Tensors, gradient: Tensors, moments: Moments, rates: Tensor, *, weight_decay: float = 0.0
+) -> tuple[Tensors, Moments]:
+    """One step of Adam (Kingma & Ba 2015, arXiv 1412.6980, Algorithm 1); ``rates`` as from ``adam_rates``.
+
+    With ``weight_decay``, of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101, Algorithm 2).
+    """
+    if weight_decay:
+        variables = {n: value * (1 - rates[0] * weight_decay) for n, value in variables.items()}
     first = {n: BETA_1 * moments.first[n] + (1 - BETA_1) * gradient[n] for n in variables}
     second = {n: BETA_2 * moments.second[n] + (1 - BETA_2) * gradient[n].square() for n in variables}
     moved = {

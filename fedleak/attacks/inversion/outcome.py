@@ -16,10 +16,10 @@ from fedleak.tensors import Tensors
 
 @dataclass(frozen=True)
 class Inversion:
-    """The best iterates of all trials.
+    """The iterates of all trials that a search keeps.
 
     Attributes:
-        variables: the best iterate of every trial, ``(T, ...)``.
+        variables: the iterate of every trial that is its result, ``(T, ...)``.
         losses: its matching loss, ``(T,)``; infinite for a trial without any finite loss.
         trace: matching loss of every trial in every iteration, ``(iterations, T)``.
     """
@@ -51,7 +51,5 @@ def best_reconstruction(problem: Problem, outcome: Inversion, decoder: Decoding)
     labels = None
     if problem.labels is None:
         labels = architecture.task.found_labels(variables["labels"], architecture.classes).cpu()
-    trace = outcome.trace[:, best]
-    return Reconstruction(
-        images=images.float().cpu(), labels=labels, curve={"matching_loss": [float(v) for v in trace.cpu()]}
-    )
+    curve = {"matching_loss": [float(v) for v in outcome.trace[:, best].cpu()], "kept_loss": [float(losses[best])]}
+    return Reconstruction(images=images.float().cpu(), labels=labels, curve=curve)

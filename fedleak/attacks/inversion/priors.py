@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -136,26 +138,56 @@ def mean_consensus(candidates: Tensor) -> Tensor:
 def registered_consensus(candidates: Tensor, *, largest_shift: int) -> Tensor:
     """The mean after registering every image to the pixel mean by whole pixels (instead of Eq. 12's RANSAC-flow).
 
+    What a shift moves into an image from outside does not count: each pixel is the mean over the candidates that show
+    it, and that of the pixel mean where none does. Restarts that are not finite are left out.
+
     Args:
         candidates: ``(G, B, C, H, W)``.
         largest_shift: in pixels, along each axis.
     """
     reference = mean_consensus(candidates)
-    shifted = torch.stack([align(images, reference[0], largest_shift=largest_shift) for images in candidates])
-    return mean_consensus(shifted)
+    usable = [images for images in candidates if bool(torch.isfinite(images).all())]
+    if not usable:
+        return reference
+    moved, shown = zip(*(align(images, reference[0], largest_shift=largest_shift) for images in usable), strict=True)
+    counts = torch.stack(shown).sum(dim=0)
+    mean = torch.stack(moved).sum(dim=0) / counts.clamp(min=1)
+    return torch.where(counts > 0, mean, reference[0])[None]
 
 
-def align(images: Tensor, reference: Tensor, *, largest_shift: int) -> Tensor:
-    """Each image rolled by the whole-pixel shift, up to ``largest_shift``, that is nearest to its reference.
+def align(images: Tensor, reference: Tensor, *, largest_shift: int) -> tuple[Tensor, Tensor]:
+    """Each image shifted by the whole pixels, up to ``largest_shift``, that bring it nearest to its reference.
 
-    Both ``(B, C, H, W)``.
+    Nearest by the mean squared difference where the shifted image has content; nothing wraps around.
+
+    Args:
+        images, reference: ``(B, C, H, W)``.
+        largest_shift: in pixels, along each axis; capped so that at least half of every axis stays.
+
+    Returns:
+        The shifted images, with zeros where they have no content, and a mask of their content ``(B, 1, H, W)``.
     """
-    best, nearest = images, (images - reference).square().flatten(1).sum(dim=1)
-    for down in range(-largest_shift, largest_shift + 1):
-        for right in range(-largest_shift, largest_shift + 1):
-            moved = torch.roll(images, (down, right), dims=(-2, -1))
-            distance = (moved - reference).square().flatten(1).sum(dim=1)
-            better = distance < nearest
-            best = torch.where(better[:, None, None, None], moved, best)
-            nearest = torch.where(better, distance, nearest)
-    return best
+    height, width = images.shape[-2:]
+    ones = torch.ones_like(images[:, :1])
+    best, shown, nearest = images, ones, (images - reference).square().flatten(1).mean(dim=1)
+    for down, right in product(_shifts(largest_shift, height), _shifts(largest_shift, width)):
+        moved, mask = shifted(images, down, right), shifted(ones, down, right)
+        content = images.shape[1] * (height - abs(down)) * (width - abs(right))
+        distance = ((moved - reference) * mask).square().flatten(1).sum(dim=1) / content
+        better = (distance < nearest)[:, None, None, None]
+        best, shown = torch.where(better, moved, best), torch.where(better, mask, shown)
+        nearest = torch.minimum(distance, nearest)
+    return best, shown
+
+
+def _shifts(largest: int, length: int) -> range:
+    reach = min(largest, length // 2)
+    return range(-reach, reach + 1)
+
+
+def shifted(images: Tensor, down: int, right: int) -> Tensor:
+    """``images`` ``(..., H, W)`` moved by whole pixels, less than their size, with zeros from outside."""
+    height, width = images.shape[-2:]
+    padded = F.pad(images, (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)))
+    top, left = max(-down, 0), max(-right, 0)
+    return padded[..., top : top + height, left : left + width]

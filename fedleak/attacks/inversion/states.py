@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ from fedleak.attacks.inversion.optimisers import Moments, no_moments
 from fedleak.snapshots import State
 from fedleak.tensors import Tensors
 
+KeptName = Literal["last", "lowest"]
+"""Which iterate of a search is its result: the last one, or the one with the lowest matching loss."""
 PROGRESS = 0.999
 """A loss below this fraction of its last mark counts as progress."""
 

@@ -36,7 +36,7 @@ def search_tensors(problem: Problem, distance: Distance, *, restarts: int, box: 
         raise AttackFailedError("the update is not finite")
     parameters, buffers = split_state(known.architecture.build(seed=0), known.model.state)
     weights = noise_weights(problem.postprocessing, target)
-    masks = {n: distance.mask(t) for n, t in target.items()} if distance.top_share < 1 or weights else {}
+    masks = {n: distance.mask(t) for n, t in target.items()} if distance.has_fixed_mask or weights else {}
     statistics = known.statistics.tensors if known.statistics is not None else {}
     return SearchTensors(
         BroadcastTensors(parameters, buffers, _box(known.pixels, like) if box else {}),

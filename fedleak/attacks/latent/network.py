@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -12,6 +13,21 @@ from torch import Tensor, nn
 from fedleak.examples import InputShape
 
 DOUBLINGS = 3
+
+
+@dataclass(frozen=True)
+class GeneratorSize:
+    """Sizes of a generator.
+
+    Attributes:
+        latent: length of the latent vector.
+        width: channels at full resolution.
+        shape: of an image, ``(C, H, W)``.
+    """
+
+    latent: int
+    width: int
+    shape: InputShape
 
 
 class ImageGenerator(nn.Module):

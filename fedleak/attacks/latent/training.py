@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from fedleak import limits
-from fedleak.attacks.latent.network import ImageEncoder, ImageGenerator
+from fedleak import limits, seeds
+from fedleak.attacks.latent.network import GeneratorSize, ImageEncoder, ImageGenerator
 from fedleak.component import Settings
 from fedleak.errors import AttackFailedError
 from fedleak.examples import to_unit
@@ -17,14 +18,37 @@ from fedleak.progress import Progress
 
 
 class GeneratorTraining(Settings):
-    """Settings for training the generative model."""
+    """Training of the generative model as the decoder of a variational autoencoder."""
 
+    kind: Literal["vae"] = "vae"
+    """``vae``: the decoder of a variational autoencoder."""
     epochs: int = Field(default=30, ge=1, le=limits.EPOCHS)
     """Passes over the public images."""
     batch_size: int = Field(default=128, ge=1, le=limits.IMAGES)
     """Images in a mini-batch."""
     learning_rate: float = Field(default=2e-3, gt=0, le=limits.RATE)
     """Peak of a one-cycle schedule (AdamW)."""
+
+    def network(self, size: GeneratorSize) -> nn.Module:
+        """The generator, with weights from torch's global generator."""
+        return ImageGenerator(size.latent, size.width, size.shape)
+
+    def train(
+        self,
+        images: Tensor,
+        size: GeneratorSize,
+        *,
+        generator: torch.Generator,
+        progress: Progress,
+        name: str,
+        device: torch.device,
+    ) -> tuple[nn.Module, dict[str, list[float]]]:
+        """The generator trained on ``images``, uint8 ``(N, C, H, W)``, and its curve."""
+        with seeds.global_torch_seed(int(torch.randint(2**62, (1,), generator=generator))):
+            network = ImageGenerator(size.latent, size.width, size.shape).to(device)
+            encoder = ImageEncoder(size.latent, size.width, size.shape).to(device)
+        bound = train_image_generator(network, encoder, images, self, generator=generator, progress=progress, name=name)
+        return network, {"evidence_bound": bound}
 
 
 def evidence_bound(images: Tensor, rebuilt: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -47,15 +47,19 @@ class EmbeddingLayer:
 
     def solve(self, updates: Tensor) -> Tensor:
         """Flat updates ``(n, D)`` -> the normalised image ``(n, C * H * W)``, float32; zeros for a zero update."""
-        channels, height, width = self.image
-        p, q = self.patch
-        rows, columns = height // p, width // q
-        weight = updates[:, slice(*self.weight)].double().reshape(len(updates), -1, channels * p * q)
+        weight = (
+            updates[:, slice(*self.weight)].double().reshape(len(updates), -1, self.image[0] * math.prod(self.patch))
+        )
         d = updates[:, slice(*self.positions)].double().reshape(len(updates), -1, weight.shape[1])[:, self.first :]
         solution, _ = tikhonov_solve(d @ d.transpose(1, 2), d @ weight, weight=GUARD)
-        patches = solution.nan_to_num(posinf=0.0, neginf=0.0)  # a non-finite update has no solution
-        tiles = patches.reshape(-1, rows, columns, channels, p, q).permute(0, 3, 1, 4, 2, 5)
-        return tiles.reshape(len(updates), -1).to(torch.float32)
+        return self.tiled(solution.nan_to_num(posinf=0.0, neginf=0.0))  # a non-finite update has no solution
+
+    def tiled(self, patches: Tensor) -> Tensor:
+        """Patches ``(n, T, C * p * q)``, row by row -> flat images ``(n, C * H * W)``, float32."""
+        channels, height, width = self.image
+        p, q = self.patch
+        tiles = patches.reshape(-1, height // p, width // q, channels, p, q).permute(0, 3, 1, 4, 2, 5)
+        return tiles.reshape(len(patches), -1).to(torch.float32)
 
 
 def embedding_layer(graph: LayerGraph, layout: Layout) -> EmbeddingLayer | None:

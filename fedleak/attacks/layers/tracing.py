@@ -20,6 +20,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from fedleak.attacks.layers.graph import Layer, LayerGraph, LayerKind, Point, Shape
 from fedleak.errors import AttackFailedError
+from fedleak.models.state import precision
 
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU)
 POOLINGS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
@@ -73,7 +74,7 @@ def trace_layers(model: nn.Module, input_shape: Shape) -> LayerGraph:
     traced.graph.eliminate_dead_code()
     traced.recompile()
     traced.eval()
-    ShapeProp(traced).propagate(torch.zeros(1, *input_shape))
+    ShapeProp(traced).propagate(torch.zeros(1, *input_shape, dtype=precision(model)))
     tracer = _Tracer(traced)
     for node in traced.graph.nodes:
         tracer.visit(node)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from fedleak.attacks.budgets import reduced_budgets
 from fedleak.errors import InputError
 from fedleak.progress import Task
-from fedleak.results.convergence import MATCHING_LOSS, matching_loss
+from fedleak.results.convergence import KEPT_LOSS, MATCHING_LOSS, matching_loss
 from fedleak.results.leakage import worst_samples
 from fedleak.results.schema import AttackSummary, MatchingLoss, ReducedBudget, ResultRow
 from fedleak.stages.attack.record import AttackRecord, load_images
@@ -55,6 +55,7 @@ def match_attack(run: RecordedRun, record: AttackRecord) -> MatchedImages:
                 labels_ordered=record.label_source == "attack",
                 seconds=attempt.seconds,
                 curve=attempt.curve.get(MATCHING_LOSS, ()),
+                kept=next(iter(attempt.curve.get(KEPT_LOSS, ())), None),
             )
     return matched
 
@@ -89,9 +90,10 @@ def reduced_budgets_of(run: RecordedRun, name: str) -> tuple[ReducedBudget, ...]
 
 def matching_of(record: AttackRecord, *, short: bool) -> MatchingLoss | None:
     """Matching loss over the updates on which the attack worked; None for an attack without a search."""
-    curves = [attempt.curve.get(MATCHING_LOSS, []) for attempt in record.attempts if attempt.status == "ok"]
+    worked = [attempt.curve for attempt in record.attempts if attempt.status == "ok"]
+    curves, kept = ([curve.get(name, []) for curve in worked] for name in (MATCHING_LOSS, KEPT_LOSS))
     started = isinstance(record.settings.get("init"), Mapping)
-    return matching_loss(curves, short=short, started=started)
+    return matching_loss(curves, kept, short=short, started=started)
 
 
 def summarise_attack(

@@ -43,6 +43,7 @@ class MatchedImages:
         labels_ordered: bool = False,
         seconds: float | None = None,
         curve: Sequence[float] = (),
+        kept: float | None = None,
         metrics: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         """Match the reconstruction of one batch and append a row for each of its images.
@@ -51,7 +52,8 @@ class MatchedImages:
             images: the reconstruction ``(A, C, H, W)``.
             guesses: labels, in the order of ``images`` if ``labels_ordered``.
             seconds, metrics: time and known values of the whole update; copied into each row.
-            curve: matching loss by iteration; its start and its lowest value are copied into each row.
+            curve: matching loss by iteration; its start is copied into each row.
+            kept: matching loss of the iterate that is the result, copied into each row; None: the lowest of the curve.
         """
         losses = finite_values(curve)
         places, originals = match(images, truth)
@@ -71,7 +73,7 @@ class MatchedImages:
                 label_guess=guess,
                 seconds=seconds,
                 encoded_bytes=update.bytes,
-                matching_loss=min(losses, default=None),
+                matching_loss=min(losses, default=None) if kept is None else kept,
                 matching_loss_start=losses[0] if losses else None,
             )
             self.rows.append(row)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.func import grad, vmap
 
 from fedleak.attacks.inversion.distances import SCALE_FREE, Distance, DistanceName
 from fedleak.errors import AttackFailedError
@@ -27,6 +28,7 @@ COSINE = -1 / math.sqrt(9 * 2)  # <g', g> = 1 - 2, ||g'||^2 = 1 + 4 + 4, ||g||^2
     [
         ("squared_l2", 4 + 9),
         ("l2_per_layer", 2 + 3),
+        ("l1_cosine_per_layer", (1 + 1 - 1 / math.sqrt(5)) + (3 + 2)),
         ("cosine", 1 - COSINE),
         ("cosine_per_layer", ((1 - 1 / math.sqrt(5)) + 2) / 2),
         ("angular", math.acos(COSINE) / math.pi),
@@ -69,6 +71,25 @@ def test_a_module_is_named_by_itself_or_with_its_parameters(layers: tuple[str, .
 def test_only_the_largest_coordinates_count() -> None:
     """Half of ``a`` is its first coordinate, where both agree; half of ``b`` is all of it."""
     assert value(Distance(kind="squared_l2", top_share=0.5)) == pytest.approx(9)
+
+
+def test_the_largest_coordinates_of_the_trial_update_count() -> None:
+    """In ``a`` the second coordinate: 2 against 0; the shared update's largest is the first."""
+    assert value(Distance(kind="squared_l2", top_share=0.5, top_of="trial")) == pytest.approx(4 + 9)
+    assert value(Distance(kind="squared_l2", top_share=0.5)) == pytest.approx(0 + 9)
+
+
+def test_ties_with_the_smallest_of_the_largest_count_too() -> None:
+    """As in a layer whose units are mostly dead."""
+    trial, shared = {"a": torch.tensor([0.0, 0.0, 0.0, 1.0])}, {"a": torch.tensor([1.0, 1.0, 1.0, 1.0])}
+    assert float(Distance(kind="squared_l2", top_share=0.5, top_of="trial")(trial, shared, {})) == 3
+
+
+def test_the_choice_of_coordinates_is_not_differentiated_and_can_be_vectorised() -> None:
+    distance = Distance(kind="l1_cosine_per_layer", top_share=0.5, top_of="trial")
+    trials, shared = torch.tensor([[1.0, 3.0, -2.0, 0.5], [0.1, 0.2, 4.0, -5.0]]), torch.tensor([2.0, 1.0, 1.0, 1.0])
+    slopes = vmap(grad(lambda trial: distance({"a": trial}, {"a": shared}, {})))(trials)
+    assert (slopes != 0).tolist() == [[False, True, True, False], [False, False, True, True]]
 
 
 def test_the_scale_multiplies() -> None:

@@ -4,13 +4,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from fedleak.attacks.inversion.engine import Engine
 from fedleak.attacks.inversion.objective import Objective, SearchTensors
-from fedleak.attacks.inversion.optimisers import Optimiser
+from fedleak.attacks.inversion.optimisers import Optimiser, adam_rates, adam_step, no_moments
 from fedleak.attacks.inversion.outcome import Inversion
 from fedleak.attacks.inversion.priors import Priors
+from fedleak.attacks.inversion.states import KeptName
 from fedleak.steps import StepReport, listening
+from fedleak.tensors import Tensors
 from tests.attacks.inversion.builders import victim
 from tests.attacks.inversion.test_objective import code, known, objective
 
@@ -27,12 +30,13 @@ def run(
     seed: int = 0,
     minimised: Objective | None = None,
     box: dict[str, torch.Tensor] | None = None,
+    keep: KeptName = "lowest",
 ) -> Inversion:
     some = known(ONE, len(start), ONE.labels)
     some = some._replace(model=some.model._replace(box=box or {}))
     engine = Engine(minimised or objective(ONE), optimiser, compiled=False)
     generator = torch.Generator().manual_seed(seed)
-    return engine.run({"code": start}, some, iterations=iterations, generators=[generator])
+    return engine.run({"code": start}, some, iterations=iterations, generators=[generator], keep=keep)
 
 
 @pytest.mark.parametrize(
@@ -156,3 +160,94 @@ def test_a_blended_gradient_still_descends() -> None:
     outcome = run(code(2, 1), blended)
     assert (outcome.losses < 0.5 * outcome.trace[0]).all()
     assert not torch.equal(outcome.trace, run(code(2, 1)).trace)
+
+
+@pytest.mark.parametrize(("optimiser", "iterations"), [(ADAM, 60), (LBFGS, 12)], ids=["adam", "lbfgs"])
+def test_the_last_iterate_is_the_one_after_the_last_step(optimiser: Optimiser, iterations: int) -> None:
+    """A strong prior: the iterate that matches best is an early one, and the last one is smoother."""
+    minimised = replace(objective(ONE), priors=Priors(total_variation=100.0))
+    start = code(2, 1)
+    last, lowest = (
+        run(start, optimiser, minimised=minimised, iterations=iterations, keep=keep) for keep in ("last", "lowest")
+    )
+    assert torch.equal(last.trace, lowest.trace)
+    _, total, matching = minimised.value_and_gradient(last.variables, known(ONE, 2, ONE.labels))
+    torch.testing.assert_close(last.losses, matching)
+    assert (last.losses > lowest.losses).all()
+    _, of_lowest, _ = minimised.value_and_gradient(lowest.variables, known(ONE, 2, ONE.labels))
+    assert (total < of_lowest).all()
+    one_more = run(start, optimiser, minimised=minimised, iterations=iterations + 1, keep="last")
+    torch.testing.assert_close(one_more.trace[iterations], last.losses, rtol=1e-4, atol=1e-6)
+
+
+def test_a_last_iterate_that_is_lost_gives_way_to_the_best_one() -> None:
+    wild = Optimiser(kind="adam", learning_rate=10.0, schedule="constant")
+    minimised, calls = objective(ONE), [0]
+    evaluate = Objective.over_trials
+
+    def lost_at_the_end(self: Objective, variables: Tensors, tensors: SearchTensors) -> tuple[Tensor, Tensor]:
+        matching, prior = evaluate(self, variables, tensors)
+        calls[0] += 1
+        return (matching * torch.nan if calls[0] == 6 else matching), prior
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Objective, "over_trials", lost_at_the_end)
+        outcome = run(code(1, 1), wild, iterations=5, minimised=minimised, keep="last")
+    assert calls == [6]
+    torch.testing.assert_close(outcome.losses, outcome.trace.min(dim=0).values)
+
+
+def test_fixed_variables_stay_and_others_move() -> None:
+    start = {"code": code(1, 1), "labels": torch.zeros(1, 1, 10)}
+    free = known(ONE, 1, ONE.labels)
+    free = free._replace(trials=free.trials._replace(labels={}))
+    for optimiser in (ADAM, ADAM.model_copy(update={"gradient_blend": 0.3, "blend_at": "ahead"})):
+        engine = Engine(objective(ONE), optimiser, compiled=False, fixed=frozenset({"code"}))
+        found = engine.run(start, free, iterations=4, generators=[torch.Generator()], keep="last")
+        assert torch.equal(found.variables["code"], start["code"])
+        assert not torch.equal(found.variables["labels"], start["labels"])
+
+
+def test_a_look_ahead_by_hand() -> None:
+    """Signs here and one step of AdamW ahead, 0.7 and 0.3 of them; both steps leave their mark on the moments."""
+    minimised, start, some = objective(ONE), {"code": code(1, 1)}, known(ONE, 1, ONE.labels)
+    optimiser = Optimiser(
+        kind="signed_adam",
+        learning_rate=0.05,
+        schedule="constant",
+        weight_decay=0.1,
+        gradient_blend=0.3,
+        blend_at="ahead",
+    )
+    engine = Engine(minimised, optimiser, compiled=False)
+    found = engine.run(start, some, iterations=2, generators=[torch.Generator()], keep="last")
+
+    weights = torch.nn.Parameter(start["code"].clone())
+    reference = torch.optim.AdamW([weights], lr=0.05, weight_decay=0.1)
+
+    def signs() -> torch.Tensor:
+        gradient, _, _ = minimised.value_and_gradient({"code": weights.detach()}, some)
+        return gradient["code"].sign()
+
+    for _ in range(2):
+        before, here = weights.detach().clone(), signs()
+        weights.grad = here.clone()
+        reference.step()
+        there = signs()
+        weights.data.copy_(before)
+        weights.grad = 0.7 * here + 0.3 * there
+        reference.step()
+    torch.testing.assert_close(found.variables["code"], weights.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_weight_decay_is_that_of_adamw() -> None:
+    gradient = {"x": torch.tensor([[0.3, -0.2]])}
+    variables, moments = {"x": torch.tensor([[1.0, 2.0]])}, no_moments(gradient)
+    weights = torch.nn.Parameter(variables["x"].clone())
+    reference = torch.optim.AdamW([weights], lr=0.1, weight_decay=0.5)
+    for step in range(3):
+        rates = torch.tensor(adam_rates(0.1, step))
+        variables, moments = adam_step(variables, gradient, moments, rates, weight_decay=0.5)
+        weights.grad = gradient["x"].clone()
+        reference.step()
+    torch.testing.assert_close(variables["x"], weights.detach())

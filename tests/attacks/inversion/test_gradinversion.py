@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from fedleak.attacks.inversion.gradinversion import GradInversion
 from fedleak.attacks.inversion.idlg import Idlg
-from fedleak.attacks.inversion.priors import mean_consensus, registered_consensus
+from fedleak.attacks.inversion.priors import mean_consensus, registered_consensus, shifted
 from fedleak.attacks.inversion.tensors import search_tensors
 from fedleak.models.convnet import ConvNet
 from tests.attacks.inversion.builders import victim
@@ -53,7 +53,7 @@ def regrouped(group: dict[str, Any], code: torch.Tensor, iterations: list[int]) 
 
 def test_the_consensus_is_the_pixel_mean_until_registration_starts_and_is_refreshed_now_and_then() -> None:
     image = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    code = torch.stack([torch.roll(image, shift, dims=-1) for shift in (0, 0, 1)])
+    code = torch.stack([shifted(image, 0, right) for right in (0, 0, 1)])
     group = {"consensus": "registered", "start": 4, "refresh": 3, "largest_shift": 2}
     third, fourth, fifth, sixth = regrouped(group, code, [3, 4, 5, 6])
     torch.testing.assert_close(third, mean_consensus(code + 3).expand_as(code))

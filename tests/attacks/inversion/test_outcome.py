@@ -24,7 +24,8 @@ def test_the_trial_with_the_lowest_matching_loss_is_returned() -> None:
     problem = Problem(one.bundle(ATTACK))
     answer = best_reconstruction(problem, Inversion(variables, losses, trace), Decoder())
     torch.testing.assert_close(answer.images, torch.full((1, 1, 8, 8), 0.6))
-    assert answer.curve == {"matching_loss": [2.0, 6.0]}
+    assert answer.curve["matching_loss"] == [2.0, 6.0]
+    assert answer.curve["kept_loss"] == pytest.approx([0.1])
 
 
 def test_no_finite_trial_is_a_failed_attack() -> None:

@@ -15,6 +15,7 @@ from fedleak.attacks.inversion.priors import (
     l2_norm,
     mean_consensus,
     registered_consensus,
+    shifted,
     total_variation_anisotropic,
     total_variation_isotropic,
     total_variation_norms,
@@ -96,21 +97,49 @@ def test_group_consistency_by_hand() -> None:
 @pytest.mark.parametrize("shift", [(1, 0), (-2, 1), (2, -2)])
 def test_registration_undoes_a_known_shift(shift: tuple[int, int]) -> None:
     image = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
-    moved = torch.roll(image, shift, dims=(-2, -1))
-    assert torch.equal(align(moved, image, largest_shift=2), image)
+    found, shown = align(shifted(image, *shift), image, largest_shift=2)
+    assert torch.equal(found, image * shown)
+    down, right = shift
+    assert shown.flatten(1).sum(dim=1).tolist() == [(12 - abs(down)) * (12 - abs(right))] * 2
+
+
+@pytest.mark.parametrize("shift", [(1, 0), (-2, 1), (2, -2), (0, 0)])
+def test_a_shift_brings_in_zeros_and_nothing_wraps_around(shift: tuple[int, int]) -> None:
+    image = 1 + torch.rand(1, 1, 5, 6, generator=torch.Generator().manual_seed(0))
+    expected = torch.zeros_like(image)
+    for row in range(5):
+        for column in range(6):
+            if 0 <= row - shift[0] < 5 and 0 <= column - shift[1] < 6:
+                expected[..., row, column] = image[..., row - shift[0], column - shift[1]]
+    assert torch.equal(shifted(image, *shift), expected)
+
+
+def test_pixels_from_outside_do_not_count_in_the_consensus() -> None:
+    """The border of the picture is bright: zeros moved in, or the other border, would show in the mean."""
+    image = torch.rand(1, 1, 12, 12, generator=torch.Generator().manual_seed(0)) + 1
+    candidates = torch.stack([image, image, image, shifted(image, 2, -1)])
+    consensus = registered_consensus(candidates, largest_shift=2)
+    torch.testing.assert_close(consensus[0], image)
+
+
+def test_a_shift_larger_than_the_image_is_no_error() -> None:
+    image = torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert registered_consensus(torch.stack([image, image]), largest_shift=9).shape == (1, 1, 1, 4, 4)
 
 
 def test_each_image_of_a_batch_is_registered_on_its_own() -> None:
     image = torch.rand(2, 1, 12, 12, generator=torch.Generator().manual_seed(0))
-    moved = torch.stack([torch.roll(image[0], 1, dims=-1), image[1]])
-    assert torch.equal(align(moved, image, largest_shift=1), image)
+    moved = torch.stack([shifted(image[0], 0, 1), image[1]])
+    found, shown = align(moved, image, largest_shift=1)
+    assert torch.equal(found, image * shown)
+    assert shown.flatten(1).sum(dim=1).tolist() == [12 * 11, 12 * 12]
 
 
 def test_a_registered_consensus_is_sharper_than_the_mean() -> None:
     """Three candidates agree up to a shift of one of them."""
     image = torch.zeros(1, 1, 12, 12)
     image[..., 4:8, 4:8] = 1
-    candidates = torch.stack([image, image, torch.roll(image, 1, dims=-1)])
+    candidates = torch.stack([image, image, shifted(image, 0, 1)])
     lazy, registered = mean_consensus(candidates), registered_consensus(candidates, largest_shift=2)
     torch.testing.assert_close(registered[0], image)
     assert math.isclose(float((lazy[0] - image).abs().max()), 1 / 3, rel_tol=1e-5)
