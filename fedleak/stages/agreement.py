@@ -194,6 +194,8 @@ def _pairs(scenario: Scenario, manifest: Manifest) -> Iterator[InputError]:
     yield from _differs(
         "pairs.postprocessed", recorded.postprocessed, injection.postprocessed, f"{place}.postprocessed"
     )
+    drifts = scenario.federation.client.drifts_injected
+    yield from _differs("pairs.drifted", recorded.drifted, drifts, "federation.client.drift.side")
     versions = tuple(number - 1 for number in sorted(injection.rounds))
     yield from _differs("pairs.model_versions", recorded.model_versions, versions, f"{place}.rounds")
     if scenario.federation.client.protocol == "fedsgd":
