@@ -122,7 +122,9 @@ def _images(scenario: Scenario, manifest: Manifest) -> Iterator[InputError]:
         yield from _differs("classes", manifest.classes, said["classes"], "dataset.classes")
     for name in ("mean", "std"):
         if said.get(name) is not None:
-            yield from _differs(name, getattr(manifest, name), tuple(said[name]), f"dataset.{name}")
+            recorded, constants = getattr(manifest, name), tuple(said[name])
+            each = constants * len(recorded) if len(constants) == 1 else constants  # one number is that of every channel
+            yield from _differs(name, recorded, each, f"dataset.{name}")
 
 
 def _rounds(scenario: Scenario, manifest: Manifest) -> Iterator[InputError]:
