@@ -123,7 +123,7 @@ def _images(scenario: Scenario, manifest: Manifest) -> Iterator[InputError]:
     for name in ("mean", "std"):
         if said.get(name) is not None:
             recorded, constants = getattr(manifest, name), tuple(said[name])
-            each = constants * len(recorded) if len(constants) == 1 else constants  # one number is that of every channel
+            each = constants * len(recorded) if len(constants) == 1 else constants  # one: of every channel
             yield from _differs(name, recorded, each, f"dataset.{name}")
 
 
