@@ -39,6 +39,7 @@ app = ClientApp()
 
 LOCAL_BUFFERS = "local-buffers"
 RESIDUAL = "residual"
+DRIFTED, DRIFTED_IN = "drifted", "drifted-in"
 
 
 def _data(folder: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -154,7 +155,7 @@ def _private(
 
 def _drift(told: Instruction, model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
     """Train the model on the client's images if the scenario has drift; normalisation statistics do not change."""
-    drift = told.client.drift
+    drift, told = told.client.drift, told.model_copy(update={"first_pair": 0})  # whichever pairs follow
     if drift is None or drift.epochs == 0:
         return
     generator = seeds.numpy_generator(told.key, "drift")
@@ -174,6 +175,25 @@ def _drift(told: Instruction, model: nn.Module, images: NDArray[np.uint8], label
     with torch.no_grad():
         for name, parameter in trainable(model).items():
             parameter.add_(delta[name][0])
+
+
+def _drift_once(told: Instruction, context: Context, model: nn.Module) -> None:
+    """Train the model as ``_drift`` does if injected batches want that; its weights are kept for the round's others.
+
+    Training depends on the round alone: a node that has lost them finds the same.
+    """
+    if not told.client.drifts_injected:
+        return
+    kept = context.state.config_records.get(DRIFTED_IN)
+    if kept is None or kept["round"] != told.round:
+        _drift(told, model, *_data(str(Path(told.data) / f"{context_id(context):05d}")))
+        context.state[DRIFTED] = record_of(_on_cpu(trainable(model)))
+        context.state[DRIFTED_IN] = ConfigRecord({"round": told.round})
+        return
+    drifted = context.state.array_records[DRIFTED].to_torch_state_dict()
+    with torch.no_grad():
+        for name, parameter in trainable(model).items():
+            parameter.copy_(drifted[name])
 
 
 def _batch_statistics(told: Instruction, model: nn.Module, images: NDArray[np.uint8]) -> dict[str, Tensor]:
@@ -284,6 +304,7 @@ def train(message: Message, context: Context) -> Message:
 def inject(message: Message, context: Context) -> Message:
     """Compute updates for the adversary's injected batches as if they were the client's own data."""
     told, model = _prepare(message, context)
+    _drift_once(told, context, model)
     images, labels = injected_batches(message)
     seed = seeds.key(told.key, "inject", told.round, told.first_pair)
     updates = _compute(told, model, images, labels, seed=seed, origin=INJECT)

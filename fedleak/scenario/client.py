@@ -20,9 +20,9 @@ from fedleak.tasks.base import LearningTask
 class Drift(Settings):
     """Local training of every client on its own images before it computes the shared update.
 
-    Its parameters then differ from those with which the compromised client computes injected batches, without drift
-    (parameter discrepancy; Chen & Liu 2025, arXiv 2505.20026, section 5.2.3). It restarts from the global model in
-    every round.
+    Victims' parameters then differ from those with which the compromised client computes injected batches (parameter
+    discrepancy; Chen & Liu 2025, arXiv 2505.20026, section 5.2.3). It restarts from the global model in every round.
+    The adversary sees neither drifted parameters nor the images behind them.
     """
 
     images: int = Field(ge=1, le=limits.IMAGES)
@@ -33,6 +33,9 @@ class Drift(Settings):
     """Learning rate of the training."""
     batch_size: int = Field(default=32, ge=1, le=limits.IMAGES)
     """Images in a mini-batch."""
+    side: Literal["victims", "both"] = Field(default="victims", exclude_if=lambda value: value == "victims")
+    """``victims``: injected batches are computed with the global model; ``both``: the compromised client, too, trains
+    on its own images before it computes them, as each node does in the paper."""
 
 
 class ClientSettings(Settings):
@@ -77,6 +80,11 @@ class ClientSettings(Settings):
     error_feedback: bool = False
     """Each client adds what the compressors of ``postprocess`` left out of its last update to its next one. Injected
     batches neither use nor change this residual: a pair depends only on its images, not on earlier rounds."""
+
+    @property
+    def drifts_injected(self) -> bool:
+        """Whether injected batches are computed with the compromised client's own drifted parameters."""
+        return self.drift is not None and self.drift.epochs > 0 and self.drift.side == "both"
 
     def training(self, task: LearningTask) -> LocalTraining:
         """The local training of a client with these settings."""

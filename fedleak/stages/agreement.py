@@ -122,7 +122,9 @@ def _images(scenario: Scenario, manifest: Manifest) -> Iterator[InputError]:
         yield from _differs("classes", manifest.classes, said["classes"], "dataset.classes")
     for name in ("mean", "std"):
         if said.get(name) is not None:
-            yield from _differs(name, getattr(manifest, name), tuple(said[name]), f"dataset.{name}")
+            recorded, constants = getattr(manifest, name), tuple(said[name])
+            each = constants * len(recorded) if len(constants) == 1 else constants  # one: of every channel
+            yield from _differs(name, recorded, each, f"dataset.{name}")
 
 
 def _rounds(scenario: Scenario, manifest: Manifest) -> Iterator[InputError]:
@@ -194,6 +196,8 @@ def _pairs(scenario: Scenario, manifest: Manifest) -> Iterator[InputError]:
     yield from _differs(
         "pairs.postprocessed", recorded.postprocessed, injection.postprocessed, f"{place}.postprocessed"
     )
+    drifts = scenario.federation.client.drifts_injected
+    yield from _differs("pairs.drifted", recorded.drifted, drifts, "federation.client.drift.side")
     versions = tuple(number - 1 for number in sorted(injection.rounds))
     yield from _differs("pairs.model_versions", recorded.model_versions, versions, f"{place}.rounds")
     if scenario.federation.client.protocol == "fedsgd":

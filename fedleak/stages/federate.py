@@ -147,6 +147,7 @@ def _pairs_record(plan: Plan) -> PairsRecord | None:
         images_per_pair=plan.pair_index.shape[1],
         model_versions=tuple(number - 1 for number in sorted(injection.rounds)),
         postprocessed=injection.postprocessed,
+        drifted=plan.scenario.federation.client.drifts_injected,
     )
 
 

@@ -92,6 +92,8 @@ class PairsRecord(Record):
     """Model version of each equal share of the pairs, in order."""
     postprocessed: bool = True
     """Whether the pairs passed through the clients' post-processing."""
+    drifted: Annotated[bool, Field(exclude_if=not_)] = False
+    """Whether the compromised client trained on its own images before it computed them; written only if so."""
 
 
 class PrivacyRecord(Record):

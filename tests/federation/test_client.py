@@ -18,7 +18,8 @@ from fedleak.client.guard.pass_through import PassThrough
 from fedleak.client.postprocess.gaussian_noise import GaussianNoise
 from fedleak.client.postprocess.l2_clipping import L2Clipping
 from fedleak.client.postprocess.top_k import TopK
-from fedleak.federation.client import LOCAL_BUFFERS, RESIDUAL, app
+from fedleak.federation import client as client_app
+from fedleak.federation.client import DRIFTED, LOCAL_BUFFERS, RESIDUAL, app
 from fedleak.federation.exchange import exchange
 from fedleak.federation.serial_grid import FIRST_NODE, SerialGrid
 from fedleak.federation.wire import INJECT, WHOAMI, Instruction, Reply, broadcast, inject
@@ -224,6 +225,42 @@ def test_drift_moves_the_model_before_the_gradient_is_taken(clients: Clients) ->
     left = 1 / (1 + np.exp(5.0))
     check_close(clients.train(0, drift=drift).update, times(2 * left, gradient("++++", 0)))
     check_close(clients.inject([("++++",)], [[0]], drift=drift).update, stacked(gradient("++++", 0)))
+
+
+def test_the_compromised_client_drifts_on_its_own_image_before_it_answers_if_both_sides_do(clients: Clients) -> None:
+    """As above, with client 1's image; its weights serve every message of the round and are found again in the next."""
+    drift = Drift(images=1, epochs=1, learning_rate=1.0, batch_size=1, side="both")
+    drifted = times(-1, gradient("+-+-", 1))
+    expected = times(2 / (1 + np.exp(5.0)), gradient("+-+-", 1))
+    for number in (1, 1, 2):
+        reply = clients.inject([("+-+-",)], [[1]], drift=drift, round=number, first_pair=5 * number)
+        check_close(reply.update, stacked(expected))
+        check_close(clients.kept(1, DRIFTED), drifted)
+    check_close(
+        clients.inject([("+-+-",)], [[1]], drift=drift.model_copy(update={"epochs": 0})).update,
+        stacked(gradient("+-+-", 1)),
+    )
+
+
+def test_weights_that_drifted_are_trained_once_in_a_round(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    drift = Drift(images=1, epochs=1, learning_rate=1.0, batch_size=1, side="both")
+    rounds: list[int] = []
+    monkeypatch.setattr(client_app, "_drift", lambda told, *_: rounds.append(told.round))
+    for number in (1, 1, 2, 2, 2):
+        clients.inject([("+-+-",)], [[1]], drift=drift, round=number)
+    assert rounds == [1, 2]
+
+
+def test_augmented_drift_is_the_same_for_every_message_of_pairs(clients: Clients) -> None:
+    """Whether a node has kept its weights must not show in what it answers."""
+    drift = Drift(images=1, epochs=1, learning_rate=1.0, batch_size=1, side="both")
+    weights = []
+    for first, number in ((0, 1), (7, 2), (90, 1)):  # the rounds make it train again
+        clients.inject(
+            [("+-+-",)], [[1]], drift=drift, round=number, first_pair=first, augment=(PublicSamples(count=1),)
+        )
+        weights.append(clients.kept(1, DRIFTED))
+    check_close(weights[2], dict(weights[0]))
 
 
 def stacked(update: State) -> State:

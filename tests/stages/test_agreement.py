@@ -122,6 +122,16 @@ def test_a_transcript_that_agrees_is_opened(finished: RunDirectory) -> None:
     assert len(open_transcript(finished.scenario(), finished.transcript).manifest.updates) == 4
 
 
+def test_one_constant_of_normalisation_is_that_of_every_channel(tmp_path: Path) -> None:
+    data = {"kind": "synthetic", "size": 8, "images": 200, "mean": 0.4, "std": 0.25}
+    checked = scenario(dataset=data, federation__rounds=1, adversary={"level": 1}, attacks=["dlg"])
+    run = run_federation(tmp_path / "run", checked)
+    assert open_transcript(checked, run.transcript).manifest.mean == (0.4, 0.4, 0.4)
+    other = checked.model_copy(update={"dataset": checked.dataset.model_copy(update={"std": (0.5,)})})
+    with pytest.raises(InputError, match=r"dataset.std of the scenario says \(0.5, 0.5, 0.5\)"):
+        open_transcript(other, run.transcript)
+
+
 def test_a_model_that_does_not_fit_is_named(finished: RunDirectory, tmp_path: Path) -> None:
     import torch
     from safetensors.torch import save_file

@@ -67,6 +67,11 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
     training: TrainingSettings = TrainingSettings()
     acceleration: AccelerationSettings = AccelerationSettings()
 
+    @property
+    def plain_features(self) -> bool:
+        """Whether the generator takes updates as they are, neither scaled nor standardised."""
+        return False
+
     def training_settings(self) -> dict[str, Any]:
         """All but ``parameters`` if a hidden width is given, which decides the size of the generator."""
         settings = super().training_settings()
@@ -165,7 +170,7 @@ class GenerativeAttack(TrainedAttack[TrainedGenerator]):
         if self.solves_output_layer and scale is not None and last and last.weight in slots:
             output = OutputLayer(weight=slots[last.weight], bias=scale)
         embedding = embedding_layer(graph, layout) if self.solves_embedding else None
-        return graph, GradientFeatures(columns, scale, output, embedding)
+        return graph, GradientFeatures(columns, scale, output, embedding, plain=self.plain_features)
 
 
 def integer_root(quadratic: float, linear: float, budget: float) -> int:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
-from fedleak.attacks.layers.chain import WeightedModule, unfold
+from fedleak.attacks.layers.chain import WeightedModule, margins, unfold
 from fedleak.attacks.tikhonov import tikhonov_solve
 from fedleak.errors import AttackFailedError
 
@@ -61,10 +61,12 @@ def pull_back(layer: WeightedModule, weight: Tensor, d: Tensor, shape: tuple[int
     """``W^T d``: the gradient with respect to the layer's input, ``(n, *shape)``, given (an estimate of) its weight."""
     if isinstance(layer, nn.Linear):
         return (d @ weight).reshape(-1, *shape)
+    left, right, top, bottom = margins(layer)
+    padded = (len(d), shape[0], shape[1] + top + bottom, shape[2] + left + right)
     back: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
-        (len(d), *shape), weight, d, stride=layer.stride, padding=layer.padding, dilation=layer.dilation
+        padded, weight, d, stride=layer.stride, padding=0, dilation=layer.dilation
     )
-    return back
+    return back[:, :, top : top + shape[1], left : left + shape[2]]
 
 
 def kernel_map(layer: nn.Conv2d, d: Tensor, side: tuple[int, ...]) -> Tensor:

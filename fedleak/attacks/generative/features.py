@@ -105,6 +105,7 @@ class GradientFeatures:
         output: if set, the closed-form input of this layer is appended.
         embedding: if set, the closed-form input of the patch embedding is appended last.
         mean, std: of the concatenated features, ``(size,)``; empty before they are fitted.
+        plain: values as they are: hashed, but neither scaled nor standardised.
     """
 
     layers: tuple[LayerColumns, ...]
@@ -113,6 +114,7 @@ class GradientFeatures:
     embedding: EmbeddingLayer | None = None
     mean: Tensor = field(default_factory=lambda: torch.zeros(0))
     std: Tensor = field(default_factory=lambda: torch.zeros(0))
+    plain: bool = False
 
     @property
     def widths(self) -> list[int]:
@@ -141,12 +143,15 @@ class GradientFeatures:
         """
         reference = updates[:, slice(*self.scale_columns)] if self.scale_columns else updates
         norm = torch.linalg.vector_norm(reference, dim=1, keepdim=True).clamp_min(EPSILON)
-        values: Tensor = torch.cat([layer.select(updates) for layer in self.layers], dim=1) / norm
+        values: Tensor = torch.cat([layer.select(updates) for layer in self.layers], dim=1)
+        values = values if self.plain else values / norm
         solved = [layer.solve(updates) for layer in (self.output, self.embedding) if layer is not None]
         return torch.cat([values, *solved], dim=1) if solved else values
 
     def __call__(self, updates: Tensor) -> Tensor:
         """Flat updates ``(n, D)`` -> standardised features ``(n, size)``."""
+        if self.plain:
+            return self.raw(updates)
         standard: Tensor = (self.raw(updates) - self.mean.to(updates.device)) / self.std.to(updates.device)
         return standard.clamp(-CLIP, CLIP)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -30,7 +31,11 @@ class TrainingSettings(Settings):
     batch_size: int = Field(default=128, ge=1, le=limits.IMAGES)
     """Pairs per step."""
     learning_rate: float = Field(default=1e-3, gt=0, le=limits.RATE)
-    """Peak of a one-cycle schedule (AdamW)."""
+    """Peak of the schedule (AdamW)."""
+    schedule: Literal["one_cycle", "step"] = Field(default="one_cycle", exclude_if=lambda value: value == "one_cycle")
+    """``step``: constant for three quarters of the epochs, then a tenth."""
+    clip: float | None = Field(default=1.0, gt=0, le=limits.RATE, exclude_if=lambda value: value == 1.0)
+    """Largest norm of the gradient of a step; ``null``: any."""
     weight_decay: float = Field(default=1e-4, ge=0, le=limits.RATE)
     """Weight decay of the optimiser."""
     held_out: float = Field(default=0.1, gt=0, lt=1)
@@ -87,9 +92,7 @@ def train_generator(
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.learning_rate, total_steps=steps * settings.epochs, pct_start=0.15
-    )
+    schedule = _schedule(optimiser, settings, steps)
     bar = progress.task(f"training {name}", settings.epochs)
     train_curve: list[float] = []
     held_out_curve: list[float] = []
@@ -105,7 +108,8 @@ def train_generator(
             loss = permutation_invariant_mse(network(table.read(batch).to(device)), images)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            if settings.clip is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
             optimiser.step()
             schedule.step()
             total += float(loss.detach()) * len(batch)
@@ -121,6 +125,18 @@ def train_generator(
             break
     network.load_state_dict(best)
     return TrainingOutcome(network.eval(), train_curve, held_out_curve, best_epoch)
+
+
+def _schedule(
+    optimiser: torch.optim.Optimizer, settings: TrainingSettings, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The learning rate of each of ``steps`` in an epoch."""
+    if settings.schedule == "step":
+        late = int(0.75 * settings.epochs) * steps
+        return torch.optim.lr_scheduler.MultiStepLR(optimiser, [late], gamma=0.1)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, settings.learning_rate, total_steps=steps * settings.epochs, pct_start=0.15
+    )
 
 
 @torch.no_grad()

@@ -122,12 +122,17 @@ def _with(layers: list[ChainLayer], node: fx.Node, module: nn.Module) -> list[Ch
 
 
 def unfold(layer: nn.Conv2d, inputs: Tensor) -> Tensor:
-    """Input patch of each output position: ``(n, C, H, W)`` -> ``(n, C * k * k, positions)``.
+    """Input patch of each output position: ``(n, C, H, W)`` -> ``(n, C * k * k, positions)``."""
+    padded = F.pad(inputs, margins(layer))
+    return F.unfold(padded, layer.kernel_size, dilation=layer.dilation, stride=layer.stride)
 
-    Raises:
-        AttackFailedError: if the padding is given by name.
-    """
+
+def margins(layer: nn.Conv2d) -> tuple[int, int, int, int]:
+    """Zeros that the layer adds to its input, given by number or by name: left, right, top, bottom."""
     padding = layer.padding
-    if isinstance(padding, str):
-        raise AttackFailedError(f"the attack needs numeric padding, not {padding!r}")
-    return F.unfold(inputs, layer.kernel_size, dilation=layer.dilation, padding=padding, stride=layer.stride)
+    if not isinstance(padding, str):
+        return padding[1], padding[1], padding[0], padding[0]
+    if padding == "valid":
+        return 0, 0, 0, 0
+    height, width = (d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True))
+    return width // 2, width - width // 2, height // 2, height - height // 2  # as torch's "same"

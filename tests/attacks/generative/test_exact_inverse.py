@@ -12,6 +12,7 @@ CONVOLUTIONS = [
     nn.Conv2d(2, 6, 3, padding=1),
     nn.Conv2d(2, 9, 3, stride=2, padding=1),
     nn.Conv2d(1, 6, 3, dilation=2, bias=False),
+    nn.Conv2d(2, 12, 2, padding="same"),
 ]
 
 

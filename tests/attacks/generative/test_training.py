@@ -14,6 +14,7 @@ from fedleak.attacks.generative.features import GradientFeatures, fit_features, 
 from fedleak.attacks.generative.training import (
     TrainingOutcome,
     TrainingSettings,
+    _schedule,
     evaluate,
     split_pairs,
     train_generator,
@@ -140,6 +141,23 @@ def test_training_stops_after_so_many_epochs_without_progress(pairs: InjectedPai
     settings = TrainingSettings(epochs=60, batch_size=16, learning_rate=0.05, patience=4)
     outcome = train(pairs, settings)
     assert len(outcome.held_out_curve) == outcome.best_epoch + 4 < 60
+
+
+def test_a_stepped_schedule_falls_to_a_tenth_after_three_quarters() -> None:
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.4)
+    schedule = _schedule(optimiser, TrainingSettings(epochs=8, learning_rate=0.4, schedule="step"), 3)
+    rates = []
+    for _ in range(24):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    assert rates == pytest.approx([0.4] * 18 + [0.04] * 6)
+
+
+def test_gradients_are_clipped_only_if_a_norm_is_given(pairs: InjectedPairs) -> None:
+    tight, loose, none = (train(pairs, QUICK.model_copy(update={"clip": c})) for c in (1e-8, 1e8, None))
+    assert loose.train_curve == none.train_curve
+    assert tight.train_curve != none.train_curve
 
 
 def test_held_out_pairs_choose_the_epoch_but_are_never_trained_on(pairs: InjectedPairs) -> None:

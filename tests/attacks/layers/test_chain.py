@@ -96,13 +96,12 @@ def test_an_activation_at_the_end_is_refused() -> None:
         chain_of(network, (1, 2, 2))
 
 
-def test_patches_are_what_each_position_sees() -> None:
-    layer = nn.Conv2d(2, 3, 3, stride=2, padding=1)
+PADDED: list[tuple[int, int, int | str]] = [(3, 2, 1), (3, 1, "same"), (2, 1, "same"), (4, 1, "same"), (3, 2, "valid")]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), PADDED)
+def test_patches_are_what_each_position_sees(kernel: int, stride: int, padding: int | str) -> None:
+    layer = nn.Conv2d(2, 3, kernel, stride=stride, padding=padding)
     inputs = torch.randn(4, 2, 5, 6, generator=torch.Generator().manual_seed(0))
     expected = layer(inputs).flatten(2) - layer.bias[:, None]  # type: ignore[index]
     torch.testing.assert_close(torch.einsum("ok,nkp->nop", layer.weight.flatten(1), unfold(layer, inputs)), expected)
-
-
-def test_padding_by_name_is_refused() -> None:
-    with pytest.raises(AttackFailedError, match="numeric padding, not 'same'"):
-        unfold(nn.Conv2d(1, 1, 3, padding="same"), torch.zeros(1, 1, 4, 4))
