@@ -95,7 +95,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(folder), "FEDLEAK_TRUSTED_FACTORIES": "sensor_network:network"}
+    kept = {name: value for name, value in os.environ.items() if name != "FEDLEAK_ISOLATION"}  # attacks run isolated
+    environment = {**kept, "PYTHONPATH": str(folder), "FEDLEAK_TRUSTED_FACTORIES": "sensor_network:network"}
     done = [sys.executable, "-m", "fedleak", *arguments]
     return subprocess.run(done, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

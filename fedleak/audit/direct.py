@@ -26,7 +26,7 @@ from fedleak.examples import InputShape, to_picture
 from fedleak.families import kinds
 from fedleak.metrics.base import Metric, MetricUnavailableError
 from fedleak.progress import Progress, QuietProgress
-from fedleak.results.convergence import MATCHING_LOSS, matching_loss
+from fedleak.results.convergence import KEPT_LOSS, MATCHING_LOSS, matching_loss
 from fedleak.results.schema import MatchingLoss
 from fedleak.stages.attack.device import choose_device
 
@@ -55,7 +55,7 @@ class Inverted:
         labels: ``(B,)`` int64: guessed with the images and in their order, inferred (sorted), or as given; None if
             nobody asked for them.
         loss: the matching loss, one value per iteration; empty for attacks without a search.
-        matching: summary of the loss: where it began, its lowest value, and whether the search had ended.
+        matching: summary of the loss: where it began, that of the images, and whether the search had ended.
         reduced: budgets below the attack's defaults.
         attack: its settings.
         seconds: of the attack, with its training if it has any.
@@ -194,13 +194,13 @@ def invert(
     given = arguments(method.reconstruct, known, wanted=wanted, how=HOW)
     found: Reconstruction = method.reconstruct(*trained, **given, generator=generator)
     seconds = time.perf_counter() - begun
-    loss = tuple(map(float, found.curve.get(MATCHING_LOSS, ())))
+    loss, kept = (tuple(map(float, found.curve.get(name, ()))) for name in (MATCHING_LOSS, KEPT_LOSS))
     reduced = reduced_budgets(method)
     return Inverted(
         images=found.images.detach().float().cpu(),
         labels=found.labels if found.labels is not None else own,
         loss=loss,
-        matching=matching_loss([loss], short=bool(reduced)),
+        matching=matching_loss([loss], [kept], short=bool(reduced)),
         reduced=reduced,
         attack=method,
         seconds=seconds,

@@ -73,16 +73,17 @@ def attack_isolated(job: AttackJob, run: RunDirectory, progress: Progress, *, pr
         job = job.without(*lost)
 
 
-def environment(run: RunDirectory, staging: Staging) -> dict[str, str]:
+def environment(run: RunDirectory, staging: Staging, private: Sequence[Path] = ()) -> dict[str, str]:
     """The environment of the process: this one's without paths of the run, and with a cache of its own.
 
-    The folder of compiled code, which it names, is created.
+    The folder of compiled code, which it names, is created, and the links of ``importable``.
     """
     named = str(run.root.resolve())
     kept = {n: v for n, v in os.environ.items() if n not in _PATHS_OF_A_SHELL and named not in v}
     compiled = cache_root() / "inductor"  # kept between runs
     compiled.mkdir(mode=0o700, parents=True, exist_ok=True)
-    own = {"FEDLEAK_CACHE": staging.cache, "TMPDIR": staging.temporary, "PYTHONPATH": os.pathsep.join(_import_path())}
+    modules = os.pathsep.join(importable(refused_folders(run, private), staging.code))
+    own = {"FEDLEAK_CACHE": staging.cache, "TMPDIR": staging.temporary, "PYTHONPATH": modules}
     return {"TORCHINDUCTOR_CACHE_DIR": str(compiled)} | kept | {name: str(value) for name, value in own.items()}
 
 
@@ -90,16 +91,50 @@ def _import_path() -> list[str]:
     return [os.path.abspath(folder) for folder in sys.path]
 
 
-def boundary(run: RunDirectory, staging: Staging, private: Sequence[Path]) -> dict[str, list[str]]:
-    """The folders that the process is refused, and those that it needs even inside of them."""
-    code = [Path(path).resolve() for path in (*_import_path(), sys.prefix, sys.base_prefix)]
+def importable(refused: Sequence[Path], links: Path) -> list[str]:
+    """The folders that the process imports from: this one's, but none that holds a refused folder.
+
+    The process may not list such a folder, as that of a project with ``runs/`` in it, and Python lists a folder before
+    it imports from it. A folder of links to its entries below ``links`` stands in for it.
+    """
+    found = []
+    for number, name in enumerate(_import_path()):
+        folder = Path(name).resolve()
+        inside = any(folder.is_relative_to(path) for path in refused)
+        if folder.is_dir() and not inside and any(path.is_relative_to(folder) for path in refused):
+            found.append(str(_linked(folder, links / str(number), refused)))
+        else:
+            found.append(name)
+    return found
+
+
+def _linked(folder: Path, target: Path, refused: Sequence[Path]) -> Path:
+    """A folder with links to the entries of another one, without the refused ones."""
+    target.mkdir(parents=True)
+    for entry in folder.iterdir():
+        if not any(path.is_relative_to(entry) for path in refused):
+            (target / entry.name).symlink_to(entry)
+        elif entry not in refused:
+            _linked(entry, target / entry.name, refused)
+    return target
+
+
+def refused_folders(run: RunDirectory, private: Sequence[Path]) -> list[Path]:
+    """The run directory, its parts where they lie elsewhere, and the clients' data, unless code is imported from it."""
+    code = _code()
     data = [path.expanduser().resolve() for path in private]
     data = [folder for folder in data if not any(path.is_relative_to(folder) for path in code)]
-    refused = {run.root.resolve(), run.truth.resolve(), run.transcript.resolve().parent, *data}
-    return {
-        "refused": sorted(map(str, refused)),
-        "needed": [str(path) for path in (staging.files.root.resolve(), *code)],
-    }
+    return sorted({run.root.resolve(), run.truth.resolve(), run.transcript.resolve().parent, *data})
+
+
+def boundary(run: RunDirectory, staging: Staging, private: Sequence[Path]) -> dict[str, list[str]]:
+    """The folders that the process is refused, and those that it needs even inside of them."""
+    needed = (staging.files.root.resolve(), *_code())
+    return {"refused": list(map(str, refused_folders(run, private))), "needed": list(map(str, needed))}
+
+
+def _code() -> list[Path]:
+    return [Path(path).resolve() for path in (*_import_path(), sys.prefix, sys.base_prefix)]
 
 
 class _Process:
@@ -118,7 +153,7 @@ class _Process:
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and no argument from outside
             [sys.executable, "-P", "-c", code],
             cwd=staging.files.root,
-            env=environment(run, staging),
+            env=environment(run, staging, private),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -31,6 +31,7 @@ class Staging:
 
     def __init__(self, folder: Path, run: RunDirectory, attacks: Sequence[str]) -> None:
         self.files, self.cache, self.temporary = RunDirectory(folder), folder / "cache", folder / "tmp"
+        self.code = folder / "code"
         self._run, self._attacks = run, attacks
         self._logged = 0
         self._copied: dict[tuple[str, str], Stamp] = {}

@@ -106,6 +106,25 @@ def test_spies_find_nothing_in_a_process_of_their_own(run: RunDirectory, monkeyp
 
 
 @linux
+def test_code_beside_the_run_is_found_but_not_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project's folder with ``runs/`` in it, on the path of Python, may not be listed by the process."""
+    project = tmp_path / "project"
+    (project / "package/data").mkdir(parents=True)
+    (project / "package/__init__.py").write_text("")
+    (project / "module_of_mine.py").write_text("")
+    run, data = project / "runs/one", project / "package/data/images"
+    for folder in (run, data):
+        folder.mkdir(parents=True)
+        (folder / "secret").write_text("")
+    monkeypatch.setattr(sys, "path", [str(run), str(project), "/usr/lib"])
+    found = isolated.importable([run, data], tmp_path / "links")
+    assert found == [str(run), str(tmp_path / "links/1"), "/usr/lib"]
+    names = {path.relative_to(found[1]).as_posix() for path in Path(found[1]).rglob("*")}
+    assert names == {"module_of_mine.py", "package", "package/__init__.py", "package/data", "runs"}
+    assert Path(found[1], "module_of_mine.py").resolve() == project / "module_of_mine.py"
+
+
+@linux
 def test_the_same_spies_find_the_clients_images_in_the_process_that_ran_the_federation(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
