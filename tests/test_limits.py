@@ -18,6 +18,7 @@ from tests.scenarios import tiny
 from tests.studies.builders import study
 
 UNBOUNDED = {
+    "control": "labels of a matrix",
     "where": "labels of a matrix, which are compared and never computed with",
     "left": "labels of a matrix",
     "right": "labels of a matrix",

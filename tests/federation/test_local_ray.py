@@ -59,7 +59,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Lis
     """A federation on a local Ray: its process, and every listening socket of it and of its children."""
     folder = tmp_path_factory.mktemp("ray")
     path = write_scenario(folder, federation__engine={"kind": "ray", "cpus": 1}, federation__rounds=1000)
-    process = start("federate", path, "--out", folder / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("FLWR_HOME", raising=False)
+        process = start("federate", path, "--out", folder / "run")
 
     def workers() -> bool:
         return any(child.name().startswith("ray::ClientApp") for child in family(process))

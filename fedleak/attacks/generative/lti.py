@@ -72,12 +72,11 @@ class _LtiNetwork(nn.Module):
     def __init__(self, width: int, hidden: int, target: TargetShape, dropout: float, *, depth: int) -> None:
         super().__init__()
         self._shape = (target.images, *target.image)
-        middle = [part for _ in range(depth - 1) for part in (nn.Linear(hidden, hidden), nn.ReLU())]
         self.layers = nn.Sequential(
             nn.Dropout(dropout),
             nn.Linear(width, hidden),
             nn.ReLU(),
-            *middle,
+            *(part for _ in range(depth - 1) for part in (nn.Linear(hidden, hidden), nn.ReLU())),
             nn.Linear(hidden, target.values),
             nn.Sigmoid(),
         )

@@ -61,7 +61,10 @@ class HuggingFace(ResizedDataset):
         os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # read when the library is imported
         from datasets.exceptions import DatasetsError
         from flwr_datasets import FederatedDataset
+        from flwr_datasets.common import telemetry
 
+        # Even where telemetry is off, an identity of the user would be written to the home folder; this says there is none.
+        telemetry.state["source"] = telemetry.state["source"] or "unavailable"
         federated = FederatedDataset(
             dataset=self.name,
             subset=self.subset,

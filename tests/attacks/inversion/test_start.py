@@ -18,7 +18,7 @@ RGB = PixelPrior(mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.5))
 
 
 def hybrid(**settings: object) -> InvertingGradients:
-    return InvertingGradients.model_validate({"iterations": 1, "init": {"from": "lti"}, **settings})
+    return InvertingGradients.model_validate({"iterations": 1, "keep": "lowest", "init": {"from": "lti"}, **settings})
 
 
 def test_noise_and_grey(generator: torch.Generator) -> None:

@@ -25,8 +25,8 @@ from tests.reachable import arrays, reachable
 from tests.scenarios import run_federation, scenario
 
 LTI = {"kind": "lti", "hidden": 8, "training": {"epochs": 2}}
-HYBRID = {"kind": "inverting_gradients", "id": "hybrid", "iterations": 1, "init": {"from": "lti"}}
-LATER = {"kind": "inverting_gradients", "id": "later", "iterations": 1, "init": {"from": "hybrid"}}
+HYBRID = {"kind": "inverting_gradients", "id": "hybrid", "iterations": 1, "keep": "lowest", "init": {"from": "lti"}}
+LATER = {"kind": "inverting_gradients", "id": "later", "iterations": 1, "keep": "lowest", "init": {"from": "hybrid"}}
 ATTACKS = [LATER, HYBRID, LTI]
 
 

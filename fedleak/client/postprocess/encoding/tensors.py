@@ -143,6 +143,8 @@ def _read_places(reader: _ByteReader, places: Places, total: int) -> NDArray[np.
         bits = np.frombuffer(reader.take(packed_size(total, 1)), dtype=np.uint8)
         return np.flatnonzero(np.unpackbits(bits, count=total, bitorder="little"))
     (count,) = COUNT.unpack(reader.take(COUNT.size))
+    if count > total:  # without this, indices of no width would make billions of values of nothing
+        raise ValueError(f"{count} indices of {total} values")
     width = index_width(total)
     where = unpack(reader.take(packed_size(count, width)), count, width).astype(np.int64)
     if count and where.max() >= total:

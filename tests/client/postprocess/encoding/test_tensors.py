@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedleak.client.postprocess.base import PostProcess
-from fedleak.client.postprocess.encoding.tensors import Places, Values, decode_tensor, encode_tensor
+from fedleak.client.postprocess.encoding.tensors import COUNT, Places, Values, decode_tensor, encode_tensor
 from fedleak.client.postprocess.gaussian_noise import GaussianNoise
 from fedleak.client.postprocess.magnitude_pruning import MagnitudePruning
 from fedleak.client.postprocess.qsgd import Qsgd
@@ -115,6 +115,14 @@ def test_foreign_data_are_refused_or_read_and_never_anything_else(data: bytes, c
         return
     assert len(values) == count
     assert size <= len(data)
+
+
+@pytest.mark.parametrize("total", [0, 1, 5])
+def test_more_indices_than_values_are_refused_before_memory_is_taken(total: int) -> None:
+    """Indices into one value have no width, so any number of them fits into no bytes."""
+    data = bytes([Places.INDEX << 4 | Values.FLOAT]) + COUNT.pack(2**32 - 1) + bytes(40)
+    with pytest.raises(ValueError, match=f"4294967295 indices of {total} values"):
+        decode_tensor(memoryview(data), total)
 
 
 def test_damage_is_named() -> None:
