@@ -63,7 +63,7 @@ class HuggingFace(ResizedDataset):
         from flwr_datasets import FederatedDataset
         from flwr_datasets.common import telemetry
 
-        # Even where telemetry is off, an identity of the user would be written to the home folder; this says there is none.
+        # Even where telemetry is off, an identity of the user would be written to the home folder; now there is none.
         telemetry.state["source"] = telemetry.state["source"] or "unavailable"
         federated = FederatedDataset(
             dataset=self.name,
