@@ -29,7 +29,7 @@ class Keeper(Protocol):
         """Replace what is kept."""
 
 
-class _Work:
+class _PieceOfWork:
     """One piece of work, whose loops are numbered in the order in which they begin."""
 
     def __init__(self, keeper: Keeper) -> None:
@@ -53,13 +53,13 @@ class _Work:
             self._keeper.save({loop: state() for loop, state in self._states.items()})
 
 
-_WORK: ContextVar[_Work | None] = ContextVar("work", default=None)
+_WORK: ContextVar[_PieceOfWork | None] = ContextVar("work", default=None)
 
 
 @contextmanager
 def keeping(keeper: Keeper) -> Iterator[None]:
     """Keep the states of loops that begin inside the block, now and then and when the user interrupts it."""
-    work = _Work(keeper)
+    work = _PieceOfWork(keeper)
     token = _WORK.set(work)
     try:
         yield

@@ -107,7 +107,7 @@ class Inverted:
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class ImageScores:
     """Reconstructions compared with originals, after one-to-one matching of least squared error.
 
     Attributes:
@@ -126,7 +126,7 @@ class Scores:
         return {name: float(np.mean(column)) for name, column in self.values.items()}
 
     def __repr__(self) -> str:
-        return "Scores(" + ", ".join(f"{name}={value:.4g}" for name, value in self.means.items()) + ")"
+        return "ImageScores(" + ", ".join(f"{name}={value:.4g}" for name, value in self.means.items()) + ")"
 
 
 def invert(
@@ -233,7 +233,9 @@ def infer_labels(
     return _infer(method, [*known, *further], images)
 
 
-def score(reconstructed: Tensor | Inverted, originals: Tensor, metrics: Sequence[str | Metric] | None = None) -> Scores:
+def score(
+    reconstructed: Tensor | Inverted, originals: Tensor, metrics: Sequence[str | Metric] | None = None
+) -> ImageScores:
     """Compare reconstructions with the true images.
 
     Args:
@@ -261,7 +263,7 @@ def score(reconstructed: Tensor | Inverted, originals: Tensor, metrics: Sequence
             values[metric.kind] = tuple(float(value) for value in metric.evaluate(matched, truth))
         except MetricUnavailableError as error:
             unavailable[metric.kind] = str(error)
-    return Scores(tuple(int(place) for place in order), values, unavailable)
+    return ImageScores(tuple(int(place) for place in order), values, unavailable)
 
 
 def _known(
