@@ -107,7 +107,7 @@ class Inverted:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageScores:
+class MetricValues:
     """Reconstructions compared with originals, after one-to-one matching of least squared error.
 
     Attributes:
@@ -126,7 +126,7 @@ class ImageScores:
         return {name: float(np.mean(column)) for name, column in self.values.items()}
 
     def __repr__(self) -> str:
-        return "ImageScores(" + ", ".join(f"{name}={value:.4g}" for name, value in self.means.items()) + ")"
+        return "MetricValues(" + ", ".join(f"{name}={value:.4g}" for name, value in self.means.items()) + ")"
 
 
 def invert(
@@ -235,7 +235,7 @@ def infer_labels(
 
 def score(
     reconstructed: Tensor | Inverted, originals: Tensor, metrics: Sequence[str | Metric] | None = None
-) -> ImageScores:
+) -> MetricValues:
     """Compare reconstructions with the true images.
 
     Args:
@@ -263,7 +263,7 @@ def score(
             values[metric.kind] = tuple(float(value) for value in metric.evaluate(matched, truth))
         except MetricUnavailableError as error:
             unavailable[metric.kind] = str(error)
-    return ImageScores(tuple(int(place) for place in order), values, unavailable)
+    return MetricValues(tuple(int(place) for place in order), values, unavailable)
 
 
 def _known(
