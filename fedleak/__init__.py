@@ -16,7 +16,7 @@ _FUNCTIONS = {
     "run": "fedleak.pipeline",
     "invert": "fedleak.audit.direct",
     "infer_labels": "fedleak.audit.direct",
-    "score": "fedleak.audit.direct",
+    "score": "fedleak.audit.scoring",
 }
 """Public functions and their modules, which are imported on demand: a plain import stays quick."""
 

@@ -1,41 +1,28 @@
-"""``fedleak.invert``, ``fedleak.infer_labels`` and ``fedleak.score``: attacks on tensors, in a script or a notebook."""
+"""``fedleak.invert`` and ``fedleak.infer_labels``: attacks on tensors, in a script or a notebook."""
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from PIL import Image
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from fedleak import seeds, threat
 from fedleak.attacks.base import Attack, Reconstruction, TrainedAttack
-from fedleak.attacks.budgets import Reduction, reduced_budgets
+from fedleak.attacks.budgets import reduced_budgets
 from fedleak.attacks.labels.base import LabelInference
-from fedleak.attacks.matching import best_permutation
-from fedleak.audit.given import Updates, arguments, model_capabilities, named_update
-from fedleak.component import Component
+from fedleak.audit.given import Updates, arguments, component, model_capabilities, named_update
+from fedleak.audit.inverted import Inverted
 from fedleak.errors import InputError
-from fedleak.examples import InputShape, to_picture
-from fedleak.families import kinds
-from fedleak.metrics.base import Metric, MetricUnavailableError
+from fedleak.examples import InputShape
 from fedleak.progress import Progress, QuietProgress
 from fedleak.results.convergence import KEPT_LOSS, MATCHING_LOSS, matching_loss
-from fedleak.results.schema import MatchingLoss
 from fedleak.stages.attack.device import choose_device
 
 LABELS = "calibrated_counts"
 """The default label inference, as in scenarios."""
-SHOWN = 8
-"""Images in the picture that a notebook shows."""
-ENLARGED = 96
-"""Least side of an image in that picture, in pixels."""
 HOW = {
     "inferred_labels": "pass labels=..., or leave it out to have them inferred",
     "public_data": "pass public=(images uint8 (N, C, H, W), labels (N,))",
@@ -44,89 +31,6 @@ HOW = {
     "batch_statistics": "pass further=[fedleak.threat.BatchStatistics(...)]",
     "starting_images": "pass further=[fedleak.threat.StartingImages(...)]",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Inverted:
-    """What an attack found behind one update.
-
-    Attributes:
-        images: ``(B, C, H, W)`` float32 in [0, 1], in any order.
-        labels: ``(B,)`` int64: guessed with the images and in their order, inferred (sorted), or as given; None if
-            nobody asked for them.
-        loss: the matching loss, one value per iteration; empty for attacks without a search.
-        matching: summary of the loss: where it began, that of the images, and whether the search had ended.
-        reduced: budgets below the attack's defaults.
-        attack: its settings.
-        seconds: of the attack, with its training if it has any.
-    """
-
-    images: Tensor
-    labels: Tensor | None
-    loss: tuple[float, ...]
-    matching: MatchingLoss | None
-    reduced: tuple[Reduction, ...]
-    attack: Attack
-    seconds: float
-
-    @property
-    def has_converged(self) -> bool | None:
-        """Whether the search had come to its end; None for an attack without one."""
-        return None if self.matching is None else self.matching.unfinished == 0
-
-    @property
-    def verdict(self) -> str:
-        """In one sentence whether the search has ended; a poor image of an unfinished search is no sign of safety."""
-        if self.matching is None:
-            return "no search: the attack computes its answer"
-        course = f"matching loss {self.matching.start:.3g} to {self.matching.final:.3g}"
-        if not self.has_converged:
-            return f"not converged: {course}, still falling or never left its start; raise the iterations"
-        weaker = "; ".join(f"{name} {value}, by default {default}" for name, value, default in self.reduced)
-        return f"converged: {course}" + (f"; weaker than the default: {weaker}" if weaker else "")
-
-    def picture(self) -> Image.Image:
-        """The first images side by side, enlarged."""
-        shown = [_enlarged(to_picture(image)) for image in self.images[:SHOWN]]
-        sheet = Image.new("RGB", (sum(one.width for one in shown) + 4 * (len(shown) - 1), shown[0].height), "white")
-        left = 0
-        for one in shown:
-            sheet.paste(one, (left, 0))
-            left += one.width + 4
-        return sheet
-
-    def _repr_png_(self) -> bytes:
-        """For notebooks."""
-        file = io.BytesIO()
-        self.picture().save(file, format="png")
-        return file.getvalue()
-
-    def __repr__(self) -> str:
-        shape = tuple(self.images.shape)
-        return f"Inverted({self.attack.name}: images {shape}, {self.verdict}, {self.seconds:.1f} s)"
-
-
-@dataclass(frozen=True, eq=False)
-class MetricValues:
-    """Reconstructions compared with originals, after one-to-one matching of least squared error.
-
-    Attributes:
-        order: index of the reconstruction matched to each original, ``(B,)``.
-        values: metric -> one value per original.
-        unavailable: metric -> why it has no values.
-    """
-
-    order: tuple[int, ...]
-    values: Mapping[str, tuple[float, ...]]
-    unavailable: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def means(self) -> dict[str, float]:
-        """Mean of each metric."""
-        return {name: float(np.mean(column)) for name, column in self.values.items()}
-
-    def __repr__(self) -> str:
-        return "MetricValues(" + ", ".join(f"{name}={value:.4g}" for name, value in self.means.items()) + ")"
 
 
 def invert(
@@ -175,7 +79,7 @@ def invert(
         InputError: if the arguments do not fit each other, or the attack needs more than was given.
         AttackFailedError: if the attack cannot handle this update.
     """
-    method = _component(attack, "attack", Attack)
+    method = component(attack, "attack", Attack)
     known, place = _known(model, update, input_shape, images, update_is, mean, std, device)
     known += [*([training] if training is not None else []), *further]
     if public is not None:
@@ -233,39 +137,6 @@ def infer_labels(
     return _infer(method, [*known, *further], images)
 
 
-def score(
-    reconstructed: Tensor | Inverted, originals: Tensor, metrics: Sequence[str | Metric] | None = None
-) -> MetricValues:
-    """Compare reconstructions with the true images.
-
-    Args:
-        reconstructed: ``(A, C, H, W)`` in [0, 1], or the result of ``invert``; at least as many as originals.
-        originals: ``(B, C, H, W)`` in [0, 1], not normalised.
-        metrics: kinds or metrics of your own (default: those of every run).
-
-    Raises:
-        InputError: if shapes or ranges do not fit, or a metric is unknown.
-    """
-    guesses = reconstructed.images if isinstance(reconstructed, Inverted) else reconstructed
-    guesses, truth = guesses.detach().float().cpu(), originals.detach().float().cpu()
-    if guesses.ndim != 4 or truth.ndim != 4 or guesses.shape[1:] != truth.shape[1:] or len(guesses) < len(truth):
-        allowed = f"expected at least {len(truth)} images {tuple(truth.shape[1:])}"
-        raise InputError("reconstructed", tuple(guesses.shape), allowed)
-    if not (float(truth.min()) >= 0 and float(truth.max()) <= 1):
-        low, high = float(truth.min()), float(truth.max())
-        raise InputError("originals", f"values from {low:.3g} to {high:.3g}", "expected pixels in [0, 1]")
-    order = best_permutation(guesses[None], truth[None])[0] if len(guesses) > 1 else torch.zeros(1, dtype=torch.int64)
-    matched = guesses[order].clamp(0, 1)
-    values: dict[str, tuple[float, ...]] = {}
-    unavailable: dict[str, str] = {}
-    for metric in _metrics(metrics):
-        try:
-            values[metric.kind] = tuple(float(value) for value in metric.evaluate(matched, truth))
-        except MetricUnavailableError as error:
-            unavailable[metric.kind] = str(error)
-    return MetricValues(tuple(int(place) for place in order), values, unavailable)
-
-
 def _known(
     model: nn.Module,
     update: Updates,
@@ -302,7 +173,7 @@ def _check_labels(labels: Tensor, images: int, known: Sequence[threat.Capability
 
 
 def _infer(method: Any, known: Sequence[threat.Capability], count: int) -> Tensor:
-    inference = _component(method, "label_inference", LabelInference)
+    inference = component(method, "label_inference", LabelInference)
     given = arguments(inference.infer, known, wanted=frozenset(), how=HOW)
     found: Tensor = inference.infer(**given, count=count)
     return found.detach().to("cpu", torch.int64)
@@ -323,36 +194,3 @@ def _trained(
         **arguments(attack.fit, known, wanted=wanted, how=HOW), generator=generator, progress=progress, device=device
     )
     return (attack.restore(artefact, **arguments(attack.restore, known, wanted=wanted, how=HOW), device=device),)
-
-
-def _component(given: Any, family: str, base: type[Any]) -> Any:
-    """A component from its kind, a mapping with its settings, or itself.
-
-    Raises:
-        InputError: if there is no such kind, or a setting is wrong.
-    """
-    if isinstance(given, base):
-        return given
-    settings = {"kind": given} if isinstance(given, str) else dict(given)
-    known: Mapping[str, type[Component]] = kinds(family)
-    kind = known.get(str(settings.get("kind")))
-    if kind is None:
-        raise InputError(family, settings.get("kind"), f"known kinds: {', '.join(known)}")
-    try:
-        return kind.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(".".join([family, *map(str, first["loc"])]), first["input"], first["msg"]) from error
-
-
-def _metrics(asked: Sequence[str | Metric] | None) -> list[Metric]:
-    known: Mapping[str, Any] = kinds("metric")
-    if asked is None:
-        return [kind() for kind in known.values() if issubclass(kind, Metric) and kind.is_default]
-    return [_component(one, "metric", Metric) for one in asked]
-
-
-def _enlarged(pixels: np.ndarray[Any, Any]) -> Image.Image:
-    image = Image.fromarray(pixels)
-    times = max(1, -(-ENLARGED // max(image.size)))
-    return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)

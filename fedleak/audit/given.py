@@ -1,4 +1,4 @@
-"""What a caller knows of one update, as the capabilities that attacks ask for."""
+"""What a caller passes: an update and a network, as the capabilities that attacks ask for, and components by name."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from fedleak import seeds, threat
+from fedleak.component import Component
 from fedleak.errors import InputError
 from fedleak.examples import InputShape
+from fedleak.families import kinds
 from fedleak.models.state import precision, trainable, whole_state
 
 Updates = Mapping[str, Tensor] | Sequence[Tensor]
@@ -128,3 +131,23 @@ def arguments(
             allowed = f"it needs {name}: {how.get(name, 'record a federation for it (fedleak run)')}"
             raise InputError("attack", method.__qualname__.partition(".")[0], allowed)
     return threat.arguments(method, {name: given[kind] for name, kind in needed.items()})
+
+
+def component(given: Any, family: str, base: type[Any]) -> Any:
+    """A component from its kind, a mapping with its settings, or itself.
+
+    Raises:
+        InputError: if there is no such kind, or a setting is wrong.
+    """
+    if isinstance(given, base):
+        return given
+    settings = {"kind": given} if isinstance(given, str) else dict(given)
+    known: Mapping[str, type[Component]] = kinds(family)
+    kind = known.get(str(settings.get("kind")))
+    if kind is None:
+        raise InputError(family, settings.get("kind"), f"known kinds: {', '.join(known)}")
+    try:
+        return kind.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(".".join([family, *map(str, first["loc"])]), first["input"], first["msg"]) from error
