@@ -58,8 +58,8 @@ def invert(
     would find, keep the data out of reach of the attack's code, or use ``fedleak run``.
 
     Args:
-        model: the network, with the weights on which the update was computed, in the mode (``eval`` or ``train``) of
-            the attack's settings; it is copied.
+        model: the network with the weights on which the update was computed; it is copied. Attacks by optimisation
+            replay it in evaluation mode, or with statistics of the batch if their ``train_mode`` is set.
         update: gradients of the mean loss, or weight deltas (new minus old): by parameter name, or in their order.
         input_shape: of one image, ``(C, H, W)``.
         attack: a kind (``fedleak list attacks``), a mapping with settings, or an attack of your own.
