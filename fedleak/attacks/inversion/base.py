@@ -207,6 +207,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
             samples=problem.samples,
             device=problem.device,
             fixed=self._fixed,
+            mask_weight=self._mask_weight,
         )
         return engine_for(settings)
 
@@ -214,6 +215,11 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
     def _fixed(self) -> frozenset[str]:
         """Names of variables that are not searched."""
         return frozenset()
+
+    @property
+    def _mask_weight(self) -> float | None:
+        """Weight of the distance of dropout masks' rates; None: masks are not searched."""
+        return None
 
     def _decoding(self, problem: Problem) -> Decoding:
         """What turns the variables of the search into images."""

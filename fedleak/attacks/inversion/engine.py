@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedleak.attacks.inversion.compilation import Compiled
+from fedleak.attacks.inversion.dropout import MASKS
 from fedleak.attacks.inversion.execution import for_size, multiplications
 from fedleak.attacks.inversion.objective import Objective, SearchTensors
 from fedleak.attacks.inversion.optimisers import Moments, Optimiser, adam_rates, adam_step, learning_rate_at
@@ -132,10 +133,10 @@ class Engine:
         return [adam_rates(rate, steps * iteration + step) for step in range(steps)]
 
     def _direction(self, gradient: Tensors) -> Tensors:
-        """The gradient, or its signs."""
+        """The gradient, or its signs; that of dropout masks always as it is."""
         if self.optimiser.kind != "signed_adam":
             return gradient
-        return {name: value.sign() for name, value in gradient.items()}
+        return {name: value if name.startswith(MASKS) else value.sign() for name, value in gradient.items()}
 
     def _blended_ahead(
         self, variables: Tensors, gradient: Tensors, moments: Moments, tensors: SearchTensors, rates: Tensor
@@ -248,7 +249,8 @@ def _norm(value: Tensor) -> Tensor:
 
 
 def _into_box(variables: Tensors, box: Tensors) -> Tensors:
-    """Variables with pixels clipped to the box; label logits are unbounded."""
+    """Variables with pixels clipped to the box, and dropout masks to [0, 1]; label logits are unbounded."""
+    variables = {name: value.clamp(0, 1) if name.startswith(MASKS) else value for name, value in variables.items()}
     if not box:
         return variables
     return variables | {"code": torch.minimum(torch.maximum(variables["code"], box["low"]), box["high"])}

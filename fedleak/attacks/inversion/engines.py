@@ -11,6 +11,7 @@ import torch
 
 from fedleak.attacks.inversion.decoders import Decoding
 from fedleak.attacks.inversion.distances import Distance
+from fedleak.attacks.inversion.dropout import with_masks
 from fedleak.attacks.inversion.engine import Engine
 from fedleak.attacks.inversion.objective import Objective
 from fedleak.attacks.inversion.optimisers import Optimiser
@@ -38,6 +39,7 @@ class EngineSettings:
         samples: images per victim.
         device: where to compute.
         fixed: names of variables that are not searched.
+        mask_weight: of the distance of dropout masks' rates, which are searched; None: dropout is off.
     """
 
     architecture: ModelArchitecture
@@ -52,10 +54,12 @@ class EngineSettings:
     samples: int
     device: torch.device
     fixed: frozenset[str] = frozenset()
+    mask_weight: float | None = None
 
     def objective(self) -> Objective:
         """The objective that the engine minimises."""
-        module = as_replica(self.architecture.build(seed=0), train_mode=self.train_mode).to(self.device)
+        module = as_replica(self.architecture.build(seed=0), train_mode=self.train_mode)
+        module = (module if self.mask_weight is None else with_masks(module)).to(self.device)
         return Objective(
             module,
             self.architecture.input_shape,
@@ -66,6 +70,8 @@ class EngineSettings:
             self.postprocessing,
             parallel=runs_in_parallel(module, self.architecture.input_shape, self.architecture.task),
             task=self.architecture.task,
+            factored=self.mask_weight is None,
+            mask_weight=self.mask_weight,
         )
 
 

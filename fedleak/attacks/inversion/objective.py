@@ -12,6 +12,7 @@ from torch.func import grad, vmap
 
 from fedleak.attacks.inversion.decoders import Decoding
 from fedleak.attacks.inversion.distances import Distance
+from fedleak.attacks.inversion.dropout import mask_buffers, rate_distance
 from fedleak.attacks.inversion.factors import Gradient, WideLayers, factored_gradient, wide_layers
 from fedleak.attacks.inversion.priors import Priors, group_consistency, image_prior
 from fedleak.attacks.replay import LocalSteps, loss_gradient, replay
@@ -79,7 +80,8 @@ def each_trial(variables: Tensors) -> Iterator[Tensors]:
 class Objective:
     """Distance plus priors, as a function of the trial variables.
 
-    The variables are ``code`` ``(T, B, ...)`` and, if labels are optimised too, ``labels`` ``(T, B, K)``.
+    The variables are ``code`` ``(T, B, ...)`` and, if labels are optimised too, ``labels`` ``(T, B, K)``; if masks of
+    dropout are, ``mask.LAYER`` ``(T, B, ...)``.
 
     Attributes:
         module: as from ``replica``.
@@ -101,6 +103,8 @@ class Objective:
     """Run trials in parallel with ``vmap``; False: one after the other, for networks that it refuses."""
     task: LearningTask = CLASSIFICATION
     """Learning task of the network."""
+    mask_weight: float | None = None
+    """Weight of the distance of the masks' rates; None: dropout is off."""
 
     def value_and_gradient(self, variables: Tensors, tensors: SearchTensors) -> tuple[Tensors, Tensor, Tensor]:
         """Gradient of the summed objective (trials are independent), and objective and matching loss ``(T,)``."""
@@ -138,6 +142,7 @@ class Objective:
         self, point: Tensors, trial: TrialTensors, model: BroadcastTensors, layers: WideLayers
     ) -> tuple[Tensor, Tensor]:
         images = self.decoder.images(point, self.shape)
+        model = model._replace(buffers=model.buffers | mask_buffers(point))
         soft = trial.labels["soft"] if trial.labels else self.task.relaxed(point["labels"])
         if self.steps is None and not self.postprocessing:
             matching = self.distance(self._gradient(layers, model, images, soft), trial.target, trial.mask)
@@ -147,6 +152,8 @@ class Objective:
                 update = step.surrogate(update, shared=trial.target)
             matching = self.distance(update, trial.target, trial.mask)
         prior = image_prior(self.priors, self.module, model.parameters, model.buffers, images, trial.statistics)
+        if self.mask_weight:
+            prior = prior + self.mask_weight * rate_distance(self.module, point)
         return matching, prior
 
     def wide_layers(self, images: int) -> WideLayers:
