@@ -11,6 +11,7 @@ import pytest
 from fedleak.scenario.shipped import shipped_folder
 from fedleak.studies.ledger import FOLDER, load_ledger
 from fedleak.studies.places import without_places
+from fedleak.studies.report.findings import README_MD, with_findings
 from fedleak.studies.report.ledger import NOTES_MD, RESULTS_MD, paper_folders, render_results
 
 PAPERS = paper_folders(shipped_folder())
@@ -31,6 +32,11 @@ def git(*arguments: str) -> str:
 def test_results_are_what_the_command_makes(folder: Path) -> None:
     written = (folder / RESULTS_MD).read_text(encoding="utf-8")
     assert written == render_results(folder), f"run: fedleak results write {folder}"
+
+
+def test_the_table_of_findings_is_what_the_command_makes() -> None:
+    written = (shipped_folder() / README_MD).read_text(encoding="utf-8")
+    assert written == with_findings(written, shipped_folder(), PAPERS), "run: fedleak results write"
 
 
 def test_there_are_no_results_without_a_ledger() -> None:

@@ -59,12 +59,16 @@ def withdraw(
 def write(
     folder: Annotated[Path | None, typer.Argument(metavar="FOLDER", show_default="the shipped studies")] = None,
 ) -> None:
-    """Write the RESULTS.md of each paper's folder from its ledger.
+    """Write the RESULTS.md of each paper's folder from its ledger, and the table of all findings.
 
-    FOLDER is the folder of a paper, or one that holds such folders.
+    FOLDER is the folder of a paper, or one that holds such folders; the table stands in the README.md of the latter.
     """
     from fedleak.scenario.shipped import shipped_folder
+    from fedleak.studies.report.findings import write_findings
     from fedleak.studies.report.ledger import paper_folders, write_results
 
-    for paper in paper_folders(folder or shipped_folder()):
+    papers = paper_folders(folder or shipped_folder())
+    for paper in papers:
         say(write_results(paper))
+    if papers != (folder,) and (table := write_findings(folder or shipped_folder(), papers)):
+        say(table)
