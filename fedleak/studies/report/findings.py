@@ -96,8 +96,9 @@ def _totals(findings: Sequence[Finding]) -> Iterator[str]:
     judged = ", ".join(f"{count[state]} {state.replace('_', ' ')}" for state in STATES)
     hours = sum(finding.entry.cell_seconds or 0 for finding in findings if finding.entry) / 3600
     yield f"{len(findings)} studies make {claims} claims. By the newest run of each study, where it judged"
-    yield f"behind the gate what the study says today: {judged}. The other claims were judged by an earlier method, in other"
-    yield f"words, or by no run. The time of {hours:.1f} hours of these runs is known."
+    yield f"behind the gate what the study says today: {judged}."
+    yield "The other claims were judged by an earlier method, in other words, or by no run."
+    yield f"The time of {hours:.1f} hours of these runs is known."
     yield ""
 
 
