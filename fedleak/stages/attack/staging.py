@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fedleak.cache import cache_root
@@ -63,14 +63,20 @@ class Staging:
             # Records last: they say that the arrays are complete.
             found = sorted(_plain_files(self.files.attacks / name), key=_last_the_record)
             for path in found:
-                if self._copied.get((name, path.name)) != _stamp(path):
-                    self._copied[name, path.name] = _stamp(path)
-                    _replace(path, target / path.name)
+                with suppress(FileNotFoundError):  # removed since it was listed; the next call removes its copy
+                    self._copy(name, path, target)
             gone = {key for key in self._copied if key[0] == name} - {(name, path.name) for path in found}
             for key in sorted(gone, key=lambda key: key[1] != RECORD):
                 (target / key[1]).unlink(missing_ok=True)
                 del self._copied[key]
         self._collect_errors()
+
+    def _copy(self, name: str, path: Path, target: Path) -> None:
+        """Copy a file of an attack that is new or changed; unlike any other, it may go away meanwhile."""
+        stamp = _stamp(path)
+        if self._copied.get((name, path.name)) != stamp:
+            _replace(path, target / path.name)
+            self._copied[name, path.name] = stamp
 
     def _collect_errors(self) -> None:
         log = self.files.errors
