@@ -65,9 +65,9 @@ class ObservedRounds:
         place = f"round {observation.round}, client {observation.client}"
         self._check_numbers(observation, place)
         if observation.returned is None:
-            self._failures[observation.round].append(
-                f"client {observation.client}: {observation.failure or 'no reply'}"
-            )
+            failure = f"client {observation.client}: {observation.failure or 'no reply'}"
+            self._failures[observation.round].append(failure)
+            self._see(observation, {})
             return
         sent = self._broadcasts.of(observation, place)
         returned, how = matched(observation.returned, self._network, self._names, what=f"{place}: update")
@@ -158,7 +158,7 @@ class ObservedRounds:
     def _see(self, observation: Observation, returned: NamedTensors) -> None:
         before, buffers = self.seen, {name for name, _ in self._network.named_buffers()}
         self.seen = Seen(
-            gradients=observation.returned_is == "gradient",
+            gradients=self._kind == "gradient",
             clients=max(before.clients, observation.client + 1),
             rounds=max(before.rounds, observation.round),
             samples=max(before.samples, observation.samples or 1),

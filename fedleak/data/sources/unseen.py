@@ -34,6 +34,5 @@ class Unseen(Dataset):
         raise InputError(
             "dataset",
             self.kind,
-            "its clients' images are not here, so their federation cannot be run; 'fedleak attack RUN_DIR' attacks what "
-            "was recorded of it",
+            "its clients' images are not here, so it cannot be run again; 'fedleak attack RUN_DIR' attacks its record",
         )
