@@ -34,10 +34,9 @@ def run_scenario(
     choose_device(scenario.device)
     run = open_run(scenario, out)
     federate_scenario(scenario, run, force=force, progress=progress)
-    results = attack_run(run, progress=progress)
-    if results is None:
+    if not run.truth.is_dir():
         raise FedleakError(f"{run.truth} is missing")
-    return run, results
+    return run, attack_run(run, progress=progress)
 
 
 def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, progress: Progress) -> None:
@@ -61,18 +60,15 @@ def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, pro
 
 def attack_run(
     run: RunDirectory, *, progress: Progress, overrides: Sequence[str] = (), isolated: bool | None = None
-) -> Results | None:
+) -> Results:
     """Attack, score and report a run whose federation is finished.
 
     Args:
-        run: its directory; a transcript without ``truth/`` is attacked but not scored.
+        run: its directory; updates without ground truth in ``truth/`` are attacked and shown, but not scored.
         overrides: ``path=value``, for attacks, metrics and device; the federation can no longer be changed.
         isolated: run the attacks in a process of their own, as all commands do unless ``FEDLEAK_ISOLATION`` is ``off``.
             In this process, whose debugger they then share, attacks can find whatever the process has opened or knows,
             such as clients' images.
-
-    Returns:
-        The results, or None without truth.
 
     Raises:
         InputError: if the run directory has no valid transcript, or an override changes the federation.
@@ -103,8 +99,7 @@ def attack_run(
         else:
             attack(AttackJob.of(scenario), run, progress)
         if not run.truth.is_dir():
-            progress.say(f"no ground truth to score against; the reconstructions are in {run.attacks}")
-            return None
+            progress.say("there is no ground truth to score against: the report shows what was rebuilt")
         results = score(scenario, run, progress)
     write_report(run)
     return results

@@ -102,7 +102,7 @@ def _tiles(results: Results) -> tuple[Tile, ...]:
     scored = {
         (r.victim, r.round, r.image)
         for r in results.rows
-        if r.attack in attacks and r.status == "ok" and r.image is not None
+        if r.attack in attacks and r.status == "ok" and r.image is not None and r.metrics
     }
     accuracy = results.federation[-1].accuracy if results.federation else None
     return (

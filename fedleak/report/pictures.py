@@ -70,7 +70,7 @@ def galleries(run_directory: Path, summaries: tuple[AttackSummary, ...]) -> tupl
     """
     folder = run_directory / PICTURES
     return tuple(
-        Gallery(display_name(s), s.images, _ranks(folder, s.pictures))
+        Gallery(display_name(s), s.images + s.unscored, _ranks(folder, s.pictures))
         for s in summaries
         if s.pictures or not s.is_baseline
     )
@@ -87,7 +87,7 @@ def make_pair(folder: Path, picture: Picture) -> Pair:
     return Pair(
         place=f"client {picture.victim}, round {picture.round}, image {picture.image}",
         scores=tuple(_score(name, picture.metrics[name]) for name in shown),
-        original=read_image(folder, picture.original),
+        original=read_image(folder, picture.original) if picture.original else ShownImage(problem="not known"),
         reconstruction=read_image(folder, picture.reconstruction),
     )
 
