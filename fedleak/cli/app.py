@@ -17,10 +17,12 @@ from rich.console import Console
 from rich.table import Table
 
 from fedleak.cli import doctor as cli_doctor
+from fedleak.cli import imports as cli_imports
 from fedleak.cli import labels as cli_labels
 from fedleak.cli import results as cli_results
 from fedleak.cli import runs as cli_runs
 from fedleak.cli import studies as cli_studies
+from fedleak.cli import transcripts as cli_transcripts
 from fedleak.cli.failures import failures_as_messages
 from fedleak.cli.options import BudgetOption, JsonOption, QuietOption, ScenarioFile, SetOption
 from fedleak.cli.output import progress_on_terminal, say
@@ -172,6 +174,8 @@ def bench(
 
 cli_doctor.register(app)
 cli_labels.register(app)
+cli_imports.register(app)
+cli_transcripts.register(app)
 
 INTERRUPTED = 130
 """Exit code that typer uses for a KeyboardInterrupt: 128 plus the number of SIGINT."""

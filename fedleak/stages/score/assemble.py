@@ -45,7 +45,12 @@ def assemble_results(
         delta=manifest.privacy.delta if manifest.privacy else None,
         privacy_unit=manifest.privacy.unit if manifest.privacy else None,
         encoded_bytes=encoded_bytes(run.updates.values()),
-        notes=(*metric_notes(scorer), *truth_notes(run), *label_notes(records), *federation_notes(manifest)),
+        notes=(
+            *(metric_notes(scorer) if run.scored else ()),
+            *truth_notes(run),
+            *label_notes(records),
+            *federation_notes(manifest),
+        ),
         rows=tuple(row for found in scores for row in found.rows),
     )
 
