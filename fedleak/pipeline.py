@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fedleak.attacks.base import Attack
 from fedleak.errors import FedleakError, InputError
-from fedleak.progress import Progress, QuietProgress
+from fedleak.progress import Progress, notebook_progress
 from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory, federation_fingerprint, scenario_fingerprint
+from fedleak.run_results import RunResults
 from fedleak.scenario.file import load_scenario
 from fedleak.scenario.schema import Scenario, default_run_directory
 from fedleak.scenario.shipped import find_scenario
+from fedleak.session_kinds import is_only_here, written
 from fedleak.transcript.manifest import load_manifest
 
 ISOLATION = "FEDLEAK_ISOLATION"
@@ -94,7 +97,7 @@ def attack_run(
     with run.lock(recorded=True):
         run.store(scenario)
         run.errors.unlink(missing_ok=True)
-        if _isolation(progress) if isolated is None else isolated:
+        if _isolation(scenario, progress) if isolated is None else isolated:
             attack_isolated(AttackJob.of(scenario), run, progress, private=data_folders(scenario))
         else:
             attack(AttackJob.of(scenario), run, progress)
@@ -111,10 +114,17 @@ def data_folders(scenario: Scenario) -> list[Path]:
     return [folder for source in sources if (folder := source.folder()) is not None]
 
 
-def _isolation(progress: Progress) -> bool:
+def _isolation(scenario: Scenario, progress: Progress) -> bool:
     value = os.environ.get(ISOLATION, "on")
     if value not in ("on", "off"):
         raise InputError(ISOLATION, value, "on or off")
+    here = [attack.name for attack in scenario.attacks if is_only_here(type(attack))]
+    if value == "on" and here:
+        progress.say(
+            f"{', '.join(here)}: defined in this session, so attacks run in this process, where they could find the "
+            "truth; put the class into a module to have them run apart"
+        )
+        return False
     if value == "off":
         progress.say(f"attacks run in the process that opened the truth ({ISOLATION}=off): for debugging only")
     return value == "on"
@@ -136,23 +146,26 @@ def run(
     device: str | None = None,
     out: Path | str | None = None,
     force: bool = False,
+    attacks: Sequence[Attack | Mapping[str, Any] | str] | None = None,
     progress: Progress | None = None,
-) -> Results:
+) -> RunResults:
     """Run a scenario from Python; the same as ``fedleak run``.
 
     Args:
         scenario: a YAML file, the name of a bundled scenario, a mapping with its content, or a ``Scenario``.
         overrides: ``path=value`` strings, as for ``--set``.
         budget, seed, device, out, force: as on the command line.
-        progress: where to report progress (default: nowhere).
+        attacks: attacks instead of those of the scenario: kinds, mappings with settings, or attacks of your own. If the
+            class of one cannot be imported elsewhere, as in a notebook, all attacks run in this process.
+        progress: where to report progress (default: a bar in a notebook, elsewhere nowhere).
 
     Raises:
         InputError: if the scenario is wrong; nothing has been written.
         FedleakError: if the run could not be finished.
     """
     source = find_scenario(Path(scenario)) if isinstance(scenario, str | Path) else dict(scenario)
-    loaded = load_scenario(source, overrides=overrides, budget=budget, seed=seed, device=device)
-    _, results = run_scenario(
-        loaded, out=Path(out) if out is not None else None, force=force, progress=progress or QuietProgress()
-    )
-    return results
+    named = [written(each) for each in attacks] if attacks is not None else None
+    loaded = load_scenario(source, overrides=overrides, budget=budget, seed=seed, device=device, attacks=named)
+    with notebook_progress(progress) as shown:
+        run, results = run_scenario(loaded, out=Path(out) if out is not None else None, force=force, progress=shown)
+    return RunResults.of(results, run.root)

@@ -99,11 +99,11 @@ def validate(
 def list_kinds(
     given: Annotated[str | None, typer.Argument(metavar="FAMILY", show_default="every family")] = None,
 ) -> None:
-    """List the kinds of every family: attacks, data sets, models ...
+    """List the kinds of every family: attacks, data sets, models ... and those of other packages, which it imports.
 
     FAMILY is the name of one family, such as attack or attacks.
     """
-    from fedleak.cli.kinds import EVERY_FAMILY, kinds_of, named_family
+    from fedleak.cli.kinds import EVERY_FAMILY, kinds_of, named_family, plugin_lines
     from fedleak.threat import CAPABILITIES
 
     family = None if given is None else named_family(given)
@@ -113,6 +113,8 @@ def list_kinds(
     for name in EVERY_FAMILY if family is None else [f for f in EVERY_FAMILY if f == family]:
         for kind, component in kinds_of(name).items():
             table.add_row(name, kind, component.summary())
+        for kind, text in plugin_lines(name):
+            table.add_row(name, kind, text)
     if family in (None, "capability"):
         for kind, capability in CAPABILITIES.items():
             table.add_row("capability", kind, f"{capability.summary()} ({_level(capability.level)})")
