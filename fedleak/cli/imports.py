@@ -34,7 +34,7 @@ def import_updates(
             "--updates", metavar="FILE", help="One update in each; further ones may follow.", show_default="-"
         ),
     ] = None,
-    more: Annotated[list[Path] | None, typer.Argument(metavar="[FILE...]", show_default=False)] = None,
+    more: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", show_default=False)] = None,
     kind: Annotated[
         str | None,
         typer.Option(metavar="gradient|delta|weights", help="What they are.", show_default="pairs before, after"),
