@@ -98,6 +98,7 @@ def test_nothing_is_imported_until_it_is_named(installed: Path) -> None:
 
 def test_a_scenario_names_them_like_any_other_kind(installed: Path) -> None:
     raw = tiny(
+        budgets={},
         dataset="toy_few",
         model="toy_line",
         attacks=[{"kind": "toy_shade", "factor": 0.25}],
