@@ -28,6 +28,8 @@ class UnorderedTensors(dict[str, Array]):
 
 ReturnedKind = Literal["weights", "delta", "gradient"]
 """New weights; new weights minus old ones; or the gradient of the mean loss."""
+BatchNormMode = Literal["eval", "train_shared", "train_local"]
+"""As in ``federation.client.batch_norm`` of a scenario."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +95,7 @@ class LocalSettings:
     sgd: Mapping[str, Any] | None = None
     optimizer: Mapping[str, Any] | None = None
     proximal_mu: float = 0.0
-    batch_norm: Literal["eval", "train_shared", "train_local"] | None = None
+    batch_norm: BatchNormMode | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -11,7 +11,7 @@ from fedleak.cli.options import ForceOption, QuietOption
 from fedleak.cli.output import progress_on_terminal, say, starting
 
 if TYPE_CHECKING:
-    from fedleak.audit.observed import LocalSettings, ObservedFederation
+    from fedleak.audit.observed import BatchNormMode, LocalSettings, ObservedFederation
 
 
 def register(app: typer.Typer) -> None:
@@ -64,6 +64,14 @@ def import_updates(
         int | None, typer.Option(min=1, help="Images in a local step.", show_default="unknown")
     ] = None,
     momentum: Annotated[float, typer.Option(min=0, max=0.999, help="Of the local SGD.")] = 0.0,
+    batch_norm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="eval|train_shared|train_local",
+            help="Mode of normalisation while clients train, and whether they share its buffers.",
+            show_default="by the model and the updates",
+        ),
+    ] = None,
     attack: Annotated[
         list[str] | None,
         typer.Option(
@@ -90,7 +98,13 @@ def import_updates(
         if kind not in (None, *KINDS):
             raise InputError("--kind", kind, f"expected one of {', '.join(KINDS)}")
         saved = SavedUpdates([*(updates or ()), *(more or ())], kind, broadcast, truth or (), samples)
-        local = LocalSettings(learning_rate, epochs, batch_size, {"momentum": momentum} if momentum else None)
+        modes = ("eval", "train_shared", "train_local")
+        if batch_norm not in (None, *modes):
+            raise InputError("--batch-norm", batch_norm, f"expected one of {', '.join(modes)}")
+        sgd = {"momentum": momentum} if momentum else None
+        local = LocalSettings(
+            learning_rate, epochs, batch_size, sgd, batch_norm=cast("BatchNormMode | None", batch_norm)
+        )
         about = _federation(model, input_shape, classes, mean, std, local, public)
         chosen = [_component(each, "--attack") for each in attack or ()]
     with progress_on_terminal(quiet=quiet) as progress:

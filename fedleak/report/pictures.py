@@ -86,7 +86,7 @@ def make_pair(folder: Path, picture: Picture) -> Pair:
     shown = [n for n in _CAPTION_METRICS if picture.metrics.get(n) is not None]
     return Pair(
         place=f"client {picture.victim}, round {picture.round}, image {picture.image}",
-        scores=tuple(_score(name, picture.metrics[name]) for name in shown),
+        scores=(*(_score(name, picture.metrics[name]) for name in shown), *filter(None, [picture.note])),
         original=read_image(folder, picture.original) if picture.original else ShownImage(problem="not known"),
         reconstruction=read_image(folder, picture.reconstruction),
     )

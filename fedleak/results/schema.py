@@ -139,6 +139,8 @@ class Picture(Record):
     original: str
     """Empty if nobody knows it."""
     reconstruction: str
+    note: str = ""
+    """What is known of it beside scores, such as inferred labels."""
     metrics: dict[str, float | None]
 
 

@@ -56,6 +56,8 @@ def test_rows_models_and_truth_are_those_of_the_plain_loop(tmp_path: Path) -> No
     assert np.array_equal(images, np.concatenate([batch(2)[0], batch(4)[0]]))
     client = run.scenario().federation.client
     assert (client.protocol, client.local_learning_rate, client.batch_norm) == ("fedavg", 0.1, "train_shared")
+    assert run.scenario().adversary.label_inference.train_mode, "labels are inferred in the clients' mode"
+    assert run.scenario().attacks[0].train_mode
 
 
 def test_it_is_attacked_and_scored_where_the_truth_is_known(tmp_path: Path) -> None:
@@ -79,6 +81,7 @@ def test_without_any_truth_the_report_shows_images_and_says_why_nothing_is_score
     (attack,) = results.attacks
     assert (attack.images, attack.unscored, attack.metrics) == (0, 4, {})
     assert all((run.root / "pictures" / picture.reconstruction).is_file() for picture in attack.pictures)
+    assert all(picture.note.startswith("labels in the batch: ") for picture in attack.pictures)
     assert any(note.startswith("nothing is scored") for note in results.notes)
     assert any("accuracy of the global model is not known" in note for note in results.notes)
     page = (run.root / "report.html").read_text()

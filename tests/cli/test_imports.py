@@ -57,7 +57,18 @@ def test_one_gradient_in_every_format_gives_the_same_record(files: Path, capsys:
 
 def test_several_pairs_with_truth_public_images_and_what_is_known(files: Path, capsys: Capture) -> None:
     Path("other.pt").write_bytes(Path("pair.pt").read_bytes())
-    known = ("--learning-rate", "0.1", "--epochs", "1", "--batch-size", "2", "--momentum", "0.5")
+    known = (
+        "--batch-norm",
+        "eval",
+        "--learning-rate",
+        "0.1",
+        "--epochs",
+        "1",
+        "--batch-size",
+        "2",
+        "--momentum",
+        "0.5",
+    )
     data = ("--truth", "truth.npz", "--truth", "truth.npz", "--public", "public.pt", "--mean", "0.25", "--std", "0.5")
     attack = ("--attack", "{kind: inverting_averaging, iterations: 7}", "--attack", "linear_layer")
     outcome = command(capsys, *COMMON, "--updates", "pair.pt", "other.pt", *known, *data, *attack, "--out", "run")
@@ -66,6 +77,7 @@ def test_several_pairs_with_truth_public_images_and_what_is_known(files: Path, c
     assert [(u.client, u.samples) for u in reader.manifest.updates] == [(0, 2), (1, 2)]
     assert (reader.manifest.mean, reader.manifest.std) == ((0.25,), (0.5,))
     assert reader.manifest.training.local_sgd["momentum"] == 0.5
+    assert reader.manifest.training.batch_norm == "eval"
     assert np.array_equal(reader.public()[0], batch(9)[0].numpy())
     truth = TruthReader(files / "run" / "truth").batch(1)
     assert torch.equal(truth.labels, batch(0)[1])
@@ -91,6 +103,7 @@ def test_names_of_files_may_say_round_and_client(files: Path, capsys: Capture) -
         (("--updates", "g.pt", "--samples", "2", "--kind", "gradient"), "--broadcast: got None; the weights on which"),
         (("--updates", "g.pt", "--samples", "2", "--kind", "guess"), "expected one of gradient, delta, weights"),
         (("--updates", "pair.pt"), "--samples: got None; expected the number of images"),
+        (("--updates", "pair.pt", "--samples", "2", "--batch-norm", "on"), "expected one of eval, train_shared"),
         (("--samples", "2"), "--updates: got None; expected at least one file"),
         (("--updates", "pair.pt", "pair.pt", "--truth", "truth.npz"), "expected one for each of 2 updates"),
         (("--updates", "truth.npz", "--samples", "2", "--kind", "delta", "--broadcast", "broadcast.pt"), "truth.npz"),

@@ -40,8 +40,8 @@ def save_compared(folder: Path, images: MatchedImages, rows: list[ResultRow]) ->
     return tuple(_save(folder, images, rows[i], i, "first") for i in places[:COMPARED])
 
 
-def save_rebuilt(folder: Path, row: ResultRow, image: Tensor) -> Picture:
-    """Write the PNG file of a reconstruction without an original."""
+def save_rebuilt(folder: Path, row: ResultRow, image: Tensor, *, note: str) -> Picture:
+    """Write the PNG file of a reconstruction without an original; ``note`` stands in for scores."""
     folder.mkdir(parents=True, exist_ok=True)
     name = _name(row)
     _write_png(folder / name, image)
@@ -52,6 +52,7 @@ def save_rebuilt(folder: Path, row: ResultRow, image: Tensor) -> Picture:
         image=row.image or 0,
         original="",
         reconstruction=name,
+        note=note,
         metrics={},
     )
 

@@ -13,31 +13,44 @@ from fedleak.stages.attack.record import AttackRecord, Attempt, load_images
 from fedleak.stages.score.pictures import COMPARED, save_rebuilt
 from fedleak.stages.score.recorded import RecordedRun
 
+NAMED = 8
+"""Labels of a batch that are listed."""
 NO_TRUTH = "not scored: there is no ground truth for this update"
 
 
 def unscored(run: RecordedRun, record: AttackRecord) -> tuple[list[ResultRow], tuple[Picture, ...]]:
     """One row without metrics for each reconstruction that has no ground truth, and pictures of the first ones."""
     rows: list[ResultRow] = []
-    shown: list[Tensor] = []
-    for row, image in _rebuilt(run, record):
-        rows.append(row)
-        if len(shown) < COMPARED:
-            shown.append(image)
+    shown: list[Picture] = []
     folder: Path = run.files.root / PICTURES
-    return rows, tuple(save_rebuilt(folder, row, image) for row, image in zip(rows, shown, strict=False))
+    for attempt, place, image in _rebuilt(run, record):
+        rows.append(_row(run, record, attempt, place))
+        if len(shown) < COMPARED:
+            shown.append(save_rebuilt(folder, rows[-1], image.clamp(0, 1), note=_labels(record, attempt, place)))
+    return rows, tuple(shown)
 
 
-def _rebuilt(run: RecordedRun, record: AttackRecord) -> Iterator[tuple[ResultRow, Tensor]]:
+def _rebuilt(run: RecordedRun, record: AttackRecord) -> Iterator[tuple[Attempt, int, Tensor]]:
+    """Every image without an original: its attempt and its place in the batch."""
     attempts = [a for a in record.attempts if a.status == "ok" and a.row not in run.scored]
     images = load_images(run.files.attacks / record.attack) if attempts else {}
     for attempt in attempts:
         for place, image in enumerate(images.get(attempt.row, ())):
-            yield _row(run, record, attempt, place), image.clamp(0, 1)
+            yield attempt, place, image
+
+
+def _labels(record: AttackRecord, attempt: Attempt, place: int) -> str:
+    """The guessed label of an image, or those of its batch if nobody says which is whose."""
+    labels = attempt.labels or ()
+    if not labels:
+        return ""
+    if len(labels) == 1 or (record.label_source == "attack" and place < len(labels)):
+        return f"label {labels[place if len(labels) > 1 else 0]}"
+    return f"labels in the batch: {', '.join(map(str, labels[:NAMED]))}{', ...' if len(labels) > NAMED else ''}"
 
 
 def _row(run: RecordedRun, record: AttackRecord, attempt: Attempt, place: int) -> ResultRow:
-    """The row of one image; labels that belong to the batch as a whole are listed in their order."""
+    """The row of one image; labels of the batch as a whole stand in their own order."""
     update, losses = run.updates[attempt.row], finite_values(attempt.curve.get(MATCHING_LOSS, ()))
     kept = next(iter(attempt.curve.get(KEPT_LOSS, ())), None)
     labels = attempt.labels or ()
