@@ -27,15 +27,18 @@ def open_run(scenario: Scenario, out: Path | None) -> RunDirectory:
 
 def run_scenario(
     scenario: Scenario, *, out: Path | None, force: bool, progress: Progress
-) -> tuple[RunDirectory, Results]:
-    """Federate, attack, score, report. Finished work is reused; an interrupted run continues where it stopped."""
+) -> tuple[RunDirectory, Results | None]:
+    """Federate, attack, score, report. Finished work is reused; an interrupted run continues where it stopped.
+
+    There are no results if only the nodes of a deployment know the clients' images.
+    """
     from fedleak.stages.attack.device import choose_device
 
     choose_device(scenario.device)
     run = open_run(scenario, out)
     federate_scenario(scenario, run, force=force, progress=progress)
     results = attack_run(run, progress=progress)
-    if results is None:
+    if results is None and not scenario.federation.engine.own_data:
         raise FedleakError(f"{run.truth} is missing")
     return run, results
 
@@ -49,7 +52,7 @@ def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, pro
 
     run.check(scenario, force=force)
     progress.say("federation: loading and partitioning the data")
-    plan = plan_federation(scenario, run, again=force)
+    plan = plan_federation(scenario, run, again=force, progress=progress)
     if plan is None:
         progress.say("federation: already done, transcript reused")
     with run.claim(scenario, force=force):
@@ -157,7 +160,9 @@ def run(
     """
     source = find_scenario(Path(scenario)) if isinstance(scenario, str | Path) else dict(scenario)
     loaded = load_scenario(source, overrides=overrides, budget=budget, seed=seed, device=device)
-    _, results = run_scenario(
+    directory, results = run_scenario(
         loaded, out=Path(out) if out is not None else None, force=force, progress=progress or QuietProgress()
     )
+    if results is None:
+        raise FedleakError(f"no ground truth to score against; the reconstructions are in {directory.attacks}")
     return results

@@ -90,7 +90,10 @@ def run_scenario_file(request: RunRequest) -> None:
         device=request.device,
     )
     with progress_on_terminal(quiet=request.quiet) as progress:
-        directory, _ = run_scenario(loaded, out=request.out, force=request.force, progress=progress)
+        directory, results = run_scenario(loaded, out=request.out, force=request.force, progress=progress)
+    if results is None:
+        say(directory.attacks if request.quiet else f"reconstructions, which nothing can score: {directory.attacks}")
+        return
     print_run(directory.root, quiet=request.quiet)
     log_finished(directory.root, trackers)
 
