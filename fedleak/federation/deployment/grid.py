@@ -121,6 +121,8 @@ class DeploymentGrid(HttpGrid):
             return _error(name, sent, f"{LOST_NODE}: no sign of life" if gone else reason)
         if reply.metadata.src_node_id != sent.metadata.dst_node_id:
             return _error(name, sent, f"node {reply.metadata.src_node_id} answered instead of it")
+        if reply.metadata.group_id != sent.metadata.group_id:
+            return _error(name, sent, f"its reply is to message group {reply.metadata.group_id!r}"[:200])
         return reply
 
 
@@ -134,8 +136,8 @@ def superlink_errors(address: str) -> Iterator[None]:
     except httpx.TransportError as error:
         raise FederationError(f"the SuperLink at {address} does not answer: {error}") from error
     except httpx.HTTPStatusError as error:
-        if error.response.status_code == httpx.codes.FORBIDDEN:
-            raise FederationError(f"the run has ended on the SuperLink at {address}") from error
+        if error.response.status_code in (httpx.codes.FORBIDDEN, httpx.codes.UNAUTHORIZED):
+            raise FederationError(f"the run has ended on the SuperLink at {address}, or it wants a login") from error
         status = f"{error.response.status_code} {error.response.reason_phrase}"
         raise FederationError(f"the SuperLink at {address} refuses a request: {status}") from error
 
