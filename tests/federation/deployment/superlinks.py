@@ -70,9 +70,9 @@ def answers(port: int) -> bool:
 
 
 @contextmanager
-def superlink(folder: Path, *options: str) -> Iterator[str]:
+def superlink(folder: Path, *options: str, port: int | None = None) -> Iterator[str]:
     """The address of a SuperLink that leaves servers to others."""
-    port = free_port()
+    port = port or free_port()
     common = ("--isolation", "process", "--host", "127.0.0.1", "--port", str(port))
     with process(folder, "flower-superlink", *common, *options):
         assert wait_for(lambda: answers(port), seconds=START_SECONDS), (folder / "log").read_text()
