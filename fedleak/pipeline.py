@@ -31,13 +31,16 @@ def open_run(scenario: Scenario, out: Path | None) -> RunDirectory:
 def run_scenario(
     scenario: Scenario, *, out: Path | None, force: bool, progress: Progress
 ) -> tuple[RunDirectory, Results]:
-    """Federate, attack, score, report. Finished work is reused; an interrupted run continues where it stopped."""
+    """Federate, attack, score, report. Finished work is reused; an interrupted run continues where it stopped.
+
+    Nothing is scored if only the nodes of a deployment know the clients' images.
+    """
     from fedleak.stages.attack.device import choose_device
 
     choose_device(scenario.device)
     run = open_run(scenario, out)
     federate_scenario(scenario, run, force=force, progress=progress)
-    if not run.truth.is_dir():
+    if not run.truth.is_dir() and not scenario.federation.engine.own_data:
         raise FedleakError(f"{run.truth} is missing")
     return run, attack_run(run, progress=progress)
 
@@ -51,7 +54,7 @@ def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, pro
 
     run.check(scenario, force=force)
     progress.say("federation: loading and partitioning the data")
-    plan = plan_federation(scenario, run, again=force)
+    plan = plan_federation(scenario, run, again=force, progress=progress)
     if plan is None:
         progress.say("federation: already done, transcript reused")
     with run.claim(scenario, force=force):

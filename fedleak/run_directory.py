@@ -162,8 +162,9 @@ def federation_fingerprint(scenario: Scenario) -> str:
 
 
 def _drop_defaults(federation: dict[str, Any]) -> None:
-    """Remove the engine, which changes no result, and settings that older scenarios do not have, if unused."""
-    federation.pop("engine")
+    """Remove the engine, which changes no result but by its data, and settings that older scenarios lack, if unused."""
+    if federation.pop("engine")["data"] == "own":
+        federation["data"] = "own"
     if federation["randomness"] == "repeatable":
         federation.pop("randomness")
 

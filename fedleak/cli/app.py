@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fedleak.cli import deployment as cli_deployment
 from fedleak.cli import doctor as cli_doctor
 from fedleak.cli import imports as cli_imports
 from fedleak.cli import labels as cli_labels
@@ -174,6 +175,7 @@ def bench(
         say(f"{name:<24} {value:,.4g}")
 
 
+cli_deployment.register(app)
 cli_doctor.register(app)
 cli_labels.register(app)
 cli_imports.register(app)

@@ -28,9 +28,12 @@ class ExpectedUpdate:
     version: int
 
 
+LONGEST_REASON = 300
 RecordUpdate = Callable[[ExpectedUpdate, Reply], None]
 Craft = Callable[[int, int, NamedTensors], NamedTensors | None]
 """(round, client, broadcast model) -> the model sent to the client instead; None to leave it unchanged."""
+
+Objection = Callable[[int, Message, Reply], str]
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class ChannelTap(Strategy):
         record: stores one victim's update.
         craft: changes the model sent to a client.
         record_sent: stores the model that a client got instead of the broadcast one: (round, client, model).
+        objection: (client, reply message, its content) -> why the reply is malformed; empty if it is not.
     """
 
     def __init__(
@@ -66,9 +70,10 @@ class ChannelTap(Strategy):
         record: RecordUpdate,
         craft: Craft | None = None,
         record_sent: Callable[[int, int, NamedTensors], None] | None = None,
+        objection: Objection | None = None,
     ) -> None:
         self._inner, self._clients, self._expected, self._record = inner, clients, expected, record
-        self._craft, self._record_sent = craft, record_sent
+        self._craft, self._record_sent, self._objection = craft, record_sent, objection
         self._asked: list[int] = []
         self._bytes: dict[int, int] = {}
         self.deliveries: list[Delivery] = []
@@ -101,7 +106,7 @@ class ChannelTap(Strategy):
             FederationError: if no reply is usable.
         """
         by_client = {self._clients[reply.metadata.src_node_id]: reply for reply in replies}
-        self.deliveries = [_inspect(client, by_client.get(client)) for client in sorted(self._asked)]
+        self.deliveries = [_inspect(client, by_client.get(client), self._objection) for client in sorted(self._asked)]
         usable = [by_client[d.client] for d in self.deliveries if d.status == "ok"]
         if not usable:
             reasons = "; ".join(sorted({f"client {d.client}: {d.reason}" for d in self.deliveries})[:5])
@@ -148,13 +153,18 @@ class ChannelTap(Strategy):
         self._inner.summary()
 
 
-def _inspect(client: int, reply: Message | None) -> Delivery:
+def _inspect(client: int, reply: Message | None, objection: Objection | None) -> Delivery:
     if reply is None:
         return Delivery(client, "missing", "no reply in time", lost=True)
     if reply.has_error():
         reason = reply.error.reason or "unknown error"
         return Delivery(client, "failed", client_failure(reason), lost=is_lost_worker(reason))
-    answer = Reply.of(reply)
+    try:
+        answer = Reply.of(reply)
+    except Exception as error:  # the reply is whatever the client has sent
+        return Delivery(client, "failed", f"malformed reply: {type(error).__name__}: {error}"[:LONGEST_REASON])
+    if objection is not None and (found := objection(client, reply, answer)):
+        return Delivery(client, "failed", f"malformed reply: {found}"[:LONGEST_REASON])
     tensors = [*answer.shared.values(), *answer.statistics.values()]
     if not all(torch.isfinite(tensor).all() for tensor in tensors if tensor.is_floating_point()):
         return Delivery(client, "non_finite", "the update holds NaN or infinite values", answer.samples)

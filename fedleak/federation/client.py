@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,9 +26,10 @@ from fedleak.client.postprocess.gradient_masking import frozen_layers
 from fedleak.client.private_gradient import private_gradient
 from fedleak.client.private_training import train_privately
 from fedleak.examples import to_unit
+from fedleak.federation.node_data import arrays, identity, told_to
 from fedleak.federation.sampling import draw_images, training_key
 from fedleak.federation.secure_client import secure_aggregation_mod
-from fedleak.federation.wire import INJECT, Instruction, Reply, injected_batches, instruction_of, model_of, record_of
+from fedleak.federation.wire import INJECT, Instruction, Reply, injected_batches, model_of, record_of
 from fedleak.models.base import NetworkFactory
 from fedleak.models.modes import in_mode
 from fedleak.models.normalisation import batch_statistics
@@ -40,16 +40,6 @@ app = ClientApp()
 LOCAL_BUFFERS = "local-buffers"
 RESIDUAL = "residual"
 DRIFTED, DRIFTED_IN = "drifted", "drifted-in"
-
-
-def _data(folder: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    return _arrays(folder, (Path(folder) / "images.npy").stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=8)
-def _arrays(folder: str, changed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images and labels, kept while their file is as it was ``changed`` (a time): a later run may use the folder."""
-    return np.load(Path(folder) / "images.npy", mmap_mode="r"), np.load(Path(folder) / "labels.npy", mmap_mode="r")
 
 
 @lru_cache(maxsize=2)
@@ -63,7 +53,7 @@ def _prepare(message: Message, context: Context) -> tuple[Instruction, nn.Module
     Raises:
         CraftedModelError: if one of the client's guards detects a crafted model.
     """
-    told = instruction_of(message)
+    told = told_to(message, context)
     device = torch.device("cuda" if told.gpu else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(told.threads)
@@ -81,7 +71,7 @@ def _augment(told: Instruction, images: Tensor, labels: Tensor, *, origin: str) 
     steps, task = told.client.augment, told.task
     if not steps:
         return images, task.targets(labels, told.classes)
-    pixels, classes = (torch.from_numpy(np.array(values)) for values in _data(told.public))
+    pixels, classes = (torch.from_numpy(np.array(values)) for values in arrays(told.public))
     public = Batch(to_unit(pixels), task.soft_targets(classes, told.classes))
     batches = []
     for i in range(len(images)):
@@ -186,7 +176,7 @@ def _drift_once(told: Instruction, context: Context, model: nn.Module) -> None:
         return
     kept = context.state.config_records.get(DRIFTED_IN)
     if kept is None or kept["round"] != told.round:
-        _drift(told, model, *_data(str(Path(told.data) / f"{context_id(context):05d}")))
+        _drift(told, model, *arrays(told.data))
         context.state[DRIFTED] = record_of(_on_cpu(trainable(model)))
         context.state[DRIFTED_IN] = ConfigRecord({"round": told.round})
         return
@@ -216,7 +206,7 @@ def _the_one(stacked: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def postprocess_mod(message: Message, context: Context, call_next: Callable[[Message, Context], Message]) -> Message:
     """Flower mod: post-process every update in the reply, one in a round or several in an injection."""
     reply = call_next(message, context)
-    told = instruction_of(message)
+    told = told_to(message, context)
     if not told.client.postprocess:
         return reply
     answer, origin = Reply.of(reply), message.metadata.message_type
@@ -253,11 +243,6 @@ def _share_with_feedback(
     return shared
 
 
-def context_id(context: Context) -> int:
-    """Partition id of this node."""
-    return int(context.node_config["partition-id"])
-
-
 def _provoke_fault(told: Instruction) -> None:
     if told.fault == "raise":
         raise RuntimeError(f"fault provoked by the scenario in round {told.round}")
@@ -269,9 +254,8 @@ def _provoke_fault(told: Instruction) -> None:
 
 @app.query("whoami")
 def whoami(message: Message, context: Context) -> Message:
-    """Reply with the partition id of this node; Flower's node ids are random."""
-    identity = ConfigRecord({"partition-id": context_id(context)})
-    return Message(RecordDict({"identity": identity}), reply_to=message)
+    """Reply with the number of this node's client; Flower's node ids are random."""
+    return Message(RecordDict({"identity": identity(context)}), reply_to=message)
 
 
 @app.train(mods=[secure_aggregation_mod, postprocess_mod])  # the last one is the innermost
@@ -279,8 +263,7 @@ def train(message: Message, context: Context) -> Message:
     """Compute the update of this round from the client's images."""
     told, model = _prepare(message, context)
     _provoke_fault(told)
-    client = context_id(context)
-    images, labels = _data(str(Path(told.data) / f"{client:05d}"))
+    images, labels = arrays(told.data)
     chosen = draw_images(told.client, key=told.key, round_number=told.round, held=len(labels))
     _drift(told, model, images, labels)
     seed = training_key(told.key, told.round)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from flwr.app import ArrayRecord, Message
 from flwr.serverapp import Grid
+from numpy.typing import NDArray
 
 from fedleak.errors import FederationError
+from fedleak.federation.channel import LONGEST_REASON
 from fedleak.federation.exchange import exchange
 from fedleak.federation.failures import WorkerLostError, client_failure, is_lost_worker
 from fedleak.federation.plan import Plan
@@ -62,19 +64,40 @@ def gather_pairs(
             content = inject(arrays, instruct(start), plan.public.images[index], plan.public.labels[index])
             messages.append(Message(content, dst_node_id=node, message_type=INJECT, group_id=str(start)))
         replies = exchange(grid, messages, timeout=timeout, stop=stop)
-        _store(replies, list(window), layout, writer, progress)
+        sizes = {start: min(size, pairs.stop - start) for start in window}
+        _store(replies, sizes, layout, writer, progress)
 
 
-def _store(replies: list[Message], starts: list[int], layout: Layout, writer: TranscriptWriter, progress: Task) -> None:
+def _store(
+    replies: list[Message], sizes: Mapping[int, int], layout: Layout, writer: TranscriptWriter, progress: Task
+) -> None:
     by_start = {int(reply.metadata.group_id): reply for reply in replies}
-    for start in starts:
+    for start, expected in sizes.items():
         reply = by_start.get(start)
         if reply is None or reply.has_error():
             reason = "no reply in time" if reply is None else reply.error.reason or "unknown error"
             kind = WorkerLostError if is_lost_worker(reason) else FederationError
             raise kind(f"the compromised client did not answer the injected pairs: {client_failure(reason)}")
-        rows = layout.flatten(Reply.of(reply).update, batch_dims=1).numpy()
+        rows = _rows(reply, layout)
+        if len(rows) != expected:
+            raise FederationError(f"the compromised client answered {expected} injected pairs by {len(rows)} updates")
         if not np.isfinite(rows).all():
             raise FederationError("an injected pair's update holds NaN or infinite values; lower the learning rate")
         writer.write_pairs(start, rows)
         progress.advance(len(rows))
+
+
+def _rows(reply: Message, layout: Layout) -> NDArray[np.float32]:
+    """The updates in a reply, ``(n, size)``.
+
+    Raises:
+        FederationError: if the reply holds none.
+    """
+    try:
+        rows: NDArray[np.float32] = layout.flatten(Reply.of(reply).update, batch_dims=1).numpy()
+    except Exception as error:  # the reply is whatever the client has sent
+        reason = f"{type(error).__name__}: {error}"[:LONGEST_REASON]
+        raise FederationError(
+            f"the compromised client answered injected pairs by a malformed reply: {reason}"
+        ) from error
+    return rows

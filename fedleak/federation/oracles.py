@@ -16,6 +16,8 @@ from fedleak.transcript.manifest import UpdateRecord
 
 def with_oracles(records: tuple[UpdateRecord, ...], plan: Plan, planned: PlannedRound) -> tuple[UpdateRecord, ...]:
     """The records with true labels and mini-batch order added, each only if granted."""
+    if not plan.clients:
+        return records
     granted = plan.scenario.adversary.granted
     own = {update.client: plan.clients[update.client].labels[update.images] for update in planned.updates}
     extended = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,11 +63,20 @@ class Plan:
     rounds: tuple[PlannedRound, ...]
     streams: Streams
     """Roots of all random streams of the run."""
+    counts: tuple[int, ...] = ()
+    """Number of images of each client, if the images are known to its node alone and ``clients`` is empty."""
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        """Number of images of each client."""
+        return self.counts or tuple(len(data) for data in self.clients)
 
     @property
     def unheld_classes(self) -> tuple[str, ...]:
         """Names of the classes of which no client holds an image."""
         held = {int(label) for data in self.clients for label in np.unique(data.labels)}
+        if not self.clients:
+            return ()
         return tuple(name for label, name in enumerate(self.splits.class_names) if label not in held)
 
     @property
@@ -76,12 +85,15 @@ class Plan:
         return len({update.row for planned in self.rounds for update in planned.updates})
 
 
-def make_plan(scenario: Scenario, *, secret: str | None = None) -> Plan:
+def make_plan(
+    scenario: Scenario, *, secret: str | None = None, roll_call: Callable[[DatasetSplits], Sequence[int]] | None = None
+) -> Plan:
     """Load the data, partition it, and plan every round.
 
     Args:
         scenario: the scenario.
         secret: with ``randomness: system``, the clients' secret of a run to be continued (default: a new one).
+        roll_call: asks nodes that hold images of their own how many each has.
 
     Raises:
         InputError: if the scenario and its data do not fit together; nothing has been written.
@@ -96,6 +108,8 @@ def make_plan(scenario: Scenario, *, secret: str | None = None) -> Plan:
         public=_public_count(scenario, len(splits.train)),
         generator=seeds.numpy_generator(scenario.seed, "public"),
     )
+    if roll_call is not None:
+        return _plan_own(scenario, splits, public, tuple(roll_call(splits)))
     streams = _streams(scenario, private, secret)
     if scenario.federation.clients > len(private):
         raise InputError(
@@ -126,6 +140,18 @@ def make_plan(scenario: Scenario, *, secret: str | None = None) -> Plan:
         rounds=_plan_rounds(scenario, streams, [len(data) for data in clients]),
         streams=streams,
     )
+
+
+def _plan_own(scenario: Scenario, splits: DatasetSplits, public: LabelledImages, counts: tuple[int, ...]) -> Plan:
+    """A plan for nodes that hold ``counts`` images of their own.
+
+    Nodes draw from keys that only they can compute, so the secret, which plans the schedule, hides nothing of theirs.
+    """
+    streams = Streams(seeds.key(scenario.seed, "nodes with images of their own"))
+    check_amounts(scenario, splits, counts)
+    pairs = _pair_index(scenario, streams, len(public), counts[scenario.adversary.compromised])
+    rounds = _plan_rounds(scenario, streams, list(counts), known=False)
+    return Plan(scenario, splits, public, (), pairs, rounds, streams, counts)
 
 
 def _streams(scenario: Scenario, private: LabelledImages, secret: str | None) -> Streams:
@@ -166,7 +192,9 @@ def _pair_index(scenario: Scenario, streams: Streams, public: int, held: int) ->
     return np.concatenate(index)[: injection.pairs].astype(np.int64)
 
 
-def _plan_rounds(scenario: Scenario, streams: Streams, held: list[int]) -> tuple[PlannedRound, ...]:
+def _plan_rounds(
+    scenario: Scenario, streams: Streams, held: list[int], *, known: bool = True
+) -> tuple[PlannedRound, ...]:
     federation, adversary = scenario.federation, scenario.adversary
     together = federation.secure_aggregation is not None
     victims = set(range(federation.clients)) - (set() if together else {adversary.compromised})
@@ -181,12 +209,9 @@ def _plan_rounds(scenario: Scenario, streams: Streams, held: list[int]) -> tuple
         updates: list[PlannedUpdate] = []
         for client, version in versions.items():
             if recorded and client in victims:
-                images = draw_images(
-                    federation.client,
-                    key=streams.client(client),
-                    round_number=number,
-                    held=held[client],
-                )
+                key = streams.client(client)
+                drawn = draw_images(federation.client, key=key, round_number=number, held=held[client])
+                images = drawn if known else np.empty(0, dtype=np.int64)
                 place = row if together else row + len(updates)
                 updates.append(PlannedUpdate(place, number, client, version, images))
         row = updates[-1].row + 1 if updates else row

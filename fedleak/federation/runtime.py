@@ -1,7 +1,7 @@
-"""Starting Flower: on Ray through its simulation engine, or serially in this process.
+"""Starting Flower: on Ray through its simulation engine, serially in this process, or on a deployment's SuperLink.
 
-This is the only file that starts Flower; ``flwr.simulation.run_simulation`` is deprecated in favour of a command-line
-tool and has no successor in Python yet.
+With ``deployment/superlink.py``, this is the only file that starts Flower; ``flwr.simulation.run_simulation`` is
+deprecated in favour of a command-line tool and has no successor in Python yet.
 """
 
 from __future__ import annotations
@@ -17,12 +17,17 @@ import psutil
 
 from fedleak.errors import FederationError
 from fedleak.federation.local_ray import flower_home, local_ray
-from fedleak.scenario.schema import SimulationEngine
+from fedleak.scenario.schema import EngineSettings
 
 if TYPE_CHECKING:
     from flwr.serverapp import ServerApp
 
+    from fedleak.data.sources.base import DatasetSplits
+    from fedleak.federation.membership import Membership
+    from fedleak.federation.plan import Plan
     from fedleak.federation.server import Server
+    from fedleak.progress import Progress
+    from fedleak.scenario.schema import Scenario
 
 MAX_RESTARTS = 3
 OBJECT_STORE_BYTES = 512 * 2**20
@@ -39,14 +44,14 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
-def run_server(server: Server, engine: SimulationEngine) -> None:
+def run_server(server: Server, engine: EngineSettings) -> None:
     """Run the federation to its end; restart the engine whenever a worker was lost.
 
     Raises:
         FederationError: if it cannot be finished; finished work is in the transcript's journal.
     """
     logging.getLogger("flwr").setLevel(logging.CRITICAL)  # fedleak reports failures itself, once
-    start = _run_serial if engine.kind == "serial" else _run_ray
+    start = {"serial": _run_serial, "ray": _run_ray, "deployment": _run_deployed}[engine.kind]
     losses = 0
     while losses <= MAX_RESTARTS:
         done = _work_done(server)
@@ -56,7 +61,8 @@ def run_server(server: Server, engine: SimulationEngine) -> None:
             return
         losses = 0 if _work_done(server) > done else losses + 1
         if losses <= MAX_RESTARTS:
-            server.progress.say("a client or its worker was lost; restarting the engine")
+            lost = "a client or its worker was lost; restarting the engine"
+            server.progress.say("a node was lost; starting another run" if engine.deployed else lost)
     raise FederationError(
         f"workers were lost {losses} times in a row in round {len(server.writer.rounds) + 1}; "
         f"{len(server.writer.rounds)} of {len(server.plan.rounds)} rounds are done"
@@ -67,7 +73,7 @@ def _work_done(server: Server) -> int:
     return len(server.writer.rounds) + server.writer.pairs_done
 
 
-def _run_serial(server: Server, engine: SimulationEngine) -> None:
+def _run_serial(server: Server, engine: EngineSettings) -> None:
     import torch
 
     from fedleak.federation.client import app
@@ -80,7 +86,48 @@ def _run_serial(server: Server, engine: SimulationEngine) -> None:
         torch.set_num_threads(threads)  # the clients run in this process and change it
 
 
-def _run_ray(server: Server, engine: SimulationEngine) -> None:
+def _run_deployed(server: Server, engine: EngineSettings) -> None:
+    from fedleak.federation.deployment.superlink import run_on_superlink
+
+    server.stop.clear()
+    with run_on_superlink(engine, server.stop) as grid:
+        server.run(grid)
+
+
+def membership_of(plan: Plan, progress: Progress) -> Membership:
+    """How the nodes of the planned clients are found."""
+    from fedleak.federation.deployment.nodes import DeployedClients, Expectation
+    from fedleak.federation.membership import SimulatedClients
+    from fedleak.federation.node_data import fingerprint
+
+    if not plan.scenario.federation.engine.deployed:
+        return SimulatedClients()
+    prints = [fingerprint(plan.streams.client(client), data) for client, data in enumerate(plan.clients)]
+    expected = Expectation(len(plan.held), plan.splits.input_shape, prints, plan.held)
+    return DeployedClients(expected, progress, _start_seconds(plan.scenario.federation.engine))
+
+
+def _start_seconds(engine: EngineSettings) -> float:
+    from fedleak.federation.membership import START_SECONDS
+
+    return max(START_SECONDS, engine.timeout)
+
+
+def images_of_nodes(scenario: Scenario, splits: DatasetSplits, progress: Progress) -> list[int]:
+    """Number of images that the node of each client holds, by asking it in a run of its own."""
+    from fedleak.federation.deployment.nodes import DeployedClients, Expectation
+    from fedleak.federation.deployment.superlink import run_on_superlink
+
+    logging.getLogger("flwr").setLevel(logging.CRITICAL)
+    clients, stop = scenario.federation.clients, threading.Event()
+    expected, engine = Expectation(clients, splits.input_shape), scenario.federation.engine
+    nodes = DeployedClients(expected, progress, _start_seconds(engine))
+    with flower_home(), run_on_superlink(engine, stop) as grid:
+        members = nodes.join(grid, clients, stop=stop)
+    return [nodes.identities[members.nodes[client]].images for client in range(clients)]
+
+
+def _run_ray(server: Server, engine: EngineSettings) -> None:
     """Run Flower's engine in a separate thread, so that the main thread receives signals and can stop it."""
     if engine.address is None:
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(ORPHAN_SECONDS))
@@ -106,7 +153,7 @@ class _Simulation(threading.Thread):
         error: the error of the server or the engine, if it failed.
     """
 
-    def __init__(self, server: Server, engine: SimulationEngine, place: dict[str, Any]) -> None:
+    def __init__(self, server: Server, engine: EngineSettings, place: dict[str, Any]) -> None:
         super().__init__(name="flower-simulation", daemon=True)
         self._server, self._engine, self._place = server, engine, place
         self.server_done = threading.Event()
@@ -188,7 +235,7 @@ def _root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def _backend_config(engine: SimulationEngine, place: dict[str, Any]) -> dict[str, Any]:
+def _backend_config(engine: EngineSettings, place: dict[str, Any]) -> dict[str, Any]:
     """What Flower passes on to Ray; ``place`` says where Ray is."""
     init = {"logging_level": logging.ERROR, "log_to_driver": False} | place
     if engine.address is None:

@@ -13,7 +13,8 @@ from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFI
 from flwr.compat.common.recorddict_compat import fitres_to_recorddict
 
 from fedleak import seeds
-from fedleak.federation.wire import Reply, has_instruction, instruction_of
+from fedleak.federation.node_data import told_to
+from fedleak.federation.wire import Reply, has_instruction
 
 
 def secure_aggregation_mod(
@@ -30,7 +31,7 @@ def secure_aggregation_mod(
     records = message.content.config_records
     if RECORD_KEY_CONFIGS not in records:
         return call_next(message, context)
-    told = instruction_of(message) if has_instruction(message) else None
+    told = told_to(message, context) if has_instruction(message) else None
     with seeds.global_seeds(seeds.key(told.key, "secure-aggregation", told.round)) if told else nullcontext():
         return secaggplus_mod(message, context, lambda m, c: _as_fit_result(call_next(m, c)))
 

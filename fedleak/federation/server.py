@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,16 @@ from fedleak.errors import FederationError
 from fedleak.examples import Normalisation, to_unit
 from fedleak.federation.asynchronous import AsynchronousServer
 from fedleak.federation.channel import ChannelTap, ExpectedUpdate
-from fedleak.federation.exchange import exchange, identify, wait_for_nodes
+from fedleak.federation.exchange import exchange
 from fedleak.federation.failures import WorkerLostError
 from fedleak.federation.injection import gather_pairs
+from fedleak.federation.membership import Members, Membership, SimulatedClients
 from fedleak.federation.model import initial_model, network_factory
 from fedleak.federation.noisy_mean import NoisyMean
 from fedleak.federation.optimized import OptimizedServer, build_strategy
 from fedleak.federation.oracles import with_oracles
 from fedleak.federation.plan import Plan
+from fedleak.federation.replies import ExpectedReply
 from fedleak.federation.secure_aggregation import aggregate_securely
 from fedleak.federation.strategy import UpdateAveraging
 from fedleak.federation.sum_channel import SumTap
@@ -42,7 +43,6 @@ from fedleak.transcript.layout import Layout
 from fedleak.transcript.manifest import RoundRecord
 from fedleak.transcript.writer import TranscriptWriter
 
-START_SECONDS = 120.0
 EVALUATION_BATCH = 500
 
 
@@ -55,6 +55,7 @@ class Server:
         data: folder with one sub-folder of private images per client.
         progress: where the rounds and pairs are reported.
         crafting: how a malicious server changes the models of single clients (default: it changes none).
+        membership: how the clients' nodes are found (default: those of a simulation).
     """
 
     def __init__(
@@ -65,9 +66,11 @@ class Server:
         progress: Progress,
         *,
         crafting: Crafting | None = None,
+        membership: Membership | None = None,
     ) -> None:
         self.plan, self.writer, self.data, self.progress = plan, writer, data, progress
         self.crafting = crafting
+        self.membership = membership or SimulatedClients()
         self.stop = threading.Event()
         self.model = initial_model(plan.scenario, plan.splits)
         self.layout = Layout.of(trainable(self.model).items())
@@ -91,30 +94,33 @@ class Server:
             raise FederationError(f"code that the server runs, such as the model, called sys.exit({error})") from error
 
     def _run(self, grid: Grid) -> None:
-        scenario = self.plan.scenario
-        nodes = wait_for_nodes(grid, scenario.federation.clients, timeout=START_SECONDS, stop=self.stop)
-        partition_to_node = identify(grid, nodes, timeout=START_SECONDS, stop=self.stop)
-        strategy = self._strategy(partition_to_node)
-        tap = self._tap(strategy, partition_to_node)
+        members = self.membership.join(grid, self.plan.scenario.federation.clients, stop=self.stop)
+        strategy = self._strategy(members)
+        tap = self._tap(strategy, members)
         bar = self.progress.task("federation rounds", len(self.plan.rounds))
         bar.advance(len(self.writer.rounds))
         while not self.finished:
             try:
-                record = self._round(grid, tap, partition_to_node)
+                record = self._round(grid, tap, members)
                 self.writer.finish_round(record, dict(strategy.memory))
             except WorkerLostError as error:
                 self.progress.say(str(error))
                 return
             bar.advance(note=f"test accuracy {record.accuracy:.3f}")
-            if any(delivery.lost for delivery in tap.deliveries):
+            for failure in record.failures if not self.membership.restarts else ():
+                self.progress.say(f"federation: round {record.round}: {failure}")
+            if self.membership.restarts and any(delivery.lost for delivery in tap.deliveries):
                 return
+            if not self.finished:
+                failed = {delivery.client for delivery in tap.deliveries if delivery.status != "ok"}
+                self.membership.renew(grid, members, failed, stop=self.stop)
 
-    def _strategy(self, nodes: Mapping[int, int]) -> UpdateAveraging:
+    def _strategy(self, members: Members) -> UpdateAveraging:
         federation = self.plan.scenario.federation
         private, rule = federation.client_level_dp, federation.server.aggregation
         sign = -1.0 if federation.client.protocol == "fedsgd" else 1.0
         settings: dict[str, Any] = {
-            "nodes": nodes,
+            "nodes": members.nodes,
             "versions": lambda number: self.plan.rounds[number - 1].versions,
             "load": self.writer.load_model,
             "instruct": lambda number, client: self._instruct(number, client=client),
@@ -130,15 +136,16 @@ class Server:
             self.optimizer, each=each, names=names, key=self.plan.streams.server, mean=mean, **settings
         )
 
-    def _tap(self, strategy: UpdateAveraging, nodes: Mapping[int, int]) -> ChannelTap:
+    def _tap(self, strategy: UpdateAveraging, members: Members) -> ChannelTap:
         tap = ChannelTap if self.plan.scenario.federation.secure_aggregation is None else SumTap
         return tap(
             strategy,
-            clients={node: client for client, node in nodes.items()},
+            clients=members.clients,
             expected=lambda number: self.plan.rounds[number - 1].updates,
             record=self._record,
             craft=self._craft if self.crafting is not None else None,
             record_sent=self.writer.save_sent,
+            objection=ExpectedReply.of(self.plan, self.model).objection,
         )
 
     def _craft(self, number: int, client: int, state: NamedTensors) -> NamedTensors | None:
@@ -156,7 +163,7 @@ class Server:
             )
         return sent
 
-    def _round(self, grid: Grid, tap: ChannelTap, nodes: Mapping[int, int]) -> RoundRecord:
+    def _round(self, grid: Grid, tap: ChannelTap, members: Members) -> RoundRecord:
         planned = self.plan.rounds[len(self.writer.rounds)]
         number = planned.number
         if number == 1:
@@ -171,7 +178,7 @@ class Server:
                 grid,
                 self.plan,
                 planned.pairs,
-                node=nodes[self.plan.scenario.adversary.compromised],
+                node=members.nodes[self.plan.scenario.adversary.compromised],
                 arrays=arrays,
                 instruct=lambda start: self._instruct(number, first_pair=start, injected=True),
                 layout=self.layout,
@@ -202,7 +209,7 @@ class Server:
             messages,
             settings,
             round_number=number,
-            most_images=max(scenario.federation.client.images_per_update(len(data)) for data in self.plan.clients),
+            most_images=max(scenario.federation.client.images_per_update(held) for held in self.plan.held),
             key=seeds.key(self.plan.streams.server, "secure-aggregation", number),
             timeout=timeout,
             stop=self.stop,
@@ -239,9 +246,11 @@ class Server:
         self, number: int, *, client: int | None = None, first_pair: int = 0, injected: bool = False
     ) -> Instruction:
         scenario, splits = self.plan.scenario, self.plan.splits
+        of = scenario.adversary.compromised if client is None else client
+        deployed = scenario.federation.engine.deployed
         faults = [f.mode for f in scenario.federation.faults if (f.round, f.client) == (number, client)]
         return Instruction(
-            key=self.plan.streams.client(scenario.adversary.compromised if client is None else client),
+            key=self.plan.streams.client(of) if not deployed else self.plan.streams.nonce,
             round=number,
             first_pair=first_pair,
             model=scenario.model,
@@ -252,8 +261,8 @@ class Server:
             std=splits.normalisation.std,
             client=self._client(injected=injected),
             batch_statistics=BatchStatistics.capability_name() in scenario.adversary.granted,
-            data=str(self.data.resolve()),
-            public=str((self.writer.folder / "public").resolve()),
+            data=str(self.data.resolve()) if not deployed else "",
+            public=str((self.writer.folder / "public").resolve()) if not deployed else "",
             gpu=scenario.federation.engine.client_gpus > 0,
             timeout=scenario.federation.engine.timeout,
             fault=faults[0] if faults else None,

@@ -35,7 +35,8 @@ class Instruction(Settings):
     """Instruction to a client: its settings and its part of the simulation, sent with every message."""
 
     key: str = Field(repr=False)
-    """Root of the client's random streams, which no other client knows."""
+    """Root of the client's random streams, which no other client knows; in a deployment, where nodes have keys of their
+    own, the run's nonce."""
     round: int
     first_pair: int = 0
     """Number of the first injected pair in the message."""
@@ -49,7 +50,7 @@ class Instruction(Settings):
     batch_statistics: bool = False
     """Send the statistics of the normalisation layers, because the scenario grants them to the adversary."""
     data: str
-    """Folder with one sub-folder of private images per client."""
+    """Folder with one sub-folder of private images per client; empty in a deployment, where nodes have their own."""
     public: str = ""
     """Folder with the public images, ``images.npy`` and ``labels.npy``; read only if ``client.augment`` is set."""
     gpu: bool = False

@@ -10,6 +10,7 @@ from fedleak.attacks.order import sources
 from fedleak.errors import InputError, InputErrors
 from fedleak.results.schema import THEORY_PREFIX
 from fedleak.scenario.asynchrony import check_asynchrony
+from fedleak.scenario.deployment import check_deployment
 from fedleak.scenario.privacy import check_privacy
 from fedleak.scenario.schema import Scenario
 from fedleak.scenario.secure_aggregation import check_secure_aggregation
@@ -34,6 +35,7 @@ def check_scenario(scenario: Scenario) -> None:
         *_check_metrics(scenario),
         *_check_theory(scenario),
         *check_secure_aggregation(scenario),
+        *check_deployment(scenario),
         *check_privacy(scenario),
         *check_asynchrony(scenario),
         *check_training(scenario),

@@ -18,6 +18,7 @@ from fedleak.scenario.choices import (
     StrategyChoice,
 )
 from fedleak.scenario.client import ClientSettings
+from fedleak.scenario.engine import EngineSettings
 from fedleak.server.secure_aggregation import SecureAggregation
 
 
@@ -43,23 +44,6 @@ class Fault(Settings):
     """``raise`` an error; ``silent``: do not reply; ``exit``: end the worker process; ``nan``: share NaN values."""
 
 
-class SimulationEngine(Settings):
-    """Where and how the clients run; these settings do not change results."""
-
-    kind: Literal["ray", "serial"] = "ray"
-    """Ray actors, or one client after the other in this process (for debugging, and for machines without Ray)."""
-    cpus: int | None = Field(default=None, ge=1, le=limits.CPUS)
-    """CPUs of a local Ray (default: all)."""
-    client_cpus: float = Field(default=1, gt=0, le=limits.CPUS)
-    """CPUs for each client actor; as many actors run at once as fit."""
-    client_gpus: float = Field(default=0, ge=0, le=limits.CPUS)
-    """Share of a GPU for each client actor, such as 0.25."""
-    address: str | None = None
-    """Join this Ray cluster (``auto``, ``host:port``) instead of starting one."""
-    timeout: float = Field(default=300, gt=0, le=limits.SECONDS)
-    """Seconds after which missing replies of a round count as failures."""
-
-
 class Federation(Settings):
     """The federation under attack."""
 
@@ -79,7 +63,7 @@ class Federation(Settings):
     """Clip each client's update as a whole and add noise; epsilon is reported (needs ``fedleak[dp]``)."""
     secure_aggregation: SecureAggregation | None = None
     """The server, and so the adversary, sees only the sum of a round's updates."""
-    engine: SimulationEngine = SimulationEngine()
+    engine: EngineSettings = EngineSettings()
     randomness: Literal["repeatable", "system"] = "repeatable"
     """Source of the secret behind everything that clients draw at random: ``repeatable``: the seed and the private
     images, so that the same scenario gives the same bytes; ``system``: the operating system, so that even who has the

@@ -22,8 +22,8 @@ from fedleak.scenario.choices import ModelChoice as ModelChoice
 from fedleak.scenario.choices import TaskChoice as TaskChoice
 from fedleak.scenario.client import ClientSettings as ClientSettings
 from fedleak.scenario.client import Drift as Drift
+from fedleak.scenario.engine import EngineSettings as EngineSettings
 from fedleak.scenario.federation import Federation as Federation
-from fedleak.scenario.federation import SimulationEngine as SimulationEngine
 
 
 class Scenario(Settings):

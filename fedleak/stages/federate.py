@@ -9,7 +9,7 @@ from torch import nn
 
 from fedleak.errors import InputError, listed
 from fedleak.models.state import frozen
-from fedleak.progress import Progress
+from fedleak.progress import Progress, QuietProgress
 from fedleak.records import write_atomically
 from fedleak.run_directory import RunDirectory, federation_fingerprint
 from fedleak.scenario.schema import Scenario
@@ -29,8 +29,17 @@ from fedleak.transcript.writer import TranscriptWriter
 if TYPE_CHECKING:
     from fedleak.federation.plan import Plan
 
+START = {
+    "ray": "starting Ray and the clients",
+    "serial": "starting the clients",
+    "deployment": "starting a run on the SuperLink",
+}
+"""Kind of engine -> what is said first."""
 
-def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = False) -> Plan | None:
+
+def plan_federation(
+    scenario: Scenario, run: RunDirectory, *, again: bool = False, progress: Progress | None = None
+) -> Plan | None:
     """Load and check the data; None if the run directory holds this federation's finished transcript.
 
     It is planned again if its code, its data or its initial weights changed since.
@@ -38,6 +47,7 @@ def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = Fals
     Args:
         scenario, run: the scenario and its run directory.
         again: plan even if there is a finished transcript.
+        progress: where it is said which nodes of a deployment are waited for.
 
     Raises:
         InputError: if scenario, data and machine do not fit together; nothing has been written.
@@ -50,7 +60,11 @@ def plan_federation(scenario: Scenario, run: RunDirectory, *, again: bool = Fals
 
     check_resources(scenario.federation.engine)
     secret = stored_secret(run.truth) if not again else None
-    return make_plan(scenario, secret=secret)
+    if not scenario.federation.engine.own_data:
+        return make_plan(scenario, secret=secret)
+    from fedleak.federation.runtime import images_of_nodes
+
+    return make_plan(scenario, roll_call=lambda splits: images_of_nodes(scenario, splits, progress or QuietProgress()))
 
 
 def seal(run: RunDirectory) -> None:
@@ -72,8 +86,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
         InputError: if an interrupted run began with other images of the clients.
         FederationError: if it cannot be finished; running it again continues with the next round.
     """
-    kind = plan.scenario.federation.engine.kind
-    progress.say(f"federation: starting {'Ray and the clients' if kind == 'ray' else 'the clients'}")
+    progress.say(f"federation: {START[plan.scenario.federation.engine.kind]}")
     from fedleak.federation import runtime  # first: it sets variables that Flower reads on import
     from fedleak.federation.server import Server
 
@@ -91,8 +104,13 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
         progress.say(f"federation: continuing after round {len(writer.rounds)}")
     if plan.unheld_classes:
         progress.say(f"federation: no client holds an image of {listed(plan.unheld_classes)}")
-    write_planned_truth(run.truth, plan)
-    server = Server(plan, writer, run.truth, progress, crafting=crafting)
+    if plan.clients:
+        write_planned_truth(run.truth, plan)
+    else:
+        progress.say("federation: only the nodes know their images; there is no ground truth, and nothing is scored")
+    server = Server(
+        plan, writer, run.truth, progress, crafting=crafting, membership=runtime.membership_of(plan, progress)
+    )
     writer.allocate(updates=plan.recorded_updates, values=server.layout.size)
     writer.save_public(plan.public.images, plan.public.labels)
     injection = scenario.adversary.injection
@@ -108,14 +126,14 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
         ),
         federation=_federation_record(plan, server.model),
     )
-    seal_transcript(run.truth, run.transcript)
+    seal(run)
 
 
 def _check_secret(plan: Plan, run: RunDirectory) -> None:
     """Check that the rounds so far were drawn from the secret of this plan."""
     from fedleak.federation.streams import stored_secret
 
-    if stored_secret(run.truth) != plan.streams.secret:
+    if plan.clients and stored_secret(run.truth) != plan.streams.secret:
         raise InputError(
             "RUN_DIR",
             str(run.root),
@@ -155,7 +173,7 @@ def _privacy(plan: Plan) -> PrivacyRecord | None:
     from fedleak.federation.accounting import account, account_clients
 
     federation, rounds = plan.scenario.federation, [planned.clients for planned in plan.rounds]
-    client, held = federation.client, [len(data) for data in plan.clients]
+    client, held = federation.client, plan.held
     if federation.client_level_dp is not None:
         return account_clients(federation.client_level_dp, clients=len(held), rounds=rounds)
     if client.dp_sgd is None:

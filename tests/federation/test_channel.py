@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from torch import Tensor
 
 from fedleak.client.postprocess.encoding.update import encode_update
@@ -15,7 +15,7 @@ from fedleak.federation.channel import ChannelTap, Delivery, ExpectedUpdate
 from fedleak.federation.failures import WorkerLostError
 from fedleak.federation.wire import Reply, instruction_of, model_of
 from fedleak.tensors import NamedTensors
-from tests.federation.messages import CLIENTS, NODES, Recorder, answer, failed, grid
+from tests.federation.messages import CLIENTS, NODES, Recorder, answer, failed, grid, request
 
 NAN = float("nan")
 DIED = "<class 'ray.exceptions.ActorDiedError'>:<'The actor died unexpectedly'>"
@@ -85,12 +85,19 @@ def test_the_recorded_size_counts_buffers_and_no_statistics() -> None:
     assert plain.bytes == len(encode_update({"w": shared["w"]}))
 
 
+def empty(client: int) -> Message:
+    """An answer without an update."""
+    return Message(RecordDict(), reply_to=request(client))
+
+
 def unusable() -> list[tuple[Message | None, Delivery]]:
     """Replies of client 1, and what becomes of each."""
     not_finite = "the update holds NaN or infinite values"
     return [
         (None, Delivery(1, "missing", "no reply in time", lost=True)),
         (failed(1, "RuntimeError: no"), Delivery(1, "failed", "RuntimeError: no")),
+        (failed(1, "the node is gone: no word"), Delivery(1, "failed", "the node is gone: no word", lost=True)),
+        (empty(1), Delivery(1, "failed", "malformed reply: KeyError: 'arrays'")),
         (failed(1, ""), Delivery(1, "failed", "unknown error")),
         (failed(1, DIED), Delivery(1, "failed", "the worker process died", lost=True)),
         (answer(1, 1.0, NAN, samples=3), Delivery(1, "non_finite", not_finite, 3)),
@@ -100,7 +107,7 @@ def unusable() -> list[tuple[Message | None, Delivery]]:
     ]
 
 
-@pytest.mark.parametrize("case", range(8))
+@pytest.mark.parametrize("case", range(10))
 def test_an_unusable_reply_is_recorded_as_such_and_kept_from_the_server(case: int) -> None:
     tap = asked(1, 2)
     reply, expected = unusable()[case]
@@ -115,6 +122,14 @@ def test_an_unusable_reply_is_recorded_as_such_and_kept_from_the_server(case: in
         None,
         expected.samples,
     )
+
+
+def test_a_reply_that_is_objected_to_is_recorded_as_malformed_and_kept_from_the_server() -> None:
+    tap = Tap(1, 2, objection=lambda client, message, reply: "too large" if client == 1 else "")
+    tap.ask()
+    tap.tap.aggregate_train(2, [answer(1, 1.0), answer(2, 2.0)])
+    assert tap.tap.deliveries == [Delivery(1, "failed", "malformed reply: too large"), Delivery(2, "ok", samples=1)]
+    assert [reply.metadata.src_node_id for reply in tap.server.received] == [NODES[2]]
 
 
 def test_whole_numbers_are_always_finite() -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from flwr.app import ArrayRecord, Context, Message
+from flwr.app import ArrayRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
+from torch import Tensor
 
 from fedleak.errors import FederationError
 from fedleak.federation import injection
@@ -204,3 +205,24 @@ def test_a_plan_without_injection_has_nothing_to_gather(tmp_path: Path) -> None:
     own = server(tmp_path, plan(adversary__injection=None))
     with pytest.raises(ValueError, match="the plan has no injection"):
         gather(own, Counting())
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        (None, "by a malformed reply: KeyError"),
+        ({"1.weight": torch.zeros(PAIRS, 2, 4)}, r"by a malformed reply: ValueError: update of 1.bias: expected shape"),
+        (several(PAIRS - 1), f"answered {PAIRS} injected pairs by {PAIRS - 1} updates"),
+    ],
+)
+def test_a_malformed_answer_ends_the_run_with_a_reason(
+    tmp_path: Path, answers: dict[str, Tensor] | None, reason: str
+) -> None:
+    def rubbish(message: Message) -> Message:
+        content = Reply(answers).content() if answers is not None else RecordDict()
+        return Message(content, reply_to=message)
+
+    own = begun(tmp_path)
+    with pytest.raises(FederationError, match=reason):
+        gather(own, answering(rubbish))
+    assert own.writer.pairs_done == 0

@@ -137,9 +137,9 @@ def test_the_same_spies_find_the_clients_images_in_the_process_that_ran_the_fede
     monkeypatch.setattr(os, "getppid", lambda: helper.pid)
     helper = isolated.subprocess.Popen([sys.executable, "-c", script], cwd=run.root)
     try:
-        from fedleak.federation.client import _data
+        from fedleak.federation.node_data import arrays
 
-        kept = _data(str(run.truth / "00001")), (run.truth / "00001/images.npy").open("rb")
+        kept = arrays(str(run.truth / "00001")), (run.truth / "00001/images.npy").open("rb")
         attack(job_of(*spies(run)), run, QuietProgress())
         del kept
     finally:

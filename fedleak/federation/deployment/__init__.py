@@ -1,0 +1,1 @@
+"""Federations on Flower's SuperLink and SuperNodes: keys, nodes' data, and the server's side of a run."""
