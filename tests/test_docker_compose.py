@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fedleak.scenario.file import load_scenario
+from fedleak.studies.study import load_study
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,11 +36,11 @@ def test_every_service_uses_the_one_image_and_shares_the_run_directory(compose: 
     assert set(compose["volumes"]) == {"runs", "cache"}
 
 
-def test_the_default_command_runs_a_valid_scenario(compose: dict[str, Any]) -> None:
+def test_the_default_command_runs_a_valid_study(compose: dict[str, Any]) -> None:
     command, file = compose["services"]["fedleak"]["command"]
     assert compose["services"]["fedleak"]["entrypoint"] == ["fedleak"]
     assert command == "run"
-    assert load_scenario(ROOT / file).name == "quickstart"
+    assert load_study(ROOT / file).name == "quickstart"
 
 
 def test_the_workers_join_the_port_on_which_the_head_listens(compose: dict[str, Any]) -> None:

@@ -17,9 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 from fedleak.cli import doctor as cli_doctor
+from fedleak.cli import export as cli_export
 from fedleak.cli import labels as cli_labels
 from fedleak.cli import results as cli_results
 from fedleak.cli import runs as cli_runs
+from fedleak.cli import serve as cli_serve
 from fedleak.cli import studies as cli_studies
 from fedleak.cli.failures import failures_as_messages
 from fedleak.cli.options import BudgetOption, JsonOption, QuietOption, ScenarioFile, SetOption
@@ -37,6 +39,8 @@ app = typer.Typer(
 cli_runs.register(app)
 cli_studies.register(app)
 cli_results.register(app)
+cli_export.register(app)
+cli_serve.register(app)
 
 
 def _version(show: bool) -> None:
