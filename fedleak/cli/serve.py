@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ def serve(
 ) -> None:
     """Show the runs and studies in a folder in a browser on this machine: progress, verdicts, reports, comparisons.
 
-    DIR is a folder of runs and studies. Nothing in it is changed, and only this machine can connect.
+    DIR is a folder of runs and studies. Nothing in it is changed. Only this machine can connect, with all of its users.
     """
     import uvicorn
 
@@ -43,4 +44,5 @@ def serve(
             raise InputError("--port", port, reason) from error
         say(f"http://{LOOPBACK}:{listening.getsockname()[1]}/ shows {folder}; Ctrl-C ends it")
         server = uvicorn.Server(uvicorn.Config(make_app(folder), log_level="warning", server_header=False))
-        server.run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # the usual end
+            server.run(sockets=[listening])

@@ -48,8 +48,5 @@ TERMS: tuple[Term, ...] = (
         "Models of Carletti et al. 2025 (USENIX Security): A eavesdropper, B with basic knowledge, C with training "
         "details, D with surrogate data, E with statistics of the clients' data; F, G, H manipulate the model.",
     ),
-    Term(
-        "Privacy loss",
-        "Epsilon and delta of differential privacy: the smaller, the less an update tells of one example",
-    ),
+    Term("Privacy loss", "Epsilon and delta of differential privacy: small values bound what one example can change."),
 )

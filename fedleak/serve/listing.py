@@ -112,20 +112,19 @@ def _directories(root: Path) -> Iterator[tuple[Path, Kind]]:
 def _entry(root: Path, folder: Path, kind: Kind) -> Entry:
     results = folder / (STUDY_JSON if kind == "study" else RESULTS_JSON)
     running = load_running(folder)
+    state: State = "finished"
+    changed = folder.stat().st_mtime
     try:
         stamp = results.stat()
-        headline, state = _headline(folder, kind, stamp.st_mtime_ns, stamp.st_size), "finished"
-        changed = stamp.st_mtime
+        headline, changed = _headline(folder, kind, stamp.st_mtime_ns, stamp.st_size), stamp.st_mtime
     except OSError:
         headline, state = _unfinished(folder, kind), "stopped"
-        changed = folder.stat().st_mtime
     except InputError as error:
         headline, state = Headline(folder.name, "unclear", str(error), ""), "unreadable"
-        changed = folder.stat().st_mtime
     return Entry(
         path=folder.relative_to(root).as_posix(),
         kind=kind,
-        state="running" if running is not None else state,  # type: ignore[arg-type]
+        state="running" if running is not None else state,
         headline=headline,
         progress=running.text if running is not None else "",
         pages=tuple(name for name in PAGES if (folder / name).is_file()),

@@ -16,7 +16,7 @@ MACHADO = {
     "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
 }
 """Full deficiency in linear RGB (Machado, Oliveira & Fernandes 2009, IEEE TVCG 15(6))."""
-APART = 9.0
+APART = 15.0
 """Least CIE76 distance; 2.3 is a just noticeable difference."""
 
 

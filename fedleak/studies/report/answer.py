@@ -113,7 +113,13 @@ def _behind(defended: Sequence[Setting], metric: str) -> str:
     if len(defended) > MOST_NAMED:
         leaking = sum(metric in setting.gates and setting.gates[metric].leaks for setting in defended)
         return f"Behind {leaking} of {len(defended)} defenses an attack still beats that guess."
-    return " ".join(f"Behind {setting.name} {_left(setting.gates.get(metric), metric)}." for setting in defended)
+    return " ".join(f"Behind {_short(setting)} {_left(setting.gates.get(metric), metric)}." for setting in defended)
+
+
+def _short(setting: Setting) -> str:
+    """The label of the only axis, or all axes with their labels."""
+    axis, equals, label = setting.name.partition("=")
+    return label if equals and "=" not in label and "," not in axis else setting.name
 
 
 def _left(gate: Gate | None, metric: str) -> str:
@@ -140,7 +146,7 @@ def _what_it_costs(plain: Setting, defended: Sequence[Setting]) -> str:
     if not defended:
         return "No defense was measured."
     shown = defended[:MOST_NAMED]
-    texts = [f"{setting.name}: {', '.join(_costs(plain, setting))}" for setting in shown]
+    texts = [f"{_short(setting)}: {', '.join(_costs(plain, setting))}" for setting in shown]
     more = len(defended) - len(shown)
     rest = f"; {plural(more, 'more setting')} in the table" if more else ""
     return f"{'; '.join(texts)}{rest}."

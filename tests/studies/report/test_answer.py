@@ -45,7 +45,7 @@ def test_the_second_line_says_to_whom(quickstart: Path) -> None:
 
 def test_the_third_line_says_what_the_defense_costs(quickstart: Path) -> None:
     text = lines(quickstart)["What the defense costs"]
-    expected = r"defense=noise: accuracy [\d.]+ % instead of [\d.]+ % \(\S+ points\), the same bytes per round\."
+    expected = r"noise: accuracy [\d.]+ % instead of [\d.]+ % \(\S+ points\), the same bytes per round\."
     assert re.fullmatch(expected, text)
 
 
@@ -76,7 +76,9 @@ def setting(name: str, *, leaks: bool, mean: float) -> Setting:
 def test_what_is_left_behind_a_defense_by_hand() -> None:
     from fedleak.studies.report.answer import _behind
 
-    text = _behind([setting("noise", leaks=False, mean=11.5), setting("top-10%", leaks=True, mean=15.0)], "psnr")
+    text = _behind(
+        [setting("defense=noise", leaks=False, mean=11.5), setting("top-10%", leaks=True, mean=15.0)], "psnr"
+    )
     assert text == (
         "Behind noise no attack beats that guess (the closest has PSNR 11.50 dB). "
         "Behind top-10% dlg still reaches PSNR 15.00 dB."
