@@ -22,7 +22,7 @@ from matplotlib.text import Text
 from fedleak.report.palette import PLACEHOLDERS
 
 DRAWN: ContextVar[Drawings | None] = ContextVar("drawings", default=None)
-_STYLE = {"svg.fonttype": "path", "pdf.fonttype": 42, "svg.hashsalt": "fedleak"}
+_STYLE: dict[Any, Any] = {"svg.fonttype": "path", "pdf.fonttype": 42, "svg.hashsalt": "fedleak"}
 """Letters as outlines in SVG; embedded TrueType fonts in PDF, which publishers ask for."""
 
 
@@ -72,9 +72,9 @@ def _fix(artist: Artist) -> None:
         artist.set_facecolor(_fixed(face))
         artist.set_edgecolor(_fixed(edge))
     elif isinstance(artist, Collection):
-        face, edge = artist.get_facecolor(), artist.get_edgecolor()
-        artist.set_facecolor([_fixed(colour) for colour in np.atleast_2d(face)] if len(face) else "none")
-        artist.set_edgecolor([_fixed(colour) for colour in np.atleast_2d(edge)] if len(edge) else "none")
+        faces, edges = np.atleast_2d(artist.get_facecolor()), np.atleast_2d(artist.get_edgecolor())
+        artist.set_facecolor([_fixed(colour) for colour in faces] if faces.size else "none")
+        artist.set_edgecolor([_fixed(colour) for colour in edges] if edges.size else "none")
 
 
 def _fixed(colour: Any) -> Any:

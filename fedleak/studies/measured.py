@@ -126,8 +126,11 @@ def _gates(measured: Measurements, places: Sequence[AttackPlace], higher: Sequen
         for metric in dict.fromkeys(name for part in measured.measured(place) for name in part.metrics):
             if (gate := measured.gate(place, metric)) is not None:
                 found.setdefault(metric, []).append(gate)
-    signs = {metric: -1.0 if metric in higher else 1.0 for metric in found}
-    return {m: tuple(sorted(gates, key=lambda gate, s=signs[m]: s * gate.mean)) for m, gates in found.items()}
+    return {m: tuple(sorted(gates, key=_mean_of, reverse=m in higher)) for m, gates in found.items()}
+
+
+def _mean_of(gate: Gate) -> float:
+    return gate.mean
 
 
 def _clearest(gates: Sequence[Gate]) -> Gate:
