@@ -156,5 +156,5 @@ def _sharp(picture: PIL.Image.Image, factor: int) -> bytes:
     """A PNG in which every pixel is a square of ``factor`` x ``factor`` pixels."""
     enlarged = picture.resize((factor * picture.width, factor * picture.height), PIL.Image.Resampling.NEAREST)
     buffer = io.BytesIO()
-    enlarged.save(buffer, format="PNG", optimize=True)
+    enlarged.save(buffer, format="PNG")
     return buffer.getvalue()
