@@ -10,6 +10,7 @@ from typing import Any
 from fedleak.attacks.base import Attack
 from fedleak.errors import FedleakError, InputError
 from fedleak.progress import Progress, notebook_progress
+from fedleak.results.running import shared_progress
 from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory, federation_fingerprint, scenario_fingerprint
 from fedleak.run_results import RunResults
@@ -59,7 +60,8 @@ def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, pro
         progress.say("federation: already done, transcript reused")
     with run.claim(scenario, force=force):
         if plan is not None:
-            federate(plan, run, progress)
+            with shared_progress(run.root, progress) as shared:
+                federate(plan, run, shared)
         else:
             seal(run)
 
@@ -80,9 +82,11 @@ def attack_run(
         InputError: if the run directory has no valid transcript, or an override changes the federation.
     """
     from fedleak.stages.agreement import open_transcript
+    from fedleak.stages.attack.host import SameProcess
     from fedleak.stages.attack.isolated import attack_isolated
     from fedleak.stages.attack.job import AttackJob
     from fedleak.stages.attack.session import attack
+    from fedleak.stages.score.first import FirstScores
     from fedleak.stages.score.score import score
     from fedleak.stages.score.truth import TruthReader
 
@@ -97,13 +101,14 @@ def attack_run(
     open_transcript(scenario, run.transcript, verify=False)
     if run.truth.is_dir():
         TruthReader(run.truth).check_transcript(run.transcript)
-    with run.lock(recorded=True):
+    with run.lock(recorded=True), shared_progress(run.root, progress) as progress:
         run.store(scenario)
         run.errors.unlink(missing_ok=True)
+        ended = FirstScores(scenario, run, progress).show if run.truth.is_dir() else None
         if _isolation(scenario, progress) if isolated is None else isolated:
-            attack_isolated(AttackJob.of(scenario), run, progress, private=data_folders(scenario))
+            attack_isolated(AttackJob.of(scenario), run, progress, private=data_folders(scenario), ended=ended)
         else:
-            attack(AttackJob.of(scenario), run, progress)
+            attack(AttackJob.of(scenario), run, progress, host=SameProcess(ended))
         if not run.truth.is_dir():
             progress.say("there is no ground truth to score against: the report shows what was rebuilt")
         results = score(scenario, run, progress)

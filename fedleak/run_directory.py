@@ -13,6 +13,7 @@ from typing import Any
 from fedleak.errors import InputError
 from fedleak.locks import sole_lock
 from fedleak.records import write_atomically
+from fedleak.results.running import RUNNING_JSON
 from fedleak.scenario.file import load_scenario, to_yaml
 from fedleak.scenario.schema import Scenario
 from fedleak.tasks.classification import CLASSIFICATION
@@ -24,7 +25,7 @@ LOCK = ".lock"
 ERRORS = "errors.log"
 INPUTS = "inputs.json"
 """Hashes of the code and files that the federation depended on."""
-OWN_FILES = (ERRORS, INPUTS, "environment.json", "results.json", "results.csv", "report.html")
+OWN_FILES = (ERRORS, INPUTS, RUNNING_JSON, "environment.json", "results.json", "results.csv", "report.html")
 OWN_FOLDERS = ("transcript", "truth", "attacks", "pictures")
 
 

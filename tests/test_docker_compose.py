@@ -19,7 +19,7 @@ from flwr.superlink.cli.flower_superlink import _parse_args_run_superlink
 from flwr.supernode.cli.flower_supernode import _parse_args_run_supernode
 
 from fedleak.federation.deployment.keys import KeyFolder
-from fedleak.scenario.file import load_scenario
+from fedleak.studies.study import load_study
 
 ROOT = Path(__file__).parent.parent
 FILE = ROOT / "docker-compose.yml"
@@ -143,12 +143,12 @@ def test_scenarios_data_and_runs_are_folders_of_the_user(compose: dict[str, Any]
         assert ("/work/deployment" in found) == (name in DRIVERS)
 
 
-def test_the_default_command_runs_a_valid_scenario(compose: dict[str, Any]) -> None:
+def test_the_default_command_runs_a_valid_study(compose: dict[str, Any]) -> None:
     for name in DRIVERS:
         command, file = compose["services"][name]["command"]
         assert compose["services"][name]["entrypoint"] == ["fedleak"]
         assert command == "run"
-        assert load_scenario(ROOT / file).name == "quickstart"
+        assert load_study(ROOT / file).name == "quickstart"
 
 
 def test_the_workers_join_the_port_on_which_the_head_listens(compose: dict[str, Any]) -> None:

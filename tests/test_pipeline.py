@@ -105,7 +105,7 @@ def test_python_takes_a_mapping_a_path_or_a_name(
     with pytest.raises(InputError, match="did you mean 'quickstart'"):
         fedleak.run("quickstar")
     with pytest.raises(InputError, match=r"seed.*'x'"):
-        fedleak.run("quickstart", overrides=["seed=x"])
+        fedleak.run("cifar10_lenet", overrides=["seed=x"])
 
 
 def test_attacks_undo_the_normalisation_that_is_set_and_keep_height_and_width(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def invert(
         trained = _trained(method, known, generator, shown, place)
         given = arguments(method.reconstruct, known, wanted=wanted, how=HOW)
         bar = shown.task(f"inverting with {method.name}", 1)
-        with listening(partial(show_step, bar)):
+        with listening(partial(show_step, bar, 1)):
             found: Reconstruction = method.reconstruct(*trained, **given, generator=generator)
         bar.advance()
     seconds = time.perf_counter() - begun

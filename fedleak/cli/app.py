@@ -18,10 +18,12 @@ from rich.table import Table
 
 from fedleak.cli import deployment as cli_deployment
 from fedleak.cli import doctor as cli_doctor
+from fedleak.cli import export as cli_export
 from fedleak.cli import imports as cli_imports
 from fedleak.cli import labels as cli_labels
 from fedleak.cli import results as cli_results
 from fedleak.cli import runs as cli_runs
+from fedleak.cli import serve as cli_serve
 from fedleak.cli import studies as cli_studies
 from fedleak.cli import transcripts as cli_transcripts
 from fedleak.cli.failures import failures_as_messages
@@ -40,6 +42,8 @@ app = typer.Typer(
 cli_runs.register(app)
 cli_studies.register(app)
 cli_results.register(app)
+cli_export.register(app)
+cli_serve.register(app)
 
 
 def _version(show: bool) -> None:

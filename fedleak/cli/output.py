@@ -67,6 +67,7 @@ def wide_console() -> Console:
 def print_run(root: Path, *, quiet: bool = False) -> None:
     """The table of a finished run, its notes and the path of its report."""
     from fedleak.cli.tables import results_table
+    from fedleak.report.answer import answer_lines
     from fedleak.report.verdict import decide
     from fedleak.results.schema import load_results
 
@@ -81,12 +82,15 @@ def print_run(root: Path, *, quiet: bool = False) -> None:
     verdict = decide(results)
     for line in verdict.lines:
         console.print(line, style=TONES[verdict.tone], soft_wrap=True)
+    for title, text in answer_lines(results, verdict):
+        console.print(f"{title}: {text}", soft_wrap=True)
     say(f"report: {report}")
 
 
 def print_study(results: StudyResults, root: Path, *, quiet: bool = False) -> None:
     """The table of a study, its failed cells, notes and verdicts, and the path of its report."""
     from fedleak.cli.study_tables import lines_table, verdicts_text
+    from fedleak.studies.report.answer import answers
 
     report, console = root / "report.html", wide_console()
     failed = [cell for cell in results.cells if cell.status == "failed"]
@@ -99,6 +103,11 @@ def print_study(results: StudyResults, root: Path, *, quiet: bool = False) -> No
     for note in results.notes:
         console.print(f"note: {note}")
     console.print(verdicts_text(results), end="")
+    for answer in answers(results, root):
+        for title, text in answer.lines:
+            console.print(
+                f"{title}: {text}", style=TONES[answer.tone] if title == "What leaks" else None, soft_wrap=True
+            )
     say(f"report: {report}")
 
 

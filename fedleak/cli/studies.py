@@ -173,18 +173,23 @@ def compare(
         Path | None, typer.Option("--out", help="Also write an HTML report to this file.", show_default="none")
     ] = None,
 ) -> None:
-    """Compare finished runs by the settings in which their scenarios differ.
+    """Compare finished runs by the settings in which their scenarios differ; two runs on the same images also in pairs.
 
     Each RUN_DIR is the directory of a run, or that of a study, which stands for its finished cells.
     """
     from fedleak.cli.places import runs_in
-    from fedleak.cli.study_tables import lines_table
+    from fedleak.cli.study_tables import lines_table, paired_table
     from fedleak.records import write_atomically
     from fedleak.studies.compare import compare_runs
     from fedleak.studies.report.build import render_study
 
     compared = compare_runs(list(runs_in(runs)))
-    wide_console().print(lines_table(compared))
+    console = wide_console()
+    console.print(lines_table(compared))
+    if compared.paired:
+        console.print(paired_table(compared))
+    for note in compared.notes:
+        console.print(f"note: {note}", soft_wrap=True)
     if out is not None:
         write_atomically(out, render_study(compared, out.parent))
         say(f"report: {out}")
@@ -255,7 +260,8 @@ def run_study_file(request: StudyRequest, *, retry_failed: bool = False) -> Stud
             source, overrides=request.overrides or (), budget=request.budget, seed=request.seed, device=request.device
         )
         directory = study_directory(loaded, out)
-    with nullcontext(QuietWatcher()) if request.quiet else watch(loaded, Console(stderr=True, markup=False)) as watcher:
+    console = Console(stderr=True, markup=False)
+    with nullcontext(QuietWatcher()) if request.quiet else watch(loaded, console, directory) as watcher:
         tracking = TrackingWatcher(watcher, trackers, root=directory.root, group=loaded.name, names=unit_names(loaded))
         results = run_study(
             loaded,

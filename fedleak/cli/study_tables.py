@@ -7,7 +7,7 @@ from rich.text import Text
 
 from fedleak.results.format import DASH, count, interval_range, metric_title, metric_value, percent
 from fedleak.studies.matrix import label_text, short_names
-from fedleak.studies.report.table import privacy_text
+from fedleak.studies.report.table import paired_rows, privacy_text
 from fedleak.studies.results import StudyLine, StudyResults
 from fedleak.studies.tradeoff import Case, Frontier, Setting
 
@@ -15,6 +15,7 @@ FURTHER = ("psnr", "leaked", "leaked_ssim", "wsrr", "wsrr_ssim")
 """Leakage metrics that the terminal shows in addition to the chosen one."""
 TEXTS = ("setting", "privacy", "strongest attack", "")
 """Columns of the frontier's table that hold text."""
+PAIRED_NUMBERS = ("images", "first", "second", "difference")
 STYLES = {"reproduced": "green", "not_reproduced": "red", "inconclusive": "yellow", "nothing_leaked": "yellow"}
 
 
@@ -46,6 +47,17 @@ def _cells(line: StudyLine, metric: str, *, published: bool) -> list[str]:
     interval = line.metrics.get(metric)
     measured = "-" if interval is None else f"{metric_value(metric, interval.mean)} {interval_range(metric, interval)}"
     return [metric_value(metric, line.published.get(metric)), measured] if published else [measured]
+
+
+def paired_table(results: StudyResults) -> Table:
+    """Differences of two runs on the same images."""
+    table = Table(title="second run minus first, on the same images", title_justify="left")
+    for heading in ("attack", "metric", "images", "first", "second", "difference", ""):
+        table.add_column(heading, justify="right" if heading in PAIRED_NUMBERS else "left")
+    for row in paired_rows(results):
+        difference = f"{row.difference.text} {row.difference.small}".rstrip()
+        table.add_row(row.attack, row.metric, row.images, row.first, row.second, difference, row.tone)
+    return table
 
 
 def frontier_table(case: Case, frontier: Frontier) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fedleak.results.schema import CapabilityNote, Results
+from fedleak.results.threat_models import threat_models
 
 NAMED_USERS = 6
 """Maximum number of attacks listed as users of a capability."""
@@ -22,19 +23,36 @@ class CapabilityLine:
 
 
 @dataclass(frozen=True)
+class ThreatLine:
+    """One row of the table of threat models."""
+
+    attack: str
+    adversary: str
+    level: int
+    letter: str
+    title: str
+    beyond: str
+
+
+@dataclass(frozen=True)
 class AdversaryDescription:
     """Description of the adversary, ready for the template."""
 
     channel: str
     capabilities: tuple[CapabilityLine, ...]
     lacked: str
+    models: tuple[ThreatLine, ...] = ()
 
 
 def describe_adversary(results: Results) -> AdversaryDescription:
     """Describe the threat model of a run."""
     attacks = {summary.attack for summary in results.attacks if not summary.is_baseline}
     capabilities = tuple(_describe(note, attacks) for note in results.capabilities)
-    return AdversaryDescription(_channel(results), capabilities, _lacked(results))
+    models = tuple(
+        ThreatLine(attack, model.adversary, model.level, model.letter, model.title, "; ".join(model.beyond))
+        for attack, model in threat_models(results).items()
+    )
+    return AdversaryDescription(_channel(results), capabilities, _lacked(results), models)
 
 
 def _describe(note: CapabilityNote, attacks: set[str]) -> CapabilityLine:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from fedleak.report.marks import BASELINE, Mark
 from fedleak.report.svg import INK, MUTED, PAPER, SERIES, canvas, logarithmic, to_svg, whole_numbers
-from fedleak.results.format import shorten_name
-from fedleak.results.schema import FederationRound, Interval, RoundSummary
+from fedleak.results.format import axis_title, shorten_name
+from fedleak.results.schema import CoursePoint, FederationRound, Interval, RoundSummary
 
 SMALL = (360.0, 230.0)
 """Width and height in pixels of a small chart."""
@@ -63,6 +63,7 @@ def metric_by_round(
         positive = [value for value in drawn if value > 0]
         if metric == "mse" and positive:
             logarithmic(chart.axes, "y", min(positive), max(positive))
+        chart.axes.set_ylabel(axis_title(metric))
         _round_axis(chart.axes, limits)
         return to_svg(chart)
 
@@ -95,6 +96,7 @@ def accuracy_by_round(rounds: Sequence[FederationRound], *, limits: tuple[float,
         values = [100 * r.accuracy for r in rounds]
         chart.axes.plot([r.round for r in rounds], values, color=INK, linewidth=1.6, marker=marker, markersize=3.2)
         chart.axes.set_ylim(0, 100)
+        chart.axes.set_ylabel("accuracy in %")
         _round_axis(chart.axes, limits)
         return to_svg(chart)
 
@@ -108,6 +110,7 @@ def analysis_by_round(kind: str, rounds: Sequence[FederationRound], *, limits: t
         positive = [value for value in draw_course(chart.axes, kind, course, shift=0, band=True) if value > 0]
         if positive and max(positive) > WIDE * min(positive):
             logarithmic(chart.axes, "y", min(positive), max(positive))
+        chart.axes.set_ylabel("share of the first value")
         _round_axis(chart.axes, limits)
         return to_svg(chart)
 
@@ -164,6 +167,30 @@ def learning_curves(
         margin = 0.02 * max(epochs - 1, 1)
         chart.axes.set_xlim(1 - margin, max(epochs, 2) + margin)
         chart.axes.set_xlabel("epoch")
+        whole_numbers(chart.axes)
+        return to_svg(chart)
+
+
+def matching_chart(name: str, course: Sequence[CoursePoint], *, mark: Mark, distance: str) -> str:
+    """Median matching loss by iteration with its quartiles over the updates.
+
+    Args:
+        name: unique on the page.
+        course: at least one point.
+        mark: of the attack.
+        distance: what the loss measures; empty if that is not known.
+    """
+    with canvas(f"matching-{name}", width=SMALL[0], height=SMALL[1]) as chart:
+        x = [point.iteration for point in course]
+        low, high = [point.low for point in course], [point.high for point in course]
+        chart.axes.fill_between(x, low, high, color=SERIES[mark.colour], alpha=0.16, linewidth=0)
+        marker = "o" if len(course) == 1 else ""
+        chart.axes.plot(x, [p.median for p in course], color=SERIES[mark.colour], linewidth=1.8, marker=marker)
+        positive = [value for value in (*low, *high) if value > 0]
+        if positive and max(positive) > WIDE * min(positive):
+            logarithmic(chart.axes, "y", max(min(positive), TINY), max(positive))
+        chart.axes.set_ylabel(f"matching loss ({distance})" if distance else "matching loss")
+        chart.axes.set_xlabel("iteration")
         whole_numbers(chart.axes)
         return to_svg(chart)
 

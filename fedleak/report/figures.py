@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -15,6 +15,7 @@ from fedleak.report.charts import (
     accuracy_by_round,
     analysis_by_round,
     learning_curves,
+    matching_chart,
     metric_by_round,
     mse_distribution,
 )
@@ -30,7 +31,7 @@ QUANTITIES = {
     EVIDENCE_BOUND: "negative evidence bound in nats",
 }
 """Name of a learning curve -> what it measures; a curve of another name is a quantity by that name."""
-_ROUND_METRICS = {"psnr": "PSNR in dB", "mse": "MSE"}
+_ROUND_METRICS = {"psnr": "PSNR", "mse": "MSE"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Figures:
     baseline: str
     """Name of the baseline drawn as a dashed line; empty if there is none."""
     learning: tuple[Chart, ...]
+    matching: tuple[Chart, ...]
     distribution: Chart | None
 
 
@@ -77,6 +79,7 @@ def draw_figures(results: Results, marks: dict[str, Mark]) -> Figures:
         bands=len(keys) <= BANDS_UP_TO,
         baseline=display_name(baseline) if baseline else "",
         learning=_learning_charts([s for s in attacks if _curves(s)], marks),
+        matching=_matching_charts([s for s in attacks if s.matching_course], marks),
         distribution=_distribution_chart(results, marks),
     )
 
@@ -99,7 +102,7 @@ def _round_charts(
     if any(math.isfinite(record.accuracy) for record in results.federation):
         label = "Test accuracy of the global model by round"
         svg = accuracy_by_round(results.federation, limits=limits)
-        charts.append(Chart(Markup(svg), label, title="Test accuracy of the model in %"))  # noqa: S704 drawn by us
+        charts.append(Chart(Markup(svg), label, title="Test accuracy of the model"))  # noqa: S704 drawn by us
     return (*charts, *_analysis_charts(results, limits))
 
 
@@ -140,6 +143,19 @@ def _learning_charts(attacks: list[AttackSummary], marks: dict[str, Mark]) -> tu
             note = "from the cache" if attack in cached else ""
             label = f"{quantity} of {attack} by epoch"
             charts.append(Chart(Markup(svg), label, mark=marks[attack], title=attack, note=note))  # noqa: S704 drawn by us
+    return tuple(charts)
+
+
+def _matching_charts(attacks: list[AttackSummary], marks: dict[str, Mark]) -> tuple[Chart, ...]:
+    """One small chart for each attack that searches; losses of different distances have axes of their own."""
+    charts = []
+    for i, summary in enumerate(attacks):
+        settings = summary.settings.get("distance")
+        distance = str(settings.get("kind", "")).replace("_", " ") if isinstance(settings, Mapping) else ""
+        mark = marks[summary.attack]
+        svg = matching_chart(f"{i}-{summary.attack}", summary.matching_course, mark=mark, distance=distance)
+        label = f"Matching loss of {summary.attack} by iteration"
+        charts.append(Chart(Markup(svg), label, mark=mark, title=summary.attack))  # noqa: S704 drawn by us
     return tuple(charts)
 
 

@@ -10,14 +10,17 @@ from pathlib import Path
 import yaml
 
 from fedleak.report.adversary import AdversaryDescription, describe_adversary
+from fedleak.report.answer import Line, answer_lines
 from fedleak.report.comparison import Comparison, compare_attacks
 from fedleak.report.failures import Failure, failed_attacks, failed_clients
 from fedleak.report.figures import Figures, draw_figures
 from fedleak.report.marks import assign_marks
 from fedleak.report.pictures import Gallery, Pair, galleries, make_pair
 from fedleak.report.table import ResultsTable, results_table
+from fedleak.report.terms import TERMS, Term
 from fedleak.report.verdict import RunVerdict, decide
 from fedleak.results.format import DASH, count, percent, privacy_loss, significant
+from fedleak.results.judgement import defenses
 from fedleak.results.schema import PICTURES, AttackSummary, Results
 from fedleak.version import __version__
 
@@ -39,6 +42,7 @@ class Page:
     name: str
     description: str
     verdict: RunVerdict
+    answer: tuple[Line, ...]
     example: Pair | None
     tiles: tuple[Tile, ...]
     adversary: AdversaryDescription
@@ -52,6 +56,7 @@ class Page:
     scenario: str
     environment: tuple[tuple[str, str], ...]
     fingerprint: str
+    terms: tuple[Term, ...]
     version: str
 
 
@@ -67,6 +72,7 @@ def make_page(results: Results, run_directory: Path) -> Page:
         name=results.name,
         description=results.description,
         verdict=verdict,
+        answer=answer_lines(results, verdict),
         example=_typical(verdict.strongest, run_directory),
         tiles=_tiles(results),
         adversary=describe_adversary(results),
@@ -80,6 +86,7 @@ def make_page(results: Results, run_directory: Path) -> Page:
         scenario=yaml.safe_dump(results.scenario, sort_keys=False, allow_unicode=True, width=100),
         environment=tuple(flatten(results.environment)),
         fingerprint=results.fingerprint,
+        terms=TERMS,
         version=__version__,
     )
 
@@ -111,8 +118,12 @@ def _tiles(results: Results) -> tuple[Tile, ...]:
         Tile("Dataset", _kind(results.scenario.get("dataset"))),
         Tile("Model", _kind(results.scenario.get("model"))),
         Tile("Protocol", _PROTOCOLS.get(results.protocol, results.protocol)),
-        Tile("Clients", _clients(results.scenario)),
+        Tile("Batch size", _client_setting(results.scenario, "batch_size")),
+        *_local_epochs(results),
+        Tile("Clients", _setting(results.scenario, "federation", "clients")),
+        Tile("Partition", _kind(_block(_block(results.scenario, "federation"), "partition"))),
         Tile("Rounds", count(len(results.federation))),
+        Tile("Defense", ", ".join(name.replace("_", " ") for name in defenses(results.scenario)) or "none"),
         Tile("Victims' images scored", count(len(scored))),
         Tile("Pairs injected", count(results.pairs) if results.pairs is not None else "none"),
         Tile("Final test accuracy", percent(accuracy if known else None)),
@@ -127,10 +138,26 @@ def _kind(component: object) -> str:
     return DASH if kind is None else str(kind)
 
 
-def _clients(scenario: Mapping[str, object]) -> str:
-    federation = scenario.get("federation")
-    clients = federation.get("clients") if isinstance(federation, Mapping) else None
-    return DASH if clients is None else str(clients)
+def _block(value: object, name: str) -> object:
+    return value.get(name) if isinstance(value, Mapping) else None
+
+
+def _setting(scenario: Mapping[str, object], *path: str) -> str:
+    found: object = scenario
+    for name in path:
+        found = _block(found, name)
+    return DASH if found is None else str(found)
+
+
+def _client_setting(scenario: Mapping[str, object], name: str) -> str:
+    return _setting(scenario, "federation", "client", name)
+
+
+def _local_epochs(results: Results) -> tuple[Tile, ...]:
+    """Passes over a client's images in a round; a FedSGD client takes no local step."""
+    if results.protocol != "fedavg":
+        return ()
+    return (Tile("Local epochs", _client_setting(results.scenario, "local_epochs")),)
 
 
 def flatten(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:

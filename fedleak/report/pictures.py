@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from fedleak.results.schema import PICTURES, AttackSummary, Picture
 _LONG_SIDE = 96
 """Approximate size in pixels to which small images are enlarged."""
 _LIMIT = 128
+"""Larger images are shown at this many pixels."""
+_DENSITY = 2
+"""Pixels that are embedded for each pixel that is shown of an enlarged image: print would blur the small original."""
 LARGEST_PICTURE = 1 << 25
 """Largest picture that is embedded, in bytes."""
-"""Larger images are shown at this many pixels."""
 _CAPTION_METRICS = ("mse", "psnr")
 
 
@@ -60,20 +63,26 @@ class Gallery:
     name: str
     images: int
     ranks: tuple[RankedPairs, ...]
+    is_baseline: bool = False
 
 
 def galleries(run_directory: Path, summaries: tuple[AttackSummary, ...]) -> tuple[Gallery, ...]:
-    """One gallery for each attack, and for each baseline that has pictures.
+    """One gallery for each attack, the one with the lowest error first, then one for each baseline with pictures.
 
     Raises:
         InputError: if a picture's name points outside the folder of pictures.
     """
     folder = run_directory / PICTURES
     return tuple(
-        Gallery(display_name(s), s.images + s.unscored, _ranks(folder, s.pictures))
-        for s in summaries
+        Gallery(display_name(s), s.images + s.unscored, _ranks(folder, s.pictures), s.is_baseline)
+        for s in sorted(summaries, key=_by_error)
         if s.pictures or not s.is_baseline
     )
+
+
+def _by_error(summary: AttackSummary) -> tuple[bool, float]:
+    mse = summary.metrics.get("mse")
+    return summary.is_baseline, mse.mean if mse is not None and math.isfinite(mse.mean) else math.inf
 
 
 def _ranks(folder: Path, pictures: tuple[Picture, ...]) -> tuple[RankedPairs, ...]:
@@ -108,12 +117,15 @@ def read_image(folder: Path, name: str) -> ShownImage:
         content = read_bytes(path, most=LARGEST_PICTURE)
     except (OSError, ValueError):
         return ShownImage(problem="picture missing")
-    size = _png_size(content)
-    if size is None:
+    picture = _opened(content)
+    if picture is None:
         return ShownImage(problem="not a PNG picture")
+    size = picture.size
     longest = max(size)
     scale = _LIMIT / longest if longest > _LIMIT else float(max(1, round(_LONG_SIDE / longest)))
     width, height = (max(1, round(side * scale)) for side in size)
+    if scale > 1:
+        content = _sharp(picture, _DENSITY * round(scale))
     uri = "data:image/png;base64," + base64.b64encode(content).decode("ascii")
     return ShownImage(uri, width, height, enlarged=scale > 1)
 
@@ -129,10 +141,20 @@ def _inside(folder: Path, name: str) -> Path:
     return path
 
 
-def _png_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height; None if it is not a PNG that Pillow can open."""
+def _opened(content: bytes) -> PIL.Image.Image | None:
+    """The picture; None if it is not a PNG that Pillow can read."""
     try:
-        with PIL.Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
-            return picture.size
-    except (OSError, ValueError, PIL.Image.DecompressionBombError):
+        picture = PIL.Image.open(io.BytesIO(content), formats=["PNG"])
+        if max(picture.size) <= _LONG_SIDE:
+            picture.load()  # a larger one is embedded as it is
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
         return None
+    return picture
+
+
+def _sharp(picture: PIL.Image.Image, factor: int) -> bytes:
+    """A PNG in which every pixel is a square of ``factor`` x ``factor`` pixels."""
+    enlarged = picture.resize((factor * picture.width, factor * picture.height), PIL.Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    enlarged.save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -15,14 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
+from fedleak.report.palette import INK, MUTED, PAPER, RULE, SERIES, VARIABLES
+from fedleak.report.vector import DRAWN
 from fedleak.results.format import TIMES, scientific, significant
 
-INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"
-SERIES = ("#020202", "#0a0101", "#0a0202", "#0a0303", "#0a0404", "#0a0505", "#0a0606", "#0a0707", "#0a0808")
-"""Placeholder colours, indexed by the colour of a mark; ``to_svg`` replaces them by CSS variables of the page."""
-_VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper"} | {
-    colour: f"--s{i}" for i, colour in enumerate(SERIES) if i
-}
+__all__ = ["INK", "MUTED", "PAPER", "RULE", "SERIES", "Canvas", "canvas", "logarithmic", "to_svg", "whole_numbers"]
+
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -82,8 +80,10 @@ def to_svg(chart: Canvas) -> str:
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"', "<g", body)
     body = body.replace("font-family: 'DejaVu Sans'", "font-family: var(--sans)")
-    for colour, variable in _VARIABLES.items():
+    for colour, variable in VARIABLES.items():
         body = body.replace(colour, f"var({variable})")
+    if (drawings := DRAWN.get()) is not None:
+        drawings.add(chart.name, chart.figure)
     return f'<svg viewBox="{match.group(1)}" aria-hidden="true">{body.strip()}'
 
 

@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 
-from fedleak.results.schema import MatchingLoss
+import numpy as np
+
+from fedleak.results.schema import CoursePoint, MatchingLoss
 
 MATCHING_LOSS = "matching_loss"
 """Name of the curve of a search."""
@@ -14,6 +16,8 @@ KEPT_LOSS = "kept_loss"
 """Name of the one value that is the matching loss of a search's result."""
 HELD_OUT = "held_out"
 """Name of the curve of a training that is judged."""
+COURSE_POINTS = 60
+"""Points that are kept of the courses of an attack's searches."""
 LAST_PART = 0.1
 """The last tenth of a curve is judged."""
 FALLING = 0.05
@@ -105,4 +109,23 @@ def matching_loss(
         late_fall=sum(map(late_fall, known)) / len(known),
         updates=len(known),
         unfinished=sum(unfinished(values, short=short) for values in known),
+    )
+
+
+def matching_course(curves: Sequence[Sequence[float]]) -> tuple[CoursePoint, ...]:
+    """Median and quartiles over the updates at up to ``COURSE_POINTS`` iterations; empty without finite values.
+
+    Args:
+        curves: one value per iteration, for every update; a search that ended earlier counts with its last value.
+    """
+    known = [values for values in map(finite_values, curves) if values]
+    if not known:
+        return ()
+    length = max(map(len, known))
+    table = np.array([[*values, *repeat(values[-1], length - len(values))] for values in known])
+    places = np.unique(np.linspace(0, length - 1, min(COURSE_POINTS, length)).round().astype(int))
+    low, median, high = np.quantile(table[:, places], (0.25, 0.5, 0.75), axis=0)
+    return tuple(
+        CoursePoint(iteration=int(place) + 1, median=float(m), low=float(a), high=float(b))
+        for place, m, a, b in zip(places, median, low, high, strict=True)
     )

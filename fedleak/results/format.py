@@ -9,6 +9,7 @@ from fedleak.results.schema import Interval
 DASH = "—"
 _DECIMALS = {"psnr": 2, "ssim": 3, "lpips": 3, "iip": 3, "leaked": 3, "leaked_ssim": 3}
 _ACRONYMS = frozenset({"mse", "psnr", "ssim", "lpips", "iip", "igsa"})
+_UNITS = {"psnr": " dB", "registered_psnr": " dB"}
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -17,6 +18,17 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 def metric_title(name: str) -> str:
     """``mse`` -> ``MSE``; other names with spaces instead of underscores."""
     return name.upper() if name in _ACRONYMS else name.replace("_", " ")
+
+
+def metric_unit(name: str) -> str:
+    """Unit of a metric with a leading space; empty for a number without one."""
+    return _UNITS.get(name, "")
+
+
+def axis_title(name: str) -> str:
+    """``PSNR in dB``, ``MSE``: the label of an axis."""
+    unit = metric_unit(name)
+    return f"{metric_title(name)} in{unit}" if unit else metric_title(name)
 
 
 def fixed(value: float, decimals: int) -> str:

@@ -52,6 +52,18 @@ class MatchingLoss(Record):
     """Number of updates on which the loss was still falling at the end, or never left its start."""
 
 
+class CoursePoint(Record):
+    """Matching losses of an attack's searches at one iteration, over the updates."""
+
+    iteration: int
+    """From 1."""
+    median: float
+    low: float
+    """The lower quartile."""
+    high: float
+    """The upper quartile."""
+
+
 class ReducedBudget(Record):
     """A setting of an attack that gives it less work than the default of its kind."""
 
@@ -184,6 +196,8 @@ class AttackSummary(Record):
     ``evidence_bound`` is in nats and may be negative; other names are quantities of their own."""
     matching: MatchingLoss | None = None
     """Matching loss of an optimisation-based attack; None for others."""
+    matching_course: tuple[CoursePoint, ...] = ()
+    """Matching loss by iteration; empty for attacks without a search."""
     reduced: tuple[ReducedBudget, ...] = ()
     """Budgets below the defaults of the attack's kind."""
     rounds: tuple[RoundSummary, ...] = ()
@@ -248,6 +262,8 @@ class Results(Record):
     """Mean size of a recorded update in fedleak's shortest lossless encoding."""
     withheld: tuple[CapabilityNote, ...] = ()
     """Capabilities that the adversary was not granted."""
+    crafted_models: int = 0
+    """How often a client was sent a model that a malicious server had crafted."""
     notes: tuple[str, ...]
     """Notes for the reader: absent metrics, skipped updates, failures."""
     rows: tuple[ResultRow, ...]

@@ -11,6 +11,7 @@ from fedleak.results.settings import flat_settings
 from fedleak.studies.assess import measured_lines
 from fedleak.studies.matrix import Label, Point
 from fedleak.studies.measurements import Measurements
+from fedleak.studies.paired import paired_differences
 from fedleak.studies.records import CellRecord, measure, privacy_spent
 from fedleak.studies.results import CellLine, StudyResults
 
@@ -32,8 +33,9 @@ def compare_runs(roots: Sequence[Path]) -> StudyResults:
     points = _points(roots, results)
     axes = tuple(points[0])
     measured = Measurements(axes)
-    for root, point, result in zip(roots, points, results, strict=True):
-        measured.add(point, _seed(result), _record(root, result))
+    records = [_record(root, result) for root, result in zip(roots, results, strict=True)]
+    for point, result, record in zip(points, results, records, strict=True):
+        measured.add(point, _seed(result), record)
     names = dict.fromkeys(name for result in results for s in result.attacks for name in s.metrics)
     return StudyResults(
         name="comparison",
@@ -50,11 +52,12 @@ def compare_runs(roots: Sequence[Path]) -> StudyResults:
         published=(),
         verdicts=(),
         lines=tuple(measured_lines(measured, published=(), baselines=True)),
+        paired=paired_differences(*records) if len(records) == 2 else (),
         cells=tuple(
             CellLine(key=str(root), point=point, seed=_seed(result), status="ok", privacy=privacy_spent(result))
             for root, point, result in zip(roots, points, results, strict=True)
         ),
-        notes=(),
+        notes=_notes(records),
         study="",
     )
 
@@ -63,6 +66,7 @@ def _record(root: Path, results: Results) -> CellRecord:
     return CellRecord(
         key=str(root),
         federation=_federation(root, results),
+        images=_images(root),
         status="ok",
         seconds=0.0,
         test_images=results.federation[-1].test_images if results.federation else None,
@@ -70,6 +74,23 @@ def _record(root: Path, results: Results) -> CellRecord:
         privacy=privacy_spent(results),
         attacks=measure(results),
     )
+
+
+def _images(root: Path) -> str:
+    """Content hash of the images behind a run; empty without its truth."""
+    from fedleak.studies.work import images_digest
+
+    truth = root / "truth"
+    return images_digest(truth) if truth.is_dir() else ""
+
+
+def _notes(records: Sequence[CellRecord]) -> tuple[str, ...]:
+    """Why two runs are not compared image by image."""
+    if len(records) != 2 or records[0].images == records[1].images != "":
+        return ()
+    if not all(record.images for record in records):
+        return ("no paired differences: a run has no truth/, so it is not known whether the images are the same",)
+    return ("no paired differences: the two runs attack different images",)
 
 
 def _federation(root: Path, results: Results) -> str:

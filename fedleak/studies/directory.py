@@ -12,13 +12,14 @@ from pathlib import Path
 from fedleak.errors import InputError
 from fedleak.locks import sole_lock
 from fedleak.records import write_atomically
+from fedleak.results.running import RUNNING_JSON
 from fedleak.run_directory import RunDirectory, refuse_links
 from fedleak.studies.records import CellRecord, load_cell
 
 STUDY_FILE = "study.yaml"
 LOCK = ".lock"
 FOLDERS = ("federations", "cells", "logs", "locks")
-OWN_FILES = ("study.json", "study.csv", "report.html", "frontier.json", "frontier.html")
+OWN_FILES = (RUNNING_JSON, "study.json", "study.csv", "report.html", "frontier.json", "frontier.html")
 TAIL_LINES = 12
 
 

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fedleak.progress import QuietProgress
+from fedleak.results.format import duration
+from fedleak.results.running import SharedProgress, shared_progress
 from fedleak.run_directory import INPUTS
 from fedleak.stages.federate import is_current
 from fedleak.studies.directory import StudyDirectory
@@ -89,9 +92,10 @@ def execute(
         return tally
     queue = Queue(waiting, current)
     units = len(waiting) + queue.federations_left
-    with _pool(study, directory, jobs=jobs, units=units, address=address, serial=serial) as pool:
+    pools = _pool(study, directory, jobs=jobs, units=units, address=address, serial=serial)
+    with shared_progress(directory.root, QuietProgress()) as shared, pools as pool:
         tally.jobs = pool.idle
-        _Driver(queue, pool, directory, watcher, tally).run()
+        _Driver(queue, pool, directory, watcher, tally, shared).run()
     return tally
 
 
@@ -128,9 +132,17 @@ def _pool(
 
 
 class _Driver:
-    def __init__(self, queue: Queue, pool: Pool, directory: StudyDirectory, watcher: Watcher, tally: Tally) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        pool: Pool,
+        directory: StudyDirectory,
+        watcher: Watcher,
+        tally: Tally,
+        shared: SharedProgress,
+    ) -> None:
         self._queue, self._pool, self._directory = queue, pool, directory
-        self._watcher, self._tally = watcher, tally
+        self._watcher, self._tally, self._shared = watcher, tally, shared
         self._since: dict[str, float] = {}
 
     def run(self) -> None:
@@ -142,6 +154,14 @@ class _Driver:
             running = tuple((unit, self._since[unit.key]) for unit in self._queue.running)
             self._tally.running = running
             self._watcher.refresh(self._tally)
+            self._share(self._tally)
+
+    def _share(self, tally: Tally) -> None:
+        """Tell onlookers how far the study is."""
+        failed = f", {tally.failed} failed" if tally.failed else ""
+        left = f", about {duration(tally.eta)} left" if tally.eta is not None else ""
+        note = f"{len(tally.running)} running{failed}{left}"
+        self._shared.set("cells", done=tally.total - tally.left, total=tally.total, note=note)
 
     def _fill(self) -> None:
         while self._pool.idle and (unit := self._queue.take()) is not None:

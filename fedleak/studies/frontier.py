@@ -50,7 +50,7 @@ def find_frontier(
     if not any(r.accuracy is not None and r.bytes_per_round is not None for _, _, r in cells):
         raise InputError("STUDY_DIR", str(directory.root), "no finished cell holds accuracy and bytes; run it again")
     paths = _paths_by_axis(results)
-    ours = tuple(axis for axis in results.axes if _is_defense(paths[axis])) or results.axes
+    ours = defense_axes(results) or results.axes
     theirs = tuple(axis for axis in results.axes if _all_below(paths[axis], ATTACKER))
     cases: dict[str, list[tuple[Point, int, CellRecord]]] = {}
     for point, seed, record in cells:
@@ -67,6 +67,12 @@ def find_frontier(
         accuracy_loss=accuracy_loss,
         cases=tuple(_judge(name, settings, chosen, higher, accuracy_loss) for name, settings in found.items()),
     )
+
+
+def defense_axes(results: StudyResults) -> tuple[str, ...]:
+    """The axes whose values set a defense and keep the learning problem."""
+    paths = _paths_by_axis(results)
+    return tuple(axis for axis in results.axes if _is_defense(paths[axis]))
 
 
 def _paths_by_axis(results: StudyResults) -> dict[str, list[str]]:

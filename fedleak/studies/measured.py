@@ -40,6 +40,7 @@ def _setting(number: int, name: str, cells: Sequence[Cell], measured: Measuremen
     candidates = [_leaks(measured, place) for place in places]
     accuracies = [r.accuracy for r in records if r.accuracy is not None]
     sizes = [r.bytes_per_round for r in records if r.bytes_per_round is not None]
+    against = _gates(measured, places, higher)
     return Setting(
         number=number,
         name=name,
@@ -55,7 +56,9 @@ def _setting(number: int, name: str, cells: Sequence[Cell], measured: Measuremen
         leaks=_strongest(candidates, higher),
         unaware=_strongest([leaks for leaks in candidates if not _adapts(leaks)], higher),
         aware=_strongest([leaks for leaks in candidates if _adapts(leaks)], higher),
-        gates=_gates(measured, places, higher),
+        gates={metric: _clearest(gates) for metric, gates in against.items()},
+        attacks=against,
+        cells=tuple(record.key for record in records),
     )
 
 
@@ -116,16 +119,20 @@ def _exceeds(left: float, right: float, *, higher: bool) -> bool:
     return left > right if higher else left < right
 
 
-def _gates(measured: Measurements, places: Sequence[AttackPlace], higher: Sequence[str]) -> dict[str, Gate]:
-    """For each metric, an attack that beats the baselines if there is one, else the one that leaks most."""
-    found: dict[str, Gate] = {}
+def _gates(measured: Measurements, places: Sequence[AttackPlace], higher: Sequence[str]) -> dict[str, tuple[Gate, ...]]:
+    """For each metric, every attack against the baselines, the one that rebuilds most first."""
+    found: dict[str, list[Gate]] = {}
     for place in places:
         for metric in dict.fromkeys(name for part in measured.measured(place) for name in part.metrics):
-            gate = measured.gate(place, metric)
-            if gate is None:
-                continue
-            known = found.get(metric)
-            better = known is not None and _exceeds(gate.mean, known.mean, higher=metric in higher)
-            if known is None or (gate.leaks, better) > (known.leaks, False):
-                found[metric] = gate
-    return found
+            if (gate := measured.gate(place, metric)) is not None:
+                found.setdefault(metric, []).append(gate)
+    return {m: tuple(sorted(gates, key=_mean_of, reverse=m in higher)) for m, gates in found.items()}
+
+
+def _mean_of(gate: Gate) -> float:
+    return gate.mean
+
+
+def _clearest(gates: Sequence[Gate]) -> Gate:
+    """An attack that beats the baselines if there is one, else the one that rebuilds most."""
+    return next((gate for gate in gates if gate.leaks), gates[0])

@@ -61,6 +61,19 @@ class CellLine(Record):
     log_tail: tuple[str, ...] = ()
 
 
+class PairedDifference(Record):
+    """A metric of one attack in two runs on the same images."""
+
+    attack: str
+    metric: str
+    images: int
+    first: float
+    """Mean of the first run over these images."""
+    second: float
+    difference: Interval
+    """Mean of second minus first over the images, with the interval over updates."""
+
+
 class FigureChoice(Record):
     """The metrics and the axis of the figure."""
 
@@ -92,6 +105,8 @@ class StudyResults(Record):
     lines: tuple[StudyLine, ...]
     round_lines: tuple[StudyLine, ...] = ()
     """Lines with ``round`` as an additional axis; only if the figure is along it."""
+    paired: tuple[PairedDifference, ...] = ()
+    """Of a comparison of two runs on the same images; empty for others."""
     cells: tuple[CellLine, ...]
     notes: tuple[str, ...]
     judged_by: str | None = None

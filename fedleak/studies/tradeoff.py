@@ -57,6 +57,10 @@ class Setting(Record):
     """Metric -> the strongest adaptive attack by it."""
     gates: dict[str, Gate] = {}
     """Metric -> the attack that is clearest ahead of the baselines; empty without baselines."""
+    attacks: dict[str, tuple[Gate, ...]] = {}
+    """Metric -> every attack against the baselines, the one that rebuilds most first."""
+    cells: tuple[str, ...] = ()
+    """Keys of its cells."""
     dominated_by: int | None = None
     """Number of a setting that dominates it; None on the frontier, or if a value is absent."""
 

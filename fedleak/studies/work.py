@@ -17,6 +17,7 @@ from fedleak.locks import waiting_lock
 from fedleak.progress import LineProgress
 from fedleak.records import write_atomically
 from fedleak.results.judgement import defenses, judge
+from fedleak.results.running import shared_progress
 from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.schema import Scenario
@@ -110,7 +111,8 @@ def _federate(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
     with run.lock():
         run.store(scenario)
         (run.root / IMAGES_DIGEST).unlink(missing_ok=True)
-        federate(plan, run, log)
+        with shared_progress(run.root, log) as progress:
+            federate(plan, run, progress)
 
 
 def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
@@ -164,14 +166,19 @@ def bytes_per_round(results: Results) -> float | None:
     return None if results.encoded_bytes is None else clients * results.encoded_bytes
 
 
+def images_digest(truth: Path) -> str:
+    """Content hash of the victims' images and labels, by update: equal for runs that attack the same images."""
+    names = {"images.npy", "labels.npy", UPDATES}  # nothing that differs between equal images
+    files = sorted(path for path in truth.rglob("*") if path.is_file() and path.name in names)
+    return digest_of({path.relative_to(truth).as_posix(): file_digest(path) for path in files})
+
+
 def truth_digest(federation: RunDirectory) -> str:
     """Content hash of a federation's truth, stored next to it once computed."""
     kept = federation.root / IMAGES_DIGEST
     if kept.is_file():
         return kept.read_text(encoding="utf-8")
-    names = {"images.npy", "labels.npy", UPDATES}  # nothing that differs between equal images
-    files = sorted(path for path in federation.truth.rglob("*") if path.is_file() and path.name in names)
-    digest = digest_of({path.relative_to(federation.truth).as_posix(): file_digest(path) for path in files})
+    digest = images_digest(federation.truth)
     write_atomically(kept, digest)
     return digest
 

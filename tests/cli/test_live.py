@@ -2,16 +2,21 @@ from __future__ import annotations
 
 import io
 import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from rich.live import Live
 
 from fedleak.cli.live import TerminalWatcher, unit_names, watch
+from fedleak.progress import QuietProgress
+from fedleak.results.running import shared_progress
+from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.execute import Tally
+from fedleak.studies.records import save_cell
 from fedleak.studies.study import load_study
 from fedleak.studies.work import Unit, UnitOutcome
-from tests.studies.builders import study
+from tests.studies.builders import record, study
 
 UNIT = Unit("cell", "0123456789abcdef", "f", {})
 
@@ -56,3 +61,26 @@ def test_units_go_by_their_point_and_seed() -> None:
     loaded = load_study(study(seeds=[3]))
     names = unit_names(loaded)
     assert names[loaded.cells[0].key] == names[loaded.cells[0].federation] == "pairs=30, hidden=4, seed 3"
+
+
+def test_what_a_running_unit_does_stands_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fedleak.cli.live.LINE_SECONDS", -1.0)
+    directory, console = StudyDirectory(tmp_path), Console(file=io.StringIO(), width=200)
+    root = directory.cell(UNIT.key).root
+    root.mkdir(parents=True)
+    with shared_progress(root, QuietProgress()) as progress, watch(load_study(study()), console, directory) as watcher:
+        progress.task("attacking with dlg", 12)
+        watcher.refresh(Tally(total=4, reused=0, running=((UNIT, 0.0),)))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.splitlines()[-1] == "    cell (): attacking with dlg: 0 of 12"
+
+
+def test_the_scores_of_a_finished_cell_are_one_line_for_each_attack(tmp_path: Path) -> None:
+    directory, console = StudyDirectory(tmp_path), Console(file=io.StringIO(), width=200)
+    values = {"dlg": {"mse": [0.01, 0.03], "psnr": [20.0, 15.0]}, "baseline_mean_image": {"mse": [0.1, 0.1]}}
+    root = directory.cell(UNIT.key).root
+    root.mkdir(parents=True)
+    save_cell(root, record(values))
+    TerminalWatcher(console, {}, None, directory).ended(UnitOutcome(UNIT, 1.5), again=False)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.splitlines()[1:] == ["  dlg: 2 images, PSNR 17.50 dB, MSE 0.0200"]

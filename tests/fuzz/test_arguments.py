@@ -38,6 +38,8 @@ VALUES = (
 )  # fmt: skip
 SERIAL = ("study", "verify")
 """Commands that would start Ray."""
+FOREVER = ("serve",)
+"""Commands that go on until they are interrupted if their arguments are right."""
 MINUTES = ("bench",)
 """Commands that take minutes if their arguments are right."""
 
@@ -58,7 +60,7 @@ def options(name: str) -> tuple[str, ...]:
 @st.composite
 def command_lines(draw: st.DrawFn) -> list[str]:
     """A command with up to three arguments and up to three options."""
-    name = draw(scattered(sorted(commands())))
+    name = draw(scattered(sorted(set(commands()) - set(FOREVER))))
     texts = scattered([text for text in TEXTS if "\x00" not in text and not text.startswith("..")])
     value = st.one_of(scattered(VALUES), scattered(VALUES), texts, scattered(kind_names()))
     if name in MINUTES:

@@ -21,7 +21,7 @@ def edit_attacks(results: Results, **changes: object) -> Results:
 
 def test_everything_that_an_ordinary_run_shows(make_results: Make) -> None:
     figures = figures_of(make_results(rounds=2))
-    assert [chart.title for chart in figures.rounds] == ["PSNR in dB", "MSE", "Test accuracy of the model in %"]
+    assert [chart.title for chart in figures.rounds] == ["PSNR", "MSE", "Test accuracy of the model"]
     assert figures.round_keys == (Key("git_coarse", Mark(1)), Key("git_exact", Mark(2)), Key("lti", Mark(3)))
     assert figures.bands
     assert figures.baseline == "nearest public image of the same class"

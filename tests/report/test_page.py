@@ -26,13 +26,25 @@ def test_key_facts_by_hand(make_results: Make, tmp_path: Path) -> None:
         "Dataset": "digits",
         "Model": "lenet",
         "Protocol": "FedSGD",
+        "Batch size": "—",
         "Clients": "6",
+        "Partition": "dirichlet",
         "Rounds": "2",
+        "Defense": "none",
         "Victims' images scored": "8",
         "Pairs injected": "8,000",
         "Final test accuracy": "51.9 %",
         "Bytes per update": "1,235",
     }
+
+
+def test_local_training_and_defenses_are_key_facts(make_results: Make, tmp_path: Path) -> None:
+    client = {"batch_size": 8, "local_epochs": 3, "postprocess": [{"kind": "top_k"}, {"kind": "gaussian_noise"}]}
+    scenario: dict[str, object] = {"federation": {"client": client, "partition": "iid"}}
+    changes = {"scenario": scenario, "protocol": "fedavg"}
+    found = tiles(make_page(make_results(rounds=1).model_copy(update=changes), tmp_path))
+    assert (found["Batch size"], found["Local epochs"], found["Partition"]) == ("8", "3", "iid")
+    assert found["Defense"] == "top k, gaussian noise"
 
 
 def test_facts_that_nobody_knows_are_dashes(make_results: Make, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,11 +47,20 @@ def test_sizes_on_screen(tmp_path: Path, size: tuple[int, int], shown: tuple[int
     assert ((image.width, image.height), image.enlarged, image.problem) == (shown, enlarged, "")
 
 
-def test_the_uri_holds_the_file(tmp_path: Path) -> None:
-    content = write_png(tmp_path / "a.png", 8, 8)
+def test_the_uri_holds_the_file_of_a_large_picture(tmp_path: Path) -> None:
+    content = write_png(tmp_path / "a.png", 128, 128)
     head, _, data = read_image(tmp_path, "a.png").uri.partition(",")
     assert head == "data:image/png;base64"
     assert base64.b64decode(data) == content
+
+
+def test_a_small_picture_is_embedded_with_sharp_pixels(tmp_path: Path) -> None:
+    """8 pixels are shown as 96, and twice as many are embedded: squares of 24 pixels, which print does not blur."""
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    data = read_image(tmp_path, "a.png").uri.partition(",")[2]
+    with Image.open(io.BytesIO(base64.b64decode(data))) as embedded:
+        assert np.array_equal(np.asarray(embedded), np.kron(pixels, np.ones((24, 24), np.uint8)))
 
 
 @pytest.mark.parametrize("content", [b"", b"<svg/>", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n" + bytes(16)])

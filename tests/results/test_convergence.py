@@ -10,6 +10,7 @@ from fedleak.results.convergence import (
     is_search_falling,
     is_unfinished,
     late_fall,
+    matching_course,
     matching_loss,
 )
 
@@ -90,3 +91,19 @@ def test_a_start_from_other_images_may_match_already() -> None:
     still = [[0.1] * 40]
     summaries = [matching_loss(still, short=False, started=started) for started in (False, True)]
     assert [each.unfinished for each in summaries if each] == [1, 0]
+
+
+def test_the_course_has_median_and_quartiles_over_the_updates_by_hand() -> None:
+    """Of 8, 4, 2 the quartiles are 3 and 6; the second search ended after one iteration."""
+    course = matching_course([[8.0, 1.0], [4.0], [2.0, 3.0], [float("nan")], []])
+    assert [(p.iteration, p.low, p.median, p.high) for p in course] == [(1, 3.0, 4.0, 6.0), (2, 2.0, 3.0, 3.5)]
+
+
+def test_a_long_course_is_thinned_to_its_ends_and_between() -> None:
+    course = matching_course([[1 / n for n in range(1, 4001)]])
+    assert (len(course), course[0].iteration, course[-1].iteration) == (60, 1, 4000)
+    assert course[-1].median == 1 / 4000
+
+
+def test_without_a_search_there_is_no_course() -> None:
+    assert matching_course([[], [float("inf")]]) == ()

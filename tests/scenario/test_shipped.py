@@ -98,7 +98,7 @@ def test_every_command_resolves_names(
     unknown = command(capsys, name, "git-t77")
     assert unknown.code == 2
     assert unknown.errors[0].startswith(f"{option}: got 'git-t77'; did you mean 'git-t7'?")
-    known = command(capsys, name, "quickstart", "--set", "seed=wrong")
+    known = command(capsys, name, "cifar10_lenet", "--set", "seed=wrong")
     assert "seed" in (known.out + known.err), "the scenario was read"
     assert list(tmp_path.iterdir()) == []
 
@@ -107,7 +107,7 @@ def test_doctor_and_validate_take_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert command(capsys, "validate", "quickstart").out == "quickstart: valid\n"
+    assert command(capsys, "validate", "quickstart").out == "quickstart: valid, 2 cells\n"
     assert command(capsys, "validate", "git-t7", "--budget", "smoke").code == 0
     assert command(capsys, "doctor", "quickstart").code == 0
     assert command(capsys, "validate", write_scenario(tmp_path)).code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -20,9 +21,19 @@ class Host(Protocol):
     def written(self) -> None:
         """New files of the attack are complete."""
 
+    def ended(self, attack: str) -> None:
+        """An attack has ended, and all of its files are complete."""
+
 
 class SameProcess:
-    """Attacks in the process of their caller, whose files are the run's own."""
+    """Attacks in the process of their caller, whose files are the run's own.
+
+    Args:
+        ended: called with the name of every attack that has ended.
+    """
+
+    def __init__(self, ended: Callable[[str], None] | None = None) -> None:
+        self._ended = ended
 
     def exclusive(self, key: str) -> AbstractContextManager[None]:
         """The lock of the artefact in the cache."""
@@ -33,3 +44,8 @@ class SameProcess:
 
     def written(self) -> None:
         """Do nothing."""
+
+    def ended(self, attack: str) -> None:
+        """Tell who asked for it."""
+        if self._ended is not None:
+            self._ended(attack)

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -47,12 +47,20 @@ _PATHS_OF_A_SHELL = ("PWD", "OLDPWD", "_")
 _CODE = "from fedleak.stages.attack.confinement import launch; launch({control}, {watch})"
 
 
-def attack_isolated(job: AttackJob, run: RunDirectory, progress: Progress, *, private: Sequence[Path] = ()) -> None:
+def attack_isolated(
+    job: AttackJob,
+    run: RunDirectory,
+    progress: Progress,
+    *,
+    private: Sequence[Path] = (),
+    ended: Callable[[str], None] | None = None,
+) -> None:
     """As ``session.attack``, in a process of its own; none is started if every attack is done.
 
     Args:
         job, run, progress: as of ``session.attack``.
         private: further folders that no attack needs, such as that of the clients' data set.
+        ended: called in this process with the name of every attack that has ended.
 
     Raises:
         InputError: if the transcript is missing, foreign or damaged.
@@ -65,7 +73,7 @@ def attack_isolated(job: AttackJob, run: RunDirectory, progress: Progress, *, pr
         return
     names = [component.name for component in job.attacks]
     while True:
-        with staged(run, checksums, names) as staging, _Process(staging, run, progress, private) as process:
+        with staged(run, checksums, names) as staging, _Process(staging, run, progress, private, ended) as process:
             lost = process.run(job)
         if lost is None:
             return
@@ -140,8 +148,16 @@ def _code() -> list[Path]:
 class _Process:
     """The process, and what this one does for it; ended when the block ends."""
 
-    def __init__(self, staging: Staging, run: RunDirectory, progress: Progress, private: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        staging: Staging,
+        run: RunDirectory,
+        progress: Progress,
+        private: Sequence[Path],
+        ended: Callable[[str], None] | None,
+    ) -> None:
         self._staging, self._progress, self._relay = staging, progress, Relay(progress)
+        self._ended = ended
         self._claims: dict[str, ExitStack] = {}
         self._attack = ""
         self._done = False
@@ -241,6 +257,8 @@ class _Process:
             self._attack = str(message["attack"])
         elif kind == "written":
             self._staging.collect()
+        elif kind == "ended" and self._ended is not None:
+            self._ended(str(message["attack"]))
         elif kind == "done":
             self._done = True
         else:

@@ -64,6 +64,10 @@ class Channel:
         """New files of the attack are complete."""
         self.send(kind="written")
 
+    def ended(self, attack: str) -> None:
+        """An attack has ended, and all of its files are complete."""
+        self.send(kind="ended", attack=attack)
+
     @contextmanager
     def exclusive(self, key: str) -> Iterator[None]:
         """Let one process on the machine at a time find or create the trained artefact of ``key``."""

@@ -72,6 +72,7 @@ def attack(
         start = FinishedAttack(run.attacks / source.name) if source is not None else None
         host.begun(component.name)
         _run(AttackContext(job, component, reader, device, progress, start, run.errors, host), parts, fingerprint)
+        host.ended(component.name)
 
 
 def all_done(job: AttackJob, run: RunDirectory) -> bool:

@@ -60,7 +60,7 @@ def attack_victims(
     written = time.monotonic()
     try:
         for group in groups:
-            with listening(partial(show_step, bar)):
+            with listening(partial(show_step, bar, len(group))):
                 answers = _attack_group(context, group, trained, parts, failure)
             attempts += [attempt for attempt, _ in answers]
             images |= {attempt.row: rebuilt for attempt, rebuilt in answers if rebuilt is not None}
@@ -77,12 +77,11 @@ def attack_victims(
     remove_unfinished(parts.folder)
 
 
-def show_step(bar: Task, report: StepReport) -> None:
+def show_step(bar: Task, together: int, report: StepReport) -> None:
     """A line beside the bar: iteration, loss and time left of the update, or updates, under attack."""
-    left = duration(report.seconds_left)
-    bar.advance(
-        0, note=f"{report.what} {report.done} of {report.total}, {report.measure} {report.value:.4g}, {left} left"
-    )
+    beside = f"{together} updates side by side, " if together > 1 else ""
+    steps = f"{report.what} {report.done} of {report.total}, {report.measure} {report.value:.4g}"
+    bar.advance(0, note=f"{beside}{steps}, {duration(report.seconds_left)} left")
 
 
 def _victims_together(context: AttackContext, updates: list[UpdateRecord]) -> int:

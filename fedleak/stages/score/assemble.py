@@ -36,6 +36,7 @@ def assemble_results(
         pairs=manifest.pairs.count if manifest.pairs else None,
         capabilities=capability_notes(granted, records),
         withheld=capability_notes(frozenset(GRANTABLE) - granted, []),
+        crafted_models=crafted_models(manifest),
         higher_is_better=tuple(metric.kind for metric in scorer.metrics if metric.higher_is_better),
         classes=manifest.classes,
         chance=scenario.task.chance(manifest.classes),
@@ -90,6 +91,11 @@ def encoded_bytes(updates: Iterable[UpdateRecord]) -> float | None:
     return sum(sizes) / len(sizes) if sizes else None
 
 
+def crafted_models(manifest: Manifest) -> int:
+    """How often a client was sent another model than the broadcast one."""
+    return sum(name.startswith(SENT) for name in manifest.checksums)
+
+
 def metric_notes(scorer: ImageScorer) -> Iterator[str]:
     """Notes on missing metrics and the reason, then notes on how to read the others."""
     if scorer.left_out:
@@ -132,8 +138,7 @@ def federation_notes(manifest: Manifest) -> Iterator[str]:
         if update.status != "ok":
             place = f"round {update.round}, client {update.client}"
             yield f"{place}: update not attacked ({update.status}): {update.reason}"
-    crafted = sum(name.startswith(SENT) for name in manifest.checksums)
-    if crafted:
+    if crafted := crafted_models(manifest):
         yield f"a malicious server: {crafted} times a client was sent another model than the broadcast one"
     sizes = sorted({len(update.summed) for update in manifest.updates if update.summed})
     if sizes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from fedleak.attacks.budgets import reduced_budgets
 from fedleak.errors import InputError
 from fedleak.progress import Task
-from fedleak.results.convergence import KEPT_LOSS, MATCHING_LOSS, matching_loss
+from fedleak.results.convergence import KEPT_LOSS, MATCHING_LOSS, matching_course, matching_loss
 from fedleak.results.leakage import worst_samples
 from fedleak.results.schema import AttackSummary, MatchingLoss, ReducedBudget, ResultRow
 from fedleak.stages.attack.record import AttackRecord, load_images
@@ -101,6 +101,11 @@ def matching_of(record: AttackRecord, *, short: bool) -> MatchingLoss | None:
     return matching_loss(curves, kept, short=short, started=started)
 
 
+def searches_of(record: AttackRecord) -> list[list[float]]:
+    """The matching loss by iteration on every update on which the attack worked."""
+    return [attempt.curve.get(MATCHING_LOSS, []) for attempt in record.attempts if attempt.status == "ok"]
+
+
 def summarise_attack(
     run: RecordedRun, record: AttackRecord, *, scores: ImageScores, worst_sample: dict[str, float]
 ) -> AttackSummary:
@@ -130,6 +135,7 @@ def summarise_attack(
         parameters=record.parameters,
         curves=record.curves | weight_course(run.files.attacks / record.attack, run.reader),
         matching=matching_of(record, short=bool(reduced)),
+        matching_course=matching_course(searches_of(record)),
         reduced=reduced,
         rounds=scores.rounds,
         pictures=scores.pictures,

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from fedleak.report.figures import Chart, Key
 from fedleak.report.marks import COLOURS, Mark
 from fedleak.report.svg import MUTED, SERIES, canvas, logarithmic, to_svg
-from fedleak.results.format import metric_title
+from fedleak.results.format import axis_title, metric_title
 from fedleak.results.schema import THEORY_PREFIX, Interval
 from fedleak.studies.matrix import Label, describe, label_text, matches, short_names
 from fedleak.studies.measurements import ROUND
@@ -140,7 +140,7 @@ def _draw(choice: FigureChoice, labels: list[Label], courses: list[_FigureLine],
             logarithmic(chart.axes, "y", min(positive), max(positive))
         _label_axis(chart.axes, labels)
         chart.axes.set_xlabel(axis)
-        chart.axes.set_ylabel(metric_title(choice.metric))
+        chart.axes.set_ylabel(axis_title(choice.metric))
         return to_svg(chart)
 
 

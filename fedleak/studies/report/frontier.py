@@ -13,7 +13,17 @@ from fedleak.records import write_atomically
 from fedleak.report.build import render_template
 from fedleak.report.figures import Chart
 from fedleak.report.svg import INK, MUTED, PAPER, SERIES, canvas, to_svg
-from fedleak.results.format import DASH, count, fixed, interval_range, metric_title, metric_value, percent, plural
+from fedleak.results.format import (
+    DASH,
+    axis_title,
+    count,
+    fixed,
+    interval_range,
+    metric_title,
+    metric_value,
+    percent,
+    plural,
+)
 from fedleak.studies.evidence import gate_metric, stated_doubts, undefended
 from fedleak.studies.report.table import Number, privacy_number, privacy_text
 from fedleak.studies.tradeoff import Case, Frontier, Leak, Setting
@@ -22,6 +32,8 @@ from fedleak.version import __version__
 FRONTIER_HTML = "frontier.html"
 FRONTIER_JSON = "frontier.json"
 WIDTH, HEIGHT = 760.0, 420.0
+METRICS_SHOWN = 4
+"""Metrics that fit beside accuracy, bytes and epsilon on a page of 1,280 pixels."""
 SMALLEST, LARGEST = 5.0, 16.0
 """Diameters of dots for the smallest and the largest number of bytes of a case."""
 
@@ -63,6 +75,8 @@ class FrontierPage:
     name: str
     metric: str
     metrics: tuple[str, ...]
+    shown: tuple[str, ...]
+    """The metrics of the main table; the others are folded below it."""
     compares_unaware: bool
     """Whether some setting has adaptive and non-adaptive attacks."""
     loss: str
@@ -84,10 +98,12 @@ def write_frontier(root: Path, frontier: Frontier) -> Path:
 def make_page(frontier: Frontier) -> FrontierPage:
     """Assemble the page."""
     arrows = {name: "↑" if name in frontier.higher_leaks_more else "↓" for name in frontier.metrics}
+    titles = tuple(f"{metric_title(name)} {arrows[name]}" for name in frontier.metrics)
     return FrontierPage(
         name=frontier.study,
         metric=metric_title(frontier.metric),
-        metrics=tuple(f"{metric_title(name)} {arrows[name]}" for name in frontier.metrics),
+        metrics=titles,
+        shown=titles[:METRICS_SHOWN],
         compares_unaware=any(_both_sorts(setting, frontier.metric) for c in frontier.cases for setting in c.settings),
         loss=fixed(100 * frontier.accuracy_loss, 1),
         private=any(setting.privacy is not None for case in frontier.cases for setting in case.settings),
@@ -246,7 +262,7 @@ def _draw(settings: list[Setting], case: Case, frontier: Frontier, name: str) ->
             line = 100 * (best.mean - frontier.accuracy_loss)
             chart.axes.axhline(line, color=MUTED, linewidth=1, linestyle="--")
         chart.axes.margins(0.08)
-        chart.axes.set_xlabel(f"{metric_title(frontier.metric)} of the strongest attack")
+        chart.axes.set_xlabel(f"{axis_title(frontier.metric)}, strongest attack")
         chart.axes.set_ylabel("accuracy in %")
         return to_svg(chart)
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from fedleak.report.page import Tile
 from fedleak.report.pictures import Pair, make_pair
+from fedleak.report.terms import TERMS, Term
 from fedleak.results.format import DASH, count, duration, metric_value, plural
 from fedleak.results.schema import PICTURES
 from fedleak.studies.claims.base import ClaimCheck, ClaimVerdict, VerdictState
 from fedleak.studies.matrix import describe, label_text
 from fedleak.studies.records import load_cell
+from fedleak.studies.report.answer import Answer, answers
 from fedleak.studies.report.figure import StudyFigure, draw_study
-from fedleak.studies.report.table import Number, StudyTable, study_table
+from fedleak.studies.report.table import Number, PairedRow, StudyTable, paired_rows, study_table
 from fedleak.studies.results import CellLine, StudyResults
 from fedleak.version import __version__
 
@@ -76,9 +78,11 @@ class StudyPage:
     description: str
     tone: str
     sentence: str
+    answers: tuple[Answer, ...]
     tiles: tuple[Tile, ...]
     claims: tuple[ClaimRow, ...]
     table: StudyTable
+    paired: tuple[PairedRow, ...]
     source: str
     figure: StudyFigure | None
     pictures: tuple[PictureRow, ...]
@@ -87,6 +91,7 @@ class StudyPage:
     failures: tuple[CellRow, ...]
     notes: tuple[str, ...]
     study: str
+    terms: tuple[Term, ...]
     version: str
 
 
@@ -97,16 +102,18 @@ def make_study_page(results: StudyResults, root: Path) -> StudyPage:
         InputError: if a picture's name points outside the folder of pictures.
     """
     cells = tuple(_cell(cell, results.axes, root) for cell in results.cells)
-    tone, sentence = _sentence(results.verdicts)
+    tone, sentence = sentence_of(results.verdicts)
     pictures, left_out = _pictures(results, root)
     return StudyPage(
         name=results.name,
         description=results.description,
         tone=tone,
         sentence=sentence,
+        answers=answers(results, root),
         tiles=_tiles(results),
         claims=tuple(map(_claim, results.verdicts)),
         table=study_table(results),
+        paired=paired_rows(results),
         source=". ".join(text.rstrip(".") for text in (results.source, results.setting) if text),
         figure=draw_study(results),
         pictures=pictures,
@@ -115,11 +122,13 @@ def make_study_page(results: StudyResults, root: Path) -> StudyPage:
         failures=tuple(cell for cell in cells if cell.status == "failed"),
         notes=results.notes,
         study=results.study,
+        terms=TERMS,
         version=__version__,
     )
 
 
-def _sentence(verdicts: tuple[ClaimVerdict, ...]) -> tuple[str, str]:
+def sentence_of(verdicts: tuple[ClaimVerdict, ...]) -> tuple[str, str]:
+    """Tone and text of the verdicts in one sentence."""
     states = [verdict.state for verdict in verdicts]
     if not states:
         return "unclear", "This study makes no claims."

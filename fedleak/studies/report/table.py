@@ -10,13 +10,14 @@ from fedleak.results.format import (
     count,
     interval_range,
     metric_title,
+    metric_unit,
     metric_value,
     plural,
     privacy_loss,
 )
 from fedleak.studies.matrix import label_text, short_names
 from fedleak.studies.records import PrivacySpent
-from fedleak.studies.results import StudyLine, StudyResults
+from fedleak.studies.results import PairedDifference, StudyLine, StudyResults
 
 ANY = "any"
 
@@ -106,18 +107,33 @@ def study_table(results: StudyResults) -> StudyTable:
 
 
 def _baselines(results: StudyResults) -> tuple[AttackRow, ...]:
-    """Rows of baselines; one with the same numbers at every point gets a single row."""
-    rows: dict[str, list[AttackRow]] = {}
+    """One row for each baseline; its values at several points are a range."""
+    lines: dict[str, list[StudyLine]] = {}
     for line in results.lines:
         if line.is_baseline:
-            rows.setdefault(line.attack, []).append(_row(line, results))
-    shown: list[AttackRow] = []
-    for same in rows.values():
-        if len(same) > 1 and len({(row.sample, row.numbers) for row in same}) == 1:
-            shown.append(replace(same[0], labels=(ANY,) * len(results.axes)))
-        else:
-            shown += same
-    return tuple(shown)
+            lines.setdefault(line.attack, []).append(line)
+    return tuple(_baseline(same, results) for same in lines.values())
+
+
+def _baseline(lines: list[StudyLine], results: StudyResults) -> AttackRow:
+    row = _row(lines[0], results)
+    if len(lines) == 1:
+        return row
+    images = {line.images for line in lines}
+    return replace(
+        row,
+        labels=(ANY,) * len(results.axes),
+        sample=row.sample if len(images) == 1 else Number(f"{count(min(images))} to {count(max(images))}"),
+        numbers=tuple(_over_points(lines, metric, row.numbers[i]) for i, metric in enumerate(results.metrics)),
+    )
+
+
+def _over_points(lines: list[StudyLine], metric: str, first: tuple[Number, Number]) -> tuple[Number, Number]:
+    """The value of a baseline, or its lowest and highest where points differ."""
+    means = [line.metrics[metric].mean for line in lines if metric in line.metrics]
+    if len({metric_value(metric, mean) for mean in means}) < 2:
+        return first
+    return Number(DASH), Number(f"{metric_value(metric, min(means))} to {metric_value(metric, max(means))}", "by point")
 
 
 def _row(line: StudyLine, results: StudyResults) -> AttackRow:
@@ -130,6 +146,40 @@ def _row(line: StudyLine, results: StudyResults) -> AttackRow:
         sample=Number(count(line.images), ", ".join(text for text in (seeds, failed) if text)),
         privacy=privacy_number(line.privacy),
         numbers=tuple(_numbers(line, metric) for metric in results.metrics),
+    )
+
+
+@dataclass(frozen=True)
+class PairedRow:
+    """A metric of one attack in two runs on the same images."""
+
+    attack: str
+    metric: str
+    images: str
+    first: str
+    second: str
+    difference: Number
+    tone: str
+
+
+def paired_rows(results: StudyResults) -> tuple[PairedRow, ...]:
+    """Rows of the paired differences of a comparison."""
+    return tuple(_paired(each, higher=each.metric in results.higher_is_better) for each in results.paired)
+
+
+def _paired(paired: PairedDifference, *, higher: bool) -> PairedRow:
+    name, interval = paired.metric, paired.difference
+    apart = interval.low is not None and interval.high is not None and interval.low * interval.high > 0
+    more = (interval.mean > 0) is higher
+    tone = "" if not apart else "second leaks more" if more else "second leaks less"
+    return PairedRow(
+        attack=paired.attack,
+        metric=f"{metric_title(name)}{f' in{unit}' if (unit := metric_unit(name)) else ''}",
+        images=count(paired.images),
+        first=metric_value(name, paired.first),
+        second=metric_value(name, paired.second),
+        difference=Number(metric_value(name, interval.mean), interval_range(name, interval)),
+        tone=tone or "no difference shown",
     )
 
 
