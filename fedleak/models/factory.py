@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -23,6 +24,8 @@ ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za
 class Factory(Model):
     """User-defined network: ``path`` is ``module:function`` of a function ``(input_shape, classes) -> nn.Module``.
 
+    A function or class that can be called without arguments, and names none of its own ``input_shape`` or ``classes``,
+    is called so.
     The module must be importable wherever clients and attacks run: installed, or in a folder on ``PYTHONPATH``.
     Scenarios and transcripts may come from other people, and importing a module runs its code, so a module is imported
     only if the environment variable ``FEDLEAK_TRUSTED_FACTORIES`` lists its path (separate several with commas).
@@ -50,7 +53,7 @@ class Factory(Model):
         return network
 
 
-def _function(path: str) -> Callable[[InputShape, int], Any]:
+def _function(path: str) -> Callable[..., Any]:
     if path not in os.environ.get(CONSENT, "").split(","):
         raise _refused(path, f"this is code outside of fedleak; if you trust it, set the environment: {CONSENT}={path}")
     module, _, name = path.partition(":")
@@ -61,17 +64,31 @@ def _function(path: str) -> Callable[[InputShape, int], Any]:
         raise _refused(path, f"it cannot be imported: {reason}; is its folder on PYTHONPATH?") from error
     if not callable(function):
         raise _refused(path, f"it is no function but {type(function).__name__}")
-    factory: Callable[[InputShape, int], Any] = function
+    factory: Callable[..., Any] = function
     return factory
 
 
 def _called(path: str, input_shape: InputShape, classes: int) -> Any:
     function = _function(path)
     try:
-        return function(input_shape, classes)
+        return function(input_shape, classes) if _takes_images(function) else function()
     except (Exception, SystemExit) as error:  # a user's function may raise anything
         reason = f"its function failed for images of {input_shape} and {classes} classes: {describe(error)}"
         raise _refused(path, reason) from error
+
+
+def _takes_images(function: Callable[..., Any]) -> bool:
+    """Whether a function is told images and classes: if it has to be given something, or has such parameters."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # of a builtin
+        return True
+    return any(
+        parameter.kind is parameter.VAR_POSITIONAL
+        or (parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD)
+        or parameter.name in ("input_shape", "classes")
+        for parameter in parameters
+    )
 
 
 def _check_logits(path: str, network: nn.Module, input_shape: InputShape, classes: int) -> None:

@@ -99,7 +99,7 @@ def _component(family: str, recorded: Mapping[str, Any], own: Component) -> Iter
 def _training(scenario: Scenario, manifest: Manifest) -> Iterator[InputError]:
     """Compare every setting of the clients that the manifest keeps."""
     sharing = scenario.federation.sharing_client
-    for name, recorded in manifest.training.model_dump().items():
+    for name, recorded in manifest.training.model_dump(exclude={"unknown"}).items():
         said = getattr(sharing, name)
         try:
             read = TypeAdapter(ClientSettings.model_fields[name].rebuild_annotation()).validate_python(recorded)

@@ -132,6 +132,9 @@ class TrainingRecord(Record):
     dp_sgd: dict[str, Any] | None = None
     augment: tuple[dict[str, Any], ...] = ()
     guards: tuple[dict[str, Any], ...] = ()
+    unknown: Annotated[tuple[Name, ...], Field(exclude_if=not_)] = ()
+    """Settings that whoever recorded the federation does not know: their values are no facts, and attacks are not told.
+    Written only if there are any."""
 
 
 class FederationRecord(Record):

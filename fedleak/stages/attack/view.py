@@ -164,6 +164,8 @@ class View:
 
     def _training_details(self) -> threat.TrainingDetails:
         training = self._reader.manifest.training
+        if training.unknown:
+            raise AttackFailedError(f"the transcript does not know the clients' {', '.join(training.unknown)}")
         return threat.TrainingDetails(
             local_learning_rate=training.local_learning_rate,
             local_epochs=training.local_epochs,
