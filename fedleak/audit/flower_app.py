@@ -20,6 +20,7 @@ import psutil
 import tomli_w
 
 from fedleak.audit import recorder, watcher
+from fedleak.audit.recorded import Recorded
 from fedleak.errors import FedleakError, InputError, describe
 
 PACKAGE = "fedleak_recorder"
@@ -220,8 +221,26 @@ def _end(process: psutil.Process, how: Any) -> None:
         return
 
 
-@contextmanager
-def recorded_copy(app: FlowerApp, recording: Path, *, truth: bool) -> Iterator[Path]:
-    """A folder with the recorded copy of an app, removed after the block."""
+def record_app(app: FlowerApp, recording: Path, options: Sequence[str], *, truth: bool, log: Path | None) -> Recorded:
+    """Run an app with the recorder around it.
+
+    Args:
+        app: the app.
+        recording: folder of the recording; it exists and is empty.
+        options: further arguments of ``flwr run``.
+        truth: also record what clients train on.
+        log: where Flower's output goes; None: to standard error.
+
+    Raises:
+        FedleakError: if the app cannot be run, or its server failed; messages until then are in the recording.
+    """
     with tempfile.TemporaryDirectory(prefix="fedleak-audit-") as parent:
-        yield app.write_recorded(Path(parent), recording, truth=truth)
+        run_app(app.write_recorded(Path(parent), recording, truth=truth), options, log=log)
+    where = "its output above" if log is None else str(log)
+    if not (recording / recorder.MESSAGES).is_file():
+        raise FedleakError(f"the app's server did not start, so nothing was recorded; see {where}")
+    recorded = Recorded.read(recording)
+    if recorded.ending is None or recorded.ending.event == "failed":
+        reason = "it did not finish" if recorded.ending is None else recorded.ending.reason
+        raise FedleakError(f"the app's server failed: {describe(FedleakError(reason))}; see {where}")
+    return recorded

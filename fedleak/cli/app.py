@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fedleak.cli import audit as cli_audit
 from fedleak.cli import doctor as cli_doctor
 from fedleak.cli import labels as cli_labels
 from fedleak.cli import results as cli_results
@@ -37,6 +38,7 @@ app = typer.Typer(
 cli_runs.register(app)
 cli_studies.register(app)
 cli_results.register(app)
+cli_audit.register(app)
 
 
 def _version(show: bool) -> None:
