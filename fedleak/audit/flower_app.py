@@ -190,8 +190,8 @@ class _Daemons:
         if not any(error):  # the app cleans up its environment after its last message
             workers = [each for each in _below(links) if not any(_is_daemon(each, name) for name in _DAEMONS)]
             psutil.wait_procs(workers, timeout=STOP_SECONDS)
-        processes = [*links, *_below(links)]
-        for process in processes:
+        processes = [*_below(links), *links]
+        for process in reversed(processes):
             _end(process, psutil.Process.terminate)
         for process in psutil.wait_procs(processes, timeout=STOP_SECONDS)[1]:
             _end(process, psutil.Process.kill)

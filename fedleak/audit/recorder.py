@@ -207,20 +207,15 @@ def audit(strategy: Any, out: str | os.PathLike[str] = "audit") -> Any:
             f"audit: {found}; expected a strategy of flwr.serverapp.strategy, such as FedAvg(). An app of another make "
             "is recorded by 'fedleak audit record APP_DIR'"
         )
-    audited = copy.copy(strategy)
-    audited.__class__ = type(kind.__name__, (_Recorded, kind), {"__module__": kind.__module__})
-    audited.__dict__["_fedleak_out"] = out
-    return audited
 
-
-class _Recorded:
-    """What ``audit`` puts in front of the class of a strategy."""
-
-    def start(self, grid: Grid, *arguments: Any, **named: Any) -> Any:
-        """Start with a grid that records."""
-        recording = Recording(Path(self.__dict__["_fedleak_out"], "recording"), flwr=_version())
+    def start(self: Any, grid: Grid, *arguments: Any, **named: Any) -> Any:
+        recording = Recording(Path(out, "recording"), flwr=_version())
         with _noting_the_end(recording):
-            return super().start(RecordingGrid(grid, recording), *arguments, **named)  # type: ignore[misc]
+            return kind.start(self, RecordingGrid(grid, recording), *arguments, **named)
+
+    audited = copy.copy(strategy)
+    audited.__class__ = type(kind.__name__, (kind,), {"start": start, "__module__": kind.__module__})
+    return audited
 
 
 def _version() -> str:

@@ -6,6 +6,7 @@ Copied into the environment of an app together with ``recorder.py``; torch is th
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import threading
 from collections.abc import Callable
@@ -134,9 +135,10 @@ class Watcher:
         from torch.nn.modules import module as hooks
 
         self._torch: Any = torch
+        steps = importlib.import_module("torch.optim.optimizer")  # no attribute of torch.optim in every version
         self._stack.callback(hooks.register_module_forward_pre_hook(self._before).remove)
         self._stack.callback(hooks.register_module_forward_hook(self._after, always_call=True).remove)
-        watch_steps = getattr(torch.optim.optimizer, "register_optimizer_step_pre_hook", None)
+        watch_steps = getattr(steps, "register_optimizer_step_pre_hook", None)
         if watch_steps is not None:
             self._stack.callback(watch_steps(self._step).remove)
         for name in ("cross_entropy", "nll_loss"):
