@@ -127,4 +127,3 @@ def test_what_does_not_fit_is_refused_and_the_recording_stays(folder: Path, tmp_
             progress=Said(),
         )
     assert Recorded.read(folder).ending is not None
-    assert load_app
