@@ -2,7 +2,8 @@
 
 A family (attacks, models, datasets ...) is a package. Every module in it is imported, and every concrete subclass of
 the family's base class is a *kind*; there is no list to edit. In YAML a component is a mapping with a ``kind``, or
-just the name of the kind to use its defaults.
+just the name of the kind to use its defaults. Beside these, a family has the subclasses that a session has defined,
+and the kinds of other packages (see ``plugins``); shipped kinds come first.
 """
 
 from __future__ import annotations
@@ -10,14 +11,24 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+)
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+
+from fedleak.plugins import plugins
 
 NUMBERS = ("int", "float", "bool")
 VALUES = ("metadata", "serialization", "default", "expected")
@@ -149,6 +160,11 @@ def _subclasses(base: type[C]) -> Iterator[type[C]]:
         yield from _subclasses(child)
 
 
+def every_component() -> Iterator[type[Component]]:
+    """Every class of component in this process, abstract ones included."""
+    return _subclasses(Component)
+
+
 def discover(base: type[C], package: str) -> dict[str, type[C]]:
     """Import every module below ``package``; return its concrete components by kind, sorted.
 
@@ -168,11 +184,69 @@ def discover(base: type[C], package: str) -> dict[str, type[C]]:
     return dict(sorted(kinds.items()))
 
 
+def further_kind(base: type[C], package: str, kind: str) -> type[C] | None:
+    """A kind that is not shipped: the class of this process that was defined last, or else a plug-in; or None.
+
+    Raises:
+        InputError: if the plug-in is broken.
+    """
+    inside = f"{package}."
+    own = [
+        cls
+        for cls in _subclasses(base)
+        if cls.kind_name() == kind and not inspect.isabstract(cls) and not f"{cls.__module__}.".startswith(inside)
+    ]
+    if own:
+        return own[-1]
+    plugin = plugins(package).get(kind)
+    return plugin.load(base) if plugin is not None else None
+
+
+def find_kind(base: type[C], package: str, kind: str) -> type[C] | None:
+    """A kind by name: shipped, of this session, or of another package; None if there is none.
+
+    Raises:
+        InputError: if it is a plug-in and broken.
+    """
+    return discover(base, package).get(kind) or further_kind(base, package, kind)
+
+
 def choice(base: type[Component], package: str) -> Any:
     """Type annotation of a scenario field that holds one component of the family."""
-    kinds = list(discover(base, package).values())
+    shipped = discover(base, package)
+    kinds = list(shipped.values())
     union = kinds[0] if len(kinds) == 1 else Annotated[reduce(or_, kinds), Field(discriminator="kind")]
-    return Annotated[union, BeforeValidator(_expand_name, json_schema_input_type=_written(kinds, union))]
+    named = BeforeValidator(_expand_name, json_schema_input_type=_written(kinds, union))
+    return Annotated[union, named, _Further(base, package, tuple(shipped))]
+
+
+@dataclass(frozen=True)
+class _Further:
+    """Admits kinds that are not shipped, which the union and the JSON schema do not list."""
+
+    base: type[Component]
+    package: str
+    shipped: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_wrap_validator_function(
+            self._validated, handler(source), serialization=core_schema.simple_ser_schema("any")
+        )
+
+    def _validated(self, value: Any, shipped: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        if isinstance(value, self.base):
+            return value
+        written = _expand_name(value)
+        kind = written.get("kind") if isinstance(written, Mapping) else None
+        if not isinstance(kind, str) or kind in self.shipped:
+            return shipped(value)
+        found = further_kind(self.base, self.package, kind)
+        if found is not None:
+            return found.model_validate(written, context=info.context)
+        known = ", ".join(f"'{name}'" for name in (*self.shipped, *plugins(self.package)))
+        if len(self.shipped) == 1:
+            return shipped(value)
+        raise PydanticKnownError("union_tag_invalid", {"discriminator": "kind", "tag": kind, "expected_tags": known})
 
 
 def _written(kinds: Sequence[type[Component]], union: Any) -> Any:

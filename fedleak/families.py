@@ -11,7 +11,7 @@ from fedleak.client.guard.base import Guard
 from fedleak.client.optimizer.base import LocalOptimizer
 from fedleak.client.postprocess.base import PostProcess
 from fedleak.client.schedule.base import Schedule
-from fedleak.component import Component, discover
+from fedleak.component import Component, discover, find_kind
 from fedleak.data.partition.base import Partition
 from fedleak.data.shift.base import Shift
 from fedleak.data.sources.base import Dataset
@@ -69,3 +69,13 @@ def kinds(family: str) -> dict[str, type[Component]]:
     """Every kind of a family, by name."""
     base, package = FAMILIES[family]
     return discover(base, package)
+
+
+def kind_named(family: str, kind: str) -> type[Component] | None:
+    """A kind by name: shipped, defined in this session, or of another package; None if there is none.
+
+    Raises:
+        InputError: if it is of another package, and broken.
+    """
+    base, package = FAMILIES[family]
+    return find_kind(base, package, kind)

@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fedleak.attacks.base import Attack
 from fedleak.errors import FedleakError, InputError
-from fedleak.progress import Progress, QuietProgress
+from fedleak.progress import Progress, notebook_progress
 from fedleak.results.schema import Results
 from fedleak.run_directory import RunDirectory, federation_fingerprint, scenario_fingerprint
+from fedleak.run_results import RunResults
 from fedleak.scenario.file import load_scenario
 from fedleak.scenario.schema import Scenario, default_run_directory
 from fedleak.scenario.shipped import find_scenario
+from fedleak.session_kinds import is_only_here, written
 from fedleak.transcript.manifest import load_manifest
 
 ISOLATION = "FEDLEAK_ISOLATION"
@@ -34,10 +37,9 @@ def run_scenario(
     choose_device(scenario.device)
     run = open_run(scenario, out)
     federate_scenario(scenario, run, force=force, progress=progress)
-    results = attack_run(run, progress=progress)
-    if results is None:
+    if not run.truth.is_dir():
         raise FedleakError(f"{run.truth} is missing")
-    return run, results
+    return run, attack_run(run, progress=progress)
 
 
 def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, progress: Progress) -> None:
@@ -61,18 +63,15 @@ def federate_scenario(scenario: Scenario, run: RunDirectory, *, force: bool, pro
 
 def attack_run(
     run: RunDirectory, *, progress: Progress, overrides: Sequence[str] = (), isolated: bool | None = None
-) -> Results | None:
+) -> Results:
     """Attack, score and report a run whose federation is finished.
 
     Args:
-        run: its directory; a transcript without ``truth/`` is attacked but not scored.
+        run: its directory; updates without ground truth in ``truth/`` are attacked and shown, but not scored.
         overrides: ``path=value``, for attacks, metrics and device; the federation can no longer be changed.
         isolated: run the attacks in a process of their own, as all commands do unless ``FEDLEAK_ISOLATION`` is ``off``.
             In this process, whose debugger they then share, attacks can find whatever the process has opened or knows,
             such as clients' images.
-
-    Returns:
-        The results, or None without truth.
 
     Raises:
         InputError: if the run directory has no valid transcript, or an override changes the federation.
@@ -98,13 +97,12 @@ def attack_run(
     with run.lock(recorded=True):
         run.store(scenario)
         run.errors.unlink(missing_ok=True)
-        if _isolation(progress) if isolated is None else isolated:
+        if _isolation(scenario, progress) if isolated is None else isolated:
             attack_isolated(AttackJob.of(scenario), run, progress, private=data_folders(scenario))
         else:
             attack(AttackJob.of(scenario), run, progress)
         if not run.truth.is_dir():
-            progress.say(f"no ground truth to score against; the reconstructions are in {run.attacks}")
-            return None
+            progress.say("there is no ground truth to score against: the report shows what was rebuilt")
         results = score(scenario, run, progress)
     write_report(run)
     return results
@@ -116,10 +114,17 @@ def data_folders(scenario: Scenario) -> list[Path]:
     return [folder for source in sources if (folder := source.folder()) is not None]
 
 
-def _isolation(progress: Progress) -> bool:
+def _isolation(scenario: Scenario, progress: Progress) -> bool:
     value = os.environ.get(ISOLATION, "on")
     if value not in ("on", "off"):
         raise InputError(ISOLATION, value, "on or off")
+    here = [attack.name for attack in scenario.attacks if is_only_here(type(attack))]
+    if value == "on" and here:
+        progress.say(
+            f"{', '.join(here)}: defined in this session, so attacks run in this process, where they could find the "
+            "truth; put the class into a module to have them run apart"
+        )
+        return False
     if value == "off":
         progress.say(f"attacks run in the process that opened the truth ({ISOLATION}=off): for debugging only")
     return value == "on"
@@ -141,23 +146,26 @@ def run(
     device: str | None = None,
     out: Path | str | None = None,
     force: bool = False,
+    attacks: Sequence[Attack | Mapping[str, Any] | str] | None = None,
     progress: Progress | None = None,
-) -> Results:
+) -> RunResults:
     """Run a scenario from Python; the same as ``fedleak run``.
 
     Args:
         scenario: a YAML file, the name of a bundled scenario, a mapping with its content, or a ``Scenario``.
         overrides: ``path=value`` strings, as for ``--set``.
         budget, seed, device, out, force: as on the command line.
-        progress: where to report progress (default: nowhere).
+        attacks: attacks instead of those of the scenario: kinds, mappings with settings, or attacks of your own. If the
+            class of one cannot be imported elsewhere, as in a notebook, all attacks run in this process.
+        progress: where to report progress (default: a bar in a notebook, elsewhere nowhere).
 
     Raises:
         InputError: if the scenario is wrong; nothing has been written.
         FedleakError: if the run could not be finished.
     """
     source = find_scenario(Path(scenario)) if isinstance(scenario, str | Path) else dict(scenario)
-    loaded = load_scenario(source, overrides=overrides, budget=budget, seed=seed, device=device)
-    _, results = run_scenario(
-        loaded, out=Path(out) if out is not None else None, force=force, progress=progress or QuietProgress()
-    )
-    return results
+    named = [written(each) for each in attacks] if attacks is not None else None
+    loaded = load_scenario(source, overrides=overrides, budget=budget, seed=seed, device=device, attacks=named)
+    with notebook_progress(progress) as shown:
+        run, results = run_scenario(loaded, out=Path(out) if out is not None else None, force=force, progress=shown)
+    return RunResults.of(results, run.root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -147,3 +148,21 @@ def terminal_progress(console: Console) -> Iterator[TerminalProgress]:
     )
     with _Bars(*columns, console=console, disable=not console.is_terminal) as bars:
         yield TerminalProgress(bars)
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+@contextmanager
+def notebook_progress(given: Progress | None) -> Iterator[Progress]:
+    """The given progress; without one, bars in a notebook, which rich draws below the cell, and elsewhere nothing."""
+    if given is not None:
+        yield given
+    elif in_notebook():
+        with terminal_progress(Console(force_jupyter=True)) as bars:
+            yield bars
+    else:
+        yield QuietProgress()

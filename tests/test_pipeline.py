@@ -73,11 +73,13 @@ def test_the_federation_cannot_be_changed_afterwards(run: RunDirectory, override
     assert tree(run.root) == before
 
 
-def test_without_truth_there_are_reconstructions_but_no_results(run: RunDirectory) -> None:
+def test_without_truth_there_are_reconstructions_but_no_scores(run: RunDirectory) -> None:
     shutil.rmtree(run.truth)
-    assert attack_run(run, progress=QUIET, isolated=False) is None
+    results = attack_run(run, progress=QUIET, isolated=False)
     assert (run.attacks / "lti").is_dir()
-    assert not (run.root / "results.json").exists()
+    assert [(each.attack, each.images, each.metrics) for each in results.attacks] == [("lti", 0, {})]
+    assert results.attacks[0].unscored == len(results.rows) == 4
+    assert (run.root / "report.html").is_file()
 
 
 def test_a_run_whose_truth_is_gone_cannot_be_finished(run: RunDirectory) -> None:

@@ -394,3 +394,10 @@ class TwoHeads(Tutorial):
     def forward(self, images: Tensor) -> Any:
         logits = super().forward(images)
         return logits, logits.sigmoid()
+
+
+class Ready(Tutorial):
+    """Built without arguments, as in many apps."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__((1, width, width), 10)

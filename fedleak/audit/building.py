@@ -46,8 +46,11 @@ def _built(model: Model, about: ObservedFederation) -> nn.Module:
 
 def _path_of(network: nn.Module) -> str:
     cls = type(network)
-    if cls.__module__ == "__main__" or not cls.__qualname__.isidentifier():
-        raise InputError("model", f"{cls.__module__}.{cls.__qualname__}", f"its class cannot be imported; {ADVICE}")
+    is_torchs = cls.__module__.partition(".")[0] in ("torch", "torchvision")
+    if is_torchs or cls.__module__ == "__main__" or not cls.__qualname__.isidentifier():
+        raise InputError(
+            "model", f"{cls.__module__}.{cls.__qualname__}", f"its class alone does not build it; {ADVICE}"
+        )
     return f"{cls.__module__}:{cls.__qualname__}"
 
 

@@ -84,7 +84,7 @@ def describe(about: ObservedFederation, model: Model, network: nn.Module, seen: 
             "rounds": seen.rounds,
             "client": _client(about, seen) | {"batch_norm": norm},
         },
-        "adversary": {"grants": grants, "victims": {"clients": "all"}},
+        "adversary": {"grants": grants, "victims": {"clients": "all"}, "label_inference": _labels(norm)},
         "attacks": [dict(attack) for attack in named.attacks or default_attacks(seen, unknown, norm)],
     }
     return load_scenario(raw)
@@ -96,6 +96,11 @@ def default_attacks(seen: Seen, unknown: Sequence[str], norm: str) -> list[dict[
     if not seen.gradients and not unknown:
         attack = {"kind": "inverting_averaging"}
     return [attack | ({"train_mode": True} if norm != "eval" else {})]
+
+
+def _labels(norm: str) -> dict[str, Any]:
+    """The usual label inference, in the mode of the clients' normalisation."""
+    return {"kind": "calibrated_counts"} | ({"train_mode": True} if norm != "eval" else {})
 
 
 def _description(unknown: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -17,9 +18,11 @@ from fedleak.audit.given import Updates, arguments, component, model_capabilitie
 from fedleak.audit.inverted import Inverted
 from fedleak.errors import InputError
 from fedleak.examples import InputShape
-from fedleak.progress import Progress, QuietProgress
+from fedleak.progress import Progress, notebook_progress
 from fedleak.results.convergence import KEPT_LOSS, MATCHING_LOSS, matching_loss
 from fedleak.stages.attack.device import choose_device
+from fedleak.stages.attack.victims import show_step
+from fedleak.steps import listening
 
 LABELS = "calibrated_counts"
 """The default label inference, as in scenarios."""
@@ -73,7 +76,7 @@ def invert(
         further: further capabilities of ``fedleak.threat``.
         seed: of the attack's random numbers.
         device: where to compute, such as ``cpu`` or ``cuda``.
-        progress: where to report the progress of a training (default: nowhere).
+        progress: where to report the progress of a training (default: a bar in a notebook, elsewhere nowhere).
 
     Raises:
         InputError: if the arguments do not fit each other, or the attack needs more than was given.
@@ -94,9 +97,13 @@ def invert(
         known.append(threat.InferredLabels(own.to(place), "inferred"))
     begun = time.perf_counter()
     generator = seeds.torch_generator(seed, "invert", method.name, device="cpu")
-    trained = _trained(method, known, generator, progress or QuietProgress(), place)
-    given = arguments(method.reconstruct, known, wanted=wanted, how=HOW)
-    found: Reconstruction = method.reconstruct(*trained, **given, generator=generator)
+    with notebook_progress(progress) as shown:
+        trained = _trained(method, known, generator, shown, place)
+        given = arguments(method.reconstruct, known, wanted=wanted, how=HOW)
+        bar = shown.task(f"inverting with {method.name}", 1)
+        with listening(partial(show_step, bar)):
+            found: Reconstruction = method.reconstruct(*trained, **given, generator=generator)
+        bar.advance()
     seconds = time.perf_counter() - begun
     loss, kept = (tuple(map(float, found.curve.get(name, ()))) for name in (MATCHING_LOSS, KEPT_LOSS))
     reduced = reduced_budgets(method)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fedleak.audit.observed import Array, ObservedTensors
+from fedleak.audit.observed import Array, ObservedTensors, UnorderedTensors
 from fedleak.errors import InputError, listed
 from fedleak.models.state import trainable
 from fedleak.tensors import Tensors
@@ -58,7 +58,7 @@ def _named(
                 {name.removeprefix(prefix): value for name, value in zip(names, values, strict=True)},
                 f"matched by name without the prefix {prefix!r}" if prefix else "",
             )
-        if set(names) & own.keys():
+        if set(names) & own.keys() or isinstance(given, UnorderedTensors):
             raise _names_differ(what, names, own, needed)
     for order in (list(network.state_dict()), [n for n, _ in network.named_parameters()], list(trainable(network))):
         if [tuple(value.shape) for value in values] == [own[name] for name in order] and set(needed) <= set(order):

@@ -12,10 +12,9 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from fedleak import seeds, threat
-from fedleak.component import Component
 from fedleak.errors import InputError
 from fedleak.examples import InputShape
-from fedleak.families import kinds
+from fedleak.families import kind_named, kinds
 from fedleak.models.state import precision, trainable, whole_state
 
 Updates = Mapping[str, Tensor] | Sequence[Tensor]
@@ -142,10 +141,9 @@ def component(given: Any, family: str, base: type[Any]) -> Any:
     if isinstance(given, base):
         return given
     settings = {"kind": given} if isinstance(given, str) else dict(given)
-    known: Mapping[str, type[Component]] = kinds(family)
-    kind = known.get(str(settings.get("kind")))
+    kind = kind_named(family, str(settings.get("kind")))
     if kind is None:
-        raise InputError(family, settings.get("kind"), f"known kinds: {', '.join(known)}")
+        raise InputError(family, settings.get("kind"), f"known kinds: {', '.join(kinds(family))}")
     try:
         return kind.model_validate(settings)
     except ValidationError as error:

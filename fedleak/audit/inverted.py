@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from fedleak.attacks.base import Attack
 from fedleak.attacks.budgets import Reduction
 from fedleak.examples import to_picture
 from fedleak.results.schema import MatchingLoss
+from fedleak.run_results import read_frame
 
 SHOWN = 8
 """Images in the picture that a notebook shows."""
@@ -69,6 +71,25 @@ class Inverted:
             sheet.paste(one, (left, 0))
             left += one.width + 4
         return sheet
+
+    def frame(self) -> Any:
+        """The matching loss as a ``pandas.DataFrame`` with the columns ``iteration`` and ``loss``.
+
+        Raises:
+            InputError: if pandas is not installed.
+        """
+        lines = [f"{i + 1},{value!r}" for i, value in enumerate(self.loss)]
+        return read_frame("\n".join(["iteration,loss", *lines]))
+
+    def figure(self) -> Figure:
+        """The matching loss by iteration, on a logarithmic axis, as a matplotlib figure."""
+        figure = Figure(figsize=(6, 3.6), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(range(1, len(self.loss) + 1), self.loss)
+        axes.set(xlabel="iteration", ylabel="matching loss", title=self.attack.name)
+        if self.loss and min(self.loss) > 0:
+            axes.set_yscale("log")
+        return figure
 
     def _repr_png_(self) -> bytes:
         """For notebooks."""

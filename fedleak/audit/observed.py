@@ -20,8 +20,16 @@ from fedleak.models.base import Model
 Array = Tensor | NDArray[Any]
 ObservedTensors = Mapping[str, Array] | Sequence[Array]
 """By name, or in the order of the model's ``state_dict`` or of its parameters."""
+
+
+class UnorderedTensors(dict[str, Array]):
+    """Tensors by name from where their order is not kept, as in safetensors files: they fit by name or not at all."""
+
+
 ReturnedKind = Literal["weights", "delta", "gradient"]
 """New weights; new weights minus old ones; or the gradient of the mean loss."""
+BatchNormMode = Literal["eval", "train_shared", "train_local"]
+"""As in ``federation.client.batch_norm`` of a scenario."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +58,7 @@ class Observation:
         samples: number of images behind the update; None if the client does not report it.
         failure: why nothing came back.
         truth: the images behind the update.
+        origin: where it comes from, such as a file, for messages.
     """
 
     round: int
@@ -60,6 +69,12 @@ class Observation:
     samples: int | None = None
     failure: str = ""
     truth: TrueBatch | None = None
+    origin: str = ""
+
+    @property
+    def place(self) -> str:
+        """Round, client and origin, for messages."""
+        return f"{self.origin or 'updates'}: round {self.round}, client {self.client}"
 
 
 @dataclass(frozen=True)
@@ -80,7 +95,7 @@ class LocalSettings:
     sgd: Mapping[str, Any] | None = None
     optimizer: Mapping[str, Any] | None = None
     proximal_mu: float = 0.0
-    batch_norm: Literal["eval", "train_shared", "train_local"] | None = None
+    batch_norm: BatchNormMode | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -56,23 +58,36 @@ def write_observed_run(
     model, network = build(about)
     named = Named(name, description, seed, attacks)
     run = RunDirectory(out)
+    new = not out.exists()
     early, rest = _until_an_update(observations)
     seen = Seen(gradients=early[-1].returned_is == "gradient")
-    with run.claim(describe(about, model, network, seen, named), force=force):
-        if run.transcript.exists():
-            raise InputError("--out", str(out), "it holds a finished run; --force replaces it")
-        try:
-            rounds = ObservedRounds(run, about, network, strict=strict, progress=progress or QuietProgress())
-            for observation in chain(early, rest):
-                rounds.add(observation)
-            scenario = describe(about, model, network, rounds.seen, named)
-            rounds.finish(scenario)
-            run.store(scenario)
-            open_transcript(scenario, run.transcript)
-        except BaseException:
-            run.clear()
-            raise
+    try:
+        with run.claim(describe(about, model, network, seen, named), force=force):
+            if run.transcript.exists():
+                raise InputError("--out", str(out), "it holds a finished run; --force replaces it")
+            with _whole(run):
+                rounds = ObservedRounds(run, about, network, strict=strict, progress=progress or QuietProgress())
+                for observation in chain(early, rest):
+                    rounds.add(observation)
+                scenario = describe(about, model, network, rounds.seen, named)
+                rounds.finish(scenario)
+                run.store(scenario)
+                open_transcript(scenario, run.transcript)
+    except BaseException:
+        if new:
+            shutil.rmtree(out, ignore_errors=True)
+        raise
     return run
+
+
+@contextmanager
+def _whole(run: RunDirectory) -> Iterator[None]:
+    """Leave nothing of a run if the block fails."""
+    try:
+        yield
+    except BaseException:
+        run.clear()
+        raise
 
 
 def _until_an_update(observations: Iterable[Observation]) -> tuple[list[Observation], Iterator[Observation]]:

@@ -62,7 +62,7 @@ class ObservedRounds:
         Raises:
             InputError: if it does not fit the model or the observations before.
         """
-        place = f"round {observation.round}, client {observation.client}"
+        place = observation.place
         self._check_numbers(observation, place)
         if observation.returned is None:
             failure = f"client {observation.client}: {observation.failure or 'no reply'}"
@@ -147,9 +147,7 @@ class ObservedRounds:
         """The update as a row, ``(D,)`` float32."""
         kind = "gradient" if observation.returned_is == "gradient" else "weights or deltas"
         if self._kind and kind != self._kind:
-            raise InputError(
-                f"round {observation.round}: updates", kind, f"the others are {self._kind}; expected one kind"
-            )
+            raise InputError(f"{observation.place}: update", kind, f"the others are {self._kind}; expected one kind")
         self._kind = kind
         if observation.returned_is != "weights":
             return self._layout.flatten(returned)

@@ -41,9 +41,7 @@ class TruthFolder:
         Raises:
             InputError: if images or labels do not fit the federation.
         """
-        images, labels = _pixels(batch.images, self._shape), _labels(batch.labels, self._classes)
-        if len(images) != len(labels):
-            raise InputError("truth", f"{len(images)} images, {len(labels)} labels", "expected one label per image")
+        images, labels = stored_batch(batch, self._shape, self._classes)
         folder = client_folder(self._folder, client)
         folder.mkdir(parents=True, exist_ok=True)
         start = self._append(folder / "images.npy", images)
@@ -67,6 +65,18 @@ class TruthFolder:
         file.grow(start + len(rows))
         file.write(start, rows)
         return start
+
+
+def stored_batch(batch: TrueBatch, shape: InputShape, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images and labels as they are stored, uint8 ``(N, C, H, W)`` and int64 ``(N,)``.
+
+    Raises:
+        InputError: if they do not fit the federation.
+    """
+    images, labels = _pixels(batch.images, shape), _labels(batch.labels, classes)
+    if len(images) != len(labels):
+        raise InputError("truth", f"{len(images)} images, {len(labels)} labels", "expected one label per image")
+    return images, labels
 
 
 def _pixels(given: Any, shape: InputShape) -> NDArray[np.uint8]:

@@ -18,10 +18,12 @@ from rich.table import Table
 
 from fedleak.cli import audit as cli_audit
 from fedleak.cli import doctor as cli_doctor
+from fedleak.cli import imports as cli_imports
 from fedleak.cli import labels as cli_labels
 from fedleak.cli import results as cli_results
 from fedleak.cli import runs as cli_runs
 from fedleak.cli import studies as cli_studies
+from fedleak.cli import transcripts as cli_transcripts
 from fedleak.cli.failures import failures_as_messages
 from fedleak.cli.options import BudgetOption, JsonOption, QuietOption, ScenarioFile, SetOption
 from fedleak.cli.output import progress_on_terminal, say
@@ -99,11 +101,11 @@ def validate(
 def list_kinds(
     given: Annotated[str | None, typer.Argument(metavar="FAMILY", show_default="every family")] = None,
 ) -> None:
-    """List the kinds of every family: attacks, data sets, models ...
+    """List the kinds of every family: attacks, data sets, models ... and those of other packages, which it imports.
 
     FAMILY is the name of one family, such as attack or attacks.
     """
-    from fedleak.cli.kinds import EVERY_FAMILY, kinds_of, named_family
+    from fedleak.cli.kinds import EVERY_FAMILY, kinds_of, named_family, plugin_lines
     from fedleak.threat import CAPABILITIES
 
     family = None if given is None else named_family(given)
@@ -113,6 +115,8 @@ def list_kinds(
     for name in EVERY_FAMILY if family is None else [f for f in EVERY_FAMILY if f == family]:
         for kind, component in kinds_of(name).items():
             table.add_row(name, kind, component.summary())
+        for kind, text in plugin_lines(name):
+            table.add_row(name, kind, text)
     if family in (None, "capability"):
         for kind, capability in CAPABILITIES.items():
             table.add_row("capability", kind, f"{capability.summary()} ({_level(capability.level)})")
@@ -174,6 +178,8 @@ def bench(
 
 cli_doctor.register(app)
 cli_labels.register(app)
+cli_imports.register(app)
+cli_transcripts.register(app)
 
 INTERRUPTED = 130
 """Exit code that typer uses for a KeyboardInterrupt: 128 plus the number of SIGINT."""

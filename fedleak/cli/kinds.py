@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fedleak.component import Component, discover
 from fedleak.errors import InputError, nearest
 from fedleak.families import FAMILIES
+from fedleak.plugins import plugins
 from fedleak.studies.claims.base import Claim
 from fedleak.trackers.base import Tracker
 
@@ -36,3 +38,17 @@ def named_family(given: str) -> str:
 def kinds_of(family: str) -> dict[str, type[Component]]:
     """Every kind of a family, by name."""
     return discover(*EVERY_FAMILY[family])
+
+
+def plugin_lines(family: str) -> Iterator[tuple[str, str]]:
+    """Kind of another package -> what it is and where it comes from; of a broken one, what is wrong with it."""
+    base, package = EVERY_FAMILY[family]
+    shipped = kinds_of(family)
+    for kind, plugin in plugins(package).items():
+        if kind in shipped:
+            yield kind, f"not used: fedleak has a kind of this name ({plugin.origin})"
+            continue
+        try:
+            yield kind, f"{plugin.load(base).summary()} ({plugin.origin})"
+        except InputError as error:
+            yield kind, f"broken: {error.allowed}"

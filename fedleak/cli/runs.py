@@ -142,10 +142,9 @@ def attack(
         trackers = chosen_trackers(track or ())
         overrides = [*(set_ or ()), *([f"device={device}"] if device else [])]
     with progress_on_terminal(quiet=quiet) as progress:
-        results = attack_run(RunDirectory(run_dir), overrides=overrides, progress=progress)
-    if results is not None:
-        print_run(run_dir, quiet=quiet)
-        log_finished(run_dir, trackers)
+        attack_run(RunDirectory(run_dir), overrides=overrides, progress=progress)
+    print_run(run_dir, quiet=quiet)
+    log_finished(run_dir, trackers)
 
 
 def report(directory: RunDir, quiet: QuietOption = False) -> None:

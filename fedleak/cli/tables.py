@@ -50,6 +50,7 @@ def _caption(results: Results) -> str | None:
 
 def _cells(summary: AttackSummary, names: list[str], *, intervals: bool, trained: bool) -> list[str]:
     failed = f" ({summary.failures} failed)" if summary.failures else ""
+    failed = f" (+{summary.unscored} not scored){failed}" if summary.unscored else failed
     training = "" if summary.training_seconds is None else duration(summary.training_seconds)
     seconds = summary.seconds_per_reconstruction
     return [

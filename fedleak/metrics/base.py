@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import create_model
+from pydantic import ConfigDict, ValidationError, create_model, model_validator
+from pydantic_core import InitErrorDetails
 
-from fedleak.component import Component, Settings
+from fedleak.component import Component, Settings, further_kind
 from fedleak.data.sources.base import Dataset
 from fedleak.examples import ExampleKind, InputShape
+
+PACKAGE = "fedleak.metrics"
 
 
 class MetricUnavailableError(Exception):
@@ -78,9 +81,26 @@ class MetricSettings(Settings):
     Most are on by default; the others (``iip``, ``leaked``, ``leaked_ssim``, ``readout``) are computed only if named.
     """
 
+    model_config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": False})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _finds_further_kinds(cls, given: Any) -> Any:
+        """Build metrics of the session and of other packages, which have no field; refuse unknown names."""
+        names = [name for name in given if name not in cls.model_fields] if isinstance(given, dict) else []
+        found: dict[str, Any] = {}
+        for name in names:
+            kind = further_kind(Metric, PACKAGE, str(name))  # type: ignore[type-abstract]
+            if kind is None:
+                wrong = InitErrorDetails(type="extra_forbidden", loc=(str(name),), input=given[name])
+                raise ValidationError.from_exception_data("Metrics", [wrong])
+            value = given[name]
+            found[name] = None if value is None else kind.model_validate(value)
+        return given | found if found else given
+
     def enabled(self) -> tuple[Metric, ...]:
         """The enabled metrics."""
-        values = (getattr(self, name) for name in type(self).model_fields)
+        values = (getattr(self, name) for name in (*type(self).model_fields, *(self.model_extra or {})))
         return tuple(value for value in values if isinstance(value, Metric))
 
     @classmethod
@@ -89,7 +109,7 @@ class MetricSettings(Settings):
 
         So adding such a kind changes no fingerprint, and finished work is not repeated.
         """
-        return value is not None or cls.model_fields[name].default is not None
+        return value is not None or (name in cls.model_fields and cls.model_fields[name].default is not None)
 
 
 def metric_settings(kinds: Mapping[str, type[Component]]) -> type[MetricSettings]:

@@ -96,7 +96,7 @@ def _round_charts(
             level = baseline.metrics.get(metric) if baseline else None
             svg = metric_by_round(metric, courses, baseline=level.mean if level else None, limits=limits)
             charts.append(Chart(Markup(svg), f"{title} of each attack by round", title=title))  # noqa: S704 drawn by us
-    if results.federation:
+    if any(math.isfinite(record.accuracy) for record in results.federation):
         label = "Test accuracy of the global model by round"
         svg = accuracy_by_round(results.federation, limits=limits)
         charts.append(Chart(Markup(svg), label, title="Test accuracy of the model in %"))  # noqa: S704 drawn by us

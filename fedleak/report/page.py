@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,9 +103,10 @@ def _tiles(results: Results) -> tuple[Tile, ...]:
     scored = {
         (r.victim, r.round, r.image)
         for r in results.rows
-        if r.attack in attacks and r.status == "ok" and r.image is not None
+        if r.attack in attacks and r.status == "ok" and r.image is not None and r.metrics
     }
     accuracy = results.federation[-1].accuracy if results.federation else None
+    known = accuracy is not None and math.isfinite(accuracy)
     return (
         Tile("Dataset", _kind(results.scenario.get("dataset"))),
         Tile("Model", _kind(results.scenario.get("model"))),
@@ -113,7 +115,7 @@ def _tiles(results: Results) -> tuple[Tile, ...]:
         Tile("Rounds", count(len(results.federation))),
         Tile("Victims' images scored", count(len(scored))),
         Tile("Pairs injected", count(results.pairs) if results.pairs is not None else "none"),
-        Tile("Final test accuracy", percent(accuracy)),
+        Tile("Final test accuracy", percent(accuracy if known else None)),
         Tile("Bytes per update", DASH if results.encoded_bytes is None else count(round(results.encoded_bytes))),
         *_privacy(results),
     )

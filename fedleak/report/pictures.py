@@ -70,7 +70,7 @@ def galleries(run_directory: Path, summaries: tuple[AttackSummary, ...]) -> tupl
     """
     folder = run_directory / PICTURES
     return tuple(
-        Gallery(display_name(s), s.images, _ranks(folder, s.pictures))
+        Gallery(display_name(s), s.images + s.unscored, _ranks(folder, s.pictures))
         for s in summaries
         if s.pictures or not s.is_baseline
     )
@@ -86,8 +86,8 @@ def make_pair(folder: Path, picture: Picture) -> Pair:
     shown = [n for n in _CAPTION_METRICS if picture.metrics.get(n) is not None]
     return Pair(
         place=f"client {picture.victim}, round {picture.round}, image {picture.image}",
-        scores=tuple(_score(name, picture.metrics[name]) for name in shown),
-        original=read_image(folder, picture.original),
+        scores=(*(_score(name, picture.metrics[name]) for name in shown), *filter(None, [picture.note])),
+        original=read_image(folder, picture.original) if picture.original else ShownImage(problem="not known"),
         reconstruction=read_image(folder, picture.reconstruction),
     )
 

@@ -127,6 +127,7 @@ def _line(
     tells_adaptive: bool,
 ) -> TableLine:
     failed = f"{count(summary.failures)} failed" if summary.failures else ""
+    failed = ", ".join(filter(None, (f"{count(summary.unscored)} not scored" if summary.unscored else "", failed)))
     kind = summary.kind if not summary.is_baseline and summary.kind != summary.attack else ""
     adaptive = "" if summary.adaptive is None else "adaptive" if summary.adaptive else "not adaptive"
     return TableLine(

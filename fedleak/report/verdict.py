@@ -58,6 +58,10 @@ def _against_baselines(summaries: tuple[AttackSummary, ...]) -> RunVerdict:
     if attack is None:
         failures = sum(s.failures for s in summaries if not s.is_baseline)
         ending = f"; {plural(failures, 'reconstruction')} failed" if failures else ""
+        rebuilt = sum(s.unscored for s in summaries)
+        if rebuilt:
+            what = f"{plural(rebuilt, 'image')} rebuilt, and no ground truth to score against{ending}"
+            return RunVerdict("unclear", "Not scored:", f"{what}; look at the pictures.")
         return RunVerdict("unclear", "No attack", f"has rebuilt an image that could be scored{ending}.")
     if baseline is None:
         predicate = f"rebuilds victims' images at {_level(attack)}; there is no baseline to compare it with."

@@ -132,12 +132,15 @@ class RoundSummary(Record):
 class Picture(Record):
     """Files in ``pictures/`` of an original and its reconstruction."""
 
-    rank: Literal["best", "median", "worst", "first"]
+    rank: Literal["best", "median", "worst", "first", "unscored"]
     victim: int
     round: int
     image: int
     original: str
+    """Empty if nobody knows it."""
     reconstruction: str
+    note: str = ""
+    """What is known of it beside scores, such as inferred labels."""
     metrics: dict[str, float | None]
 
 
@@ -154,6 +157,8 @@ class AttackSummary(Record):
     capabilities: tuple[str, ...] = ()
     """Names of the capabilities that the attack was given."""
     images: int
+    unscored: int = 0
+    """Images that were rebuilt, but cannot be scored, because nobody knows the originals."""
     failures: int = 0
     metrics: dict[str, Interval]
     adaptive: bool | None = None

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from fedleak.component import Component
+from fedleak.component import Component, every_component
 from fedleak.errors import InputError, InputErrors, nearest, shorten
 from fedleak.scenario.reader import parse_yaml
 from fedleak.scenario.schema import Scenario
@@ -63,7 +63,7 @@ def _translate(detail: ErrorDetails, raw: Mapping[str, Any], root: type[BaseMode
         hint = nearest(str(value), _quoted(context["expected"]))
         return InputError(".".join(path), value, f"{hint}expected {context['expected']}")
     if detail["type"] == "extra_forbidden":
-        keys = known_keys(location, root)
+        keys = _keys_of_further_kind(location, raw) or known_keys(location, root)
         return InputError(".".join(path), value, f"unknown key; {nearest(path[-1], keys)}known: {', '.join(keys)}")
     if detail["type"] == "too_short":
         return InputError(".".join(path), value, f"expected at least {context['min_length']} items")
@@ -117,6 +117,18 @@ def known_keys(location: Sequence[int | str], root: type[BaseModel]) -> list[str
         else:  # the kind of a component, or a part inserted by pydantic
             classes = {c for c in classes if issubclass(c, Component) and c.kind_name() == part} or classes
     return sorted({name for c in classes for name in c.model_fields})
+
+
+def _keys_of_further_kind(location: Location, raw: Any) -> list[str]:
+    """Allowed keys of a mapping whose kind is not shipped; none if it is."""
+    node = raw
+    for part in location[:-1]:
+        items = dict(enumerate(node)) if isinstance(node, list | tuple) else node
+        node = items.get(part) if isinstance(items, Mapping) else None
+    kind = node.get("kind") if isinstance(node, Mapping) else None
+    classes = [cls for cls in every_component() if kind and cls.kind_name() == kind]
+    shipped = any(cls.__module__.startswith("fedleak.") for cls in classes)
+    return [] if shipped else sorted({name for cls in classes for name in cls.model_fields})
 
 
 def _models(annotation: Any) -> set[type[BaseModel]]:

@@ -31,6 +31,7 @@ def load_scenario(
     seed: int | None = None,
     device: str | None = None,
     folder: Path | None = None,
+    attacks: Sequence[Mapping[str, Any]] | None = None,
 ) -> Scenario:
     """Read and check a scenario.
 
@@ -40,6 +41,7 @@ def load_scenario(
         budget: name of one of the scenario's ``budgets``, applied before ``overrides`` (default: its key ``budget``).
         seed, device: shorthands for overriding these settings.
         folder: folder of the files that the scenario names (default: the folder of the scenario).
+        attacks: attacks instead of those in the file; ``overrides`` may change them.
 
     Raises:
         InputError: with the YAML path, the value and what is allowed.
@@ -47,6 +49,8 @@ def load_scenario(
     raw = read_yaml(source) if isinstance(source, Path) else plain(source)
     _refuse_study(raw, source)
     parsed = [parse_override(override) for override in overrides]
+    if attacks is not None:
+        raw["attacks"] = plain({"attacks": list(attacks)})["attacks"]
     for path, value in apply_budget(raw, budget, parsed, owner="scenario", set_path=set_path):
         set_path(raw, path, value)
     if seed is not None:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fedleak.component import Component
 from fedleak.errors import InputError, InputErrors
-from fedleak.families import kinds
+from fedleak.families import kind_named, kinds
 from fedleak.scenario.schema import ClientSettings, Scenario
 from fedleak.server.staleness.fixed import Fixed
 from fedleak.server.staleness.trace import Trace
@@ -84,9 +84,8 @@ def _differs(path: str, recorded: object, said: object, place: str) -> Iterator[
 
 def _component(family: str, recorded: Mapping[str, Any], own: Component) -> Iterator[InputError]:
     """Compare a component with its settings in the manifest, where defaults may be left out."""
-    known = kinds(family)
-    if str(recorded.get("kind")) not in known:
-        yield InputError(f"transcript.{family}.kind", recorded.get("kind"), f"known kinds: {', '.join(known)}")
+    if kind_named(family, str(recorded.get("kind"))) is None:
+        yield InputError(f"transcript.{family}.kind", recorded.get("kind"), f"known kinds: {', '.join(kinds(family))}")
         return
     try:
         same = type(own).model_validate(recorded) == own

@@ -11,6 +11,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 from pydantic import BaseModel
@@ -35,24 +36,54 @@ def code_of(parts: Iterable[BaseModel]) -> dict[str, str]:
         parts: settings that hold components.
     """
     found: dict[str, str] = {}
-    for name in sorted({name for part in parts for name in _modules(part)}):
+    for name in sorted({name for part in parts for name in _modules(part, found)}):
         _add(name, found)
     return found
 
 
-def _modules(value: Any) -> Iterator[str]:
-    """Modules of the components below a value, and those that its texts name."""
+def _modules(value: Any, found: dict[str, str]) -> Iterator[str]:
+    """Modules of the components below a value, and those that its texts name; classes without a file are added."""
     if isinstance(value, BaseModel):
-        yield type(value).__module__
-        for name in type(value).model_fields:
-            yield from _modules(getattr(value, name))
+        cls = type(value)
+        if _file(cls.__module__) is None:
+            found[f"{cls.__module__}.{cls.__qualname__}"] = code_of_class(cls)
+        yield cls.__module__
+        for name in cls.model_fields:
+            yield from _modules(getattr(value, name), found)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _modules(item)
+            yield from _modules(item, found)
     elif isinstance(value, dict):
-        yield from _modules(list(value.values()))
+        yield from _modules(list(value.values()), found)
     elif isinstance(value, str) and value in os.environ.get(CONSENT, "").split(",") and IMPORT_PATH.match(value):
         yield value.partition(":")[0]
+
+
+def code_of_class(cls: type[Any]) -> str:
+    """Hash of the bytecode of a class that a session defines, and of the session's functions that it calls."""
+    seen: dict[str, str] = {}
+    functions = [getattr(value, "__func__", value) for value in vars(cls).values()]
+    pending = [function for function in functions if isinstance(function, FunctionType)]
+    while pending:
+        function = pending.pop()
+        name = f"{function.__module__}.{function.__qualname__}"
+        if function.__module__ == cls.__module__ and name not in seen:
+            seen[name] = _code_text(function.__code__)
+            called = (function.__globals__.get(used) for used in function.__code__.co_names)
+            pending += [other for other in called if isinstance(other, FunctionType)]
+    return hashlib.sha256(repr(sorted(seen.items())).encode()).hexdigest()
+
+
+def _code_text(code: CodeType) -> str:
+    """Instructions, names and constants, without docstring, place and line numbers."""
+    doc = code.co_consts[:1] if code.co_consts and isinstance(code.co_consts[0], str) else ()
+    constants = code.co_consts[len(doc) :]
+    inner = [_code_text(each) if isinstance(each, CodeType) else _text(each) for each in constants]
+    return repr((code.co_code.hex(), code.co_names, code.co_varnames, inner))
+
+
+def _text(constant: object) -> str:
+    return repr(sorted(map(repr, constant))) if isinstance(constant, frozenset) else repr(constant)
 
 
 def _add(name: str, found: dict[str, str]) -> None:

@@ -121,9 +121,9 @@ def _attack(unit: Unit, directory: StudyDirectory, log: LogProgress) -> None:
     run.root.mkdir(parents=True, exist_ok=True)
     _link(run, directory.federation(unit.federation))
     run.store(Scenario.model_validate(unit.scenario))
-    results = attack_run(run, progress=log)
-    if results is None:
+    if not run.truth.is_dir():
         raise FedleakError(f"the truth of federation {unit.federation} is missing")
+    results = attack_run(run, progress=log)
     save_cell(
         run.root,
         CellRecord(

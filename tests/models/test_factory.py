@@ -122,3 +122,13 @@ def test_it_works_in_ray_workers_and_in_the_attack_stage(zoo: Path, monkeypatch:
     assert code == 2
     assert "Traceback" not in err
     assert f"{CONSENT}={path}" in err
+
+
+def test_what_takes_no_arguments_is_called_without(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trust(monkeypatch, "tests.user_models:Ready", "tests.user_models:plain")
+    ready = Factory(path="tests.user_models:Ready").module((1, 8, 8), 10)
+    assert ready(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    told = Factory(path="tests.user_models:plain").module((1, 8, 8), 4)
+    assert told(torch.zeros(2, 1, 8, 8)).shape == (2, 4)
+    with pytest.raises(InputError, match=r"not \(2, 4\)"):
+        Factory(path="tests.user_models:Ready").module((1, 8, 8), 4)

@@ -60,7 +60,7 @@ def attack_victims(
     written = time.monotonic()
     try:
         for group in groups:
-            with listening(partial(_show, bar)):
+            with listening(partial(show_step, bar)):
                 answers = _attack_group(context, group, trained, parts, failure)
             attempts += [attempt for attempt, _ in answers]
             images |= {attempt.row: rebuilt for attempt, rebuilt in answers if rebuilt is not None}
@@ -77,7 +77,7 @@ def attack_victims(
     remove_unfinished(parts.folder)
 
 
-def _show(bar: Task, report: StepReport) -> None:
+def show_step(bar: Task, report: StepReport) -> None:
     """A line beside the bar: iteration, loss and time left of the update, or updates, under attack."""
     left = duration(report.seconds_left)
     bar.advance(

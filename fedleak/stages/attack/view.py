@@ -14,7 +14,7 @@ from fedleak.attacks.labels.base import LabelInference
 from fedleak.client.local_sgd import LocalSgd
 from fedleak.client.optimizer.base import AnyOptimizer, LocalOptimizer
 from fedleak.client.postprocess.base import PostProcess
-from fedleak.component import discover
+from fedleak.component import discover, find_kind
 from fedleak.errors import AttackFailedError, InputError
 from fedleak.models.base import Model
 from fedleak.tasks.base import LearningTask
@@ -117,12 +117,13 @@ class View:
 
     def _model_architecture(self) -> threat.ModelArchitecture:
         manifest = self._reader.manifest
-        kinds = discover(Model, "fedleak.models")  # type: ignore[type-abstract]
         kind = str(manifest.model.get("kind"))
-        if kind not in kinds:
+        found = find_kind(Model, "fedleak.models", kind)  # type: ignore[type-abstract]
+        if found is None:
+            kinds = discover(Model, "fedleak.models")  # type: ignore[type-abstract]
             raise InputError("transcript.model.kind", kind, f"known kinds: {', '.join(kinds)}")
         try:
-            model = kinds[kind].model_validate(manifest.model)
+            model = found.model_validate(manifest.model)
         except ValidationError as error:
             raise InputError("transcript.model", manifest.model, str(error.errors()[0]["msg"])) from error
         task = self._task()
@@ -196,12 +197,13 @@ class View:
         return threat.MiniBatchOrder(batches)
 
     def _post_processing_details(self) -> threat.PostProcessingDetails:
-        kinds = discover(PostProcess, "fedleak.client.postprocess")  # type: ignore[type-abstract]
-        steps = []
+        steps, package = [], "fedleak.client.postprocess"
         for settings in self._reader.manifest.training.postprocess:
-            if settings.get("kind") not in kinds:
+            found = find_kind(PostProcess, package, str(settings.get("kind")))  # type: ignore[type-abstract]
+            if found is None:
+                kinds = discover(PostProcess, package)  # type: ignore[type-abstract]
                 raise InputError("transcript.training.postprocess", settings, f"known kinds: {', '.join(kinds)}")
-            steps.append(kinds[settings["kind"]].model_validate(settings))
+            steps.append(found.model_validate(settings))
         return threat.PostProcessingDetails(tuple(steps))
 
     def _batch_statistics(self) -> threat.BatchStatistics:

@@ -32,7 +32,7 @@ class Analyses:
         self._scenario, self._log = run.scenario, run.files.errors
         self.failures: dict[str, str] = {}
         self._values: dict[ImagePlace, dict[str, float | None]] = {}
-        for update in run.updates.values() if run.scenario.analyses else ():
+        for update in run.scored.values() if run.scenario.analyses else ():
             self._add(update, batches.of(update))
 
     def _add(self, update: UpdateRecord, batch: LeakedBatch) -> None:

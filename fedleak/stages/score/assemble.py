@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -14,6 +15,8 @@ from fedleak.stages.score.scorer import ImageScorer, Scores
 from fedleak.threat import CAPABILITIES, GRANTABLE
 from fedleak.transcript.manifest import Manifest, UpdateRecord, digest_of
 from fedleak.transcript.writer import SENT
+
+NO_IMAGES = "the clients' images behind them are not known (there is no ground truth for them)"
 
 
 def assemble_results(
@@ -42,7 +45,12 @@ def assemble_results(
         delta=manifest.privacy.delta if manifest.privacy else None,
         privacy_unit=manifest.privacy.unit if manifest.privacy else None,
         encoded_bytes=encoded_bytes(run.updates.values()),
-        notes=(*metric_notes(scorer), *truth_notes(run), *label_notes(records), *federation_notes(manifest)),
+        notes=(
+            *(metric_notes(scorer) if run.scored else ()),
+            *truth_notes(run),
+            *label_notes(records),
+            *federation_notes(manifest),
+        ),
         rows=tuple(row for found in scores for row in found.rows),
     )
 
@@ -96,8 +104,17 @@ def metric_notes(scorer: ImageScorer) -> Iterator[str]:
 
 
 def truth_notes(run: RecordedRun) -> Iterator[str]:
-    """A note if changes to the ground truth could not be noticed."""
-    if not run.truth.sealed:
+    """Notes on what cannot be scored and why, and a note if changes to the ground truth could not be noticed."""
+    lacking = len(run.updates) - len(run.scored)
+    if run.updates and not run.scored:
+        yield f"nothing is scored: {NO_IMAGES}; errors of images and labels need them"
+    elif lacking:
+        yield f"{lacking} of {len(run.updates)} updates are attacked and not scored: {NO_IMAGES}"
+    if lacking and any(math.isnan(record.accuracy) for record in run.reader.manifest.rounds):
+        yield "the accuracy of the global model is not known: it was not measured where the federation was recorded"
+    if run.scored and not run.reader.has_public_images:
+        yield "there are no baselines to compare with: the adversary has no public images"
+    if run.truth is not None and not run.truth.sealed:
         yield "the ground truth has no checksums, so changes to it go unnoticed: it was written by hand"
 
 

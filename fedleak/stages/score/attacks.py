@@ -16,6 +16,7 @@ from fedleak.stages.score.recorded import RecordedRun
 from fedleak.stages.score.rows import MatchedImages
 from fedleak.stages.score.scorer import ImageScorer, ImageScores, Scores
 from fedleak.stages.score.summary import label_accuracy, label_accuracy_class, mean_rates
+from fedleak.stages.score.unscored import unscored
 
 
 def score_attacks(run: RecordedRun, records: Sequence[AttackRecord], *, scorer: ImageScorer, bar: Task) -> list[Scores]:
@@ -29,7 +30,11 @@ def score_attacks(run: RecordedRun, records: Sequence[AttackRecord], *, scorer: 
     for record in records:
         scores, rates = images[record.attack], mean_rates(worst.get(record.attack, {}))
         summary = summarise_attack(run, record, scores=scores, worst_sample=rates)
-        found.append(Scores(summary, (*scores.rows, *failed_rows(run, record))))
+        rows, pictures = unscored(run, record)
+        if rows:
+            more = {"pictures": (*summary.pictures, *pictures), "compared": summary.compared or pictures}
+            summary = summary.model_copy(update=more | {"unscored": len(rows)})
+        found.append(Scores(summary, (*scores.rows, *rows, *failed_rows(run, record))))
     return found
 
 
@@ -38,7 +43,7 @@ def match_attack(run: RecordedRun, record: AttackRecord) -> MatchedImages:
     matched = MatchedImages()
     images = load_images(run.files.attacks / record.attack)
     for attempt in record.attempts:
-        if attempt.status == "ok":
+        if attempt.status == "ok" and attempt.row in run.scored:
             update = run.updates[attempt.row]
             if attempt.row not in images:
                 folder = run.files.attacks / record.attack

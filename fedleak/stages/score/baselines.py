@@ -59,8 +59,8 @@ BASELINES: dict[str, Baseline] = {
 
 
 def score_baselines(run: RecordedRun, *, scorer: ImageScorer, bar: Task) -> list[Scores]:
-    """Score every baseline; there are none if the adversary has no public images."""
-    if not run.reader.has_public_images:
+    """Score every baseline; there are none if the adversary has no public images, or nobody knows the originals."""
+    if not run.reader.has_public_images or not run.scored:
         return []
     images, labels = run.reader.public()
     public = PublicImages(to_unit(images), torch.from_numpy(labels))
@@ -84,7 +84,7 @@ def score_baselines(run: RecordedRun, *, scorer: ImageScorer, bar: Task) -> list
 
 def _match_baseline(run: RecordedRun, public: PublicImages, name: str, guess: Baseline) -> MatchedImages:
     matched = MatchedImages()
-    for row, update in run.updates.items():
+    for row, update in run.scored.items():
         truth = run.truth_of(update)
         generator = seeds.torch_generator(run.scenario.seed, "baseline", name, row)
         matched.add_update(attack=name, kind=name, update=update, images=guess(public, truth, generator), truth=truth)

@@ -17,7 +17,7 @@ from fedleak.transcript.files import replacing
 PER_RANK = 6
 COMPARED = 6
 """Number of images for which attacks are shown side by side."""
-Rank = Literal["best", "median", "worst", "first"]
+Rank = Literal["best", "median", "worst", "first", "unscored"]
 
 
 def save_pictures(folder: Path, images: MatchedImages, rows: list[ResultRow]) -> tuple[Picture, ...]:
@@ -40,6 +40,23 @@ def save_compared(folder: Path, images: MatchedImages, rows: list[ResultRow]) ->
     return tuple(_save(folder, images, rows[i], i, "first") for i in places[:COMPARED])
 
 
+def save_rebuilt(folder: Path, row: ResultRow, image: Tensor, *, note: str) -> Picture:
+    """Write the PNG file of a reconstruction without an original; ``note`` stands in for scores."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = _name(row)
+    _write_png(folder / name, image)
+    return Picture(
+        rank="unscored",
+        victim=row.victim,
+        round=row.round,
+        image=row.image or 0,
+        original="",
+        reconstruction=name,
+        note=note,
+        metrics={},
+    )
+
+
 def _choose(ranked: list[int]) -> list[tuple[Rank, int]]:
     count = min(PER_RANK, -(-len(ranked) // 3))
     middle = (len(ranked) - count) // 2
@@ -51,9 +68,8 @@ def _choose(ranked: list[int]) -> list[tuple[Rank, int]]:
 
 
 def _save(folder: Path, images: MatchedImages, row: ResultRow, i: int, rank: Rank) -> Picture:
-    safe = re.sub(r"[^A-Za-z0-9_-]", "_", row.attack)
     original = f"original-{row.round:04d}-{row.victim:05d}-{row.image:03d}.png"
-    reconstruction = f"{safe}-{row.round:04d}-{row.victim:05d}-{row.image:03d}.png"
+    reconstruction = _name(row)
     _write_png(folder / original, images.originals[i])
     _write_png(folder / reconstruction, images.reconstructions[i])
     return Picture(
@@ -65,6 +81,11 @@ def _save(folder: Path, images: MatchedImages, row: ResultRow, i: int, rank: Ran
         reconstruction=reconstruction,
         metrics=row.metrics,
     )
+
+
+def _name(row: ResultRow) -> str:
+    safe = re.sub(r"[^A-Za-z0-9_-]", "_", row.attack)
+    return f"{safe}-{row.round:04d}-{row.victim:05d}-{row.image:03d}.png"
 
 
 def _write_png(path: Path, image: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -17,22 +18,24 @@ from fedleak.transcript.reader import TranscriptReader
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """A run with its scenario, files, transcript and ground truth."""
+    """A run with its scenario, files, transcript and, where there is any, ground truth."""
 
     scenario: Scenario
     files: RunDirectory
     reader: TranscriptReader
-    truth: TruthReader
+    truth: TruthReader | None
 
     @classmethod
     def open(cls, scenario: Scenario, files: RunDirectory) -> Self:
-        """Open the transcript and the ground truth of a run.
+        """Open the transcript and, where there is any, the ground truth of a run.
 
         Raises:
-            InputError: if either is missing or damaged.
+            InputError: if the transcript is missing, or either is damaged.
         """
-        reader, truth = open_transcript(scenario, files.transcript, verify=False), TruthReader(files.truth)
-        truth.check_transcript(files.transcript)
+        reader = open_transcript(scenario, files.transcript, verify=False)
+        truth = TruthReader(files.truth) if files.truth.is_dir() else None
+        if truth is not None:
+            truth.check_transcript(files.transcript)
         return cls(scenario, files, reader, truth)
 
     @cached_property
@@ -40,12 +43,20 @@ class RecordedRun:
         """The usable updates, by their row in the transcript."""
         return {update.row: update for update in self.reader.manifest.updates if update.status == "ok"}
 
+    @cached_property
+    def scored(self) -> dict[int, UpdateRecord]:
+        """The usable updates whose images are known; without ground truth none, elsewhere all as a rule."""
+        known = self.truth.knows if self.truth is not None else _nothing
+        return {row: update for row, update in self.updates.items() if known(row, update.clients)}
+
     def truth_of(self, update: UpdateRecord) -> Truth:
         """The images and labels behind an update or sum.
 
         Raises:
             InputError: if they were changed, cannot be read, or do not fit the transcript.
         """
+        if self.truth is None:
+            raise InputError("RUN_DIR", str(self.files.root), "it has no ground truth")
         truth = self.truth.batch(update.row, update.clients)
         manifest, path = self.reader.manifest, str(self.files.truth)
         if tuple(truth.images.shape[1:]) != manifest.input_shape:
@@ -55,3 +66,7 @@ class RecordedRun:
             allowed = f"it holds label {int(truth.labels.max())}; the transcript has {manifest.classes} classes"
             raise InputError("RUN_DIR", path, allowed)
         return truth
+
+
+def _nothing(row: int, clients: Sequence[int]) -> bool:
+    return False

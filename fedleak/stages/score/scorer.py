@@ -57,7 +57,8 @@ class ImageScorer:
         self.unavailable: dict[str, str] = {}
         self.analyses = analyses
         self._pictures, self._log = run.files.root / PICTURES, run.files.errors
-        self._peers = _peers(run.truth) if any(isinstance(metric, PeerMetric) for metric in self.metrics) else None
+        asked = any(isinstance(metric, PeerMetric) for metric in self.metrics)
+        self._peers = _peers(run.truth) if asked and run.truth is not None else None
 
     def score(self, images: MatchedImages, *, compared: bool = False) -> ImageScores:
         """Score all images of one attack.

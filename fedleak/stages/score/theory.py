@@ -46,7 +46,7 @@ def predict(theory: Theory, run: RecordedRun, batches: LeakedBatches) -> tuple[M
         The images, and a failed row for every update to which the theorem does not apply.
     """
     matched, failed = MatchedImages(), []
-    for update in run.updates.values():
+    for update in run.scored.values():
         leaked = batches.of(update)
         generator = seeds.torch_generator(run.scenario.seed, "theory", theory.kind, update.row)
         try:

@@ -126,6 +126,10 @@ class TruthReader:
         where = f"transcript{place}" if place else str(path)
         raise InputError(where, now, f"it was {shorten(before)} when the federation ended; {path}: {RECORD_ANEW}")
 
+    def knows(self, row: int, clients: Sequence[int]) -> bool:
+        """Whether the images of these clients behind the update in ``row`` are known."""
+        return self._rows.get(row, {}).keys() >= set(clients)
+
     def batch(self, row: int, clients: Sequence[int] = ()) -> Truth:
         """The images and labels behind the update in ``row``.
 

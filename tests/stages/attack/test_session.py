@@ -89,9 +89,9 @@ def test_the_attack_stage_loads_no_dataset_and_no_truth(fresh: FreshRun, monkeyp
     for kind in Dataset.__subclasses__():
         monkeypatch.setattr(kind, "load", lambda self: pytest.fail("the data set was loaded"))
     shutil.rmtree(run.truth)
-    assert attack_run(run, progress=QuietProgress(), isolated=False) is None
+    results = attack_run(run, progress=QuietProgress(), isolated=False)
     assert set(images(run)) == {"git_coarse", "lti"}
-    assert not (run.root / "results.json").exists()
+    assert not any(row.metrics for row in results.rows)
 
 
 def test_two_attacks_on_one_transcript_agree_bit_for_bit(fresh: FreshRun, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,17 @@ def test_truth_of_a_sum_is_that_of_its_clients(recorded: RecordedRun) -> None:
     assert torch.equal(recorded.truth_of(alone).labels, recorded.truth_of(update).labels)
 
 
-@pytest.mark.parametrize("folder", ["transcript", "truth"])
-def test_without_transcript_or_truth_nothing_can_be_scored(recorded: RecordedRun, folder: str) -> None:
-    shutil.rmtree(recorded.files.root / folder)
-    with pytest.raises(InputError, match=folder):
+def test_without_transcript_nothing_can_be_opened(recorded: RecordedRun) -> None:
+    shutil.rmtree(recorded.files.root / "transcript")
+    with pytest.raises(InputError, match="transcript"):
         RecordedRun.open(recorded.scenario, recorded.files)
+
+
+def test_without_truth_no_update_is_scored(recorded: RecordedRun) -> None:
+    assert recorded.scored == recorded.updates
+    shutil.rmtree(recorded.files.root / "truth")
+    without = RecordedRun.open(recorded.scenario, recorded.files)
+    assert without.updates == recorded.updates
+    assert without.scored == {}
+    with pytest.raises(InputError, match="it has no ground truth"):
+        without.truth_of(recorded.updates[0])
