@@ -22,6 +22,8 @@ from fedleak.transcript.manifest import VERSION, digest_of
 
 SCENARIO = "scenario.yaml"
 LOCK = ".lock"
+RECORDING = "recording"
+"""Folder of the messages of a Flower app, from which the run was made; nothing removes it."""
 ERRORS = "errors.log"
 INPUTS = "inputs.json"
 """Hashes of the code and files that the federation depended on."""
@@ -145,8 +147,8 @@ def refuse_links(root: Path, *, but: Set[Path] = frozenset()) -> None:
 
 
 def _harmless(name: str) -> bool:
-    """Whether a file may exist in a directory without a run: the lock, or a half-written scenario."""
-    return name == LOCK or name.startswith(f".{SCENARIO}.")
+    """Whether a file may exist in a directory without a run: the lock, a recording, or a half-written scenario."""
+    return name in (LOCK, RECORDING) or name.startswith(f".{SCENARIO}.")
 
 
 def federation_fingerprint(scenario: Scenario) -> str:

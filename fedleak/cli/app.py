@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fedleak.cli import audit as cli_audit
 from fedleak.cli import deployment as cli_deployment
 from fedleak.cli import doctor as cli_doctor
 from fedleak.cli import export as cli_export
@@ -44,6 +45,7 @@ cli_studies.register(app)
 cli_results.register(app)
 cli_export.register(app)
 cli_serve.register(app)
+cli_audit.register(app)
 
 
 def _version(show: bool) -> None:

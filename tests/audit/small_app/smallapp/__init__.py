@@ -1,0 +1,1 @@
+"""A small Flower app with the traits of larger ones; written for the tests of the recorder."""
