@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from fedleak.component import Component, Settings
 from fedleak.data.sources.base import Dataset
@@ -92,9 +92,13 @@ class MetricSettings(Settings):
         return value is not None or cls.model_fields[name].default is not None
 
 
+def _field(kind: type[Component]) -> Any:
+    is_default = issubclass(kind, Metric) and kind.is_default
+    described = f"{kind.summary()} {'On by default; null: off' if is_default else 'Off by default'}."
+    return Field(default=kind() if is_default else None, description=described)
+
+
 def metric_settings(kinds: Mapping[str, type[Component]]) -> type[MetricSettings]:
     """The settings class with one field for each kind."""
-    fields: dict[str, Any] = {
-        name: (cls | None, cls() if issubclass(cls, Metric) and cls.is_default else None) for name, cls in kinds.items()
-    }
+    fields: dict[str, Any] = {name: (cls | None, _field(cls)) for name, cls in kinds.items()}
     return create_model("Metrics", __base__=MetricSettings, __doc__=MetricSettings.__doc__, **fields)

@@ -38,7 +38,7 @@ class Fault(Settings):
     round: RoundNumber
     """Round of the failure, from 1."""
     client: ClientIndex
-    """The client that fails, from 0."""
+    """Number of the client that fails, from 0."""
     mode: Literal["raise", "silent", "exit", "nan"]
     """``raise`` an error; ``silent``: do not reply; ``exit``: end the worker process; ``nan``: share NaN values."""
 
@@ -55,7 +55,7 @@ class SimulationEngine(Settings):
     client_gpus: float = Field(default=0, ge=0, le=limits.CPUS)
     """Share of a GPU for each client actor, such as 0.25."""
     address: str | None = None
-    """Join this Ray cluster (``auto``, ``host:port``) instead of starting one."""
+    """Join this Ray cluster (``auto``, ``host:port``); default: start a local one."""
     timeout: float = Field(default=300, gt=0, le=limits.SECONDS)
     """Seconds after which missing replies of a round count as failures."""
 
@@ -76,9 +76,9 @@ class Federation(Settings):
     """How old the models are that clients compute on (default: current, synchronous)."""
     server: ServerSettings = ServerSettings()
     client_level_dp: ClientLevelDp | None = None
-    """Clip each client's update as a whole and add noise; epsilon is reported (needs ``fedleak[dp]``)."""
+    """Clip each client's update as a whole and add noise; epsilon is reported (needs ``fedleak[dp]``; default: off)."""
     secure_aggregation: SecureAggregation | None = None
-    """The server, and so the adversary, sees only the sum of a round's updates."""
+    """The server, and so the adversary, sees only the sum of a round's updates (default: every update)."""
     engine: SimulationEngine = SimulationEngine()
     randomness: Literal["repeatable", "system"] = "repeatable"
     """Source of the secret behind everything that clients draw at random: ``repeatable``: the seed and the private

@@ -31,7 +31,7 @@ class GitCoarse(GenerativeAttack):
 
     kind: Literal["git_coarse"] = "git_coarse"
     hidden: int | None = Field(default=None, ge=1, le=limits.WIDTH)
-    """Hidden width of every ``h_i``; default: chosen to match ``parameters``."""
+    """Hidden width of every ``h_i``, in units; default: chosen to match ``parameters``."""
 
     def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:
         """One ``h`` per point of the leaked model's graph."""

@@ -35,7 +35,7 @@ class GitExact(TrainedAttack[ExactNetwork]):
     """Take ``d`` from the bias gradient of every linear layer with a bias, which needs no weights; if false, only the
     last bias is used, as in the paper."""
     tikhonov: float = Field(default=1e-9, ge=0, le=1)
-    """Tikhonov term of the pseudo-inverses, relative to the mean eigenvalue of the inverted matrix."""
+    """Tikhonov term of the pseudo-inverses, a multiple of the mean eigenvalue of the inverted matrix."""
     training: TrainingSettings = TrainingSettings(epochs=100, batch_size=64, learning_rate=1e-2, patience=100)
     """Plain Adam; ``weight_decay`` is not used."""
 

@@ -65,7 +65,7 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
     kind: Literal["git_identified"] = "git_identified"
     tasks: ClassVar[frozenset[str] | None] = frozenset({"classification"})
     tikhonov: float = Field(default=1e-8, ge=0, le=1)
-    """Tikhonov term of the inverses used for identification, relative to the mean eigenvalue of the inverted matrix."""
+    """Tikhonov term of the inverses used for identification, a multiple of the inverted matrix's mean eigenvalue."""
     final_tikhonov: float = Field(default=1e-4, ge=0, le=1)
     """The same for the second layer's input, which strides may leave partly undetermined."""
     identification_pairs: int = Field(default=5000, ge=2, le=limits.IMAGES)

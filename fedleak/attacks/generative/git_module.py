@@ -27,7 +27,7 @@ class GitModule(GenerativeAttack):
 
     kind: Literal["git_module"] = "git_module"
     hidden: int | None = Field(default=None, ge=1, le=limits.WIDTH)
-    """Hidden width of every MLP; default: chosen to match ``parameters``."""
+    """Hidden width of every MLP, in units; default: chosen to match ``parameters``."""
 
     def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:
         """One MLP per module of the leaked model's graph."""
