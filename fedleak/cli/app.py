@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fedleak.cli import docs as cli_docs
 from fedleak.cli import doctor as cli_doctor
 from fedleak.cli import labels as cli_labels
 from fedleak.cli import results as cli_results
@@ -179,6 +180,7 @@ def bench(
 
 
 cli_doctor.register(app)
+cli_docs.register(app)
 cli_labels.register(app)
 
 INTERRUPTED = 130

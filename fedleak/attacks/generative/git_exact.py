@@ -24,6 +24,9 @@ class GitExact(TrainedAttack[ExactNetwork]):
     The estimates of every epoch are kept, so that scoring can compare them with the leaked weights (Figure 3). For
     multi-layer perceptrons and small convolutional chains without pooling or normalisation, whose last layer has a
     bias. Exact for one image; for a batch, every image gets the same estimate.
+
+    Fails on pooling, normalisation and shortcuts, without a bias in the last layer, on batches, and on noise, which the
+    equation amplifies from layer to layer.
     """
 
     stream: ClassVar[str] = "exact_git"

@@ -58,6 +58,9 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
     images, with the regularisation of lowest leave-one-out error. For chains of convolutions and linear layers without
     pooling or normalisation. Needs activations that vary: if a sigmoid network saturates or its activations hardly
     change, float32 gradients carry too little information, and ``git_ridge`` is the better choice.
+
+    Fails on pooling, normalisation and shortcuts, with activations that hardly vary over the pairs, with too few pairs
+    to identify the weights, and on noise.
     """
 
     estimates_weights: ClassVar[bool] = True

@@ -20,6 +20,8 @@ class GitModule(GenerativeAttack):
     A module lies between two points through which all paths pass: a residual block, an attention with its shortcut, a
     patch embedding. In a chain, every layer is a module, and the attack equals Coarse-GIT. The MLP of a module takes
     the gradients of all parameters in it and in the following module, and the estimate of its output.
+
+    Fails on updates unlike its pairs, as ``git_coarse`` does, and gains nothing over it on networks without modules.
     """
 
     solves_output_layer: ClassVar[bool] = True
