@@ -18,6 +18,7 @@ from rich.table import Table
 
 from fedleak.cli import audit as cli_audit
 from fedleak.cli import deployment as cli_deployment
+from fedleak.cli import docs as cli_docs
 from fedleak.cli import doctor as cli_doctor
 from fedleak.cli import export as cli_export
 from fedleak.cli import imports as cli_imports
@@ -29,7 +30,7 @@ from fedleak.cli import studies as cli_studies
 from fedleak.cli import transcripts as cli_transcripts
 from fedleak.cli.failures import failures_as_messages
 from fedleak.cli.options import BudgetOption, JsonOption, QuietOption, ScenarioFile, SetOption
-from fedleak.cli.output import progress_on_terminal, say
+from fedleak.cli.output import progress_on_terminal, say, wide_console
 from fedleak.version import __version__
 
 app = typer.Typer(
@@ -69,16 +70,18 @@ def validate(
     set_: SetOption = None,
     budget: BudgetOption = None,
     data: Annotated[bool, typer.Option("--data", help="Also load and partition the data set.")] = False,
-    show: Annotated[bool, typer.Option("--show", help="Print the resolved scenario.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print the file with every default.")] = False,
 ) -> None:
     """Check a scenario or a study without running it.
 
     SCENARIO is a YAML file, the name of a shipped scenario or study, or the directory of a run or study.
     """
     from fedleak.cli.places import source_of
-    from fedleak.scenario.file import load_scenario, to_yaml
+    from fedleak.scenario.file import load_scenario
     from fedleak.scenario.reader import read_yaml
-    from fedleak.studies.study import check_budgets, is_study, load_study, resolved_text
+    from fedleak.scenario.shown import scenario_with_defaults
+    from fedleak.studies.resolved import study_with_defaults
+    from fedleak.studies.study import check_budgets, is_study, load_study
 
     found, _ = source_of(scenario, None, option="SCENARIO")
     if is_study(read_yaml(found)):
@@ -86,10 +89,10 @@ def validate(
         if budget is None and not set_:
             check_budgets(found)
         checked = list({cell.federation: cell.scenario for cell in study.cells}.values())
-        text, size = resolved_text(study), f", {len(study.keys)} cells"
+        text, size = study_with_defaults(study) if show else "", f", {len(study.keys)} cells"
     else:
         checked = [load_scenario(found, overrides=set_ or (), budget=budget)]
-        text, size = to_yaml(checked[0]), ""
+        text, size = scenario_with_defaults(checked[0]) if show else "", ""
     for each in checked:
         each.model.check_available()
     if data:
@@ -105,31 +108,34 @@ def validate(
 @app.command("list")
 def list_kinds(
     given: Annotated[str | None, typer.Argument(metavar="FAMILY", show_default="every family")] = None,
+    kind_: Annotated[str | None, typer.Argument(metavar="KIND", show_default="every kind")] = None,
 ) -> None:
-    """List the kinds of every family: attacks, data sets, models ... and those of other packages, which it imports.
+    """List the kinds of every family (attacks, data sets ...), also those of other packages, or the settings of one kind.
 
-    FAMILY is the name of one family, such as attack or attacks.
+    FAMILY is the name of one family, such as attack or attacks. With a KIND, such as gias, it prints what this kind is,
+    what the adversary must know for it, and every setting with its default.
     """
-    from fedleak.cli.kinds import EVERY_FAMILY, kinds_of, named_family, plugin_lines
+    from fedleak.cli.kind_page import kind_page, named_kind
+    from fedleak.cli.kinds import EVERY_FAMILY, kind_rows, named_family
+    from fedleak.scenario.described import level_text
     from fedleak.threat import CAPABILITIES
 
     family = None if given is None else named_family(given)
+    if family is not None and kind_ is not None:
+        console = wide_console()
+        for part in kind_page(family, named_kind(family, kind_)):
+            console.print(part)
+            console.print()
+        return
+    rows = [row for name in EVERY_FAMILY if family in (None, name) for row in kind_rows(name)]
+    if family in (None, "capability"):
+        rows += [("capability", kind, f"{c.summary()} ({level_text(c)})") for kind, c in CAPABILITIES.items()]
     table = Table(box=None, pad_edge=False)
     for heading in ("family", "kind", "what it is"):
         table.add_column(heading, no_wrap=heading != "what it is")
-    for name in EVERY_FAMILY if family is None else [f for f in EVERY_FAMILY if f == family]:
-        for kind, component in kinds_of(name).items():
-            table.add_row(name, kind, component.summary())
-        for kind, text in plugin_lines(name):
-            table.add_row(name, kind, text)
-    if family in (None, "capability"):
-        for kind, capability in CAPABILITIES.items():
-            table.add_row("capability", kind, f"{capability.summary()} ({_level(capability.level)})")
+    for row in rows:
+        table.add_row(*row)
     Console(markup=False).print(table)
-
-
-def _level(level: int | None) -> str:
-    return "derived" if level is None else f"level {level}"
 
 
 @app.command()
@@ -183,6 +189,7 @@ def bench(
 
 cli_deployment.register(app)
 cli_doctor.register(app)
+cli_docs.register(app)
 cli_labels.register(app)
 cli_imports.register(app)
 cli_transcripts.register(app)

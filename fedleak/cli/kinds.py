@@ -40,6 +40,14 @@ def kinds_of(family: str) -> dict[str, type[Component]]:
     return discover(*EVERY_FAMILY[family])
 
 
+def kind_rows(family: str) -> Iterator[tuple[str, str, str]]:
+    """Rows of a table, one for each kind of a family: family, kind, and what it is."""
+    for kind, component in kinds_of(family).items():
+        yield family, kind, component.summary()
+    for kind, text in plugin_lines(family):
+        yield family, kind, text
+
+
 def plugin_lines(family: str) -> Iterator[tuple[str, str]]:
     """Kind of another package -> what it is and where it comes from; of a broken one, what is wrong with it."""
     base, package = EVERY_FAMILY[family]

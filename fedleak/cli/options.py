@@ -28,7 +28,7 @@ TrackOption = Annotated[
     typer.Option(
         "--track",
         metavar="KIND[=TARGET]",
-        help="Also log to tensorboard=DIR or mlflow=URI; repeatable.",
+        help="Also log to tensorboard=DIR, mlflow=URI or wandb=DIR; repeatable.",
         show_default="none",
     ),
 ]

@@ -231,7 +231,9 @@ def frontier(
 
 def track(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...")],
-    to: Annotated[list[str], typer.Option("--to", metavar="KIND[=TARGET]", help="tensorboard=DIR or mlflow=URI.")],
+    to: Annotated[
+        list[str], typer.Option("--to", metavar="KIND[=TARGET]", help="tensorboard=DIR, mlflow=URI or wandb=DIR.")
+    ],
 ) -> None:
     """Log finished runs and studies to a tracker; entries that exist already are skipped.
 

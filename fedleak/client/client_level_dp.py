@@ -24,7 +24,7 @@ class ClientLevelDp(Settings):
     noise_multiplier: float = Field(ge=0, le=limits.RATE)
     """Standard deviation of the noise in units of ``max_norm``: on the sum of updates (central), or on each (local)."""
     delta: float = Field(default=1e-5, gt=0, lt=1)
-    """Delta at which epsilon is reported."""
+    """Delta at which epsilon is reported, a probability."""
 
     @property
     def steps(self) -> tuple[PostProcess, ...]:

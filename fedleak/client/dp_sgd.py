@@ -20,7 +20,7 @@ class DpSgd(Settings):
     noise_multiplier: float = Field(ge=0, le=limits.RATE)
     """Standard deviation of the noise on the sum of gradients, in units of ``max_norm`` (the paper's sigma)."""
     delta: float = Field(default=1e-5, gt=0, lt=1)
-    """Delta at which epsilon is reported."""
+    """Delta at which epsilon is reported, a probability."""
     sampling: Literal["fixed", "poisson"] = "fixed"
     """How batches are drawn. ``fixed``: ``batch_size`` images without replacement; epsilon holds for replacing one
     image, amplified only by the share of a client's images that it uses in a round. ``poisson`` (fedavg): every image

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import ConfigDict, ValidationError, create_model, model_validator
+from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
 from pydantic_core import InitErrorDetails
 
 from fedleak.component import Component, Settings, further_kind
@@ -112,9 +112,13 @@ class MetricSettings(Settings):
         return value is not None or (name in cls.model_fields and cls.model_fields[name].default is not None)
 
 
+def _field(kind: type[Component]) -> Any:
+    is_default = issubclass(kind, Metric) and kind.is_default
+    described = f"{kind.summary()} {'On by default; null: off' if is_default else 'Off by default'}."
+    return Field(default=kind() if is_default else None, description=described)
+
+
 def metric_settings(kinds: Mapping[str, type[Component]]) -> type[MetricSettings]:
     """The settings class with one field for each kind."""
-    fields: dict[str, Any] = {
-        name: (cls | None, cls() if issubclass(cls, Metric) and cls.is_default else None) for name, cls in kinds.items()
-    }
+    fields: dict[str, Any] = {name: (cls | None, _field(cls)) for name, cls in kinds.items()}
     return create_model("Metrics", __base__=MetricSettings, __doc__=MetricSettings.__doc__, **fields)

@@ -26,7 +26,7 @@ class Leaked(Metric):
     psnr: float = Field(default=18.0, gt=0, le=limits.DECIBEL)
     """Lower bound of the PSNR in dB."""
     lpips: float = Field(default=0.1, gt=0, le=limits.RATE)
-    """Upper bound of LPIPS."""
+    """Upper bound of LPIPS, a distance without a unit."""
     backbone: str = "alex"
     """Weights for LPIPS, as in ``metrics.lpips.backbone``."""
     smallest_side: int = Field(default=SMALLEST_SIDE, ge=SMALLEST_SIDE, le=512)

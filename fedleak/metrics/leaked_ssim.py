@@ -26,7 +26,7 @@ class LeakedSsim(Metric):
     psnr: float = Field(default=18.0, gt=0, le=limits.DECIBEL)
     """Lower bound of the PSNR in dB."""
     ssim: float = Field(default=0.8, gt=0, lt=1)
-    """Lower bound of SSIM."""
+    """Lower bound of SSIM, a number of at most 1."""
 
     def evaluate(self, reconstruction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """``(N,)`` of zeros and ones."""

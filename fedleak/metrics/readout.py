@@ -33,7 +33,7 @@ class Readout(Metric):
     content: ContentName = "clock"
     """Same value as ``dataset.content``."""
     length: int = Field(default=3, ge=1, le=6)
-    """Same value as ``dataset.length``."""
+    """Number of symbols; same value as ``dataset.length``."""
     steps: int = Field(default=800, ge=1, le=limits.ITERATIONS)
     """Training steps of the reader."""
     accuracy: float = Field(default=0.9, ge=0, le=1)

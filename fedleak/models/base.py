@@ -55,7 +55,7 @@ class Model(Component):
     a factory chooses otherwise), or another."""
     weights: Path | None = Field(default=None, exclude_if=not_)
     """Checkpoint of the first global model instead of random weights: a state dictionary in a ``.safetensors`` file, or
-    in one that ``torch.load`` reads with ``weights_only=True``."""
+    in one that ``torch.load`` reads with ``weights_only=True`` (default: random weights)."""
 
     @model_validator(mode="after")
     def _has_one_source_of_weights(self) -> Self:

@@ -28,7 +28,7 @@ class ConvNet(Model):
     kernel: int = Field(default=3, ge=1, le=15)
     """Height and width of the filters, in pixels."""
     padding: int = Field(default=1, ge=0, le=15)
-    """Zero padding on each side of every map."""
+    """Zero padding on each side of every map, in pixels."""
     bias: bool = True
     """Whether convolutions and the linear layer have a bias."""
     activation: ActivationName = "relu"

@@ -30,7 +30,7 @@ class Victims(Settings):
     """The updates that the adversary records and attacks."""
 
     clients: Literal["others", "all"] | tuple[ClientIndex, ...] = "others"
-    """``others``: every client but the compromised one; ``all``; or a list of clients, from 0."""
+    """``others``: every client but the compromised one; ``all``; or a list of their numbers, from 0."""
     rounds: Literal["all"] | tuple[RoundNumber, ...] = "all"
     """``all`` rounds, or a list of their numbers, from 1."""
 
@@ -39,7 +39,7 @@ class Adversary(Settings):
     """The adversary: capabilities, data, victims and injection."""
 
     level: int | None = Field(default=None, ge=0, le=5)
-    """Grant all capabilities up to this threat level of the SoK."""
+    """Grant all capabilities up to this threat level of the SoK (default: only those named in ``grants``)."""
     grants: tuple[str, ...] = ()
     """Grant capabilities by name."""
     compromised: ClientIndex = 0
@@ -49,6 +49,7 @@ class Adversary(Settings):
     shift: ShiftChoice = Field(default={"kind": "none"}, validate_default=True)
     """How the clients' images differ from the adversary's own."""
     injection: Injection | None = None
+    """Input-update pairs gathered through the channel of the compromised client (default: none)."""
     victims: Victims = Victims()
     label_inference: LabelChoice | None = Field(default={"kind": "calibrated_counts"}, validate_default=True)
     """Label inference (default: ``calibrated_counts``; ``greedy_bias`` if the model is not granted)."""

@@ -70,7 +70,8 @@ class ClientSettings(Settings):
     augment: tuple[AugmentationChoice, ...] = ()
     """Applied to a client's images before training, once per update; injected batches are treated in the same way."""
     dp_sgd: DpSgd | None = None
-    """Clip each example's gradient and add noise, in every local step; epsilon is reported (needs ``fedleak[dp]``)."""
+    """Clip each example's gradient and add noise, in every local step; epsilon is reported (needs ``fedleak[dp]``;
+    default: none)."""
     guards: tuple[GuardChoice, ...] = ()
     """Checks of the broadcast model; a client that finds it crafted does not train and reports the reason."""
     drift: Drift | None = None

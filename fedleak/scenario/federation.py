@@ -39,7 +39,7 @@ class Fault(Settings):
     round: RoundNumber
     """Round of the failure, from 1."""
     client: ClientIndex
-    """The client that fails, from 0."""
+    """Number of the client that fails, from 0."""
     mode: Literal["raise", "silent", "exit", "nan"]
     """``raise`` an error; ``silent``: do not reply; ``exit``: end the worker process; ``nan``: share NaN values."""
 
@@ -60,9 +60,9 @@ class Federation(Settings):
     """How old the models are that clients compute on (default: current, synchronous)."""
     server: ServerSettings = ServerSettings()
     client_level_dp: ClientLevelDp | None = None
-    """Clip each client's update as a whole and add noise; epsilon is reported (needs ``fedleak[dp]``)."""
+    """Clip each client's update as a whole and add noise; epsilon is reported (needs ``fedleak[dp]``; default: off)."""
     secure_aggregation: SecureAggregation | None = None
-    """The server, and so the adversary, sees only the sum of a round's updates."""
+    """The server, and so the adversary, sees only the sum of a round's updates (default: every update)."""
     engine: EngineSettings = EngineSettings()
     randomness: Literal["repeatable", "system"] = "repeatable"
     """Source of the secret behind everything that clients draw at random: ``repeatable``: the seed and the private

@@ -60,7 +60,7 @@ class Scenario(Settings):
     budgets: dict[str, dict[str, Any]] = {}
     """Named sets of overrides, ``path: value``, chosen with ``--budget``."""
     budget: str | None = None
-    """The chosen budget; set by the command line."""
+    """The chosen budget; set by the command line (default: none)."""
 
     @model_validator(mode="before")
     @classmethod

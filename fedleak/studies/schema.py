@@ -68,7 +68,7 @@ class Resources(Settings):
     gpus: float = Field(default=0, ge=0, le=limits.CPUS)
     """GPUs of a cell; a share such as 0.25 lets four cells use one."""
     memory_gib: float = Field(default=1.0, gt=0, le=limits.MEMORY_GIB)
-    """Peak memory of a cell, for scheduling; it is not enforced."""
+    """Peak memory of a cell in GiB, for scheduling; it is not enforced."""
 
 
 class StudySettings(Settings):
@@ -82,6 +82,7 @@ class StudySettings(Settings):
     """What the study should show; each claim is judged as reproduced, not reproduced or inconclusive."""
     published: Published = Published()
     figure: FigureSettings | None = None
+    """One metric along one axis, with a line per attack and point of the other axes (default: no figure)."""
     table: TableSettings = TableSettings()
     resources: Resources = Resources()
     costs: dict[str, Annotated[float, Field(ge=0, le=limits.MINUTES)]] = {}

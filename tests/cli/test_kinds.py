@@ -10,7 +10,7 @@ from fedleak.families import FAMILIES
 def test_claims_and_trackers_stand_beside_the_families_of_scenarios() -> None:
     assert set(EVERY_FAMILY) - set(FAMILIES) == {"claim", "tracker"}
     assert set(kinds_of("claim")) == {"at_least", "correlates", "less", "monotone", "within"}
-    assert set(kinds_of("tracker")) == {"mlflow", "tensorboard"}
+    assert set(kinds_of("tracker")) == {"mlflow", "tensorboard", "wandb"}
 
 
 @pytest.mark.parametrize("family", EVERY_FAMILY)

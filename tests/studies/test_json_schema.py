@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,13 @@ from tests.studies.builders import study
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
 FILES = sorted(FOLDER.rglob("*.yaml"))
+UNITS = (
+    "bits? bytes? channels? classes cores? cpus db decay difference digits dimensions distance draws epochs? exponent "
+    "factor features fraction gib gpus? heads? images? iterations? layers? letters level minutes momentum multiple "
+    "norm numbers? pairs? passes patches pixels? probability rate restarts rounds? samples? seconds seed severity "
+    "shards share slope standard steps? threads? times tokens? trials units? updates version victims weights? without"
+).replace(" ", "|")
+"""What numbers count or measure, also without a dimension: a share, a factor, a seed."""
 SCHEMA = file_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
@@ -42,6 +50,46 @@ def test_every_property_is_described() -> None:
     found = dict(_properties(SCHEMA))
     assert len(found) > 600
     assert [path for path, item in found.items() if len(item.get("description", "")) < 10] == []
+
+
+def test_every_property_has_a_default_or_is_required() -> None:
+    by_file = {"name"} | set(SCHEMA["then"]["required"])
+    assert [
+        f"{block}.{name}"
+        for block, name, item, required in _settings(SCHEMA)
+        if "default" not in item and not required and not (block == "file" and name in by_file)
+    ] == []
+    assert "(default:" in SCHEMA["properties"]["name"]["description"].replace("\n", " ")
+
+
+def test_a_default_of_null_is_explained() -> None:
+    told = re.compile(r"default|null|none", re.I)
+    absent = [(block, name, item) for block, name, item, _ in _settings(SCHEMA) if item.get("default", 0) is None]
+    assert len(absent) > 50
+    unexplained = {f"{block}.{name}" for block, name, item in absent if not told.search(item["description"])}
+    assert unexplained == set()
+
+
+def test_every_number_says_its_unit() -> None:
+    unit = re.compile(rf"\b({UNITS})\b", re.I)
+    numbers = [(block, name, item) for block, name, item, _ in _settings(SCHEMA) if _is_number(item)]
+    assert len(numbers) > 300
+    labels = {"where", "control", "left", "right", "value", "values", "low", "high"}  # of a matrix or metric
+    silent = [(b, n, i["description"]) for b, n, i in numbers if n not in labels and not unit.search(i["description"])]
+    assert silent == []
+
+
+def _settings(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any], bool]]:
+    """Block, name and schema of every setting, and whether it must be given."""
+    for block, content in {"file": schema, **schema["$defs"]}.items():
+        for name, item in content.get("properties", {}).items():
+            yield block, name, item, name in content.get("required", ())
+
+
+def _is_number(item: dict[str, Any]) -> bool:
+    parts = [part for key in ("anyOf", "oneOf", "prefixItems") for part in item.get(key, ())]
+    parts += [item[key] for key in ("items", "additionalProperties") if isinstance(item.get(key), dict)]
+    return item.get("type") in ("integer", "number") or any(_is_number(part) for part in parts)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -29,6 +29,9 @@ class April(Attack):
     (``model: {kind: vit, design: plain}``); their optimisation for usual transformers is not here. Our choice: double
     precision, and directions weaker than ``tolerance`` count as undetermined. ``patch_positions`` needs neither these
     weights nor that design.
+
+    Fails on batches, on vision transformers of the usual ``design`` (normalisation before attention), without learned
+    positions, and where an image has more tokens than a token has values: the system then has many solutions.
     """
 
     kind: Literal["april"] = "april"

@@ -21,6 +21,9 @@ class LinearLayer(Attack):
     Exact for one image with any row ``i``; the row with the largest bias gradient is the most precise. For a batch,
     every row is a mixture of the images that activate its unit; the rows that differ most are returned as guesses. A
     factor common to weight and bias, such as a learning rate, cancels.
+
+    Fails where the first layer is no linear layer with bias, as in every convolutional network. Of a batch, a row that
+    several images activate gives a mixture of them.
     """
 
     kind: Literal["linear_layer"] = "linear_layer"

@@ -22,6 +22,9 @@ class PatchPositions(Attack):
     attack ``april``. Here the gradient of the embedding's weight is used instead, so that neither weights nor training
     are needed, and any transformer with learned positions can be attacked. Exact for one image if there are fewer
     patches than values per token; for a batch, every image gets the same mixture.
+
+    Fails on batches, on networks without learned positions, and where an image has as many patches as a token has
+    values, or more. Post-processing that zeroes or rounds gradients leaves only a part of the patches.
     """
 
     kind: Literal["patch_positions"] = "patch_positions"

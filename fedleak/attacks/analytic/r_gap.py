@@ -35,6 +35,9 @@ class RGap(Attack):
     is determined at the last layer, so a weight delta is treated as one step.
     ``curve.rank_share`` gives, from the last layer to the first, the fraction of a layer's inputs that the constraints
     determine; below 1, the image is one of many solutions (the rank analysis of section 4).
+
+    Fails on batches, on shortcuts and pooling, and on layers whose outputs are fewer than their inputs: what the
+    equations of such a layer leave undetermined is lost, and every earlier layer inherits the error.
     """
 
     kind: Literal["r_gap"] = "r_gap"

@@ -24,6 +24,9 @@ class GitCoarse(GenerativeAttack):
     gradient of the last bias, which gives the last layer's input in closed form: for one image this is ``a_{L-1}``
     itself, for a batch it is an additional input of ``h_L``. Without a bias, both are estimated from the gradient of
     the last weight. Trained end to end on the loss of the images only.
+
+    Fails on updates unlike its pairs: other images, another model version, post-processing that the pairs did not pass;
+    with few pairs it returns little more than the mean image.
     """
 
     solves_output_layer: ClassVar[bool] = True
@@ -31,7 +34,7 @@ class GitCoarse(GenerativeAttack):
 
     kind: Literal["git_coarse"] = "git_coarse"
     hidden: int | None = Field(default=None, ge=1, le=limits.WIDTH)
-    """Hidden width of every ``h_i``; default: chosen to match ``parameters``."""
+    """Hidden width of every ``h_i``, in units; default: chosen to match ``parameters``."""
 
     def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:
         """One ``h`` per point of the leaked model's graph."""

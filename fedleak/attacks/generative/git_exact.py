@@ -24,6 +24,9 @@ class GitExact(TrainedAttack[ExactNetwork]):
     The estimates of every epoch are kept, so that scoring can compare them with the leaked weights (Figure 3). For
     multi-layer perceptrons and small convolutional chains without pooling or normalisation, whose last layer has a
     bias. Exact for one image; for a batch, every image gets the same estimate.
+
+    Fails on pooling, normalisation and shortcuts, without a bias in the last layer, on batches, and on noise, which the
+    equation amplifies from layer to layer.
     """
 
     stream: ClassVar[str] = "exact_git"
@@ -35,7 +38,7 @@ class GitExact(TrainedAttack[ExactNetwork]):
     """Take ``d`` from the bias gradient of every linear layer with a bias, which needs no weights; if false, only the
     last bias is used, as in the paper."""
     tikhonov: float = Field(default=1e-9, ge=0, le=1)
-    """Tikhonov term of the pseudo-inverses, relative to the mean eigenvalue of the inverted matrix."""
+    """Tikhonov term of the pseudo-inverses, a multiple of the mean eigenvalue of the inverted matrix."""
     training: TrainingSettings = TrainingSettings(epochs=100, batch_size=64, learning_rate=1e-2, patience=100)
     """Plain Adam; ``weight_decay`` is not used."""
 

@@ -58,6 +58,9 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
     images, with the regularisation of lowest leave-one-out error. For chains of convolutions and linear layers without
     pooling or normalisation. Needs activations that vary: if a sigmoid network saturates or its activations hardly
     change, float32 gradients carry too little information, and ``git_ridge`` is the better choice.
+
+    Fails on pooling, normalisation and shortcuts, with activations that hardly vary over the pairs, with too few pairs
+    to identify the weights, and on noise.
     """
 
     estimates_weights: ClassVar[bool] = True
@@ -65,7 +68,7 @@ class GitIdentified(TrainedAttack[IdentifiedInverter]):
     kind: Literal["git_identified"] = "git_identified"
     tasks: ClassVar[frozenset[str] | None] = frozenset({"classification"})
     tikhonov: float = Field(default=1e-8, ge=0, le=1)
-    """Tikhonov term of the inverses used for identification, relative to the mean eigenvalue of the inverted matrix."""
+    """Tikhonov term of the inverses used for identification, a multiple of the inverted matrix's mean eigenvalue."""
     final_tikhonov: float = Field(default=1e-4, ge=0, le=1)
     """The same for the second layer's input, which strides may leave partly undetermined."""
     identification_pairs: int = Field(default=5000, ge=2, le=limits.IMAGES)

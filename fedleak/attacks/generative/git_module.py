@@ -20,6 +20,8 @@ class GitModule(GenerativeAttack):
     A module lies between two points through which all paths pass: a residual block, an attention with its shortcut, a
     patch embedding. In a chain, every layer is a module, and the attack equals Coarse-GIT. The MLP of a module takes
     the gradients of all parameters in it and in the following module, and the estimate of its output.
+
+    Fails on updates unlike its pairs, as ``git_coarse`` does, and gains nothing over it on networks without modules.
     """
 
     solves_output_layer: ClassVar[bool] = True
@@ -27,7 +29,7 @@ class GitModule(GenerativeAttack):
 
     kind: Literal["git_module"] = "git_module"
     hidden: int | None = Field(default=None, ge=1, le=limits.WIDTH)
-    """Hidden width of every MLP; default: chosen to match ``parameters``."""
+    """Hidden width of every MLP, in units; default: chosen to match ``parameters``."""
 
     def network(self, graph: LayerGraph, features: GradientFeatures, target: TargetShape) -> nn.Module:
         """One MLP per module of the leaked model's graph."""

@@ -55,6 +55,9 @@ class GitRidge(TrainedAttack[RidgeInverter]):
     gradient descent. Regularisation and sharing between classes are chosen by the lowest leave-one-out error on the
     adversary's pairs. Needs no architecture: the class is the row of the last weight's gradient with the largest norm,
     which for one image is the label. For a class without pairs, the attack returns the mean of all images.
+
+    Fails on batches, in whose update no single class can be read, on updates unlike its pairs, and where the map from
+    update to image is far from linear, as with ReLU.
     """
 
     kind: Literal["git_ridge"] = "git_ridge"

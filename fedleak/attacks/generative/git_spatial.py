@@ -28,6 +28,8 @@ class GitSpatial(GenerativeAttack):
     the exact recursion multiplies and divides by gradients, which an MLP on concatenated vectors can hardly learn.
     Models with shortcuts are processed module by module. Tokens of a vision transformer lie on the grid of their
     patches; a patch embedding with learned positions is first solved in closed form (Lu et al., arXiv 2112.14087).
+
+    Fails on updates unlike its pairs, as ``git_coarse`` does, and gains nothing where a network keeps no feature maps.
     """
 
     solves_output_layer: ClassVar[bool] = True

@@ -38,6 +38,9 @@ class Lti(GenerativeAttack):
     200 epochs, batches of 256, no clipping. What differs: the epoch is chosen by pairs that the adversary holds out,
     where the code reports the last epoch and the best on its test images; wide layers are hashed one by one, where the
     code hashes the whole gradient; and the number of pairs is the scenario's (50,000 there).
+
+    Fails on updates unlike its pairs: other images, another model version, post-processing that the pairs did not pass;
+    with few pairs it returns little more than the mean image.
     """
 
     kind: Literal["lti"] = "lti"

@@ -31,7 +31,7 @@ class TrainingSettings(Settings):
     batch_size: int = Field(default=128, ge=1, le=limits.IMAGES)
     """Pairs per step."""
     learning_rate: float = Field(default=1e-3, gt=0, le=limits.RATE)
-    """Peak of the schedule (AdamW)."""
+    """Peak learning rate of the schedule (AdamW)."""
     schedule: Literal["one_cycle", "step"] = Field(default="one_cycle", exclude_if=lambda value: value == "one_cycle")
     """``step``: constant for three quarters of the epochs, then a tenth."""
     clip: float | None = Field(default=1.0, gt=0, le=limits.RATE, exclude_if=lambda value: value == 1.0)

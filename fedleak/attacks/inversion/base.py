@@ -68,7 +68,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
     layers whose gradients can be kept in factored form, which saves more."""
     local_training: LocalTraining = None
     """For weight deltas, what is known of the local steps: ``known_with_order``, ``known``, ``estimated``, ``unknown``,
-    or a mapping of assumed settings; all but ``unknown`` unroll the local steps."""
+    or a mapping of assumed settings; all but ``unknown`` unroll the local steps; null (default): as ``unknown``."""
     adaptive: bool | Literal["estimated"] = False
     """Pass trial updates through the client's post-processing, which is either granted (``post_processing_details``) or
     ``estimated`` from each update."""

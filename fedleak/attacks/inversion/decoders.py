@@ -31,7 +31,7 @@ class Decoder(Settings):
     kind: Literal["identity", "upsample"] = "identity"
     """``identity``: the pixels themselves; ``upsample``: a smaller image that is enlarged."""
     factor: int = Field(default=4, ge=2, le=limits.PIXELS)
-    """Reduction along each axis (``upsample`` only)."""
+    """Factor by which each axis is reduced (``upsample`` only)."""
     mode: Literal["bicubic", "bilinear", "nearest"] = "bicubic"
     """Interpolation of the enlargement (``upsample`` only)."""
 

@@ -24,6 +24,9 @@ class Dlg(InversionAttack):
 
     Squared distance (Eq. 4). Labels are optimised together with the images, as the softmax of free logits; no priors
     and no pixel bounds. The normalisation constants are used only to convert the result to pixels.
+
+    Fails often with activations that have no second derivative (ReLU), with batches of more than a few images, on
+    trained models, whose gradients are small, and under noise: it has no prior that prefers images.
     """
 
     kind: Literal["dlg"] = "dlg"

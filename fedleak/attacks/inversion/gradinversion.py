@@ -25,6 +25,9 @@ class GradInversion(LabelledInversion):
     whose last iterate matches best; Adam's default momenta. Batch-norm statistics are the broadcast running ones (the
     paper's approximate case); registration uses whole-pixel shifts that do not wrap around. The paper's own label rule
     is the label inference ``min_rule``.
+
+    Fails without normalisation layers, whose statistics carry most of its images, with labels that repeat in the batch,
+    and where eight seeds do not agree on one image, so that their consensus blurs.
     """
 
     kind: Literal["gradinversion"] = "gradinversion"

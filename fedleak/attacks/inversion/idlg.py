@@ -17,6 +17,8 @@ class Idlg(LabelledInversion):
     """Improved DLG: the label first, then only the image by L-BFGS (Zhao, Mopuri & Bilen 2020, arXiv 2001.02610).
 
     The paper's own label rule is the label inference ``row_sum``.
+
+    Fails as ``dlg`` does; the rule for the label holds for one image only, so a batch depends on the label inference.
     """
 
     kind: Literal["idlg"] = "idlg"

@@ -22,6 +22,9 @@ class InvertingAveraging(InversionAttack):
     assumed to use the same consecutive mini-batches, unless ``local_training.orders`` requests an average over random
     orders or ``local_training: known_with_order`` the true order. Other settings of ``local_training`` are ignored. A
     gradient (``fedsgd``) is matched directly. The result is the last iterate, as in the authors' code (``keep``).
+
+    Fails where the local training is not as it assumes: another learning rate, or another order of the images over many
+    steps. Memory and time grow with the local steps that it unrolls.
     """
 
     kind: Literal["inverting_averaging"] = "inverting_averaging"

@@ -18,6 +18,9 @@ class InvertingGradients(LabelledInversion):
     paper uses TV 1e-1 and 24,000 iterations. Weight deltas are matched by direction unless ``local_training`` is set.
     As in the authors' code, the result is the last iterate, and of several restarts the one whose last iterate matches
     best; ``keep: lowest`` returns the iterate with the lowest matching loss, whatever the total variation says of it.
+
+    Fails as batches grow and classes repeat in them, on deep networks with statistics of the batch that the adversary
+    does not know, and on weight deltas of many local steps that it takes for one gradient.
     """
 
     kind: Literal["inverting_gradients"] = "inverting_gradients"

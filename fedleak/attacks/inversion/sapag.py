@@ -18,6 +18,9 @@ class Sapag(LabelledInversion):
     With squared distances, layers with large gradients dominate; the kernel bounds every layer's contribution. From the
     paper: the kernel of each layer's difference, with a width that adapts to the layer. Our readings: the width is the
     variance of the layer's shared gradient, layers have equal weight, the optimiser is plain Adam with pixel bounds.
+
+    Fails as ``dlg`` does on large batches and trained models; where the kernel is narrow against the first difference
+    of gradients, the loss is flat and the search does not leave its start.
     """
 
     kind: Literal["sapag"] = "sapag"

@@ -31,7 +31,7 @@ class Ilrg(SolvedCounts):
 
     kind: Literal["ilrg"] = "ilrg"
     alpha: float = Field(default=1.0, gt=0, le=limits.RATE)
-    """Scale of the logits; the authors' code also uses 0.01, which gives a nearly uniform softmax."""
+    """Factor of the logits; the authors' code also uses 0.01, which gives a nearly uniform softmax."""
 
     def infer(self, update: SharedUpdate, model: GlobalModel, *, count: int) -> Tensor:
         """Sorted labels ``(count,)``.

@@ -16,8 +16,8 @@ class SolvedCounts(LabelInference):
 
     local_training: LocalTrainingGuess | None = None
     """Assumed local training, used to convert a weight delta to a gradient, ``-delta / (rate * steps)``, with the
-    number of steps corrected for momentum and schedule. If it is not set, not unique, or not SGD, the scale is assumed
-    to leave at least one class empty."""
+    number of steps corrected for momentum and schedule. If it is null (default), not unique, or not SGD, the scale is
+    assumed to leave at least one class empty."""
 
     def solved(self, update: SharedUpdate, estimator: Estimator, gradient: Tensor, count: int) -> Tensor:
         """Sorted labels ``(count,)``.

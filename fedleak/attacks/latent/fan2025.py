@@ -44,6 +44,9 @@ class Fan2025(LabelledInversion):
     with group normalisation for every doubling of the size, the code's has two with spectral and batch normalisation
     and 256 channels; total variation is that of normalised images; the result is the last iterate, the code's is the
     look-ahead point before it. The code is given the true labels (``label_inference: oracle``).
+
+    Fails on small budgets: an untrained generator needs thousands of iterations, and its median filter removes detail
+    from small images. Repeated labels and large batches mix images as in every search.
     """
 
     kind: Literal["fan2025"] = "fan2025"

@@ -40,6 +40,9 @@ class Gias(TrainedAttack[nn.Module], InversionAttack):
     ``second_stage: weights_and_latents`` moves both. The iterations are those of Du et al. 2024 (arXiv 2404.05403), who
     call it GIA-L. Our choice: a variational autoencoder by default, because it trains in minutes on a CPU;
     ``training: {kind: dcgan}`` trains the DCGAN that the authors use for CIFAR-10.
+
+    Fails on private images that its generator cannot draw: public images of other classes or too few of them. It then
+    returns the nearest image of the generator, which looks like one and is none of the client's.
     """
 
     kind: Literal["gias"] = "gias"

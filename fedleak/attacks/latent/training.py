@@ -27,7 +27,7 @@ class GeneratorTraining(Settings):
     batch_size: int = Field(default=128, ge=1, le=limits.IMAGES)
     """Images in a mini-batch."""
     learning_rate: float = Field(default=2e-3, gt=0, le=limits.RATE)
-    """Peak of a one-cycle schedule (AdamW)."""
+    """Peak learning rate of a one-cycle schedule (AdamW)."""
 
     def network(self, size: GeneratorSize) -> nn.Module:
         """The generator, with weights from torch's global generator."""

@@ -23,7 +23,7 @@ class AdamFamily(LocalOptimizer):
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     """Decay rates of the means of gradients and of squared gradients."""
     eps: float = Field(default=1e-8, gt=0, le=limits.RATE)
-    """Added to the denominator."""
+    """Added to the denominator, in units of the root mean square of the gradients."""
     amsgrad: bool = False
     """Divide by the largest mean of squared gradients so far (Reddi et al. 2018, arXiv 1904.09237, algorithm 2)."""
     weight_decay: float = Field(ge=0, le=limits.RATE)

@@ -33,7 +33,7 @@ class HuggingFace(ResizedDataset):
     name: str = Field(min_length=1)
     """Name such as ``uoft-cs/cifar10``, or a folder."""
     subset: str | None = None
-    """Configuration of the data set, if it has several."""
+    """Configuration of the data set, if it has several (default: the one that it has by default)."""
     revision: str | None = None
     """Commit of the data set on the Hub (default: the newest, which may change)."""
     train_split: str = "train"

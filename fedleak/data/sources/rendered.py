@@ -32,7 +32,7 @@ class Rendered(Dataset):
     size: int = Field(default=32, ge=16, le=256)
     """Height and width in pixels."""
     channels: Channels = 3
-    """1: grey; 3: colour."""
+    """Channels; 1: grey; 3: colour."""
     images: int = Field(default=2000, ge=10, le=limits.IMAGES)
     """Number of training images; the test split has a fifth as many in addition."""
     seed: int = Field(default=0, ge=0, le=limits.SEED)

@@ -20,7 +20,8 @@ class ResizedDataset(Dataset):
     """Resize to this height and width, bicubic: one number for squares, or ``[H, W]`` (default: no resizing)."""
     crop: float | None = Field(default=None, gt=0, le=1)
     """First crop this share of the largest centred square, or of the largest centred rectangle with the proportions of
-    ``size``; 0.875 is ImageNet's usual 224 of 256. Without it, resizing distorts images of other proportions."""
+    ``size``; 0.875 is ImageNet's usual 224 of 256. Without it (null, the default), resizing distorts images of other
+    proportions."""
 
     @property
     def shape(self) -> tuple[int, int] | None:

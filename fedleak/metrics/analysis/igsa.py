@@ -38,7 +38,7 @@ class Igsa(Analysis):
     samples: int = Field(default=8, ge=1, le=limits.RESTARTS)
     """Points x' near each image."""
     projections: int = Field(default=8, ge=1, le=limits.RESTARTS)
-    """Directions at each point."""
+    """Number of directions at each point."""
     radius: float = Field(default=1.0, ge=0, le=limits.RATE)
     """Radius of the Euclidean ball around the image in which the points are drawn uniformly, for pixels in [0, 1]."""
 

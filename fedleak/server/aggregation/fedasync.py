@@ -20,7 +20,7 @@ class FedAsync(Aggregation):
 
     kind: Literal["fedasync"] = "fedasync"
     mixing: float = Field(default=0.6, gt=0, le=1)
-    """``alpha`` of the paper."""
+    """Share of the new weights in the mixture; ``alpha`` of the paper."""
     weight: StalenessWeight = StalenessWeight()
 
     def aggregate(

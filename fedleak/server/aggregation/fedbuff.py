@@ -26,7 +26,7 @@ class FedBuff(Aggregation):
 
     kind: Literal["fedbuff"] = "fedbuff"
     buffer: int = Field(default=10, ge=1, le=limits.CLIENTS)
-    """``K`` of the paper, which takes 10."""
+    """Updates in the buffer that make one step; ``K`` of the paper, which takes 10."""
     weight: StalenessWeight = StalenessWeight()
     """Weight of stale updates (default: ``1 / sqrt(1 + t)``, as in the paper)."""
 

@@ -18,7 +18,7 @@ class Geometric(Staleness):
     p: float = Field(gt=0, le=1)
     """Probability of finishing; the mean lag is ``(1 - p) / p``."""
     max: int | None = Field(default=None, ge=0, le=limits.ROUNDS)
-    """Upper bound of the lag (default: none)."""
+    """Upper bound of the lag, in rounds (default: none)."""
 
     def lag_of(self, client: int, round_number: int, *, generator: np.random.Generator) -> int:
         """Number of rounds in which the client did not finish."""

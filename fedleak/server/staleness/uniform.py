@@ -18,7 +18,7 @@ class Uniform(Staleness):
     min: int = Field(default=0, ge=0, le=limits.ROUNDS)
     """Smallest lag, in rounds."""
     max: int = Field(ge=0, le=limits.ROUNDS)
-    """Largest lag, inclusive."""
+    """Largest lag, in rounds, inclusive."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -16,4 +16,4 @@ class FedAvgM(ServerOptimizer):
     kind: Literal["fedavgm"] = "fedavgm"
     flower: ClassVar[str] = "FedAvgM"
     server_momentum: Decay = 0.9
-    """``beta`` of the paper."""
+    """Share of the last step that the next one keeps; ``beta`` of the paper."""

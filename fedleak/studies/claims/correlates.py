@@ -33,7 +33,7 @@ class Correlates(Claim):
     direction: Literal["positive", "negative"] = "positive"
     """Sign of the correlation."""
     stronger_than: float = Field(default=0.0, ge=0, lt=1)
-    """Magnitude that the correlation must exceed."""
+    """Number between 0 and 1 that the magnitude of the correlation must exceed."""
     along: str | None = None
     """The axis over which it is computed; all axes by default."""
 

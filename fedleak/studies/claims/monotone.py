@@ -29,7 +29,7 @@ class Monotone(Claim):
     strict: bool = False
     """Whether every step must be significant, not only the two ends."""
     values: tuple[Label, ...] = ()
-    """Only these values of the axis, in this order; all by default."""
+    """Only these values of the axis, in its unit, in this order; all by default."""
 
     def statement(self) -> str:
         """The claim in words."""
