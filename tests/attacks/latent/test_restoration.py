@@ -80,9 +80,9 @@ def test_images_that_it_was_not_trained_on_are_restored(adversarial: float) -> N
     data = digits().train
     others, labels = torch.from_numpy(data.images[600:800]).float() / 255, torch.from_numpy(data.labels[600:800])
     source = degraded(CODE, others, 0.2, torch.Generator().manual_seed(1))
-    network = trained(public(600), epochs=8, adversarial=adversarial).network
+    network = trained(public(400), epochs=5, adversarial=adversarial).network
     before, after = ((x - others).abs().mean() for x in (source, network.restored(source, labels)))
-    assert float(after) < 0.7 * float(before)
+    assert float(after) < 0.8 * float(before)
 
 
 def test_the_epoch_that_is_best_on_held_out_images_is_kept() -> None:
