@@ -76,7 +76,7 @@ def test_the_loss_is_the_squared_distance_of_the_enlarged_codes_gradient(trained
     (slope,) = torch.autograd.grad(distance, code)
     moved = code.detach() - 0.05 * slope.sign()  # the first step of Adam
     answer = rebuilt(rog(iterations=1), RogNetworks(trained.code, None), one)
-    assert answer.curve["matching_loss"][0] == pytest.approx(float(distance), rel=1e-4)
+    assert answer.curve["matching_loss"][0] == pytest.approx(distance.item(), rel=1e-4)
     expected = F.interpolate(moved, size=(8, 8), mode="bicubic", align_corners=False).clamp(0, 1)
     torch.testing.assert_close(answer.images, expected, rtol=1e-3, atol=1e-3)
 
