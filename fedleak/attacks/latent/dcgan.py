@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fedleak import limits, seeds
 from fedleak.attacks.latent.network import DOUBLINGS, GeneratorSize
-from fedleak.component import Settings
+from fedleak.attacks.latent.training import GenerativeTraining
 from fedleak.errors import AttackFailedError
 from fedleak.examples import InputShape, to_unit
 from fedleak.progress import Progress
@@ -24,7 +24,7 @@ SPREAD = 0.02
 BETAS = (0.5, 0.999)
 
 
-class DcganTraining(Settings):
+class DcganTraining(GenerativeTraining):
     """Training of the generative model as a DCGAN (Radford et al. 2016, arXiv 1511.06434), with the paper's settings.
 
     The number of epochs is that of the weights that the code of GIAS loads for CIFAR-10.
@@ -39,7 +39,7 @@ class DcganTraining(Settings):
     learning_rate: float = Field(default=2e-4, gt=0, le=limits.RATE)
     """Of both networks (Adam, first momentum 0.5)."""
 
-    def network(self, size: GeneratorSize) -> nn.Module:
+    def network(self, size: GeneratorSize) -> DcganGenerator:
         """The generator, with weights from torch's global generator."""
         return DcganGenerator(size.latent, size.width, size.shape)
 
@@ -55,10 +55,7 @@ class DcganTraining(Settings):
     ) -> tuple[nn.Module, dict[str, list[float]]]:
         """The generator trained on ``images``, uint8 ``(N, C, H, W)``, and the losses of both networks."""
         with seeds.global_torch_seed(int(torch.randint(2**62, (1,), generator=generator))):
-            players = Players(
-                DcganGenerator(size.latent, size.width, size.shape).to(device),
-                Discriminator(size.width, size.shape).to(device),
-            )
+            players = Players(self.network(size).to(device), Discriminator(size.width, size.shape).to(device))
         curves = train_dcgan(
             players, images, self, latent=size.latent, generator=generator, progress=progress, name=name
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Literal
 
 import torch
@@ -17,7 +18,36 @@ from fedleak.examples import to_unit
 from fedleak.progress import Progress
 
 
-class GeneratorTraining(Settings):
+class GenerativeTraining(Settings):
+    """Base class of the ways to train a generative model, which decides what its network is."""
+
+    @abstractmethod
+    def network(self, size: GeneratorSize) -> nn.Module:
+        """The generator, ``(B, latent)`` -> images in [0, 1], with weights from torch's global generator."""
+
+    @abstractmethod
+    def train(
+        self,
+        images: Tensor,
+        size: GeneratorSize,
+        *,
+        generator: torch.Generator,
+        progress: Progress,
+        name: str,
+        device: torch.device,
+    ) -> tuple[nn.Module, dict[str, list[float]]]:
+        """The generator trained on ``images``, uint8 ``(N, C, H, W)``, and its curves.
+
+        Args:
+            generator: the only source of randomness.
+            name: of the attack, for messages.
+
+        Raises:
+            AttackFailedError: if the images do not suffice, or a loss is not finite.
+        """
+
+
+class GeneratorTraining(GenerativeTraining):
     """Training of the generative model as the decoder of a variational autoencoder."""
 
     kind: Literal["vae"] = "vae"
@@ -29,7 +59,7 @@ class GeneratorTraining(Settings):
     learning_rate: float = Field(default=2e-3, gt=0, le=limits.RATE)
     """Peak learning rate of a one-cycle schedule (AdamW)."""
 
-    def network(self, size: GeneratorSize) -> nn.Module:
+    def network(self, size: GeneratorSize) -> ImageGenerator:
         """The generator, with weights from torch's global generator."""
         return ImageGenerator(size.latent, size.width, size.shape)
 
@@ -45,7 +75,7 @@ class GeneratorTraining(Settings):
     ) -> tuple[nn.Module, dict[str, list[float]]]:
         """The generator trained on ``images``, uint8 ``(N, C, H, W)``, and its curve."""
         with seeds.global_torch_seed(int(torch.randint(2**62, (1,), generator=generator))):
-            network = ImageGenerator(size.latent, size.width, size.shape).to(device)
+            network = self.network(size).to(device)
             encoder = ImageEncoder(size.latent, size.width, size.shape).to(device)
         bound = train_image_generator(network, encoder, images, self, generator=generator, progress=progress, name=name)
         return network, {"evidence_bound": bound}
