@@ -110,7 +110,7 @@ def list_kinds(
     given: Annotated[str | None, typer.Argument(metavar="FAMILY", show_default="every family")] = None,
     kind_: Annotated[str | None, typer.Argument(metavar="KIND", show_default="every kind")] = None,
 ) -> None:
-    """List the kinds of every family (attacks, data sets ...), also those of other packages, or the settings of one kind.
+    """List the kinds of every family (attacks, data sets ...) and of other packages, or the settings of one kind.
 
     FAMILY is the name of one family, such as attack or attacks. With a KIND, such as gias, it prints what this kind is,
     what the adversary must know for it, and every setting with its default.
