@@ -207,6 +207,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
             samples=problem.samples,
             device=problem.device,
             fixed=self._fixed,
+            surrogate_pace=self._surrogate_pace,
         )
         return engine_for(settings)
 
@@ -214,6 +215,11 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
     def _fixed(self) -> frozenset[str]:
         """Names of variables that are not searched."""
         return frozenset()
+
+    @property
+    def _surrogate_pace(self) -> float:
+        """Learning rate of a surrogate model's position, as a factor of the optimiser's."""
+        return 1.0
 
     def _decoding(self, problem: Problem) -> Decoding:
         """What turns the variables of the search into images."""

@@ -25,7 +25,7 @@ class Decoding(Protocol):
 class Decoder(Settings):
     """Decoder of the search variables: pixels (``identity``), or a smaller image that is enlarged (``upsample``).
 
-    Fewer variables regularise the problem; ROG (Yue et al. 2023, arXiv 2306.00127) uses a quarter of the resolution.
+    Fewer variables regularise the problem; ROG (Yue et al. 2023, arXiv 2206.04055) uses a quarter of the resolution.
     """
 
     kind: Literal["identity", "upsample"] = "identity"

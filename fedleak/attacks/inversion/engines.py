@@ -38,6 +38,7 @@ class EngineSettings:
         samples: images per victim.
         device: where to compute.
         fixed: names of variables that are not searched.
+        surrogate_pace: as of the engine.
     """
 
     architecture: ModelArchitecture
@@ -52,6 +53,7 @@ class EngineSettings:
     samples: int
     device: torch.device
     fixed: frozenset[str] = frozenset()
+    surrogate_pace: float = 1.0
 
     def objective(self) -> Objective:
         """The objective that the engine minimises."""
@@ -78,4 +80,10 @@ def engine_for(settings: EngineSettings) -> Engine:
         reason = f"keeping the gradients of {len(wide)} wide layers in factored form saves more"
         warnings.warn(f"inversion runs without compilation: {reason}", RuntimeWarning, stacklevel=2)
     whole = compiled == "always" or (compiled == "auto" and not wide)
-    return Engine(objective, settings.optimiser, compiled=whole, fixed=settings.fixed)
+    return Engine(
+        objective,
+        settings.optimiser,
+        compiled=whole,
+        fixed=settings.fixed,
+        surrogate_pace=settings.surrogate_pace,
+    )
