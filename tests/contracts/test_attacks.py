@@ -38,7 +38,7 @@ TINY = {
 }
 SETTINGS = {
     "usual": [],
-    "linear first layer": ["model={kind: mlp, hidden: [8]}"],
+    "linear first layer": ["model={kind: mlp, hidden: [64]}"],
     "one image": ["federation.client.batch_size=1"],
     "patches": ["model={kind: vit, patch: 2, width: 32, mlp_width: 8, blocks: 1}"],
     "plain patches": ["model={kind: vit, patch: 2, width: 32, mlp_width: 32, blocks: 2, design: plain}"],
@@ -46,6 +46,7 @@ SETTINGS = {
 """Changes to the scenario for attacks that need another one."""
 NEEDS = {
     "linear_layer": "linear first layer",
+    "spear": "linear first layer",
     "git_ridge": "one image",
     "git_identified": "one image",
     "r_gap": "one image",

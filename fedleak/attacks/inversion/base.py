@@ -208,6 +208,7 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
             device=problem.device,
             fixed=self._fixed,
             mask_weight=self._mask_weight,
+            surrogate_pace=self._surrogate_pace,
         )
         return engine_for(settings)
 
@@ -220,6 +221,11 @@ class InversionAttack(SideBySideAttack[InversionKnowledge]):
     def _mask_weight(self) -> float | None:
         """Weight of the distance of dropout masks' rates; None: masks are not searched."""
         return None
+
+    @property
+    def _surrogate_pace(self) -> float:
+        """Learning rate of a surrogate model's position, as a factor of the optimiser's."""
+        return 1.0
 
     def _decoding(self, problem: Problem) -> Decoding:
         """What turns the variables of the search into images."""

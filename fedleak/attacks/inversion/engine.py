@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from fedleak.attacks.inversion.compilation import Compiled
 from fedleak.attacks.inversion.dropout import MASKS
 from fedleak.attacks.inversion.execution import for_size, multiplications
-from fedleak.attacks.inversion.objective import Objective, SearchTensors
+from fedleak.attacks.inversion.objective import SURROGATE, Objective, SearchTensors
 from fedleak.attacks.inversion.optimisers import Moments, Optimiser, adam_rates, adam_step, learning_rate_at
 from fedleak.attacks.inversion.outcome import Inversion
 from fedleak.attacks.inversion.states import AdamState, Best, KeptName, LbfgsState, nothing_yet
@@ -29,6 +30,11 @@ Evaluate = Callable[[Tensors, SearchTensors], tuple[Tensors, Tensor, Tensor]]
 Regroup = Callable[[Tensors, SearchTensors, int], SearchTensors]
 
 
+class _StepSettings(TypedDict):
+    weight_decay: float
+    paces: Mapping[str, float]
+
+
 class Engine:
     """An objective and an optimiser, prepared once and used for any number of victims.
 
@@ -37,14 +43,25 @@ class Engine:
         optimiser: settings of the optimiser.
         compiled: compile the whole iteration with ``torch.compile``.
         fixed: names of variables that stay as they are at the start.
+        surrogate_pace: learning rate of a surrogate model's position, as a factor of the optimiser's.
     """
 
     def __init__(
-        self, objective: Objective, optimiser: Optimiser, *, compiled: bool, fixed: frozenset[str] = frozenset()
+        self,
+        objective: Objective,
+        optimiser: Optimiser,
+        *,
+        compiled: bool,
+        fixed: frozenset[str] = frozenset(),
+        surrogate_pace: float = 1.0,
     ) -> None:
         self.objective = replace(objective, factored=objective.factored and not compiled)
         self.optimiser = optimiser
         self.fixed = fixed
+        self._settings: _StepSettings = {
+            "weight_decay": optimiser.weight_decay,
+            "paces": {SURROGATE: surrogate_pace} if surrogate_pace != 1 else {},
+        }
         self._size = multiplications(objective.module, objective.shape)
         self._step: Step = self._adam_iteration
         self._evaluate: Evaluate = self.objective.value_and_gradient
@@ -122,7 +139,7 @@ class Engine:
         else:
             blended = self._blended(variables, gradient, tensors) if self.optimiser.gradient_blend else gradient
             direction = self._direction(blended)
-        moved, moments = adam_step(variables, direction, moments, rates[-1], weight_decay=self.optimiser.weight_decay)
+        moved, moments = adam_step(variables, direction, moments, rates[-1], **self._settings)
         moved = {name: value + noise[name] if name in noise else value for name, value in moved.items()}
         moved |= {name: variables[name] for name in self.fixed}
         return _into_box(moved, tensors.model.box), moments, best, matching
@@ -143,7 +160,7 @@ class Engine:
     ) -> tuple[Tensors, Moments]:
         """The direction blended with the one where a first step leads, which the moments remember (Fan et al. 2025)."""
         share, here = self.optimiser.gradient_blend, self._direction(gradient)
-        ahead, moments = adam_step(variables, here, moments, rates[0], weight_decay=self.optimiser.weight_decay)
+        ahead, moments = adam_step(variables, here, moments, rates[0], **self._settings)
         ahead |= {name: variables[name] for name in self.fixed}
         further, _, _ = self.objective.value_and_gradient(ahead, tensors)
         there = self._direction(further)
@@ -249,8 +266,12 @@ def _norm(value: Tensor) -> Tensor:
 
 
 def _into_box(variables: Tensors, box: Tensors) -> Tensors:
-    """Variables with pixels clipped to the box, and dropout masks to [0, 1]; label logits are unbounded."""
-    variables = {name: value.clamp(0, 1) if name.startswith(MASKS) else value for name, value in variables.items()}
+    """Variables with pixels clipped to the box, dropout masks and a surrogate model's position to [0, 1].
+
+    Label logits are unbounded.
+    """
+    shares = {name for name in variables if name == SURROGATE or name.startswith(MASKS)}
+    variables = {name: value.clamp(0, 1) if name in shares else value for name, value in variables.items()}
     if not box:
         return variables
     return variables | {"code": torch.minimum(torch.maximum(variables["code"], box["low"]), box["high"])}

@@ -40,6 +40,7 @@ class EngineSettings:
         device: where to compute.
         fixed: names of variables that are not searched.
         mask_weight: of the distance of dropout masks' rates, which are searched; None: dropout is off.
+        surrogate_pace: as of the engine.
     """
 
     architecture: ModelArchitecture
@@ -55,6 +56,7 @@ class EngineSettings:
     device: torch.device
     fixed: frozenset[str] = frozenset()
     mask_weight: float | None = None
+    surrogate_pace: float = 1.0
 
     def objective(self) -> Objective:
         """The objective that the engine minimises."""
@@ -84,4 +86,10 @@ def engine_for(settings: EngineSettings) -> Engine:
         reason = f"keeping the gradients of {len(wide)} wide layers in factored form saves more"
         warnings.warn(f"inversion runs without compilation: {reason}", RuntimeWarning, stacklevel=2)
     whole = compiled == "always" or (compiled == "auto" and not wide)
-    return Engine(objective, settings.optimiser, compiled=whole, fixed=settings.fixed)
+    return Engine(
+        objective,
+        settings.optimiser,
+        compiled=whole,
+        fixed=settings.fixed,
+        surrogate_pace=settings.surrogate_pace,
+    )

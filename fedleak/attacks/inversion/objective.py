@@ -22,6 +22,9 @@ from fedleak.tasks.base import LearningTask
 from fedleak.tasks.classification import CLASSIFICATION
 from fedleak.tensors import Tensors
 
+SURROGATE = "surrogate"
+"""Name of the variable that is the position of a surrogate model."""
+
 
 class BroadcastTensors(NamedTuple):
     """Tensors shared by all trials.
@@ -71,6 +74,19 @@ class SearchTensors(NamedTuple):
         return self._replace(trials=self.trials._replace(consensus={"images": images}))
 
 
+def surrogate(parameters: Tensors, target: Tensors, position: Tensor) -> Tensors:
+    """The model between the broadcast one and the one that a client returned (Zhu et al. 2023, arXiv 2306.00127).
+
+    ``w_0 + a (w_T - w_0)``.
+
+    Args:
+        parameters: of the broadcast model, ``w_0``.
+        target: the weight delta with inverted sign, ``w_0 - w_T``; parameters that are not in it stay.
+        position: ``a``, a scalar from 0 to 1.
+    """
+    return {name: weight - position * target[name] if name in target else weight for name, weight in parameters.items()}
+
+
 def each_trial(variables: Tensors) -> Iterator[Tensors]:
     """Iterate over the trials of variables ``(T, ...)``."""
     return ({name: value[i] for name, value in variables.items()} for i in range(len(variables["code"])))
@@ -81,7 +97,8 @@ class Objective:
     """Distance plus priors, as a function of the trial variables.
 
     The variables are ``code`` ``(T, B, ...)`` and, if labels are optimised too, ``labels`` ``(T, B, K)``; if masks of
-    dropout are, ``mask.LAYER`` ``(T, B, ...)``.
+    dropout are, ``mask.LAYER`` ``(T, B, ...)``; with a surrogate model also ``surrogate`` ``(T,)``, its position
+    between the broadcast model, 0, and the returned one, 1.
 
     Attributes:
         module: as from ``replica``.
@@ -143,6 +160,8 @@ class Objective:
     ) -> tuple[Tensor, Tensor]:
         images = self.decoder.images(point, self.shape)
         model = model._replace(buffers=model.buffers | mask_buffers(point))
+        if SURROGATE in point:
+            model = model._replace(parameters=surrogate(model.parameters, trial.target, point[SURROGATE]))
         soft = trial.labels["soft"] if trial.labels else self.task.relaxed(point["labels"])
         if self.steps is None and not self.postprocessing:
             matching = self.distance(self._gradient(layers, model, images, soft), trial.target, trial.mask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal, NamedTuple, Self
 
 import torch
@@ -88,19 +89,30 @@ def adam_rates(rate: float, step: int) -> tuple[float, float, float]:
     return rate, 1 - BETA_1 ** (step + 1), 1 - BETA_2 ** (step + 1)
 
 
+NO_PACES: Mapping[str, float] = {}
+
+
 def adam_step(
-    variables: Tensors, gradient: Tensors, moments: Moments, rates: Tensor, *, weight_decay: float = 0.0
+    variables: Tensors,
+    gradient: Tensors,
+    moments: Moments,
+    rates: Tensor,
+    *,
+    weight_decay: float = 0.0,
+    paces: Mapping[str, float] = NO_PACES,
 ) -> tuple[Tensors, Moments]:
     """One step of Adam (Kingma & Ba 2015, arXiv 1412.6980, Algorithm 1); ``rates`` as from ``adam_rates``.
 
-    With ``weight_decay``, of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101, Algorithm 2).
+    With ``weight_decay``, of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101, Algorithm 2). ``paces`` has factors of
+    the learning rate of single variables.
     """
     if weight_decay:
         variables = {n: value * (1 - rates[0] * weight_decay) for n, value in variables.items()}
     first = {n: BETA_1 * moments.first[n] + (1 - BETA_1) * gradient[n] for n in variables}
     second = {n: BETA_2 * moments.second[n] + (1 - BETA_2) * gradient[n].square() for n in variables}
     moved = {
-        n: variables[n] - rates[0] * (first[n] / rates[1]) / ((second[n] / rates[2]).sqrt() + EPSILON)
+        n: variables[n]
+        - paces.get(n, 1.0) * rates[0] * (first[n] / rates[1]) / ((second[n] / rates[2]).sqrt() + EPSILON)
         for n in variables
     }
     return moved, Moments(first, second)

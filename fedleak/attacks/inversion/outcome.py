@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fedleak.attacks.base import Reconstruction
 from fedleak.attacks.inversion.decoders import Decoding
+from fedleak.attacks.inversion.objective import SURROGATE
 from fedleak.attacks.inversion.problem import Problem
 from fedleak.errors import AttackFailedError
 from fedleak.tensors import Tensors
@@ -52,4 +53,6 @@ def best_reconstruction(problem: Problem, outcome: Inversion, decoder: Decoding)
     if problem.labels is None:
         labels = architecture.task.found_labels(variables["labels"], architecture.classes).cpu()
     curve = {"matching_loss": [float(v) for v in outcome.trace[:, best].cpu()], "kept_loss": [float(losses[best])]}
+    if SURROGATE in variables:
+        curve["surrogate_position"] = [float(variables[SURROGATE])]
     return Reconstruction(images=images.float().cpu(), labels=labels, curve=curve)
