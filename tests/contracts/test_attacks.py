@@ -41,6 +41,16 @@ SETTINGS = {
     "linear first layer": ["model={kind: mlp, hidden: [8]}"],
     "one image": ["federation.client.batch_size=1"],
     "patches": ["model={kind: vit, patch: 2, width: 32, mlp_width: 8, blocks: 1}"],
+    "imprint": ["adversary.crafting={kind: imprint, bins: 16}"],
+    "loki": ["adversary.crafting={kind: loki, bins: 16}"],
+    "trap weights": [
+        "model={kind: mlp, hidden: [16]}",
+        "adversary.crafting={kind: trap_weights, activation_rate: 0.3}",
+    ],
+    "one class": [
+        "federation.partition={kind: one_per_class, classes_per_client: 10}",
+        "adversary.crafting={kind: class_fishing, target: 9}",
+    ],
     "plain patches": ["model={kind: vit, patch: 2, width: 32, mlp_width: 32, blocks: 2, design: plain}"],
 }
 """Changes to the scenario for attacks that need another one."""
@@ -51,6 +61,10 @@ NEEDS = {
     "r_gap": "one image",
     "patch_positions": "patches",
     "april": "plain patches",
+    "imprint": "imprint",
+    "loki": "loki",
+    "trap_weights": "trap weights",
+    "class_fishing": "one class",
 }
 """Attack -> the setting that it needs; the usual one for all others."""
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from fedleak import limits
 from fedleak.attacks.base import Attack, Reconstruction
 from fedleak.attacks.malicious.imprint import LAYER, without_higher_bins
-from fedleak.attacks.malicious.rows import shared_layer
+from fedleak.attacks.malicious.rows import shared_tensor
 from fedleak.errors import AttackFailedError
 from fedleak.threat import ModelArchitecture, ModelTampering, PixelPrior, SharedUpdate
 
@@ -45,7 +45,7 @@ class LokiReader(Attack):
         Raises:
             AttackFailedError: if the module's gradient is not shared, zero or not finite.
         """
-        weight, _ = shared_layer(update, LAYER)
+        weight = shared_tensor(update, f"{LAYER}.weight")
         size = torch.Size(architecture.input_shape).numel()
         bins = weight.reshape(len(weight), -1, size)[:, sorted(tampering.sent)]  # (bins, clients, size)
         if tampering.settings["activation"] == "relu":

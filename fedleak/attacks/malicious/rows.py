@@ -16,13 +16,21 @@ def shared_layer(update: SharedUpdate, name: str) -> tuple[Tensor, Tensor]:
     Raises:
         AttackFailedError: if one of them is not shared, zero or not finite.
     """
-    missing = [part for part in (f"{name}.weight", f"{name}.bias") if part not in update.tensors]
-    if missing:
-        raise AttackFailedError(f"the update does not hold {' and '.join(missing)}, which the crafted layer needs")
-    weight, bias = (update.tensors[f"{name}.{part}"].double().cpu() for part in ("weight", "bias"))
-    if not (weight.isfinite().all() and bias.isfinite().all()) or not bias.abs().max() > 0:
-        raise AttackFailedError(f"the gradient of the crafted layer {name} is zero or not finite")
-    return weight, bias
+    return shared_tensor(update, f"{name}.weight"), shared_tensor(update, f"{name}.bias")
+
+
+def shared_tensor(update: SharedUpdate, name: str) -> Tensor:
+    """One shared tensor, in double precision.
+
+    Raises:
+        AttackFailedError: if it is not shared, zero or not finite.
+    """
+    if name not in update.tensors:
+        raise AttackFailedError(f"the update does not hold {name}, which was crafted: it is frozen or masked")
+    tensor = update.tensors[name].double().cpu()
+    if not tensor.isfinite().all() or not tensor.any():
+        raise AttackFailedError(f"the gradient of the crafted {name} is zero or not finite")
+    return tensor
 
 
 def divided(weight: Tensor, bias: Tensor, *, smallest: float, most: int | None) -> Tensor:

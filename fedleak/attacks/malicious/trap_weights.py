@@ -12,17 +12,22 @@ from fedleak import limits
 from fedleak.attacks.base import Attack, Reconstruction
 from fedleak.attacks.malicious.rows import as_batch, divided, shared_layer
 from fedleak.errors import AttackFailedError
+from fedleak.examples import LARGEST
 from fedleak.models.front import first_relu_layer
 from fedleak.threat import ModelArchitecture, ModelTampering, PixelPrior, SharedUpdate
+
+GRID = 0.1
+"""Mean distance from 8-bit values, in steps, below which an image was not mixed."""
 
 
 class TrapWeightReader(Attack):
     """Images of trap neurons, ``dL/dW_i / dL/db_i`` (Boenisch et al. 2021, arXiv 2112.02918, section 4).
 
     A neuron that one image of the batch activates gives this image exactly; one that several activate gives a mixture.
-    Of the quotients that lie within the range of pixels, those that several neurons give alike come first: two neurons
-    agree on an image, hardly ever on a mixture. The other half of the ranking is by the size of the bias gradient. As
-    many as the client's images are returned; the mean of those found stands for missing ones.
+    Ours is how images are told from mixtures: quotients beyond the range of pixels are left out; of the others, those
+    whose pixels are multiples of 1/255 come first, then those that several neurons give alike, then those with the
+    largest bias gradients. As many as the client's images are returned; the mean of those found stands for missing
+    ones.
     """
 
     kind: Literal["trap_weights"] = "trap_weights"
@@ -60,8 +65,13 @@ class TrapWeightReader(Attack):
         return Reconstruction(images=as_batch(inputs, architecture.input_shape, pixels, samples=update.samples))
 
 
+def off_grid(images: Tensor) -> Tensor:
+    """Mean distance of pixels of images ``(R, D)`` from whole steps of 1/255, in steps; 0.25 if they are unrelated."""
+    return (LARGEST * images - (LARGEST * images).round()).abs().mean(dim=1)
+
+
 def repeated_first(images: Tensor, tolerance: float) -> Tensor:
-    """Indices of distinct images ``(R, D)``, those with most copies first, else in their order.
+    """Indices of distinct images ``(R, D)``: those of 8 bits first, then those with most copies, then in their order.
 
     Args:
         tolerance: largest root mean squared difference of copies.
@@ -71,5 +81,6 @@ def repeated_first(images: Tensor, tolerance: float) -> Tensor:
     copies = same.sum(dim=1)
     first = same.float().argmax(dim=1) == torch.arange(len(images))
     kept = first.nonzero().flatten()
-    ranked: Tensor = kept[copies[kept].argsort(descending=True, stable=True)]
+    written = off_grid(images[kept]) < GRID
+    ranked: Tensor = kept[(copies[kept] + len(images) * written).argsort(descending=True, stable=True)]
     return ranked
