@@ -20,6 +20,7 @@ from fedleak.metrics.base import Metric
 from fedleak.metrics.theory.base import Theory
 from fedleak.models.base import Model
 from fedleak.server.aggregation.base import Aggregation
+from fedleak.server.crafting.base import Crafting
 from fedleak.server.staleness.base import Staleness
 from fedleak.server.strategy.base import ServerStrategy
 from fedleak.tasks.base import LearningTask
@@ -38,6 +39,7 @@ POST_PROCESSES = (PostProcess, "fedleak.client.postprocess")
 SHIFTS = (Shift, "fedleak.data.shift")
 STALENESS = (Staleness, "fedleak.server.staleness")
 AGGREGATIONS = (Aggregation, "fedleak.server.aggregation")
+CRAFTINGS = (Crafting, "fedleak.server.crafting")
 SERVER_STRATEGIES = (ServerStrategy, "fedleak.server.strategy")
 TASKS = (LearningTask, "fedleak.tasks")
 SCHEDULES = (Schedule, "fedleak.client.schedule")
@@ -56,6 +58,7 @@ FAMILIES: dict[str, tuple[type[Any], str]] = {
     "staleness": STALENESS,
     "aggregation": AGGREGATIONS,
     "server_strategy": SERVER_STRATEGIES,
+    "crafting": CRAFTINGS,
     "postprocess": POST_PROCESSES,
     "augment": AUGMENTATIONS,
     "guard": GUARDS,

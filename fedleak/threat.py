@@ -254,6 +254,19 @@ class InjectedPairs(Capability):
         return torch.from_numpy(self.updates.read(pairs).astype(np.float32))
 
 
+@dataclass(frozen=True)
+class ModelTampering(Capability):
+    """The server sends clients other models than the global one, and knows how it crafted them."""
+
+    level: ClassVar[int | None] = 5
+    kind: str
+    """Kind of the crafting."""
+    settings: Mapping[str, Any]
+    """All settings of the crafting."""
+    sent: Mapping[int, Mapping[str, torch.Tensor]]
+    """Client -> the parameters and buffers that it was sent, for the clients behind the update."""
+
+
 CAPABILITIES: dict[str, type[Capability]] = {cls.capability_name(): cls for cls in Capability.__subclasses__()}
 
 

@@ -74,6 +74,9 @@ class Attack(Component):
     tasks: ClassVar[frozenset[str] | None] = None
     """Kinds of learning task that the attack supports; None: all."""
 
+    reads: ClassVar[str | None] = None
+    """Kind of the crafting whose traces in an update the attack reads; None: it needs no malicious server."""
+
     id: Slug | None = None
     """Name in results; default: the kind."""
     version: Literal["current", "known"] = "current"

@@ -67,7 +67,7 @@ class ExaminedRun:
         if self.facts is None:
             return None
         outputs = self.scenario.task.outputs(self.facts.classes)
-        return self.scenario.model.build(self.facts.input_shape, outputs, seed=0)
+        return self.scenario.served_model.build(self.facts.input_shape, outputs, seed=0)
 
     def layers(self, *kinds: type[nn.Module]) -> list[str]:
         """Names of the network's layers of these kinds."""

@@ -31,12 +31,12 @@ def initial_model(scenario: Scenario, splits: DatasetSplits) -> nn.Module:
 def initial_network(scenario: Scenario, input_shape: InputShape, classes: int) -> nn.Module:
     """The same, for examples of one shape and so many classes."""
     seed = seeds.derive(scenario.seed, "model")
-    return scenario.model.first(input_shape, scenario.task.outputs(classes), seed=seed)
+    return scenario.served_model.first(input_shape, scenario.task.outputs(classes), seed=seed)
 
 
 def network_factory(scenario: Scenario, splits: DatasetSplits) -> NetworkFactory:
     """Factory of the network that the clients train."""
-    return scenario.model.factory(splits.input_shape, scenario.task.outputs(len(splits.class_names)))
+    return scenario.served_model.factory(splits.input_shape, scenario.task.outputs(len(splits.class_names)))
 
 
 def check_model(scenario: Scenario, splits: DatasetSplits) -> None:
@@ -52,7 +52,7 @@ def check_model(scenario: Scenario, splits: DatasetSplits) -> None:
     try:
         model = initial_model(scenario, splits)
     except (ValueError, RuntimeError) as error:
-        raise InputError("model", scenario.model.kind, f"it cannot be built for the images: {error}") from error
+        raise InputError("model", scenario.served_model.kind, f"it cannot be built for the images: {error}") from error
     _check_parameters(scenario, model)
     _check_update(scenario, model, splits)
     _check_steps(scenario, model, splits)
@@ -112,9 +112,10 @@ def _outputs(model: nn.Module, images: Tensor, training: LocalTraining) -> objec
 
 
 def _unfit(scenario: Scenario, reason: str) -> InputError:
-    if isinstance(scenario.model, Factory):
-        return InputError("model.path", scenario.model.path, reason)
-    return InputError("model", scenario.model.kind, reason)
+    model = scenario.model.innermost
+    if isinstance(model, Factory):
+        return InputError("model.path", model.path, reason)
+    return InputError("model", model.kind, reason)
 
 
 def _check_steps(scenario: Scenario, model: nn.Module, splits: DatasetSplits) -> None:

@@ -14,12 +14,15 @@ from fedleak.errors import InputError
 from fedleak.federation.accounting import check_accountant
 from fedleak.federation.amounts import check_amounts
 from fedleak.federation.channel import ExpectedUpdate
+from fedleak.federation.crafting import check_crafted_model, crafting_knowledge
 from fedleak.federation.model import check_model, initial_model
 from fedleak.federation.optimized import build_strategy
 from fedleak.federation.sampling import draw_images
 from fedleak.federation.selection import largest_gradients_first
 from fedleak.federation.streams import Streams, repeatable_secret, system_secret
 from fedleak.scenario.schema import Scenario
+from fedleak.server.crafting.base import CraftingKnowledge
+from fedleak.threat import PublicData
 
 Indices = NDArray[np.int64]
 
@@ -72,6 +75,12 @@ class Plan:
         return self.counts or tuple(len(data) for data in self.clients)
 
     @property
+    def crafting_knowledge(self) -> CraftingKnowledge:
+        """What the server knows if it crafts models."""
+        granted = PublicData.capability_name() in self.scenario.adversary.granted
+        return crafting_knowledge(self.splits, self.public if granted else self.public.take(np.arange(0)))
+
+    @property
     def unheld_classes(self) -> tuple[str, ...]:
         """Names of the classes of which no client holds an image."""
         held = {int(label) for data in self.clients for label in np.unique(data.labels)}
@@ -111,6 +120,7 @@ def make_plan(
     if roll_call is not None:
         return _plan_own(scenario, splits, public, tuple(roll_call(splits)))
     streams = _streams(scenario, private, secret)
+    check_crafted_model(scenario, splits, public, nonce=streams.nonce)
     if scenario.federation.clients > len(private):
         raise InputError(
             "federation.clients",

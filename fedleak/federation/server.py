@@ -34,7 +34,7 @@ from fedleak.federation.wire import Instruction, Reply, record_of
 from fedleak.models.state import load_state, precision, trainable, whole_state
 from fedleak.progress import Progress
 from fedleak.scenario.schema import ClientSettings
-from fedleak.server.crafting.base import Crafting
+from fedleak.server.crafting.base import Crafting, UnfitCraftingError
 from fedleak.server.strategy.factory import OwnStrategy
 from fedleak.tasks.base import LearningTask
 from fedleak.tensors import NamedTensors
@@ -150,12 +150,20 @@ class Server:
 
     def _craft(self, number: int, client: int, state: NamedTensors) -> NamedTensors | None:
         """The model that a malicious server sends a client in a round instead of ``state``, or None."""
-        if self.crafting is None:
+        if self.crafting is None or not self.crafting.targets(client, number):
             return None
         model = network_factory(self.plan.scenario, self.plan.splits)(0)
         load_state(model, state)
-        generator = seeds.torch_generator(self.plan.streams.nonce, "crafting", number, client)
-        sent = self.crafting.craft(model, client=client, round_number=number, generator=generator)
+        try:
+            sent = self.crafting.craft(
+                model,
+                self.plan.crafting_knowledge,
+                client=client,
+                round_number=number,
+                generator=seeds.torch_generator(self.plan.streams.nonce, "crafting", number, client),
+            )
+        except UnfitCraftingError as error:
+            raise FederationError(f"{self.crafting.kind}: client {client}, round {number}: {error}") from error
         if sent is not None and {n: t.shape for n, t in sent.items()} != {n: t.shape for n, t in state.items()}:
             raise FederationError(
                 f"{self.crafting.kind}: what client {client} is sent in round {number} must have all parameters and "
@@ -253,7 +261,7 @@ class Server:
             key=self.plan.streams.client(of) if not deployed else self.plan.streams.nonce,
             round=number,
             first_pair=first_pair,
-            model=scenario.model,
+            model=scenario.served_model,
             task=scenario.task,
             input_shape=splits.input_shape,
             classes=len(splits.class_names),

@@ -71,6 +71,11 @@ class Model(Component):
             ValueError: if it cannot be built for such images.
         """
 
+    @property
+    def innermost(self) -> Model:
+        """The network itself, or the one that it wraps."""
+        return self
+
     def check_available(self) -> None:
         """Check what can be checked before the images are known.
 

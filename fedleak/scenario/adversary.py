@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from fedleak import limits, threat
 from fedleak.component import Settings
 from fedleak.errors import nearest
-from fedleak.scenario.choices import ClientIndex, LabelChoice, RoundNumber, ShiftChoice
+from fedleak.scenario.choices import ClientIndex, CraftingChoice, LabelChoice, RoundNumber, ShiftChoice
 
 
 class Injection(Settings):
@@ -50,6 +50,9 @@ class Adversary(Settings):
     """How the clients' images differ from the adversary's own."""
     injection: Injection | None = None
     """Input-update pairs gathered through the channel of the compromised client (default: none)."""
+    crafting: CraftingChoice | None = Field(default=None, exclude_if=lambda value: value is None)
+    """How a malicious server changes the models that it sends to clients; needs ``model_tampering`` (default: it sends
+    everyone the global model)."""
     victims: Victims = Victims()
     label_inference: LabelChoice | None = Field(default={"kind": "calibrated_counts"}, validate_default=True)
     """Label inference (default: ``calibrated_counts``; ``greedy_bias`` if the model is not granted)."""

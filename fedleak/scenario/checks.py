@@ -10,6 +10,7 @@ from fedleak.attacks.order import sources
 from fedleak.errors import InputError, InputErrors
 from fedleak.results.schema import THEORY_PREFIX
 from fedleak.scenario.asynchrony import check_asynchrony
+from fedleak.scenario.crafting import check_crafting
 from fedleak.scenario.deployment import check_deployment
 from fedleak.scenario.privacy import check_privacy
 from fedleak.scenario.schema import Scenario
@@ -39,6 +40,7 @@ def check_scenario(scenario: Scenario) -> None:
         *check_privacy(scenario),
         *check_asynchrony(scenario),
         *check_training(scenario),
+        *check_crafting(scenario),
     ]
     if not DEVICE.match(scenario.device):
         errors.append(InputError("device", scenario.device, "expected auto, cpu, cuda, cuda:N or mps"))

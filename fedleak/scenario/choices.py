@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fedleak.metrics.theory.base import Theory
     from fedleak.models.base import Model
     from fedleak.server.aggregation.base import Aggregation
+    from fedleak.server.crafting.base import Crafting
     from fedleak.server.staleness.base import Staleness
     from fedleak.server.strategy.base import ServerStrategy
     from fedleak.tasks.base import LearningTask
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     MetricsChoice: TypeAlias = MetricSettings
     TheoryChoice: TypeAlias = Theory
     AggregationChoice: TypeAlias = Aggregation
+    CraftingChoice: TypeAlias = Crafting
     StalenessChoice: TypeAlias = Staleness
     ModelChoice: TypeAlias = Model
     OptimizerChoice: TypeAlias = LocalOptimizer
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 else:
     MetricsChoice = metric_settings(families.kinds("metric"))
     AggregationChoice = choice(*families.AGGREGATIONS)
+    CraftingChoice = choice(*families.CRAFTINGS)
     AnalysisChoice = choice(*families.ANALYSES)
     AttackChoice = choice(*families.ATTACKS)
     AugmentationChoice = choice(*families.AUGMENTATIONS)

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from fedleak import limits
 from fedleak.attacks.base import Slug
 from fedleak.component import Settings
+from fedleak.models.base import Model
 from fedleak.scenario.adversary import Adversary as Adversary
 from fedleak.scenario.choices import (
     AnalysisChoice,
@@ -61,6 +62,12 @@ class Scenario(Settings):
     """Named sets of overrides, ``path: value``, chosen with ``--budget``."""
     budget: str | None = None
     """The chosen budget; set by the command line (default: none)."""
+
+    @property
+    def served_model(self) -> Model:
+        """The network that the clients are sent: ``model``, or what a malicious server makes of it."""
+        crafting = self.adversary.crafting
+        return self.model if crafting is None else crafting.declare(self.model, clients=self.federation.clients)
 
     @model_validator(mode="before")
     @classmethod

@@ -62,7 +62,8 @@ def _disagreements(scenario: Scenario, manifest: Manifest) -> Iterator[InputErro
     yield from _differs(
         "protocol", manifest.protocol, scenario.federation.client.protocol, "federation.client.protocol"
     )
-    yield from _component("model", manifest.model, scenario.model)
+    yield from _component("model", manifest.model, scenario.served_model)
+    yield from _crafting(scenario, manifest)
     yield from _component("task", manifest.task, scenario.task)
     yield from _training(scenario, manifest)
     yield from _images(scenario, manifest)
@@ -93,6 +94,15 @@ def _component(family: str, recorded: Mapping[str, Any], own: Component) -> Iter
         same = False
     if not same:
         yield _wrong(family, dict(recorded), own.model_dump(mode="json"), family)
+
+
+def _crafting(scenario: Scenario, manifest: Manifest) -> Iterator[InputError]:
+    """Compare the crafting, unless it is one of the user's own that no scenario can name."""
+    own, recorded = scenario.adversary.crafting, manifest.crafting
+    if own is not None and recorded is not None:
+        yield from _component("crafting", recorded, own)
+    elif own is not None or (recorded is not None and recorded.get("kind") in kinds("crafting")):
+        yield _wrong("crafting", recorded, own, "adversary.crafting")
 
 
 def _training(scenario: Scenario, manifest: Manifest) -> Iterator[InputError]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -79,8 +79,8 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
     Args:
         plan, run: the plan and its run directory.
         progress: where rounds are reported.
-        crafting: how a malicious server changes the models of single clients (default: it changes none). It is not part
-            of the scenario: plan with ``again=True`` where an honest record may exist.
+        crafting: how a malicious server changes the models of single clients (default: as the scenario says). One that
+            the scenario does not name is no part of it: plan with ``again=True`` where an honest record may exist.
 
     Raises:
         InputError: if an interrupted run began with other images of the clients.
@@ -91,6 +91,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
     from fedleak.federation.server import Server
 
     scenario = plan.scenario
+    crafting = crafting or scenario.adversary.crafting
     fingerprint = federation_fingerprint(scenario)
     settings = crafting.model_dump(mode="json") if crafting is not None else None
     changed = changed_inputs(scenario, run)
@@ -124,7 +125,7 @@ def federate(plan: Plan, run: RunDirectory, progress: Progress, *, crafting: Cra
         training=TrainingRecord.model_validate(
             scenario.federation.sharing_client.model_dump(mode="json", exclude={"protocol", "drift", "selection"})
         ),
-        federation=_federation_record(plan, server.model),
+        federation=_federation_record(plan, server.model, settings),
     )
     seal(run)
 
@@ -188,11 +189,11 @@ def _privacy(plan: Plan) -> PrivacyRecord | None:
     )
 
 
-def _federation_record(plan: Plan, model: nn.Module) -> FederationRecord:
+def _federation_record(plan: Plan, model: nn.Module, crafting: dict[str, Any] | None) -> FederationRecord:
     splits, scenario = plan.splits, plan.scenario
     return FederationRecord(
         protocol=scenario.federation.client.protocol,
-        model=scenario.model.model_dump(mode="json"),
+        model=scenario.served_model.model_dump(mode="json"),
         task=scenario.task.model_dump(mode="json"),
         input_shape=splits.input_shape,
         classes=len(splits.class_names),
@@ -202,6 +203,7 @@ def _federation_record(plan: Plan, model: nn.Module) -> FederationRecord:
         privacy=_privacy(plan),
         nonce=plan.streams.nonce,
         frozen=frozen(model),
+        crafting=crafting,
     )
 
 

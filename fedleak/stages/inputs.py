@@ -74,13 +74,14 @@ def changed_inputs(scenario: Scenario, run: RunDirectory) -> str:
 
 
 def _code(scenario: Scenario) -> dict[str, str]:
-    parts: list[BaseModel] = [scenario.dataset, scenario.model, scenario.task, scenario.federation]
-    return code_of([*parts, scenario.adversary.shift])
+    parts: list[BaseModel] = [scenario.dataset, scenario.served_model, scenario.task, scenario.federation]
+    crafting = scenario.adversary.crafting
+    return code_of([*parts, scenario.adversary.shift, *([crafting] if crafting is not None else [])])
 
 
 def _paths(scenario: Scenario) -> Iterator[Path]:
     """Files and folders that the settings name; torchvision compares its own with known sums."""
-    for part in (scenario.dataset, scenario.adversary.shift, scenario.model, scenario.federation):
+    for part in (scenario.dataset, scenario.adversary.shift, scenario.served_model, scenario.federation):
         yield from _paths_in(part)
 
 
@@ -113,7 +114,8 @@ def _content(path: Path) -> str:
 
 def _changed_weights(scenario: Scenario, run: RunDirectory) -> str:
     """Compare the weights that a user's own factory or checkpoint gives now with those of the first round."""
-    if not isinstance(scenario.model, Factory) and scenario.model.weights is None:
+    model = scenario.model.innermost
+    if not isinstance(model, Factory) and model.weights is None:
         return ""
     try:
         manifest = load_manifest(run.transcript)
@@ -122,7 +124,7 @@ def _changed_weights(scenario: Scenario, run: RunDirectory) -> str:
         return ""
     from fedleak.federation.model import initial_network
 
-    name = scenario.model.path if isinstance(scenario.model, Factory) else f"model {scenario.model.kind}"
+    name = model.path if isinstance(model, Factory) else f"model {model.kind}"
     state = whole_state(initial_network(scenario, manifest.input_shape, manifest.classes))
     same = state.keys() == recorded.keys() and all(torch.equal(state[name], recorded[name]) for name in state)
     return "" if same else f"the initial weights of {name}"

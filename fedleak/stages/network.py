@@ -57,15 +57,15 @@ def _outline(scenario: Scenario, manifest: Manifest) -> nn.Module:
         raise InputError(
             "transcript.classes", manifest.classes, f"the updates hold only {manifest.parameters.size} values"
         )
-    own = isinstance(scenario.model, Factory)
+    own = isinstance(scenario.model.innermost, Factory)
     try:
         with seeds.global_torch_seed(0), torch.device("cpu" if own else "meta"):
-            return scenario.model.module(manifest.input_shape, outputs)
+            return scenario.served_model.module(manifest.input_shape, outputs)
     except (ValueError, RuntimeError) as error:
         raise InputError(
             "transcript.input_shape",
             manifest.input_shape,
-            f"the model {scenario.model.kind} cannot be built for such images: {error}",
+            f"the model {scenario.served_model.kind} cannot be built for such images: {error}",
         ) from error
 
 

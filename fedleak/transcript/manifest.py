@@ -154,6 +154,8 @@ class FederationRecord(Record):
     """Root of the adversary's random streams."""
     frozen: tuple[str, ...] = ()
     """Parameters that clients do not train."""
+    crafting: dict[str, Any] | None = None
+    """Settings of a malicious server."""
 
 
 class Manifest(Record):
@@ -179,6 +181,8 @@ class Manifest(Record):
     frozen: Annotated[tuple[Name, ...], Field(exclude_if=not_)] = ()
     """Parameters that clients do not train: a public part of the model; written only if there are any."""
     buffers: tuple[Name, ...]
+    crafting: dict[str, Any] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Settings of a malicious server, whose models are in ``sent/``; written only if there is one."""
     training: TrainingRecord
     rounds: tuple[RoundRecord, ...]
     pairs: PairsRecord | None

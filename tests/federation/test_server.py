@@ -16,7 +16,7 @@ from fedleak.examples import Normalisation
 from fedleak.federation.client import app
 from fedleak.federation.serial_grid import SerialGrid
 from fedleak.federation.server import EVALUATION_BATCH, Server, evaluate
-from fedleak.server.crafting.base import Crafting
+from fedleak.server.crafting.base import Crafting, CraftingKnowledge
 from fedleak.tasks.classification import CLASSIFICATION
 from fedleak.tasks.regression import Regression
 from fedleak.tensors import NamedTensors
@@ -104,7 +104,13 @@ class ForOne(Crafting):
     client: int
 
     def craft(
-        self, model: nn.Module, *, client: int, round_number: int, generator: torch.Generator
+        self,
+        model: nn.Module,
+        known: CraftingKnowledge,
+        *,
+        client: int,
+        round_number: int,
+        generator: torch.Generator,
     ) -> NamedTensors | None:
         if client != self.client:
             return None
@@ -133,7 +139,13 @@ class Drawing(Crafting):
     kind: Literal["drawing"] = "drawing"
 
     def craft(
-        self, model: nn.Module, *, client: int, round_number: int, generator: torch.Generator
+        self,
+        model: nn.Module,
+        known: CraftingKnowledge,
+        *,
+        client: int,
+        round_number: int,
+        generator: torch.Generator,
     ) -> NamedTensors | None:
         return dict(model.state_dict()) | {"1.bias": torch.rand(2, generator=generator)}
 

@@ -46,7 +46,8 @@ class AttackJob:
     def of(cls, scenario: Scenario) -> Self:
         """The part of a scenario that is about attacking."""
         adversary, labels = scenario.adversary, scenario.adversary.label_inference
-        shared = [scenario.model, scenario.task, scenario.federation.client, *([labels] if labels is not None else [])]
+        model, inference = scenario.served_model, [labels] if labels is not None else []
+        shared = [model, scenario.task, scenario.federation.client, *inference]
         return cls(
             attacks=scenario.attacks,
             granted=adversary.granted,
@@ -54,7 +55,7 @@ class AttackJob:
             device=scenario.device,
             threads=scenario.threads,
             code={attack.name: digest_of(code_of([attack, *shared])) for attack in scenario.attacks},
-            model_code=digest_of(code_of([scenario.model])),
+            model_code=digest_of(code_of([model])),
         )
 
     def without(self, attack: str, reason: str) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -144,11 +144,25 @@ class View:
         record = self._record()
         version = self._update_version().version if self._knows_version else record.current_version
         sent = [self._reader.sent(record.round, client) for client in record.clients]
-        if len(sent) > 1 and any(model is not None for model in sent):
+        if len(sent) > 1 and not _all_equal(sent):
             raise AttackFailedError("the clients in the sum received different models")
         model = sent[0] if sent[0] is not None else self._reader.model(version)
         state = {name: tensor.to(self._device) for name, tensor in model.items()}
         return threat.GlobalModel(state=state, version=version)
+
+    def _model_tampering(self) -> threat.ModelTampering:
+        record, crafting = self._record(), self._reader.manifest.crafting
+        if crafting is None:
+            raise AttackFailedError("the server of this transcript was not malicious: no crafting is recorded")
+        models = {client: self._reader.sent(record.round, client) for client in record.clients}
+        sent = {
+            client: {name: tensor.to(self._device) for name, tensor in model.items()}
+            for client, model in models.items()
+            if model is not None
+        }
+        if not sent:
+            raise AttackFailedError("the client was sent the global model, not a crafted one")
+        return threat.ModelTampering(str(crafting.get("kind")), crafting, sent)
 
     def _update_version(self) -> threat.UpdateVersion:
         name = threat.UpdateVersion.capability_name()
@@ -248,6 +262,14 @@ class View:
         )
 
 
+def _all_equal(models: Sequence[Mapping[str, torch.Tensor] | None]) -> bool:
+    """Whether all clients were sent the same model; None is the broadcast one."""
+    first, *others = models
+    if first is None:
+        return all(model is None for model in others)
+    return all(model is not None and all(torch.equal(model[n], t) for n, t in first.items()) for model in others)
+
+
 def _ends_frozen(network: nn.Module) -> bool:
     """Whether a parameter of the last layer is not trained."""
     names = [name for name, _ in network.named_parameters()]
@@ -270,4 +292,5 @@ _BUILDERS: dict[type[threat.Capability], Callable[[View], threat.Capability]] = 
     threat.InferredLabels: View._inferred_labels,
     threat.StartingImages: View._starting_images,
     threat.InjectedPairs: View._injected_pairs,
+    threat.ModelTampering: View._model_tampering,
 }

@@ -22,12 +22,13 @@ class LeakedBatches:
     def _network(self) -> nn.Module:
         manifest = self._run.reader.manifest
         scenario = self._run.scenario
-        return scenario.model.factory(manifest.input_shape, scenario.task.outputs(manifest.classes))(0).eval()
+        return scenario.served_model.factory(manifest.input_shape, scenario.task.outputs(manifest.classes))(0).eval()
 
     def of(self, update: UpdateRecord) -> LeakedBatch:
         """The batch behind an update, with the model version that it was computed on."""
         manifest, truth = self._run.reader.manifest, self._run.truth_of(update)
-        load_state(self._network, self._run.reader.model(update.model_version))
+        crafted = self._run.reader.sent(update.round, update.clients[0])
+        load_state(self._network, crafted or self._run.reader.model(update.model_version))
         return LeakedBatch(
             self._network,
             truth.images,

@@ -11,7 +11,7 @@ from torch import nn
 from fedleak.client.local_training import LocalTraining, compute_updates
 from fedleak.progress import QuietProgress
 from fedleak.run_directory import RunDirectory
-from fedleak.server.crafting.base import Crafting
+from fedleak.server.crafting.base import Crafting, CraftingKnowledge
 from fedleak.stages.attack.view import View
 from fedleak.stages.federate import federate, plan_federation
 from fedleak.stages.score.truth import TruthReader
@@ -31,7 +31,13 @@ class ShiftedBias(Crafting):
     round: int = ROUND
 
     def craft(
-        self, model: nn.Module, *, client: int, round_number: int, generator: torch.Generator
+        self,
+        model: nn.Module,
+        known: CraftingKnowledge,
+        *,
+        client: int,
+        round_number: int,
+        generator: torch.Generator,
     ) -> NamedTensors | None:
         if (client, round_number) != (self.client, self.round):
             return None
@@ -94,7 +100,13 @@ def test_a_guard_refuses_what_was_crafted(tmp_path: Path) -> None:
         kind: Literal["traps"] = "traps"  # type: ignore[assignment]
 
         def craft(
-            self, model: nn.Module, *, client: int, round_number: int, generator: torch.Generator
+            self,
+            model: nn.Module,
+            known: CraftingKnowledge,
+            *,
+            client: int,
+            round_number: int,
+            generator: torch.Generator,
         ) -> NamedTensors | None:
             if (client, round_number) != (self.client, self.round):
                 return None

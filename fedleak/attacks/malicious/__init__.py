@@ -1,0 +1,1 @@
+"""Attacks that read what a malicious server's crafted model leaves in an update."""
