@@ -11,6 +11,7 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.proto.control_pb2 import StopRunRequest
 
 from fedleak.errors import FederationError, InputError
+from fedleak.federation.deployment import grid as grid_module
 from fedleak.federation.deployment.bundle import app_bundle
 from fedleak.federation.deployment.grid import DeploymentGrid
 from fedleak.federation.deployment.superlink import SuperLink, run_on_superlink
@@ -18,6 +19,7 @@ from fedleak.federation.failures import LOST_NODE
 from fedleak.federation.wire import WHOAMI
 from fedleak.scenario.schema import EngineSettings
 from tests.federation.deployment.superlinks import HandDrivenNode, node, superlink
+from tests.processes import wait_for
 
 ANSWER = RecordDict({"identity": ConfigRecord({"partition-id": 3})})
 SECONDS = 4.0
@@ -54,13 +56,16 @@ def ask(grid: DeploymentGrid, *nodes: int) -> list[str]:
     return list(grid.push_messages([Message(RecordDict({"config": ConfigRecord()}), n, WHOAMI) for n in nodes]))
 
 
-def replies(grid: DeploymentGrid, names: list[str], *, seconds: float = SECONDS) -> dict[str, Message]:
+def replies(grid: DeploymentGrid, names: list[str]) -> dict[str, Message]:
     """Replies by the id of the question."""
     found: dict[str, Message] = {}
-    timer = threading.Event()
-    threading.Timer(seconds + 20, timer.set).start()
-    while len(found) < len(names) and not timer.is_set():
-        found |= {r.metadata.reply_to_message_id: r for r in grid.pull_messages([n for n in names if n not in found])}
+
+    def complete() -> bool:
+        waiting = [name for name in names if name not in found]
+        found.update({reply.metadata.reply_to_message_id: reply for reply in grid.pull_messages(waiting)})
+        return len(found) == len(names)
+
+    assert wait_for(complete, seconds=60)
     return found
 
 
@@ -78,7 +83,8 @@ def test_an_honest_answer_arrives_once(grid: DeploymentGrid, engine: EngineSetti
 def reason_of(grid: DeploymentGrid, bad: HandDrivenNode, good: HandDrivenNode, names: list[str]) -> str:
     """What is said about the reply of the bad node, while that of the good one arrives."""
     good.answer(good.receive(), ANSWER)
-    first, second = (replies(grid, names)[name] for name in names)
+    found = replies(grid, names)
+    first, second = found[names[0]], found[names[1]]
     assert second.has_content()
     assert (first.has_error(), first.metadata.src_node_id) == (True, bad.id)
     return str(first.error.reason)
@@ -100,7 +106,10 @@ def test_a_reply_that_is_never_uploaded_does_not_hold_up_the_others(
         assert reason_of(grid, bad, good, names).startswith("its reply cannot be read (")
 
 
-def test_nobody_answers_in_the_name_of_another(grid: DeploymentGrid, engine: EngineSettings) -> None:
+def test_nobody_answers_in_the_name_of_another(
+    grid: DeploymentGrid, engine: EngineSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid_module, "SLACK_SECONDS", 1.0)
     with node(place(engine)) as bad, node(place(engine)) as good:
         names = ask(grid, bad.id, good.id)
         bad.answer(bad.receive(), ANSWER, src=good.id)
