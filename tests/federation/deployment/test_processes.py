@@ -181,7 +181,7 @@ if any("flwr-clientapp" in part for part in sys.orig_argv):
         if number == 1:
             arrays[first] = Array(np.zeros((7, 7), np.float32))
         if number == 2:
-            arrays[first] = Array("float32", list(arrays[first].shape), "numpy.ndarray", b"rubbish")
+            arrays[first] = Array("float32", tuple(arrays[first].shape), "numpy.ndarray", b"rubbish")
         if number == 3:
             reply.content["metrics"]["num-examples"] = 10**9
         if number == 4:

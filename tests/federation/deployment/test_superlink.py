@@ -17,7 +17,7 @@ from fedleak.federation.deployment.grid import DeploymentGrid
 from fedleak.federation.deployment.superlink import SuperLink, run_on_superlink
 from fedleak.federation.failures import LOST_NODE
 from fedleak.federation.wire import WHOAMI
-from fedleak.scenario.schema import EngineSettings
+from fedleak.scenario.schema import FederationEngine
 from tests.federation.deployment.superlinks import HandDrivenNode, node, superlink
 from tests.processes import wait_for
 
@@ -33,20 +33,20 @@ def secret(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory, secret: Path) -> Iterator[EngineSettings]:
+def engine(tmp_path_factory: pytest.TempPathFactory, secret: Path) -> Iterator[FederationEngine]:
     with superlink(tmp_path_factory.mktemp("link"), "--insecure", "--superexec-auth-secret-file", str(secret)) as place:
-        yield EngineSettings(
+        yield FederationEngine(
             kind="deployment", address=place, insecure=True, superexec_secret=str(secret), timeout=SECONDS
         )
 
 
 @pytest.fixture
-def grid(engine: EngineSettings) -> Iterator[DeploymentGrid]:
+def grid(engine: FederationEngine) -> Iterator[DeploymentGrid]:
     with run_on_superlink(engine, threading.Event()) as found:
         yield found
 
 
-def place(engine: EngineSettings) -> str:
+def place(engine: FederationEngine) -> str:
     assert engine.address is not None
     return engine.address
 
@@ -69,7 +69,7 @@ def replies(grid: DeploymentGrid, names: list[str]) -> dict[str, Message]:
     return found
 
 
-def test_an_honest_answer_arrives_once(grid: DeploymentGrid, engine: EngineSettings) -> None:
+def test_an_honest_answer_arrives_once(grid: DeploymentGrid, engine: FederationEngine) -> None:
     with node(place(engine)) as honest:
         assert honest.id in grid.get_node_ids()
         names = ask(grid, honest.id)
@@ -90,7 +90,7 @@ def reason_of(grid: DeploymentGrid, bad: HandDrivenNode, good: HandDrivenNode, n
     return str(first.error.reason)
 
 
-def test_what_cannot_be_read_is_an_error_of_its_sender_alone(grid: DeploymentGrid, engine: EngineSettings) -> None:
+def test_what_cannot_be_read_is_an_error_of_its_sender_alone(grid: DeploymentGrid, engine: FederationEngine) -> None:
     with node(place(engine)) as bad, node(place(engine)) as good:
         names = ask(grid, bad.id, good.id)
         bad.answer_rubbish(bad.receive(), b"rubbish")
@@ -98,7 +98,7 @@ def test_what_cannot_be_read_is_an_error_of_its_sender_alone(grid: DeploymentGri
 
 
 def test_a_reply_that_is_never_uploaded_does_not_hold_up_the_others(
-    grid: DeploymentGrid, engine: EngineSettings
+    grid: DeploymentGrid, engine: FederationEngine
 ) -> None:
     with node(place(engine)) as bad, node(place(engine)) as good:
         names = ask(grid, bad.id, good.id)
@@ -107,7 +107,7 @@ def test_a_reply_that_is_never_uploaded_does_not_hold_up_the_others(
 
 
 def test_nobody_answers_in_the_name_of_another(
-    grid: DeploymentGrid, engine: EngineSettings, monkeypatch: pytest.MonkeyPatch
+    grid: DeploymentGrid, engine: FederationEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grid_module, "SLACK_SECONDS", 1.0)
     with node(place(engine)) as bad, node(place(engine)) as good:
@@ -116,7 +116,7 @@ def test_nobody_answers_in_the_name_of_another(
         assert reason_of(grid, bad, good, names) == f"node {good.id} answered instead of it"
 
 
-def test_nodes_that_are_gone_or_unknown_are_lost(grid: DeploymentGrid, engine: EngineSettings) -> None:
+def test_nodes_that_are_gone_or_unknown_are_lost(grid: DeploymentGrid, engine: FederationEngine) -> None:
     with node(place(engine)) as leaving:
         names = ask(grid, leaving.id)
     found = replies(grid, names + ask(grid, 12345))
@@ -124,7 +124,7 @@ def test_nodes_that_are_gone_or_unknown_are_lost(grid: DeploymentGrid, engine: E
     assert all(reply.error.reason.startswith(LOST_NODE) for reply in found.values())
 
 
-def test_the_server_needs_the_secret(engine: EngineSettings, tmp_path: Path) -> None:
+def test_the_server_needs_the_secret(engine: FederationEngine, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("1" * 64)
     for path, reason in {None: "the SuperLink asks for the secret", str(wrong): "the SuperLink refuses it"}.items():
@@ -134,7 +134,7 @@ def test_the_server_needs_the_secret(engine: EngineSettings, tmp_path: Path) -> 
         assert caught.value.path == "federation.engine.superexec_secret"
 
 
-def test_a_run_that_is_stopped_from_outside_says_so(engine: EngineSettings) -> None:
+def test_a_run_that_is_stopped_from_outside_says_so(engine: FederationEngine) -> None:
     def stopped() -> None:
         with run_on_superlink(engine, threading.Event()) as grid:
             with SuperLink.of(engine).control() as control:
@@ -145,7 +145,7 @@ def test_a_run_that_is_stopped_from_outside_says_so(engine: EngineSettings) -> N
         stopped()
 
 
-def test_a_superlink_that_is_gone_is_named(engine: EngineSettings) -> None:
+def test_a_superlink_that_is_gone_is_named(engine: FederationEngine) -> None:
     gone = engine.model_copy(update={"address": "127.0.0.1:1"})
     with pytest.raises(FederationError, match=r"the SuperLink at 127.0.0.1:1 does not answer"):
         run_on_superlink(gone, threading.Event()).__enter__()
