@@ -10,12 +10,12 @@ import psutil
 
 from fedleak.errors import InputError
 from fedleak.scenario.deployment import host_and_port
-from fedleak.scenario.schema import EngineSettings
+from fedleak.scenario.schema import FederationEngine
 
 CONNECT_SECONDS = 5.0
 
 
-def check_resources(engine: EngineSettings) -> None:
+def check_resources(engine: FederationEngine) -> None:
     """Reject an engine whose clients could never be scheduled; Flower would wait forever.
 
     Raises:
@@ -52,7 +52,7 @@ def _check_address(address: str) -> None:
         raise InputError("federation.engine.address", address, f"no Ray cluster answers there ({error})") from error
 
 
-def check_superlink(engine: EngineSettings) -> None:
+def check_superlink(engine: FederationEngine) -> None:
     """Check that a SuperLink answers at the address, with a certificate that one of the authorities has signed.
 
     Raises:

@@ -17,7 +17,7 @@ import psutil
 
 from fedleak.errors import FederationError
 from fedleak.federation.local_ray import flower_home, local_ray
-from fedleak.scenario.schema import EngineSettings
+from fedleak.scenario.schema import FederationEngine
 
 if TYPE_CHECKING:
     from flwr.serverapp import ServerApp
@@ -44,7 +44,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
-def run_server(server: Server, engine: EngineSettings) -> None:
+def run_server(server: Server, engine: FederationEngine) -> None:
     """Run the federation to its end; restart the engine whenever a worker was lost.
 
     Raises:
@@ -73,7 +73,7 @@ def _work_done(server: Server) -> int:
     return len(server.writer.rounds) + server.writer.pairs_done
 
 
-def _run_serial(server: Server, engine: EngineSettings) -> None:
+def _run_serial(server: Server, engine: FederationEngine) -> None:
     import torch
 
     from fedleak.federation.client import app
@@ -86,7 +86,7 @@ def _run_serial(server: Server, engine: EngineSettings) -> None:
         torch.set_num_threads(threads)  # the clients run in this process and change it
 
 
-def _run_deployed(server: Server, engine: EngineSettings) -> None:
+def _run_deployed(server: Server, engine: FederationEngine) -> None:
     from fedleak.federation.deployment.superlink import run_on_superlink
 
     server.stop.clear()
@@ -107,7 +107,7 @@ def membership_of(plan: Plan, progress: Progress) -> Membership:
     return DeployedClients(expected, progress, _start_seconds(plan.scenario.federation.engine))
 
 
-def _start_seconds(engine: EngineSettings) -> float:
+def _start_seconds(engine: FederationEngine) -> float:
     from fedleak.federation.membership import START_SECONDS
 
     return max(START_SECONDS, engine.timeout)
@@ -127,7 +127,7 @@ def images_of_nodes(scenario: Scenario, splits: DatasetSplits, progress: Progres
     return [nodes.identities[members.nodes[client]].images for client in range(clients)]
 
 
-def _run_ray(server: Server, engine: EngineSettings) -> None:
+def _run_ray(server: Server, engine: FederationEngine) -> None:
     """Run Flower's engine in a separate thread, so that the main thread receives signals and can stop it."""
     if engine.address is None:
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(ORPHAN_SECONDS))
@@ -153,7 +153,7 @@ class _Simulation(threading.Thread):
         error: the error of the server or the engine, if it failed.
     """
 
-    def __init__(self, server: Server, engine: EngineSettings, place: dict[str, Any]) -> None:
+    def __init__(self, server: Server, engine: FederationEngine, place: dict[str, Any]) -> None:
         super().__init__(name="flower-simulation", daemon=True)
         self._server, self._engine, self._place = server, engine, place
         self.server_done = threading.Event()
@@ -235,7 +235,7 @@ def _root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def _backend_config(engine: EngineSettings, place: dict[str, Any]) -> dict[str, Any]:
+def _backend_config(engine: FederationEngine, place: dict[str, Any]) -> dict[str, Any]:
     """What Flower passes on to Ray; ``place`` says where Ray is."""
     init = {"logging_level": logging.ERROR, "log_to_driver": False} | place
     if engine.address is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fedleak.data.partition.iid import Iid
 from fedleak.errors import InputError
-from fedleak.scenario.engine import EngineSettings
+from fedleak.scenario.engine import FederationEngine
 from fedleak.scenario.schema import Scenario
 from fedleak.threat import MiniBatchOrder, TrueLabels
 
@@ -21,7 +21,7 @@ def check_deployment(scenario: Scenario) -> Iterator[InputError]:
     engine = scenario.federation.engine
     for name in ONLY_SIMULATED if engine.deployed else ONLY_DEPLOYED:
         value = getattr(engine, name)
-        if value != EngineSettings.model_fields[name].default:
+        if value != FederationEngine.model_fields[name].default:
             other = "ray; nodes take what their machines have" if engine.deployed else "deployment"
             yield InputError(f"{ENGINE}.{name}", value, f"it belongs to engines of kind {other}")
     if not engine.deployed:
@@ -48,7 +48,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _check_superlink(engine: EngineSettings) -> Iterator[InputError]:
+def _check_superlink(engine: FederationEngine) -> Iterator[InputError]:
     place = host_and_port(engine.address) if engine.address is not None else None
     if place is None:
         yield InputError(f"{ENGINE}.address", engine.address, "expected the SuperLink's host:port, as 127.0.0.1:8000")

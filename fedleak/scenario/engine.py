@@ -10,7 +10,7 @@ from fedleak import limits
 from fedleak.component import Settings
 
 
-class EngineSettings(Settings):
+class FederationEngine(Settings):
     """Where and how the clients run; these settings do not change results, except for ``data: own``."""
 
     kind: Literal["ray", "serial", "deployment"] = "ray"

@@ -18,7 +18,7 @@ from fedleak.scenario.choices import (
     StrategyChoice,
 )
 from fedleak.scenario.client import ClientSettings
-from fedleak.scenario.engine import EngineSettings
+from fedleak.scenario.engine import FederationEngine
 from fedleak.server.secure_aggregation import SecureAggregation
 
 
@@ -63,7 +63,7 @@ class Federation(Settings):
     """Clip each client's update as a whole and add noise; epsilon is reported (needs ``fedleak[dp]``; default: off)."""
     secure_aggregation: SecureAggregation | None = None
     """The server, and so the adversary, sees only the sum of a round's updates (default: every update)."""
-    engine: EngineSettings = EngineSettings()
+    engine: FederationEngine = FederationEngine()
     randomness: Literal["repeatable", "system"] = "repeatable"
     """Source of the secret behind everything that clients draw at random: ``repeatable``: the seed and the private
     images, so that the same scenario gives the same bytes; ``system``: the operating system, so that even who has the

@@ -23,7 +23,7 @@ from fedleak.scenario.choices import ModelChoice as ModelChoice
 from fedleak.scenario.choices import TaskChoice as TaskChoice
 from fedleak.scenario.client import ClientSettings as ClientSettings
 from fedleak.scenario.client import Drift as Drift
-from fedleak.scenario.engine import EngineSettings as EngineSettings
+from fedleak.scenario.engine import FederationEngine as FederationEngine
 from fedleak.scenario.federation import Federation as Federation
 
 

@@ -10,7 +10,7 @@ import torch
 
 from fedleak.errors import InputError
 from fedleak.federation.resources import check_resources
-from fedleak.scenario.schema import EngineSettings
+from fedleak.scenario.schema import FederationEngine
 
 NO_GPUS = torch.cuda.device_count()
 
@@ -32,7 +32,7 @@ def free_port() -> int:
 )
 def test_what_can_run_passes(settings: dict[str, Any]) -> None:
     """A serial engine asks for nothing, and a cluster has machines that this one does not know."""
-    check_resources(EngineSettings(**settings))
+    check_resources(FederationEngine(**settings))
 
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
@@ -49,12 +49,12 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 @pytest.mark.parametrize(("settings", "name", "reason"), REFUSED)
 def test_what_cannot_is_refused_by_name(settings: dict[str, Any], name: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason) as caught:
-        check_resources(EngineSettings(**settings))
+        check_resources(FederationEngine(**settings))
     assert caught.value.path == f"federation.engine.{name}"
 
 
 def test_a_cluster_must_answer() -> None:
     with pytest.raises(InputError, match="no Ray cluster answers there"):
-        check_resources(EngineSettings(address=f"127.0.0.1:{free_port()}"))
+        check_resources(FederationEngine(address=f"127.0.0.1:{free_port()}"))
     with socket.create_server(("127.0.0.1", 0)) as server:
-        check_resources(EngineSettings(address=f"127.0.0.1:{server.getsockname()[1]}"))
+        check_resources(FederationEngine(address=f"127.0.0.1:{server.getsockname()[1]}"))

@@ -24,12 +24,12 @@ from fedleak.federation.runtime import (
 )
 from fedleak.federation.server import Server
 from fedleak.progress import QuietProgress
-from fedleak.scenario.schema import EngineSettings
+from fedleak.scenario.schema import FederationEngine
 from fedleak.transcript.manifest import RoundRecord
 from fedleak.transcript.writer import TranscriptWriter
 from tests.federation.small import plan
 
-SERIAL = EngineSettings(kind="serial")
+SERIAL = FederationEngine(kind="serial")
 
 
 class Telling(QuietProgress):
@@ -146,7 +146,7 @@ LOCAL: dict[str, Any] = {
 def test_what_ray_is_told(engine: dict[str, Any], init: dict[str, Any], client: dict[str, Any]) -> None:
     """A cluster has its own CPUs and its own store."""
     place = {"address": engine.get("address", "local")}
-    assert _backend_config(EngineSettings(**engine), place) == {"init_args": init, "client_resources": client}
+    assert _backend_config(FederationEngine(**engine), place) == {"init_args": init, "client_resources": client}
 
 
 def test_the_cause_of_all_causes() -> None:

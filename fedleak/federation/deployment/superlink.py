@@ -37,7 +37,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from fedleak.errors import FederationError, InputError
 from fedleak.federation.deployment.bundle import app_bundle
 from fedleak.federation.deployment.grid import DeploymentGrid, superlink_errors
-from fedleak.scenario.schema import EngineSettings
+from fedleak.scenario.schema import FederationEngine
 
 CLAIM_SECONDS = 15.0
 """Seconds in which the server task of a run that was just started can be claimed."""
@@ -64,7 +64,7 @@ class SuperLink:
     secret: bytes | None
 
     @classmethod
-    def of(cls, engine: EngineSettings) -> SuperLink:
+    def of(cls, engine: FederationEngine) -> SuperLink:
         """The SuperLink of the settings.
 
         Raises:
@@ -104,7 +104,7 @@ class SuperLink:
 
 
 @contextmanager
-def run_on_superlink(engine: EngineSettings, stop: threading.Event) -> Iterator[DeploymentGrid]:
+def run_on_superlink(engine: FederationEngine, stop: threading.Event) -> Iterator[DeploymentGrid]:
     """Start a run on the SuperLink and be its server inside the block; the run ends with the block.
 
     Args:

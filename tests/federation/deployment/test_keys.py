@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key, l
 from fedleak.errors import InputError
 from fedleak.federation.deployment.keys import KeyFolder, make_keys
 from fedleak.federation.resources import check_resources
-from fedleak.scenario.schema import EngineSettings
+from fedleak.scenario.schema import FederationEngine
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +50,15 @@ def listening(keys: KeyFolder | None) -> Iterator[int]:
         thread.join(timeout=10)
 
 
-def engine(port: int, **settings: object) -> EngineSettings:
-    return EngineSettings.model_validate({"kind": "deployment", "address": f"127.0.0.1:{port}"} | settings)
+def engine(port: int, **settings: object) -> FederationEngine:
+    return FederationEngine.model_validate({"kind": "deployment", "address": f"127.0.0.1:{port}"} | settings)
 
 
 def test_the_authority_vouches_for_the_superlink_under_all_its_names(keys: KeyFolder) -> None:
     with listening(keys) as port:
         check_resources(engine(port, root_certificates=str(keys.authority)))
     with listening(keys) as port:
-        named = EngineSettings(kind="deployment", address=f"localhost:{port}", root_certificates=str(keys.authority))
+        named = FederationEngine(kind="deployment", address=f"localhost:{port}", root_certificates=str(keys.authority))
         check_resources(named)
 
 

@@ -11,13 +11,15 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.proto.control_pb2 import StopRunRequest
 
 from fedleak.errors import FederationError, InputError
+from fedleak.federation.deployment import grid as grid_module
 from fedleak.federation.deployment.bundle import app_bundle
 from fedleak.federation.deployment.grid import DeploymentGrid
 from fedleak.federation.deployment.superlink import SuperLink, run_on_superlink
 from fedleak.federation.failures import LOST_NODE
 from fedleak.federation.wire import WHOAMI
-from fedleak.scenario.schema import EngineSettings
+from fedleak.scenario.schema import FederationEngine
 from tests.federation.deployment.superlinks import HandDrivenNode, node, superlink
+from tests.processes import wait_for
 
 ANSWER = RecordDict({"identity": ConfigRecord({"partition-id": 3})})
 SECONDS = 4.0
@@ -31,20 +33,20 @@ def secret(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory, secret: Path) -> Iterator[EngineSettings]:
+def engine(tmp_path_factory: pytest.TempPathFactory, secret: Path) -> Iterator[FederationEngine]:
     with superlink(tmp_path_factory.mktemp("link"), "--insecure", "--superexec-auth-secret-file", str(secret)) as place:
-        yield EngineSettings(
+        yield FederationEngine(
             kind="deployment", address=place, insecure=True, superexec_secret=str(secret), timeout=SECONDS
         )
 
 
 @pytest.fixture
-def grid(engine: EngineSettings) -> Iterator[DeploymentGrid]:
+def grid(engine: FederationEngine) -> Iterator[DeploymentGrid]:
     with run_on_superlink(engine, threading.Event()) as found:
         yield found
 
 
-def place(engine: EngineSettings) -> str:
+def place(engine: FederationEngine) -> str:
     assert engine.address is not None
     return engine.address
 
@@ -54,17 +56,20 @@ def ask(grid: DeploymentGrid, *nodes: int) -> list[str]:
     return list(grid.push_messages([Message(RecordDict({"config": ConfigRecord()}), n, WHOAMI) for n in nodes]))
 
 
-def replies(grid: DeploymentGrid, names: list[str], *, seconds: float = SECONDS) -> dict[str, Message]:
+def replies(grid: DeploymentGrid, names: list[str]) -> dict[str, Message]:
     """Replies by the id of the question."""
     found: dict[str, Message] = {}
-    timer = threading.Event()
-    threading.Timer(seconds + 20, timer.set).start()
-    while len(found) < len(names) and not timer.is_set():
-        found |= {r.metadata.reply_to_message_id: r for r in grid.pull_messages([n for n in names if n not in found])}
+
+    def complete() -> bool:
+        waiting = [name for name in names if name not in found]
+        found.update({reply.metadata.reply_to_message_id: reply for reply in grid.pull_messages(waiting)})
+        return len(found) == len(names)
+
+    assert wait_for(complete, seconds=60)
     return found
 
 
-def test_an_honest_answer_arrives_once(grid: DeploymentGrid, engine: EngineSettings) -> None:
+def test_an_honest_answer_arrives_once(grid: DeploymentGrid, engine: FederationEngine) -> None:
     with node(place(engine)) as honest:
         assert honest.id in grid.get_node_ids()
         names = ask(grid, honest.id)
@@ -78,13 +83,14 @@ def test_an_honest_answer_arrives_once(grid: DeploymentGrid, engine: EngineSetti
 def reason_of(grid: DeploymentGrid, bad: HandDrivenNode, good: HandDrivenNode, names: list[str]) -> str:
     """What is said about the reply of the bad node, while that of the good one arrives."""
     good.answer(good.receive(), ANSWER)
-    first, second = (replies(grid, names)[name] for name in names)
+    found = replies(grid, names)
+    first, second = found[names[0]], found[names[1]]
     assert second.has_content()
     assert (first.has_error(), first.metadata.src_node_id) == (True, bad.id)
     return str(first.error.reason)
 
 
-def test_what_cannot_be_read_is_an_error_of_its_sender_alone(grid: DeploymentGrid, engine: EngineSettings) -> None:
+def test_what_cannot_be_read_is_an_error_of_its_sender_alone(grid: DeploymentGrid, engine: FederationEngine) -> None:
     with node(place(engine)) as bad, node(place(engine)) as good:
         names = ask(grid, bad.id, good.id)
         bad.answer_rubbish(bad.receive(), b"rubbish")
@@ -92,7 +98,7 @@ def test_what_cannot_be_read_is_an_error_of_its_sender_alone(grid: DeploymentGri
 
 
 def test_a_reply_that_is_never_uploaded_does_not_hold_up_the_others(
-    grid: DeploymentGrid, engine: EngineSettings
+    grid: DeploymentGrid, engine: FederationEngine
 ) -> None:
     with node(place(engine)) as bad, node(place(engine)) as good:
         names = ask(grid, bad.id, good.id)
@@ -100,14 +106,17 @@ def test_a_reply_that_is_never_uploaded_does_not_hold_up_the_others(
         assert reason_of(grid, bad, good, names).startswith("its reply cannot be read (")
 
 
-def test_nobody_answers_in_the_name_of_another(grid: DeploymentGrid, engine: EngineSettings) -> None:
+def test_nobody_answers_in_the_name_of_another(
+    grid: DeploymentGrid, engine: FederationEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid_module, "SLACK_SECONDS", 1.0)
     with node(place(engine)) as bad, node(place(engine)) as good:
         names = ask(grid, bad.id, good.id)
         bad.answer(bad.receive(), ANSWER, src=good.id)
         assert reason_of(grid, bad, good, names) == f"node {good.id} answered instead of it"
 
 
-def test_nodes_that_are_gone_or_unknown_are_lost(grid: DeploymentGrid, engine: EngineSettings) -> None:
+def test_nodes_that_are_gone_or_unknown_are_lost(grid: DeploymentGrid, engine: FederationEngine) -> None:
     with node(place(engine)) as leaving:
         names = ask(grid, leaving.id)
     found = replies(grid, names + ask(grid, 12345))
@@ -115,7 +124,7 @@ def test_nodes_that_are_gone_or_unknown_are_lost(grid: DeploymentGrid, engine: E
     assert all(reply.error.reason.startswith(LOST_NODE) for reply in found.values())
 
 
-def test_the_server_needs_the_secret(engine: EngineSettings, tmp_path: Path) -> None:
+def test_the_server_needs_the_secret(engine: FederationEngine, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("1" * 64)
     for path, reason in {None: "the SuperLink asks for the secret", str(wrong): "the SuperLink refuses it"}.items():
@@ -125,7 +134,7 @@ def test_the_server_needs_the_secret(engine: EngineSettings, tmp_path: Path) -> 
         assert caught.value.path == "federation.engine.superexec_secret"
 
 
-def test_a_run_that_is_stopped_from_outside_says_so(engine: EngineSettings) -> None:
+def test_a_run_that_is_stopped_from_outside_says_so(engine: FederationEngine) -> None:
     def stopped() -> None:
         with run_on_superlink(engine, threading.Event()) as grid:
             with SuperLink.of(engine).control() as control:
@@ -136,7 +145,7 @@ def test_a_run_that_is_stopped_from_outside_says_so(engine: EngineSettings) -> N
         stopped()
 
 
-def test_a_superlink_that_is_gone_is_named(engine: EngineSettings) -> None:
+def test_a_superlink_that_is_gone_is_named(engine: FederationEngine) -> None:
     gone = engine.model_copy(update={"address": "127.0.0.1:1"})
     with pytest.raises(FederationError, match=r"the SuperLink at 127.0.0.1:1 does not answer"):
         run_on_superlink(gone, threading.Event()).__enter__()
