@@ -26,7 +26,7 @@ def docs(
 
     Without PAGE it lists all of them. The last part of a name is enough: gias for attacks/gias.
     """
-    from fedleak.cli.output import say
+    from fedleak.cli.output import say, wide_console
     from fedleak.docs.library import every_page, expanded, find_page
 
     if page is not None:
@@ -42,4 +42,4 @@ def docs(
         table.add_column(heading, no_wrap=heading == "page")
     for name, found in every_page().items():
         table.add_row(name, found.title)
-    Console(markup=False).print(table)
+    wide_console().print(table)

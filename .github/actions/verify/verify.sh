@@ -7,7 +7,7 @@ read -ra further <<<"${ARGUMENTS:-}"
 
 fedleak verify "$STUDY" "${options[@]}" ${further[@]+"${further[@]}"} 2> >(tee "$text.errors" >&2) | tee "$text"
 code=${PIPESTATUS[0]}
-if [ "$code" = 0 ]; then state="every claim holds"; else state="a claim does not hold, or the study failed (exit code $code)"; fi
+if [ "$code" = 0 ]; then state="passed"; else state="failed (exit code $code)"; fi
 {
     printf '### fedleak verify %s: %s\n\n````text\n' "$STUDY" "$state"
     if [ -s "$text" ]; then head -c 60000 "$text"; else tail -c 4000 "$text.errors"; fi
