@@ -41,7 +41,7 @@ HEADERS = (
 )
 
 
-class Guard:
+class LocalOnly:
     """Answers only requests that were addressed to this machine by name, and forbids browsers everything else."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -92,7 +92,7 @@ def make_app(root: Path) -> Starlette:
         Route("/compare", pages.compare),
         Route("/at/{path:path}", pages.page),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard)])
+    return Starlette(routes=routes, middleware=[Middleware(LocalOnly)])
 
 
 class _Pages:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fedleak.errors import InputError, nearest
 from fedleak.results.leakage import WSRR
-from fedleak.scenario.reader import parse_mapping
+from fedleak.studies.defense_axes import ATTACKER, all_below, defense_axes, paths_by_axis
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.evidence import LEAKAGE, lacking_evidence
 from fedleak.studies.matrix import Point, describe, short_names
@@ -19,12 +19,6 @@ from fedleak.studies.records import CellRecord
 from fedleak.studies.results import StudyResults
 from fedleak.studies.tradeoff import Case, Frontier, Setting
 
-DEFENSES = ("federation.client.", "federation.client_level_dp.", "federation.secure_aggregation.", "federation.server.")
-"""Paths of what clients and the server do against leakage."""
-ATTACKER = ("adversary.", "attacks.", "metrics.", "analyses.", "theory.")
-"""Paths that leave the federation as it is."""
-OTHER_TASK = ("dataset.", "model.", "task.", "federation.partition.")
-"""Paths that make another learning problem, whose accuracy cannot be compared."""
 ACCURACY_LOSS = 0.05
 """Accuracy loss that a defense may cost: the threshold of the SoK (section 6)."""
 
@@ -49,9 +43,9 @@ def find_frontier(
     cells = [(c.point, c.seed, r) for c in results.cells if (r := directory.record(c.key)) and r.status == "ok"]
     if not any(r.accuracy is not None and r.bytes_per_round is not None for _, _, r in cells):
         raise InputError("STUDY_DIR", str(directory.root), "no finished cell holds accuracy and bytes; run it again")
-    paths = _paths_by_axis(results)
+    paths = paths_by_axis(results)
     ours = defense_axes(results) or results.axes
-    theirs = tuple(axis for axis in results.axes if _all_below(paths[axis], ATTACKER))
+    theirs = tuple(axis for axis in results.axes if all_below(paths[axis], ATTACKER))
     cases: dict[str, list[tuple[Point, int, CellRecord]]] = {}
     for point, seed, record in cells:
         rest = {axis: label for axis, label in point.items() if axis not in (*ours, *theirs)}
@@ -67,37 +61,6 @@ def find_frontier(
         accuracy_loss=accuracy_loss,
         cases=tuple(_judge(name, settings, chosen, higher, accuracy_loss) for name, settings in found.items()),
     )
-
-
-def defense_axes(results: StudyResults) -> tuple[str, ...]:
-    """The axes whose values set a defense and keep the learning problem."""
-    paths = _paths_by_axis(results)
-    return tuple(axis for axis in results.axes if _is_defense(paths[axis]))
-
-
-def _paths_by_axis(results: StudyResults) -> dict[str, list[str]]:
-    """Axis -> the scenario paths that its values set."""
-    raw = parse_mapping(results.study, "study.json", option="STUDY_DIR") if results.study else {}
-    matrix = raw.get("matrix")
-    axes = matrix if isinstance(matrix, Mapping) else {}
-    return {axis: _paths(axis, axes.get(axis)) for axis in results.axes}
-
-
-def _paths(axis: str, levels: object) -> list[str]:
-    if isinstance(levels, Mapping):
-        return [str(path) for variant in levels.values() if isinstance(variant, Mapping) for path in variant]
-    return [axis]
-
-
-def _is_defense(paths: Sequence[str]) -> bool:
-    """Whether some value sets a defense and all of them keep the learning problem; other settings may go with it."""
-    return any(_all_below([path], DEFENSES) for path in paths) and not any(
-        _all_below([path], OTHER_TASK) for path in paths
-    )
-
-
-def _all_below(paths: Sequence[str], within: tuple[str, ...]) -> bool:
-    return bool(paths) and all(f"{path}.".startswith(within) for path in paths)
 
 
 def _metric(wanted: str | None, settings: Iterable[Setting]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from fedleak.errors import InputError
 from fedleak.report.marks import baseline_title
@@ -22,12 +22,14 @@ from fedleak.results.format import (
 )
 from fedleak.results.schema import load_results
 from fedleak.results.threat_models import ThreatModel, threat_models
-from fedleak.studies.directory import StudyDirectory
+from fedleak.studies.defense_axes import defense_axes
 from fedleak.studies.evidence import gate_metric, undefended
-from fedleak.studies.frontier import defense_axes, find_frontier
 from fedleak.studies.measurements import Gate
 from fedleak.studies.results import StudyResults
 from fedleak.studies.tradeoff import Case, Frontier, Setting
+
+if TYPE_CHECKING:
+    from fedleak.studies.directory import StudyDirectory
 
 MOST_CASES = 4
 MOST_NAMED = 3
@@ -61,6 +63,9 @@ def answers(results: StudyResults, root: Path) -> tuple[Answer, ...]:
     """
     if not results.study or not defense_axes(results):
         return ()
+    from fedleak.studies.directory import StudyDirectory
+    from fedleak.studies.frontier import find_frontier
+
     directory = StudyDirectory(root)
     try:
         frontier = find_frontier(results, directory)

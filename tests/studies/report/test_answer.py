@@ -45,7 +45,9 @@ def test_the_second_line_says_to_whom(quickstart: Path) -> None:
 
 def test_the_third_line_says_what_the_defense_costs(quickstart: Path) -> None:
     text = lines(quickstart)["What the defense costs"]
-    expected = r"noise: accuracy [\d.]+ % instead of [\d.]+ % \(\S+ points\), the same bytes per round\."
+    expected = (
+        r"noise: accuracy [\d.]+ % instead of [\d.]+ % \(\S+ points\), (the same|[\d.]+ times the) bytes per round\."
+    )
     assert re.fullmatch(expected, text)
 
 
