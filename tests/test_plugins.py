@@ -48,7 +48,7 @@ class Largest(Metric):
 class Halve(PostProcess):
     """Halves an update."""
     kind: Literal["toy_halve"] = "toy_halve"
-    def apply(self, update, *, layers, generator):
+    def apply(self, update, *, generator):
         return {name: tensor / 2 for name, tensor in update.items()}
 
 class Line(Model):
