@@ -41,6 +41,9 @@ class Spear(Attack):
     follows from the singular values beyond the batch; candidates are exchanged once, at the end. ``curve.match`` is
     the share of matching ReLUs, near 1 if the batch is exact; the batch that matches best is returned even if it is
     lower.
+
+    Fails as batches grow beyond some twenty images, without a ReLU right after the first linear layer, and on updates
+    that lost their low rank to noise, pruning or clipping of single values.
     """
 
     kind: Literal["spear"] = "spear"

@@ -20,6 +20,8 @@ class Agic(LabelledInversion):
     and the cosines those of single tensors is our reading, and optimiser and total variation are those of Inverting
     Gradients, on which it builds. The paper also adds up the losses of updates from several epochs of the same images;
     an attack here has a single update, of which the sum has one term.
+
+    Fails as local steps get longer or more, when the delta no longer points along a gradient at the broadcast model.
     """
 
     kind: Literal["agic"] = "agic"

@@ -30,6 +30,8 @@ class DropoutInversion(LabelledInversion):
     iterations. The code lowers the rate on a plateau and stops early; ours steps it as Inverting Gradients does. One
     gradient has one mask per image: the masks of several local steps are not searched. Networks without dropout layers
     are attacked as by Inverting Gradients.
+
+    Fails on few iterations, because masks settle late, and as the share of dropped units grows.
     """
 
     kind: Literal["dropout_inversion"] = "dropout_inversion"

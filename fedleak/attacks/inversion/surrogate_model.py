@@ -29,6 +29,8 @@ class SurrogateModel(LabelledInversion):
     Defaults are those of the authors' code: 1,000 iterations of Adam at rate 1, ``a`` from 0.5 at rate 0.001, both
     falling in steps, the last iterate. Our reading: their total variation of 0.01 halves the sum of the two means, so
     the weight here is 0.005. A gradient (``fedsgd``) has no returned model, and is matched at the broadcast one.
+
+    Fails where the local steps bend: at large local learning rates, with several mini-batches, and as batches grow.
     """
 
     kind: Literal["surrogate_model"] = "surrogate_model"

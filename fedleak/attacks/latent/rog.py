@@ -54,6 +54,8 @@ class Rog(TrainedAttack[RogNetworks], InversionAttack):
     falls to zero, theirs to a tenth. Their code has trained networks but not their training: ours restores public
     images that were encoded, had noise added to their codes, and were decoded; theirs averages two networks, one of
     them without classes, and has more channels.
+
+    Fails on details that the code cannot hold: nearly exact updates leak less to it than to a search of pixels.
     """
 
     kind: Literal["rog"] = "rog"

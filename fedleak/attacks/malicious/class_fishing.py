@@ -35,6 +35,9 @@ class ClassFishingReader(InversionAttack):
     the bias gradient of the class says how many there are. If it is one, its gradient is the client's times the size of
     the batch: a network that begins with a linear layer gives the image by division; with others it is searched as
     Inverting Gradients does (arXiv 2003.14053), by the gradients of all layers but the last.
+
+    Fails where the batch holds several images of the class, or none, and where clients refuse a last layer whose biases
+    silence all other classes (guard ``class_fishing``).
     """
 
     kind: Literal["class_fishing"] = "class_fishing"

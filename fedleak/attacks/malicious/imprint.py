@@ -24,6 +24,9 @@ class ImprintReader(Attack):
     lies in it; else it is a mixture. A factor common to all bins, such as a learning rate, cancels. Bins with the
     largest gradients come first; where fewer than the client's images are found, the mean of those that were stands for
     the others.
+
+    Fails as the images of a batch outnumber the bins, on weight deltas of several local steps, and where clients refuse
+    the module (guard ``imprint``).
     """
 
     kind: Literal["imprint"] = "imprint"

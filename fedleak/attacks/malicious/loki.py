@@ -23,6 +23,9 @@ class LokiReader(Attack):
     multiple of its image; the multiple is the one at which the image's mean brightness lies in the middle of the bin.
     Images are exact up to the width of their bin if no other image of the same client lies in it. Those with largest
     gradients come first; the mean of those found stands for missing ones.
+
+    Fails as a client's images outnumber the bins, as local steps move the module's weights, and where clients refuse it
+    (guard ``imprint``).
     """
 
     kind: Literal["loki"] = "loki"

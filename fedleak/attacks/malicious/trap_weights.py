@@ -28,6 +28,9 @@ class TrapWeightReader(Attack):
     whose pixels are multiples of 1/255 come first, then those that several neurons give alike, then those with the
     largest bias gradients. As many as the client's images are returned; the mean of those found stands for missing
     ones.
+
+    Fails where several images activate every neuron, as in large batches on few neurons, and where clients refuse
+    such rows (guard ``trap_weights``).
     """
 
     kind: Literal["trap_weights"] = "trap_weights"
