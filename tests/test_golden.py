@@ -1,7 +1,8 @@
 """The same scenario and seed give what they gave before.
 
 ``tests/golden/runs.json`` holds scenarios and what came of them: the whole manifest, each update's size and first
-values, each reconstruction's error. Exact where nothing is computed; numbers to 1e-3, for other processors. It was made
+values, each reconstruction's error. Exact where nothing is computed; numbers to 5e-3, for other processors
+(rounds of training with batch statistics differ by up to 1.3e-3 between two of them). It was made
 anew when clients' random streams were taken from a secret of their own; before, it was that of commit f8c36ce.
 Errors of ``inverting_gradients`` and ``inverting_averaging`` were made anew when their result became the last iterate.
 """
@@ -36,7 +37,7 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def assert_same(found: Any, expected: Any, place: str = "") -> None:
-    """Structures exactly, numbers to 1e-3."""
+    """Structures exactly, numbers to 5e-3."""
     if isinstance(expected, dict):
         assert isinstance(found, dict), place
         assert list(found) == list(expected), f"{place}: the keys, in their order"
@@ -47,7 +48,7 @@ def assert_same(found: Any, expected: Any, place: str = "") -> None:
         for i, value in enumerate(expected):
             assert_same(found[i], value, f"{place}.{i}")
     elif isinstance(expected, float):
-        assert found == pytest.approx(expected, rel=1e-3, abs=1e-6), place
+        assert found == pytest.approx(expected, rel=5e-3, abs=1e-6), place
     else:
         assert found == expected, place
 

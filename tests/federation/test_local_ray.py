@@ -63,8 +63,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Lis
         patch.delenv("FLWR_HOME", raising=False)
         process = start("federate", path, "--out", folder / "run")
 
+    def named(child: psutil.Process) -> str:
+        try:
+            return child.name()
+        except psutil.NoSuchProcess:  # it ended since it was listed
+            return ""
+
     def workers() -> bool:
-        return any(child.name().startswith("ray::ClientApp") for child in family(process))
+        return any(named(child).startswith("ray::ClientApp") for child in family(process))
 
     try:
         assert wait_for(lambda: workers() or process.poll() is not None, seconds=250)

@@ -49,7 +49,8 @@ class Unfinished:
                 return 0.0, {}
             if not self._tensors.is_file() or file_digest(self._tensors) != raw["sha256"]:
                 return 0.0, {}
-            tensors = load_file(self._tensors)
+            # Views of a file are not aligned as new tensors are, and kernels add up in another order then.
+            tensors = {name: tensor.clone() for name, tensor in load_file(self._tensors).items()}
             return float(raw["seconds"]), {int(n): _filled(state, tensors) for n, state in raw["loops"].items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError):
             return 0.0, {}  # none was written, or not to its end

@@ -77,17 +77,17 @@ def test_the_defaults_are_the_authors() -> None:
 
 def test_a_dcgan_is_a_prior_as_well() -> None:
     data, leaked = digits().train, victim().leaked
-    attack = gias(training={"kind": "dcgan", "epochs": 40, "learning_rate": 1e-3})
+    attack = gias(training={"kind": "dcgan", "epochs": 40, "learning_rate": 1e-3}, restarts=6)
     public = PublicData(torch.from_numpy(data.images[500:1200]), torch.from_numpy(data.labels[500:1200]))
     generator = torch.Generator().manual_seed(0)
     artefact = attack.fit(public, leaked, generator=generator, progress=QuietProgress(), device=CPU)
     assert {name: len(curve) for name, curve in artefact.curves.items()} == {"discriminator": 40, "generator": 40}
     network = attack.restore(artefact, leaked, device=CPU)
     assert isinstance(network, DcganGenerator)
-    one = victim(ConvNet(widths=(8, 8)), uniform=False)
-    found = rebuilt(attack, network, one)
-    random = rebuilt(attack.model_copy(update={"iterations": 1, "weight_iterations": 0}), network, one)
-    assert mse(found, one) < 0.7 * mse(random, one)
+    guess = attack.model_copy(update={"iterations": 1, "weight_iterations": 0, "restarts": 1})
+    victims = [victim(ConvNet(widths=(8, 8)), uniform=False, first=first) for first in (0, 3, 7)]
+    found, guessed = (sum(mse(rebuilt(each, network, one), one) for one in victims) for each in (attack, guess))
+    assert found < 0.5 * guessed
 
 
 def test_the_generator_stays_as_it_was(trained: nn.Module) -> None:

@@ -88,7 +88,7 @@ def strings() -> Iterator[str]:
 
 def modules() -> Iterator[str]:
     """Modules that have seen the clients' data, and what they keep."""
-    client = sys.modules.get("fedleak.federation.client")
+    client = sys.modules.get("fedleak.federation.node_data")
     values: list[Any] = [client._arrays] if client is not None else []
     for _ in range(6):
         values = [inner for value in values for inner in gc.get_referents(value) if not isinstance(inner, type | dict)]
