@@ -45,7 +45,7 @@ class RecordedClientApp(ClientApp):
             return answer(message, context)
         check_here(self._folder, "client")
         batches = SeenBatches()
-        with Watcher(batches) as watcher:
+        with BatchWatcher(batches) as watcher:
             reply = answer(message, context)
         about = {
             "message": message.metadata.message_id,
@@ -114,7 +114,7 @@ class SeenBatches:
         (folder / f"{name}.json").write_text(json.dumps(about | {"note": note}), encoding="utf-8")
 
 
-class Watcher:
+class BatchWatcher:
     """Notes the inputs of the outermost network that is called with gradients switched on, and the labels of its loss.
 
     A context manager around a local training; it adds torch's global hooks and changes no number.
@@ -130,7 +130,7 @@ class Watcher:
         self._batches, self._depth, self._stack = batches, 0, ExitStack()
         self._thread = threading.get_ident()
 
-    def __enter__(self) -> Watcher:
+    def __enter__(self) -> BatchWatcher:
         import torch
         from torch.nn.modules import module as hooks
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from fedleak.audit.recorded import Recorded
 from fedleak.audit.recorder import RecordedServerApp
-from fedleak.audit.watcher import MOST_IMAGES, RecordedClientApp, SeenBatches, Watcher
+from fedleak.audit.watcher import MOST_IMAGES, BatchWatcher, RecordedClientApp, SeenBatches
 from fedleak.federation.serial_grid import SerialGrid
 from tests.audit.flower import CLIENT, SERVER, importable, run
 
@@ -76,7 +76,7 @@ def test_labels_are_seen_in_every_loss_and_no_bit_changes(loss: Any, tmp_path: P
     images, labels = torch.rand(4, 3, 2, 2), torch.tensor([2, 0, 1, 2])
     plain = step(network(), images, labels, loss)
     batches = SeenBatches()
-    with Watcher(batches) as watcher:
+    with BatchWatcher(batches) as watcher:
         watched = step(network(), images, labels, loss)
     assert all(torch.equal(one, other) for one, other in zip(plain, watched, strict=True))
     arrays = saved(batches, tmp_path / "seen")
@@ -87,7 +87,7 @@ def test_labels_are_seen_in_every_loss_and_no_bit_changes(loss: Any, tmp_path: P
 
 def test_the_hooks_are_gone_afterwards_also_after_an_error() -> None:
     functions, hooks = (F.cross_entropy, F.nll_loss), nn.modules.module._global_forward_pre_hooks
-    with pytest.raises(RuntimeError, match="shape"), Watcher(SeenBatches()):
+    with pytest.raises(RuntimeError, match="shape"), BatchWatcher(SeenBatches()):
         network()(torch.zeros(2, 5))
     assert (F.cross_entropy, F.nll_loss) == functions
     assert not hooks
@@ -96,7 +96,7 @@ def test_the_hooks_are_gone_afterwards_also_after_an_error() -> None:
 def test_only_the_outermost_network_with_gradients_is_seen(tmp_path: Path) -> None:
     model, batches = network(), SeenBatches()
     images = torch.rand(2, 3, 2, 2)
-    with Watcher(batches):
+    with BatchWatcher(batches):
         nn.Flatten()(torch.zeros(7, 3, 2, 2))  # nothing to train in it, as in transforms
         with torch.no_grad():
             model(torch.zeros(5, 3, 2, 2))

@@ -32,7 +32,7 @@ MOST = 3
 
 
 @dataclass(frozen=True)
-class Finding:
+class PaperFinding:
     """A shipped study, and its newest run that is not withdrawn."""
 
     name: str
@@ -76,7 +76,7 @@ def render_findings(folder: Path, papers: Sequence[Path]) -> Iterator[str]:
     yield from table(HEADINGS, [_row(finding, folder) for finding in findings])
 
 
-def _findings(paper: Path) -> Iterator[Finding]:
+def _findings(paper: Path) -> Iterator[PaperFinding]:
     runs = list(load_ledger(paper))
     for name, file in study_files(paper).items():
         if not is_study(read_yaml(file)):
@@ -85,10 +85,10 @@ def _findings(paper: Path) -> Iterator[Finding]:
         newest = max(own, key=lambda run: (run.entry.date, run.entry.finished or "", run.path.name), default=None)
         study = current_study(file, newest.entry.budget if newest else None) or current_study(file, None)
         if study is not None:
-            yield Finding(name, file, study, newest)
+            yield PaperFinding(name, file, study, newest)
 
 
-def _totals(findings: Sequence[Finding]) -> Iterator[str]:
+def _totals(findings: Sequence[PaperFinding]) -> Iterator[str]:
     count: Counter[str] = Counter()
     claims = sum(len(finding.study.claims) for finding in findings)
     for finding in findings:
@@ -102,7 +102,7 @@ def _totals(findings: Sequence[Finding]) -> Iterator[str]:
     yield ""
 
 
-def _judged(finding: Finding) -> Counter[str]:
+def _judged(finding: PaperFinding) -> Counter[str]:
     """States of today's claims that the newest run judged by today's method."""
     entry = finding.entry
     if entry is None or entry.method != METHOD:
@@ -110,7 +110,7 @@ def _judged(finding: Finding) -> Counter[str]:
     return Counter(verdict.state for verdict in entry.verdicts if not is_older(verdict, finding.study))
 
 
-def _row(finding: Finding, folder: Path) -> tuple[str, ...]:
+def _row(finding: PaperFinding, folder: Path) -> tuple[str, ...]:
     link = f"[{text(finding.name)}]({finding.file.relative_to(folder).as_posix()})"
     entry = finding.entry
     if finding.run is None or entry is None:
@@ -158,7 +158,7 @@ def _interval(value: Interval) -> str:
     return f"{value.mean:.3g}{bounds}"
 
 
-def _claims(finding: Finding, entry: LedgerEntry) -> str:
+def _claims(finding: PaperFinding, entry: LedgerEntry) -> str:
     """How many claims came out how; what an earlier method or older claims said is named as such."""
     if not entry.verdicts:
         return "none"
