@@ -37,11 +37,7 @@ class RunResults(Results):
         return self._root
 
     def frame(self) -> Any:
-        """The rows as a ``pandas.DataFrame``: one per reconstructed image, with the columns of ``results.csv``.
-
-        Raises:
-            InputError: if pandas is not installed.
-        """
+        """The rows as a ``pandas.DataFrame``: one per reconstructed image, with the columns of ``results.csv``."""
         return read_frame(to_csv(self.rows))
 
     def images(self, attack: str | None = None, *, most: int = 8) -> PIL.Image.Image:
@@ -128,13 +124,7 @@ def png(image: PIL.Image.Image) -> bytes:
 
 
 def read_frame(csv: str) -> Any:
-    """A CSV text as a ``pandas.DataFrame``.
+    """A CSV text as a ``pandas.DataFrame``."""
+    import pandas
 
-    Raises:
-        InputError: if pandas is not installed.
-    """
-    try:
-        import pandas
-    except ImportError as error:
-        raise InputError("frame", "pandas", "it is not installed: pip install pandas") from error
     return pandas.read_csv(io.StringIO(csv))

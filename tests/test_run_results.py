@@ -21,7 +21,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> RunResults:
 
 
 def test_the_rows_are_a_frame_with_the_columns_of_the_csv(results: RunResults) -> None:
-    pytest.importorskip("pandas")
     frame = results.frame()
     assert len(frame) == len(results.rows)
     assert list(frame.columns[:6]) == ["attack", "kind", "victim", "round", "image", "mse"]

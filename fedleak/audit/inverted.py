@@ -73,11 +73,7 @@ class Inverted:
         return sheet
 
     def frame(self) -> Any:
-        """The matching loss as a ``pandas.DataFrame`` with the columns ``iteration`` and ``loss``.
-
-        Raises:
-            InputError: if pandas is not installed.
-        """
+        """The matching loss as a ``pandas.DataFrame`` with the columns ``iteration`` and ``loss``."""
         lines = [f"{i + 1},{value!r}" for i, value in enumerate(self.loss)]
         return read_frame("\n".join(["iteration,loss", *lines]))
 

@@ -23,8 +23,8 @@ class FederationEngine(Settings):
     client_gpus: float = Field(default=0, ge=0, le=limits.CPUS)
     """Share of a GPU for each client actor, such as 0.25; in a deployment, 1 if clients compute on their node's GPU."""
     address: str | None = None
-    """Join this Ray cluster (``auto``, ``host:port``) instead of starting one; or the SuperLink of a deployment
-    (``host:port``)."""
+    """Join this Ray cluster (``auto``, ``host:port``; default: start one on this machine); or the SuperLink of a
+    deployment (``host:port``), which must be given."""
     timeout: float = Field(default=300, gt=0, le=limits.SECONDS)
     """Seconds after which missing replies of a round count as failures."""
     root_certificates: str | None = None

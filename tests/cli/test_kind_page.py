@@ -31,6 +31,6 @@ def test_every_kind_has_a_page(family: str) -> None:
 def test_an_unknown_kind_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     outcome = command(capsys, "list", "attack", "gais")
     assert outcome.code == 2
-    assert outcome.errors[0].startswith("KIND: got 'gais'; did you mean 'gias'? the kinds of attack: april, dlg")
+    assert outcome.errors[0].startswith("KIND: got 'gais'; did you mean 'gias'? the kinds of attack: agic, april, ")
     with pytest.raises(InputError, match="capabilities have no settings"):
         named_kind("capability", "global_model")

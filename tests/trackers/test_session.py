@@ -75,7 +75,7 @@ def test_a_tracker_that_fails_stops_no_cell(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wanted", ["tensorbord=x", "", "=x"])
 def test_unknown_trackers_are_refused(wanted: str) -> None:
-    with pytest.raises(InputError, match="expected KIND or KIND=TARGET; mlflow, tensorboard"):
+    with pytest.raises(InputError, match="expected KIND or KIND=TARGET; mlflow, tensorboard, wandb"):
         chosen_trackers([wanted])
 
 
@@ -104,7 +104,8 @@ def test_the_command_line_logs_a_study_while_it_runs_and_afterwards(
         ("mlflow=nonsense://nowhere", ("nonsense",)),
         ("tensorboard=" + "x" * 300, ("File name too long",)),
         ("tensorboard=file", ("is a file; expected a folder",)),
-        ("wandb=x", ("expected KIND or KIND=TARGET; mlflow, tensorboard",)),
+        ("wandb=file", ("is a file; expected a folder", "not installed")),
+        ("comet=x", ("expected KIND or KIND=TARGET; mlflow, tensorboard, wandb",)),
     ],
 )
 @pytest.mark.parametrize("option", ["--track", "--to"])

@@ -48,9 +48,10 @@ class Spear(Attack):
 
     kind: Literal["spear"] = "spear"
     samples: int = Field(default=20_000_000, ge=1, le=limits.ITERATIONS * 1000)
-    """Most random submatrices; a batch of 10 needs thousands, one of 20 millions."""
+    """Most samples of random submatrices; a batch of 10 images needs thousands, one of 20 millions."""
     seconds: float | None = Field(default=None, gt=0, le=limits.SECONDS)
-    """Most seconds of the search for one batch; a search that ends by the clock may not be repeated exactly."""
+    """Most seconds of the search for one batch (default: no limit); a search that ends by the clock may not be repeated
+    exactly."""
     largest_batch: int = Field(default=25, ge=1, le=limits.WIDTH)
     """Larger batches are refused, because the number of submatrices doubles with every image."""
     sparsity: float = Field(default=0.2, ge=0, lt=1)

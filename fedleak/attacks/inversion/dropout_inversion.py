@@ -20,8 +20,7 @@ from fedleak.tensors import Tensors
 
 
 class DropoutInversion(LabelledInversion):
-    """Dropout Inversion Attack (DIA): Inverting Gradients with masks as variables (Scheliga et al. 2023, AAAI,
-    arXiv 2208.06163).
+    """DIA: Inverting Gradients with dropout masks as variables (Scheliga et al. 2023, AAAI, arXiv 2208.06163).
 
     For clients that train with dropout (``federation.client.dropout: true``): the client's masks are unknown, and an
     attack without them rebuilds little. Masks start as random draws with each layer's rate, are searched together with

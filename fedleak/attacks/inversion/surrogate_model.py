@@ -40,7 +40,7 @@ class SurrogateModel(LabelledInversion):
     priors: Priors = Priors(total_variation=0.005)
     optimiser: Optimiser = Optimiser(kind="adam", learning_rate=1.0, schedule="step")
     position: float = Field(default=0.5, ge=0, le=1)
-    """Where the surrogate model starts: 0, the broadcast model; 1, the returned one."""
+    """Share of the way from the broadcast model (0) to the returned one (1) at which the surrogate model starts."""
     position_rate: float = Field(default=0.001, ge=0, le=limits.RATE)
     """Learning rate of the position, with the optimiser's schedule; 0: it stays where it starts."""
 

@@ -113,7 +113,7 @@ class BicubicSettings(Settings):
     kind: Literal["bicubic"] = "bicubic"
     """``bicubic``: a smaller image, enlarged bicubically."""
     factor: int = Field(default=4, ge=2, le=limits.PIXELS)
-    """Reduction along each axis."""
+    """Factor by which height and width are reduced."""
 
     def network(self, shape: InputShape) -> ImageCode:
         """The code, which has no weights."""
@@ -132,9 +132,9 @@ class AutoencoderSettings(Settings):
     kind: Literal["autoencoder"]
     """``autoencoder``: the code of a convolutional autoencoder."""
     factor: Literal[2, 4, 8, 16] = 4
-    """Reduction along each axis."""
+    """Factor by which height and width are reduced."""
     channels: int = Field(default=8, ge=1, le=limits.WIDTH)
-    """Maps of the code."""
+    """Channels of the code."""
     width: int = Field(default=32, ge=1, le=limits.WIDTH)
     """Channels of the hidden layers."""
     epochs: int = Field(default=20, ge=1, le=limits.EPOCHS)
@@ -142,7 +142,7 @@ class AutoencoderSettings(Settings):
     batch_size: int = Field(default=64, ge=1, le=limits.IMAGES)
     """Images in a mini-batch."""
     learning_rate: float = Field(default=1e-3, gt=0, le=limits.RATE)
-    """Peak of a one-cycle schedule (AdamW)."""
+    """Peak learning rate of a one-cycle schedule (AdamW)."""
 
     def network(self, shape: InputShape) -> ImageCode:
         """The autoencoder, with weights from torch's global generator."""

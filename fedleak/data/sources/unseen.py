@@ -19,9 +19,9 @@ class Unseen(Dataset):
 
     kind: Literal["unseen"] = "unseen"
     size: tuple[Side, Side] = (32, 32)
-    """Height and width."""
+    """Height and width in pixels."""
     channels: Channels = 3
-    """1, grey; 3, colour."""
+    """Channels of an image: 1, grey; 3, colour."""
     classes: int = Field(default=10, ge=2, le=limits.CLASSES)
     """Number of classes."""
 

@@ -68,7 +68,7 @@ class Crafting(Component):
     """Whether every client is sent another model."""
 
     clients: Literal["all"] | tuple[CraftedClient, ...] = "all"
-    """``all`` clients are sent crafted models, or those of a list, from 0."""
+    """``all`` clients are sent crafted models, or those of a list of their numbers, from 0."""
     rounds: Literal["all"] | tuple[CraftedRound, ...] = "all"
     """``all`` rounds, or a list of their numbers, from 1."""
 

@@ -25,7 +25,7 @@ class ClassFishingCrafting(Crafting):
 
     kind: Literal["class_fishing"] = "class_fishing"
     target: int = Field(default=0, ge=0, lt=limits.CLASSES)
-    """The class that is fished for."""
+    """Number of the class that is fished for, from 0."""
     bias: float = Field(default=1000.0, gt=0, le=limits.RATE)
     """Bias of all other classes."""
 

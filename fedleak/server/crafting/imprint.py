@@ -41,7 +41,7 @@ class ImprintCrafting(Crafting):
     amplitude: float = Field(default=1.0, gt=0, le=limits.RATE)
     """Factor ``v`` of all gradients of the module; larger ones survive rounding, as of secure aggregation."""
     seed: int = Field(default=0, ge=0, le=limits.SEED)
-    """Of the random direction, which is the same for all clients."""
+    """Seed of the random direction, which is the same for all clients."""
 
     def declare(self, model: Model, *, clients: int) -> Model:
         """The scenario's network behind the module."""

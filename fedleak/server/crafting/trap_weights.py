@@ -35,9 +35,9 @@ class TrapWeightCrafting(Crafting):
     activation_rate: float = Field(default=0.02, gt=0, lt=1)
     """Share of images that activate a neuron; about one or two images of the expected batch."""
     scale: float | None = Field(default=None, gt=0, lt=1)
-    """``gamma``, instead of choosing it by ``activation_rate``."""
+    """Factor ``gamma`` of the positive half (default: chosen by ``activation_rate``)."""
     seed: int = Field(default=0, ge=0, le=limits.SEED)
-    """Of the rows, which are the same for all clients and rounds."""
+    """Seed of the rows, which are the same for all clients and rounds."""
 
     def craft(
         self,
