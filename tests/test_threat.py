@@ -40,8 +40,9 @@ everything_asked.__annotations__ = {
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    """A finished federation with everything granted."""
-    return run_federation(tmp_path_factory.mktemp("boundary") / "run", scenario())
+    """A finished federation with everything granted, also of a server that crafts models."""
+    crafted = scenario(adversary__crafting={"kind": "trap_weights"})
+    return run_federation(tmp_path_factory.mktemp("boundary") / "run", crafted)
 
 
 @pytest.fixture(scope="module")

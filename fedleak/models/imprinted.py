@@ -107,12 +107,13 @@ class ImprintModule(nn.Module):
         self.measure = nn.Linear(groups * math.prod(shape), bins)
         self.activation = nn.ReLU() if activation == "relu" else nn.Hardtanh(0.0, 1.0)
         self.carry = nn.Linear(bins, 1)
+        self._one_number = (-1, *(1 for _ in shape))
 
     def forward(self, images: Tensor) -> Tensor:
         """The images with one number added to each."""
         units = self.activation(self.measure(torch.flatten(self.copies(images), 1)))
         added: Tensor = self.carry(units)
-        return images + added.reshape(-1, *(1 for _ in images.shape[1:]))
+        return images + added.reshape(self._one_number)
 
 
 class ImprintedNetwork(nn.Module):

@@ -6,6 +6,7 @@ The file is there while the process works and is removed when it ends. A process
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import time
@@ -29,6 +30,9 @@ CLOCK_SECONDS = 2.0
 """Tolerance when start times of processes are compared."""
 MOST_TASKS = 4
 """Tasks that are kept: those begun last."""
+_NUMBERS = itertools.count()
+_FILES: dict[int, Path] = {}
+"""Number of a progress -> its file: an attack in this process is given the progress, which must not lead to the run."""
 
 
 class RunningTask(Record):
@@ -102,7 +106,8 @@ class SharedProgress:
     """
 
     def __init__(self, folder: Path, inner: Progress) -> None:
-        self._path, self._inner = folder / RUNNING_JSON, inner
+        self._number, self._inner = next(_NUMBERS), inner
+        _FILES[self._number] = folder / RUNNING_JSON
         self._begun, self._written = datetime.now(UTC), -WRITE_SECONDS
         self._tasks: dict[int, RunningTask] = {}
         self._message = ""
@@ -132,7 +137,8 @@ class SharedProgress:
         self._write()
 
     def _write(self) -> None:
-        if time.monotonic() - self._written < WRITE_SECONDS:
+        path = _FILES.get(self._number)
+        if path is None or time.monotonic() - self._written < WRITE_SECONDS:
             return
         self._written = time.monotonic()
         found = Running(
@@ -144,17 +150,19 @@ class SharedProgress:
             message=self._message,
             tasks=tuple(self._tasks.values())[-MOST_TASKS:],
         )
-        temporary = self._path.with_name(f".{RUNNING_JSON}.{os.getpid()}")
+        temporary = path.with_name(f".{RUNNING_JSON}.{os.getpid()}")
         with suppress(OSError):  # a full disk, say, ends the work itself with a message; this file is for onlookers
             temporary.unlink(missing_ok=True)  # it may be a link
             with temporary.open("x", encoding="utf-8", errors="replace") as file:
                 file.write(found.model_dump_json())
-            temporary.replace(self._path)
+            temporary.replace(path)
 
     def close(self) -> None:
-        """Remove the file."""
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+        """Remove the file; what is reported later is only forwarded."""
+        path = _FILES.pop(self._number, None)
+        if path is not None:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ _KNOWLEDGE: Mapping[str, str] = {
     "post_processing_details": TRAINING,
     "mini_batch_order": TRAINING,
     "batch_statistics": DISTRIBUTION,
+    "model_tampering": MANIPULATION,
 }
 """Capability -> the knowledge of Carletti et al. that it is, by our reading; others belong to all their models."""
 BEYOND: Mapping[str, str] = {

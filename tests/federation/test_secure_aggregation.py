@@ -154,8 +154,9 @@ def test_on_ray_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_attacks_run_on_the_sum_or_say_why_not(tmp_path: Path) -> None:
-    """Every attack that needs no pairs; the sum is an update of the batches of all."""
-    families = {kind: cls for kind, cls in kinds("attack").items() if "injected_pairs" not in _needs(cls)}
+    """Every attack that needs neither pairs nor crafted models; the sum is an update of the batches of all."""
+    active = {"injected_pairs", "model_tampering"}
+    families = {kind: cls for kind, cls in kinds("attack").items() if not active & _needs(cls)}
     chosen = list(families)
     short = {"iterations": 2, "restarts": 1, "weight_iterations": 2, "training": {"epochs": 1}}
     attacks = [{"kind": k} | {n: v for n, v in short.items() if n in cls.model_fields} for k, cls in families.items()]
@@ -180,6 +181,24 @@ def test_attacks_run_on_the_sum_or_say_why_not(tmp_path: Path) -> None:
 
 def _needs(cls: Any) -> set[str]:
     return {capability.capability_name() for capability in cls.capabilities()}
+
+
+@pytest.mark.parametrize("kind", sorted(k for k, cls in kinds("attack").items() if "model_tampering" in _needs(cls)))
+def test_readers_of_crafted_models_run_on_the_sum_or_say_why_not(tmp_path: Path, kind: str) -> None:
+    """Each behind the crafting that it reads."""
+    short = {"iterations": 2} if "iterations" in kinds("attack")[kind].model_fields else {}
+    bins = {"bins": 8} if kind in ("imprint", "loki") else {}
+    crafted = {"adversary__level": 5, "adversary__crafting": {"kind": kind, **bins}, "federation__rounds": 1}
+    checked = scenario(**(IN_SUM | crafted | {"attacks": [{"kind": kind, **short}]}))
+    run = run_federation(tmp_path, checked)
+    with run.claim(checked, force=False):
+        pass
+    results = attack_run(run, progress=QuietProgress(), isolated=False)
+    assert results is not None
+    rows = [row for row in results.rows if row.attack == kind]
+    assert rows
+    assert all(row.summed == (0, 1, 2, 3, 4) and (row.status == "ok" or row.reason) for row in rows)
+    assert kind == "class_fishing" or any(row.status == "ok" for row in rows), [row.reason for row in rows]
 
 
 def test_local_steps_of_several_clients_are_not_unrolled(tmp_path: Path) -> None:

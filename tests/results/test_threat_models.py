@@ -43,6 +43,9 @@ def test_true_labels_are_named_as_such() -> None:
 @pytest.mark.parametrize(("more", "letter"), [((), "F"), (("public_data",), "G"), (("batch_statistics",), "G")])
 def test_a_server_that_crafts_models_manipulates(more: tuple[str, ...], letter: str) -> None:
     assert threat_model((*PASSIVE, *more), LEVELS, crafted=True).letter == letter
+    reader = threat_model((*PASSIVE, *more, "model_tampering"), LEVELS)
+    assert (reader.level, reader.letter, reader.beyond) == (5, letter, ())
+    assert reader.adversary == "a malicious server that crafts the model"
 
 
 def test_each_passive_model_knows_all_that_weaker_ones_do() -> None:

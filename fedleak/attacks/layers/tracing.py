@@ -22,7 +22,7 @@ from fedleak.attacks.layers.graph import Layer, LayerGraph, LayerKind, Point, Sh
 from fedleak.errors import AttackFailedError
 from fedleak.models.state import precision
 
-ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU)
+ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU, nn.Hardtanh)
 POOLINGS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 PASSING = (*ACTIVATIONS, *POOLINGS, nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout)
 NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
