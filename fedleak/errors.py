@@ -51,7 +51,7 @@ class InputError(FedleakError):
 
     def __init__(self, path: str, value: object, allowed: str) -> None:
         self.path, self.value, self.allowed = path, value, allowed
-        super().__init__(f"{_one_line(path, LONGEST_PATH)}: got {shorten(value)}; {_one_line(allowed, LONGEST_REASON)}")
+        super().__init__(f"{one_line(path)}: got {shorten(value)}; {one_line(allowed, LONGEST_REASON)}")
 
 
 class InputErrors(InputError):  # noqa: N818 - the plural is deliberate
@@ -151,7 +151,7 @@ def _cut(text: str, limit: int) -> str:
     return f"{text[: limit - 3 - end]}...{text[-end:]}"
 
 
-def _one_line(text: str, limit: int) -> str:
+def one_line(text: str, limit: int = LONGEST_PATH) -> str:
     """A text for a message: without line breaks and control characters, cut in the middle."""
     joined = " ".join(text.split("\n")) if "\n" in text else text
     return _cut("".join(c if c.isprintable() else repr(c)[1:-1] for c in _cut(joined, limit)), limit)

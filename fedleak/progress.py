@@ -120,8 +120,9 @@ class TerminalProgress:
         return _Bar(self._bars, description, total)
 
     def say(self, message: str) -> None:
-        """Print above the bars."""
-        self._bars.console.print(message, highlight=False, markup=False)
+        """Print above the bars; a log has each message in one line, however long."""
+        console = self._bars.console
+        console.print(message, highlight=False, markup=False, soft_wrap=not console.is_terminal)
 
 
 class _Bars(RichProgress):

@@ -31,6 +31,14 @@ class RunResults(Results):
         found._root = root
         return found
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the results are the same, wherever they lie; plain ``Results`` compare as well."""
+        if not isinstance(other, Results):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in Results.model_fields)
+
+    __hash__ = Results.__hash__
+
     @property
     def root(self) -> Path:
         """The run directory."""

@@ -56,3 +56,19 @@ def alexnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "alexnet.pth"
     torch.save({name: tensor for name, tensor in state.items() if name.startswith("features.")}, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def four_cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of four cells, run in this process, once for all tests; not to be changed."""
+    from fedleak.cli.live import QuietWatcher
+    from fedleak.studies.directory import StudyDirectory
+    from fedleak.studies.run import run_study
+    from fedleak.studies.study import load_study
+    from tests.studies.builders import study
+
+    value = {"metric": "mse", "value": 0.0123, "where": {"attack": "lti", "pairs": 30}}
+    raw = study(figure={"metric": "mse", "along": "pairs"}, published={"source": "A paper", "values": [value]})
+    root = tmp_path_factory.mktemp("study") / "out"
+    run_study(load_study(raw), StudyDirectory(root), QuietWatcher(), serial=True)
+    return root

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fedleak.component import discover
 from fedleak.doctor.base import DoctorCheck, DoctorFinding, ExaminedRun, Facts, Severity
-from fedleak.errors import InputError, InputErrors
+from fedleak.errors import LONGEST_REASON, InputError, InputErrors, one_line
 from fedleak.run_directory import RunDirectory
 from fedleak.scenario.file import load_scenario
 from fedleak.scenario.reader import read_yaml
@@ -87,5 +87,5 @@ def _refused(error: InputError) -> DoctorFinding:
         severity="error",
         what=str(error),
         why="fedleak refuses to run it",
-        remedy=f"change {error.path}: {error.allowed}",
+        remedy=f"change {one_line(error.path)}: {one_line(error.allowed, LONGEST_REASON)}",
     )

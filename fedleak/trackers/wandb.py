@@ -78,14 +78,20 @@ class Wandb(Tracker):
 
 def _errors() -> tuple[type[Exception], ...]:
     """What the library raises."""
-    from wandb.errors import Error
+    return _library().Error, OSError, ValueError
 
-    return Error, OSError, ValueError
+
+def _library() -> Any:
+    """The library. By itself it reports its use and errors to its makers, even offline; a variable turns that off."""
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    import wandb
+
+    return wandb
 
 
 def _is_logged_in() -> bool:
     """Whether the places where the library looks for a login have one for its server; what it is stays unread."""
-    import wandb
+    wandb = _library()
 
     if os.environ.get("WANDB_API_KEY"):
         return True
@@ -101,7 +107,7 @@ def _digest(text: str) -> str:
 
 
 def _log(entry: TrackedEntry, *, folder: Path, entity: str | None) -> None:
-    import wandb
+    wandb = _library()
 
     run = wandb.init(
         project=_project(entry.group),
@@ -123,7 +129,7 @@ def _log(entry: TrackedEntry, *, folder: Path, entity: str | None) -> None:
 
 def _quiet() -> Any:
     """Nothing about the machine, its packages or the working folder is recorded, and nothing is printed."""
-    import wandb
+    wandb = _library()
 
     return wandb.Settings(
         silent=True,
@@ -138,7 +144,7 @@ def _quiet() -> Any:
 
 
 def _write(run: Run, entry: TrackedEntry) -> None:
-    import wandb
+    wandb = _library()
 
     for step, values in enumerate(_steps(entry), start=1):
         run.log(values, step=step)

@@ -56,16 +56,26 @@ class Arena:
 
     def run(self, arguments: Sequence[str | Path], folder: Path) -> Outcome:
         """Run one command, which may write to ``folder`` alone, and check all that must hold."""
-        outcome = fedleak(arguments, folder, self.shared)
+        with self.surroundings():
+            outcome = fedleak(arguments, folder, self.shared)
         check(outcome)
         if self.outside_files() != VICTIM:
             pytest.fail(f"fedleak {outcome.arguments} changed files outside its folder: {self.outside_files()}")
         return outcome
 
+    @contextmanager
+    def surroundings(self) -> Iterator[None]:
+        """Inside the block temporary files and caches go below ``shared``, and the home directory is ``outside``."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment(self).items():
+                patch.setenv(name, value)
+            patch.setattr(tempfile, "tempdir", None)
+            yield
+
     def outside_files(self) -> dict[str, str]:
-        """What ``outside`` holds now."""
+        """What ``outside`` holds now; what is no text is escaped."""
         files = [path for path in self.outside.rglob("*") if not path.is_dir()]
-        return {path.relative_to(self.outside).as_posix(): path.read_text() for path in files}
+        return {path.relative_to(self.outside).as_posix(): path.read_text(errors="backslashreplace") for path in files}
 
 
 def _release_pipes(folder: Path) -> None:

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.fuzz import bases
-from tests.fuzz.arena import Arena, environment
+from tests.fuzz.arena import Arena
 from tests.fuzz.oracle import fedleak
 
 
 def _finish(command: Sequence[str | Path], arena: Arena, *folders: Path) -> None:
     """Run a command on healthy input, with time for imports."""
-    outcome = fedleak(command, arena.shared, *folders, patience=10)
+    with arena.surroundings():
+        outcome = fedleak(command, arena.shared, *folders, patience=10)
     assert outcome.code == 0, (outcome.err, outcome.raised)
 
 
 @pytest.fixture(scope="session")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    """The folders of all inputs; temporary files and caches go below them as long as the fixture lives."""
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Arena:
+    """The folders of all inputs."""
     built = Arena.build(tmp_path_factory.mktemp("fuzz"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(built).items():
-            patch.setenv(name, value)
-        patch.setattr(tempfile, "tempdir", None)
-        with built.folder() as folder:  # what is imported at the first use takes time and memory
-            path = bases.write(folder, bases.SMALL)
-            for command in (["run", path, "--out", "run"], ["labels", "run"], ["doctor", "run"]):
-                _finish(command, built, folder)
-        yield built
+    with built.folder() as folder:  # what is imported at the first use takes time and memory
+        path = bases.write(folder, bases.SMALL)
+        for command in (["run", path, "--out", "run"], ["labels", "run"], ["doctor", "run"]):
+            _finish(command, built, folder)
+    return built
 
 
 @pytest.fixture(scope="session")

@@ -141,10 +141,10 @@ def test_healthy_directories_are_read(arena: Arena, finished_run: Path, finished
 @efforts
 def test_damaged_runs(arena: Arena, finished_run: Path, effort: Effort) -> None:
     inputs = st.tuples(damages(finished_run), scattered(READERS))
-    effort.over(inputs, lambda case: read_damaged(arena, finished_run, *case), examples=70)
+    effort.over(inputs, lambda case: read_damaged(arena, finished_run, *case), examples=20)
 
 
 @efforts
 def test_damaged_studies(arena: Arena, finished_study: Path, effort: Effort) -> None:
     inputs = st.tuples(damages(finished_study), scattered(STUDY_READERS))
-    effort.over(inputs, lambda case: read_damaged(arena, finished_study, *case), examples=40)
+    effort.over(inputs, lambda case: read_damaged(arena, finished_study, *case), examples=24)

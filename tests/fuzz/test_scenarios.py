@@ -68,12 +68,12 @@ def as_yaml(tree: Any) -> bytes:
 @efforts
 def test_shipped_scenarios_with_hostile_values(arena: Arena, effort: Effort) -> None:
     inputs = mutated_trees(bases.shipped_trees(), yaml=True).map(as_yaml)
-    effort.over(inputs, lambda content: through(arena, content, ["validate"]), examples=180)
+    effort.over(inputs, lambda content: through(arena, content, ["validate"]), examples=36)
 
 
 @efforts
 def test_shipped_scenarios_with_broken_text(arena: Arena, effort: Effort) -> None:
-    effort.over(mutated_text(bases.shipped_texts()), lambda content: through(arena, content, ["validate"]), examples=80)
+    effort.over(mutated_text(bases.shipped_texts()), lambda content: through(arena, content, ["validate"]), examples=28)
 
 
 @efforts
@@ -86,4 +86,4 @@ def test_budgets_of_mutated_scenarios(arena: Arena, effort: Effort) -> None:
 @efforts
 def test_a_small_scenario_and_its_data(arena: Arena, effort: Effort) -> None:
     inputs = mutated_trees([bases.SMALL], yaml=True).map(as_yaml)
-    effort.over(inputs, lambda content: through(arena, content, ["validate", "--data"], ["doctor"]), examples=100)
+    effort.over(inputs, lambda content: through(arena, content, ["validate", "--data"], ["doctor"]), examples=32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.serve.conftest import lay_out
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
     pytest.mark.browser,
@@ -18,9 +21,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def address(folder: Path) -> Iterator[str]:
-    """The address of a server in a process of its own, as a user starts it."""
+@pytest.fixture(scope="module")
+def address(two_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server in a process of its own, as a user starts it; it only reads its folder."""
+    folder = lay_out(two_runs, tmp_path_factory.mktemp("browser"))
     command = [sys.executable, "-m", "fedleak", "serve", str(folder), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -30,10 +34,17 @@ def address(folder: Path) -> Iterator[str]:
             process.terminate()
 
 
+def at_home(profile: Path) -> dict[str, str]:
+    """Variables for the browser: whatever it keeps beside its profile, such as crash reports, goes there as well."""
+    return {**os.environ, "HOME": str(profile), "XDG_CONFIG_HOME": str(profile), "XDG_CACHE_HOME": str(profile)}
+
+
 def seen(url: str, profile: Path, *options: str) -> str:
     """The page as the browser has built it."""
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", *options]
-    found = subprocess.run([*command, "--dump-dom", url], capture_output=True, text=True, timeout=120, check=True)
+    found = subprocess.run(
+        [*command, "--dump-dom", url], capture_output=True, text=True, timeout=120, check=True, env=at_home(profile)
+    )
     return found.stdout
 
 
@@ -54,8 +65,7 @@ def test_no_page_is_wider_than_the_window(address: str, tmp_path: Path, width: i
 
     picture = tmp_path / "page.png"
     seen_at = [f"--window-size={width},900", "--hide-scrollbars", f"--screenshot={picture}"]
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    subprocess.run([*command, *seen_at, f"{address}/"], capture_output=True, timeout=120, check=True)
+    seen(f"{address}/", tmp_path / "profile", *seen_at)
     with Image.open(picture) as image:
         assert image.width == width
         assert len(image.convert("RGB").getcolors(1 << 24) or []) > 20  # something is drawn

@@ -48,8 +48,8 @@ def test_links_are_not_followed(folder: Path) -> None:
     assert not any(path.startswith("link") for path in by_path(folder))
 
 
-def test_a_study_is_one_entry_without_its_cells(finished_study: Path) -> None:
-    (entry,) = entries(finished_study)
+def test_a_study_is_one_entry_without_its_cells(four_cells: Path) -> None:
+    (entry,) = entries(four_cells)
     assert (entry.path, entry.kind, entry.state) == (".", "study", "finished")
     assert entry.address("report.html") == "/at/report.html"
     assert entry.headline.facts.startswith("4 of 4 cells")

@@ -46,7 +46,7 @@ def test_each_attack_is_told_with_its_error_as_it_ends(
 
 def test_an_attack_that_fails_is_told_with_its_reason(tmp_path: Path) -> None:
     raw = tiny()
-    raw["attacks"] = [{"kind": "r_gap"}]
+    raw["attacks"] = [{"kind": "r_gap", "most_unknowns": 1}]  # every layer is too large
     raw["adversary"] = {"level": 1, "victims": {"clients": [1]}}
     said = Lines()
     run(raw, out=tmp_path / "out", progress=said)
