@@ -107,7 +107,7 @@ def judge(results: Results) -> tuple[Shortcoming, ...]:
         "not_learned": _of_last_round(results),
         "few_images": "; ".join(_few(results, attacks)),
         "failures": "; ".join(_failed(s) for s in attacks if s.failures),
-        "single_leaks": "; ".join(_single_leaks(results, attacks)),
+        "single_leaks": "; ".join(single_leaks(results).values()),
     }
     return tuple(Shortcoming.model_validate({"kind": kind, "what": what}) for kind, what in found.items() if what)
 
@@ -155,8 +155,8 @@ def _few(results: Results, attacks: Sequence[AttackSummary]) -> Iterator[str]:
             yield f"the mean of {summary.attack} has no interval"
 
 
-def _single_leaks(results: Results, attacks: Sequence[AttackSummary]) -> Iterator[str]:
-    """Attacks that rebuild single images far better than any baseline does."""
+def single_leaks(results: Results) -> dict[str, str]:
+    """Attacks that rebuild single images far better than any baseline does, whatever their mean, with how many."""
     blind = {s.attack for s in results.attacks if s.is_baseline and not s.is_theory and s.attack not in ORACLES}
     guessed: dict[tuple[int, int, int | None], float] = {}
     for row in results.rows:
@@ -164,17 +164,18 @@ def _single_leaks(results: Results, attacks: Sequence[AttackSummary]) -> Iterato
         if row.attack in blind and mse is not None:
             place = row.victim, row.round, row.image
             guessed[place] = min(mse, guessed.get(place, mse))
-    for summary in attacks:
-        close = 0
-        for row in results.rows:
-            mse, best = row.metrics.get("mse"), guessed.get((row.victim, row.round, row.image))
-            if row.attack == summary.attack and mse is not None and best is not None:
-                close += mse < CLOSE and CLEARLY_CLOSER * mse < best
-        if close:
-            yield (
-                f"{summary.attack} rebuilds {close} of {plural(summary.images, 'image')} with an MSE more than "
-                f"{CLEARLY_CLOSER:.0f} times below that of every baseline"
-            )
+    close: dict[str, int] = {s.attack: 0 for s in results.attacks if not s.is_baseline and not s.is_theory}
+    for row in results.rows:
+        mse, best = row.metrics.get("mse"), guessed.get((row.victim, row.round, row.image))
+        if row.attack in close and mse is not None and best is not None:
+            close[row.attack] += mse < CLOSE and CLEARLY_CLOSER * mse < best
+    images = {s.attack: plural(s.images, "image") for s in results.attacks}
+    return {
+        attack: f"{attack} rebuilds {number} of {images[attack]} with an MSE more than {CLEARLY_CLOSER:.0f} times "
+        "below that of every baseline"
+        for attack, number in close.items()
+        if number
+    }
 
 
 def lacks_interval(interval: Interval | None) -> bool:

@@ -20,6 +20,7 @@ from fedleak.results.format import (
     privacy_loss,
     significant,
 )
+from fedleak.results.judgement import single_leaks
 from fedleak.results.schema import load_results
 from fedleak.results.threat_models import ThreatModel, threat_models
 from fedleak.studies.defense_axes import defense_axes
@@ -83,12 +84,13 @@ def _answer(case: Case, frontier: Frontier, directory: StudyDirectory) -> Answer
         return None
     defended = [setting for setting in case.settings if setting.defenses]
     folder = directory.cell(plain.cells[0]).root
-    models = threat_models(load_results(folder)) if plain.cells else {}
+    seen = load_results(folder)
+    models, singly = threat_models(seen), single_leaks(seen)
     return Answer(
         case=case.name,
         tone=_tone(plain, defended, metric),
-        leaks=_what_leaks(plain, defended, metric),
-        whom=_to_whom(plain.attacks[metric], models),
+        leaks=_what_leaks(plain, defended, metric, singly),
+        whom=_to_whom(plain.attacks[metric], models, singly),
         cost=_what_it_costs(plain, defended),
     )
 
@@ -103,9 +105,12 @@ def _value(metric: str, value: float) -> str:
     return f"{metric_title(metric)} {metric_value(metric, value)}{metric_unit(metric)}"
 
 
-def _what_leaks(plain: Setting, defended: Sequence[Setting], metric: str) -> str:
+def _what_leaks(plain: Setting, defended: Sequence[Setting], metric: str, singly: Mapping[str, str]) -> str:
     gate, leak = plain.gates[metric], plain.leaks[metric]
     guess = f"{baseline_title(gate.baseline)}, {_value(metric, gate.guessed)}"
+    if not gate.leaks and singly:
+        single = "; ".join(singly.values())
+        return f"Single images leak without a defense: {single}. The mean over all images is no better than {guess}."
     if not gate.leaks:
         return f"Nothing was shown to leak without a defense: no attack beats the best guess without updates ({guess})."
     bounds = interval_range(metric, leak.interval) if leak.attack == gate.attack else ""
@@ -135,16 +140,21 @@ def _left(gate: Gate | None, metric: str) -> str:
     return f"no attack beats that guess (the closest has {_value(metric, gate.mean)})"
 
 
-def _to_whom(gates: Sequence[Gate], models: Mapping[str, ThreatModel]) -> str:
-    """For each threat model, the strongest attack, and whether it beats guessing."""
+def _to_whom(gates: Sequence[Gate], models: Mapping[str, ThreatModel], singly: Mapping[str, str]) -> str:
+    """For each threat model, the strongest attack, and whether it beats guessing, on average or on single images."""
     strongest: dict[str, Gate] = {}
     for gate in gates:
         model = models.get(gate.attack)
         strongest.setdefault(f"{model.adversary} ({model.text})" if model else "an unknown adversary", gate)
     found = {leaks: [(who, gate) for who, gate in strongest.items() if gate.leaks is leaks] for leaks in (True, False)}
-    yes = "; to ".join(f"{who} by {g.attack}, {_value(g.metric, g.mean)}" for who, g in found[True])
-    no = "; to ".join(f"{who} by {g.attack}" for who, g in found[False])
-    return " ".join(text for text in (f"To {yes}." if yes else "", f"Not shown to {no}." if no else "") if text)
+    single = [(who, g) for who, g in found[False] if g.attack in singly]
+    none = [(who, g) for who, g in found[False] if g.attack not in singly]
+    texts = [
+        ("To ", [f"{who} by {g.attack}, {_value(g.metric, g.mean)}" for who, g in found[True]]),
+        ("Single images to ", [f"{who} by {g.attack}" for who, g in single]),
+        ("Not shown to ", [f"{who} by {g.attack}" for who, g in none]),
+    ]
+    return " ".join(f"{opening}{'; to '.join(each)}." for opening, each in texts if each)
 
 
 def _what_it_costs(plain: Setting, defended: Sequence[Setting]) -> str:

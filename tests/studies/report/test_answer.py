@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedleak.cli.live import QuietWatcher
+from fedleak.results.schema import Interval
 from fedleak.scenario.shipped import find_scenario
 from fedleak.studies.directory import StudyDirectory
 from fedleak.studies.measurements import Gate
@@ -16,7 +17,7 @@ from fedleak.studies.report.build import REPORT_HTML
 from fedleak.studies.results import StudyResults, load_study_results
 from fedleak.studies.run import run_study
 from fedleak.studies.study import load_study
-from fedleak.studies.tradeoff import Setting
+from fedleak.studies.tradeoff import Leak, Setting
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +88,21 @@ def test_what_is_left_behind_a_defense_by_hand() -> None:
     )
     many = [setting(str(i), leaks=i < 3, mean=13.0) for i in range(5)]
     assert _behind(many, "psnr") == "Behind 3 of 5 defenses an attack still beats that guess."
+
+
+def test_single_images_that_leak_are_no_absence_of_leakage() -> None:
+    """Most rounds of a run may hide nothing, and their mean still be worse than a guess."""
+    from fedleak.studies.report.answer import _to_whom, _what_leaks
+
+    closest = gate("matching", 11.0, leaks=False)
+    leak = Leak(attack="matching", interval=Interval(mean=closest.mean))
+    plain = setting("defense=none", leaks=False, mean=11.0)
+    plain = plain.model_copy(update={"gates": {"psnr": closest}, "leaks": {"psnr": leak}})
+    singly = {"matching": "matching rebuilds 22 of 36 images"}
+    assert _what_leaks(plain, [], "psnr", singly) == (
+        "Single images leak without a defense: matching rebuilds 22 of 36 images. The mean over all images is no "
+        "better than mean public image, PSNR 12.00 dB."
+    )
+    assert _what_leaks(plain, [], "psnr", {}).startswith("Nothing was shown to leak")
+    others = [closest, gate("git", 10.0, leaks=False)]
+    assert _to_whom(others, {}, singly) == "Single images to an unknown adversary by matching."
