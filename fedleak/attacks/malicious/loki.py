@@ -11,8 +11,7 @@ from torch import Tensor
 from fedleak import limits
 from fedleak.attacks.base import Attack, Reconstruction
 from fedleak.attacks.malicious.imprint import LAYER, without_higher_bins
-from fedleak.attacks.malicious.rows import shared_tensor
-from fedleak.errors import AttackFailedError
+from fedleak.attacks.malicious.rows import largest, shared_tensor, with_means
 from fedleak.threat import ModelArchitecture, ModelTampering, PixelPrior, SharedUpdate
 
 
@@ -56,15 +55,10 @@ class LokiReader(Attack):
         sent = next(iter(tampering.sent.values()))
         middles = bin_middles(sent[f"{LAYER}.weight"][:, :size].double().cpu(), sent[f"{LAYER}.bias"].double().cpu())
         means = bins.mean(dim=2)
-        sizes = means.abs().flatten()
-        order = sizes.argsort(descending=True, stable=True)
-        used = order[sizes[order] > self.smallest * sizes.max()][: update.samples]
-        if not len(used):
-            raise AttackFailedError("no bin of the crafted layer was activated")
+        used = largest(means.flatten(), smallest=self.smallest, most=update.samples)
         scales = (means / middles[:, None]).flatten()[used]
         images = (bins.flatten(0, 1)[used] / scales[:, None]).clamp(pixels.low, pixels.high).float()
-        missing = max(0, (update.samples or 0) - len(images))
-        images = torch.cat([images, images.mean(dim=0, keepdim=True).expand(missing, size)])
+        images = with_means(images, samples=update.samples)
         return Reconstruction(images=images.reshape(-1, *architecture.input_shape))
 
 

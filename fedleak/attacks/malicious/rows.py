@@ -44,16 +44,36 @@ def divided(weight: Tensor, bias: Tensor, *, smallest: float, most: int | None) 
     Raises:
         AttackFailedError: if all rows are empty.
     """
-    size = bias.abs()
+    used = largest(bias, smallest=smallest, most=most)
+    return weight[used] / bias[used, None]
+
+
+def largest(values: Tensor, *, smallest: float, most: int | None) -> Tensor:
+    """Indices of the largest magnitudes, by falling size: ``(R,)``.
+
+    Args:
+        values: ``(O,)``, such as bias gradients.
+        smallest: values below this share of the largest belong to rows that no image activated.
+        most: largest number of indices; None: all.
+
+    Raises:
+        AttackFailedError: if no row was activated.
+    """
+    size = values.abs()
     order = size.argsort(descending=True, stable=True)
     used = order[size[order] > smallest * size.max()][:most]
     if not len(used):
         raise AttackFailedError("no row of the crafted layer was activated")
-    return weight[used] / bias[used, None]
+    return used
 
 
 def as_batch(inputs: Tensor, shape: InputShape, pixels: PixelPrior, *, samples: int | None) -> Tensor:
     """Inputs ``(R, I)`` as images in [0, 1]; if there are fewer than ``samples``, their mean stands for the others."""
     images = pixels.normalisation.undo(inputs.reshape(-1, *shape)).clamp(pixels.low, pixels.high).float()
+    return with_means(images, samples=samples)
+
+
+def with_means(images: Tensor, *, samples: int | None) -> Tensor:
+    """Images ``(R, ...)``, and their mean for each that is missing of ``samples``."""
     missing = max(0, (samples or 0) - len(images))
-    return torch.cat([images, images.mean(dim=0, keepdim=True).expand(missing, *shape)])
+    return torch.cat([images, images.mean(dim=0, keepdim=True).expand(missing, *images.shape[1:])])
